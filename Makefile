@@ -1,0 +1,243 @@
+# yoi: `make help` lists the targets. Everything is built below build/.
+#
+# Settings (on the command line):
+#   CC=clang                       the other compiler
+#   SANITIZE=address,undefined     a build variant, below build/asan
+#   SANITIZE=thread                another one, below build/tsan
+#   V=1                            show the commands
+
+CC      = gcc
+AR      = ar
+PYTHON  = /usr/bin/python3
+PREFIX  = /usr/local
+LIBDIR  = $(PREFIX)/lib
+
+# ---- Debian packages: the one list ---------------------------------------
+PKGS_CORE = gcc libc6-dev make pkg-config binutils libcjson-dev libssl-dev
+PKGS_RUN  = $(PKGS_CORE) libcurl4-openssl-dev node-llhttp curl
+PKGS_TEST = $(PKGS_RUN) g++ clang libclang-rt-14-dev libcmocka-dev python3 \
+            python3-pytest python3-pytest-xdist python3-hypothesis dwarves git
+
+# ---- variants ------------------------------------------------------------
+VARIANT := $(if $(findstring clang,$(CC)),clang-)$(if $(findstring thread,$(SANITIZE)),tsan,$(if \
+             $(findstring address,$(SANITIZE)),asan,$(if $(findstring fuzzer,$(SANITIZE)),fuzz)))
+VARIANT := $(patsubst %-,%,$(VARIANT))
+B       := build$(if $(VARIANT),/$(VARIANT))
+Q       := $(if $(V),,@)
+
+# ---- flags ---------------------------------------------------------------
+# Each warning beyond -Wall -Wextra with its reason.
+WARN = -Wall -Wextra -Wpedantic -Werror \
+       -Wconversion \
+       -Wshadow \
+       -Wstrict-prototypes -Wmissing-prototypes \
+       -Wvla -Walloca \
+       -Wundef \
+       -Wformat=2 \
+       -Wwrite-strings \
+       -Wpointer-arith
+#  conversion: a size that is cut silently is a hole
+#  shadow: two things of one name are read as one
+#  prototypes: what is not static stands in a header
+#  vla, alloca: stack use has a maximum
+#  undef: a misspelt feature test is an error
+#  format: format strings are literals
+#  write-strings, pointer-arith: literals are const, void has no size
+OPT      = -O2 -g
+CPPFLAGS = -Iabi -D_GNU_SOURCE -D_FORTIFY_SOURCE=2 -DYOI_LIBDIR='"$(LIBDIR)/yoi"'
+CFLAGS   = -std=c11 $(OPT) $(WARN) -fPIC -fvisibility=hidden -fno-common \
+           -fstack-protector-strong -ffunction-sections -fdata-sections \
+           -include sdk/banned.h
+LDFLAGS  = -Wl,--gc-sections -Wl,-z,relro,-z,now -Wl,--as-needed
+DEFS     = -Wl,-z,defs
+ifdef SANITIZE
+  CPPFLAGS := $(filter-out -D_FORTIFY_SOURCE=2,$(CPPFLAGS))
+  CFLAGS  += -fsanitize=$(SANITIZE) -fno-omit-frame-pointer -fno-sanitize-recover=all
+  LDFLAGS += -fsanitize=$(SANITIZE)
+  ifneq ($(findstring clang,$(CC)),)
+    DEFS =                 # clang's runtime lives in the executable
+  endif
+endif
+LIBS_CORE = -lcjson -lcrypto -lpthread -ldl
+
+# ---- what is built -------------------------------------------------------
+SDK_CORE   := $(B)/lib/libyoi-sdk-core.a
+SDK_SCHEMA := $(B)/lib/libyoi-sdk-schema.a
+SDK_HTTP   := $(B)/lib/libyoi-sdk-http.a
+ENGINE     := $(B)/lib/libyoi-engine.a
+LIBYOI_A   := $(B)/libyoi.a
+LIBYOI_SO  := $(B)/libyoi.so
+YOI_HOST   := $(B)/yoi-host
+
+objs = $(patsubst %.c,$(B)/obj/%.o,$(wildcard $(1)/*.c))
+
+RUNTIMES     := $(filter-out engine,$(notdir $(patsubst %/,%,$(dir $(wildcard runtimes/*/*.yoi.json)))))
+PLUGINS      := $(notdir $(patsubst %/,%,$(dir $(wildcard plugins/*/*.yoi.json))))
+TEST_PLUGINS := $(notdir $(patsubst %/,%,$(dir $(wildcard tests/plugins/*/*.yoi.json))))
+# What needs more than the core: NAME_ARCHIVES of ours, NAME_LIBS of others.
+embedded_ARCHIVES     = $(ENGINE)
+model-openai_ARCHIVES = $(SDK_HTTP)
+model-openai_LIBS     = -lcurl
+HTTP_PLUGINS          = model-openai ingress-http
+LLHTTP_SRC            = /usr/share/llhttp
+ingress-http_CPPFLAGS = -isystem /usr/share/include/llhttp
+ingress-http_OBJS     = $(patsubst %,$(B)/obj/llhttp/%.o,api http llhttp)
+
+CORE_RUNTIMES = $(filter embedded,$(RUNTIMES))
+CORE_PLUGINS  = $(filter-out $(HTTP_PLUGINS),$(PLUGINS))
+so_runtimes     := $(RUNTIMES:%=$(B)/runtimes/%.so)
+so_plugins      := $(PLUGINS:%=$(B)/plugins/%.so)
+so_test_plugins := $(TEST_PLUGINS:%=$(B)/tests/plugins/%.so)
+
+UNIT_CORE := $(patsubst tests/unit/%.c,$(B)/tests/unit/%,$(wildcard tests/unit/test_*.c))
+UNIT_HTTP := $(patsubst tests/unit/%.c,$(B)/tests/unit/%,$(wildcard tests/unit/*/test_*.c))
+UNIT_SUPPORT := $(call objs,tests/unit/support)
+BENCH     := $(patsubst tests/bench/%.c,$(B)/tests/bench/%,$(wildcard tests/bench/*.c))
+EXAMPLES  := $(patsubst docs/examples/%.c,$(B)/examples/%,$(wildcard docs/examples/*.c))
+MOCKS     := $(patsubst tests/mock/%.c,$(B)/tests/mock/%,$(wildcard tests/mock/*.c))
+
+.PHONY: help all core run test unit e2e lint abi-check bench fuzz soak clean \
+        packages-run packages-test test-binaries
+.DEFAULT_GOAL := all
+.SECONDARY:
+
+help:
+	@echo 'make run        install what is missing, build, start the host'
+	@echo 'make test       install what is missing, build, run all tests'
+	@echo 'make all        build the host, libyoi and every plugin'
+	@echo 'make core       build and test without any HTTP library'
+	@echo 'make unit | e2e the unit tests | the black-box tests'
+	@echo 'make lint       house rules: names, tags, includes, lengths, docs'
+	@echo 'make abi-check  headers alone, layouts, exported symbols'
+	@echo 'make bench      measure; writes a table with ratios'
+	@echo 'make fuzz       fuzz targets, FUZZ_SECONDS=20 each'
+	@echo 'make soak       the long tests'
+	@echo 'make clean      remove build/'
+	@echo 'variants: CC=clang, SANITIZE=address,undefined, SANITIZE=thread'
+
+all: $(YOI_HOST) $(LIBYOI_A) $(LIBYOI_SO) $(so_runtimes) $(so_plugins)
+
+# ---- compiling -----------------------------------------------------------
+$(B)/obj/%.o: %.c Makefile
+	@mkdir -p $(@D)
+	@$(if $(V),,echo '  cc      $<')
+	$(Q)$(CC) $(CPPFLAGS) $(EXTRA_CPPFLAGS) $(CFLAGS) -MMD -MP -c $< -o $@
+
+$(B)/obj/llhttp/%.o: $(LLHTTP_SRC)/%.c
+	@mkdir -p $(@D)
+	$(Q)$(CC) -std=gnu11 $(OPT) -w -fPIC -fvisibility=hidden -isystem /usr/share/include/llhttp -c $< -o $@
+
+define archive
+	@mkdir -p $(@D)
+	@rm -f $@
+	@$(if $(V),,echo '  ar      $@')
+	$(Q)$(AR) rcs $@ $(filter %.o,$^)
+endef
+$(SDK_CORE): $(call objs,abi/sdk/core)
+	$(archive)
+$(SDK_SCHEMA): $(call objs,abi/sdk/schema)
+	$(archive)
+$(SDK_HTTP): $(call objs,abi/sdk/http)
+	$(archive)
+$(ENGINE): $(call objs,runtimes/engine)
+	$(archive)
+# One archive holds all that an application needs beside the system's.
+$(LIBYOI_A): $(call objs,host) $(call objs,abi/sdk/core) $(call objs,abi/sdk/schema)
+	$(archive)
+$(LIBYOI_SO): $(call objs,host) $(SDK_SCHEMA) $(SDK_CORE) host/libyoi.map
+	@$(if $(V),,echo '  ld      $@')
+	$(Q)$(CC) -shared $(LDFLAGS) $(DEFS) -Wl,-soname,libyoi.so.1 -Wl,--version-script=host/libyoi.map \
+	  -o $@ $(filter %.o %.a,$^) $(LIBS_CORE)
+$(YOI_HOST): $(call objs,host/cli) $(LIBYOI_A)
+	@$(if $(V),,echo '  ld      $@')
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LIBS_CORE)
+
+# $(call plugin,SOURCE-DIRECTORY,NAME,OUTPUT)
+define plugin
+$(patsubst %.c,$(B)/obj/%.o,$(wildcard $(1)/*.c)): EXTRA_CPPFLAGS = \
+  -DMANIFEST='"$(1)/$(2).yoi.json"' $$($(2)_CPPFLAGS)
+$(B)/obj/$(1)/plugin.o: $(wildcard $(1)/*.json)
+$(3): $(patsubst %.c,$(B)/obj/%.o,$(wildcard $(1)/*.c)) $$($(2)_OBJS) $$($(2)_ARCHIVES) \
+  $(SDK_SCHEMA) $(SDK_CORE) abi/plugin.map
+	@mkdir -p $$(@D)
+	@$(if $(V),,echo '  ld      $$@')
+	$(Q)$(CC) -shared $(LDFLAGS) $(DEFS) -Wl,--version-script=abi/plugin.map -o $$@ \
+	  $$(filter %.o %.a,$$^) $$($(2)_LIBS) $(LIBS_CORE)
+endef
+$(foreach n,$(RUNTIMES),$(eval $(call plugin,runtimes/$(n),$(n),$(B)/runtimes/$(n).so)))
+$(foreach n,$(PLUGINS),$(eval $(call plugin,plugins/$(n),$(n),$(B)/plugins/$(n).so)))
+$(foreach n,$(TEST_PLUGINS),$(eval $(call plugin,tests/plugins/$(n),$(n),$(B)/tests/plugins/$(n).so)))
+
+# Files that are embedded in an object (sdk/embed.h) are its prerequisites.
+$(call objs,host): $(wildcard host/*.json)
+$(call objs,runtimes/engine): $(wildcard bundles/builtin/*)
+
+# ---- tests ---------------------------------------------------------------
+# tests/unit/test_X.c sees the core; tests/unit/NAME/test_X.c also the objects
+# of the plugin NAME (or of sdk/http for `sdk-http`).
+unit_dir      = $(notdir $(patsubst %/,%,$(dir $(1))))
+unit_objs     = $(call objs,plugins/$(call unit_dir,$(1))) $(call objs,runtimes/$(call unit_dir,$(1))) \
+                $($(call unit_dir,$(1))_OBJS)
+$(B)/obj/tests/unit/%.o: EXTRA_CPPFLAGS = -I. -isystem /usr/share/include/llhttp
+$(B)/tests/unit/test_%: $(B)/obj/tests/unit/test_%.o $(UNIT_SUPPORT) $(ENGINE) $(LIBYOI_A)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ -lcmocka $(LIBS_CORE)
+define unit_http
+$(B)/tests/unit/$(1): $(B)/obj/tests/unit/$(1).o $(UNIT_SUPPORT) $(call unit_objs,tests/unit/$(1)) \
+  $(SDK_HTTP) $(ENGINE) $(LIBYOI_A)
+	@mkdir -p $$(@D)
+	$(Q)$(CC) $(LDFLAGS) -o $$@ $$^ -lcmocka $(if $(wildcard abi/sdk/http/*.c),-lcurl) $(LIBS_CORE)
+endef
+$(foreach t,$(patsubst tests/unit/%.c,%,$(wildcard tests/unit/*/test_*.c)),$(eval $(call unit_http,$(t))))
+$(B)/tests/bench/%: $(B)/obj/tests/bench/%.o $(LIBYOI_A)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LIBS_CORE)
+$(B)/tests/mock/%: $(B)/obj/tests/mock/%.o $(SDK_CORE)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LIBS_CORE)
+$(B)/examples/%: docs/examples/%.c $(LIBYOI_A)
+	@mkdir -p $(@D)
+	$(Q)$(CC) -std=c11 $(WARN) $(OPT) $(if $(SANITIZE),-fsanitize=$(SANITIZE)) -Iabi -o $@ $< \
+	  $(LIBYOI_A) $(LIBS_CORE)
+
+test-binaries: all $(so_test_plugins) $(UNIT_CORE) $(UNIT_HTTP) $(MOCKS) $(EXAMPLES)
+
+core: $(YOI_HOST) $(LIBYOI_SO) $(CORE_RUNTIMES:%=$(B)/runtimes/%.so) \
+      $(CORE_PLUGINS:%=$(B)/plugins/%.so) $(so_test_plugins) $(UNIT_CORE)
+	$(Q)$(PYTHON) tests/run.py --build $(B) unit-core
+
+unit: test-binaries
+	$(Q)$(PYTHON) tests/run.py --build $(B) unit
+e2e: test-binaries
+	$(Q)$(PYTHON) tests/run.py --build $(B) e2e
+lint:
+	$(Q)$(PYTHON) tests/lint.py
+abi-check: test-binaries
+	$(Q)$(PYTHON) tests/abi/check.py --build $(B)
+test: packages-test
+	$(Q)$(MAKE) --no-print-directory test-binaries
+	$(Q)$(PYTHON) tests/run.py --build $(B) all
+
+bench: all $(BENCH) $(MOCKS) $(so_test_plugins)
+	$(Q)$(PYTHON) tests/bench/bench.py --build $(B)
+
+FUZZ_SECONDS = 20
+fuzz:
+	$(Q)$(PYTHON) tests/fuzz/fuzz.py --seconds $(FUZZ_SECONDS)
+soak: test-binaries
+	$(Q)$(PYTHON) tests/run.py --build $(B) soak
+
+# ---- running -------------------------------------------------------------
+run: packages-run
+	$(Q)$(MAKE) --no-print-directory all
+	$(Q)exec $(YOI_HOST) $(CONFIG)
+
+packages-run:
+	@tests/packages.sh $(PKGS_RUN)
+packages-test:
+	@tests/packages.sh $(PKGS_TEST)
+
+clean:
+	rm -rf build
+
+-include $(shell find $(B)/obj -name '*.d' 2>/dev/null)

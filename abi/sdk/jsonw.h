@@ -1,0 +1,45 @@
+/* sdk/jsonw.h - writing JSON straight into a buffer, one line, no tree.
+ *
+ *   struct yoi_sdk_jsonw w;
+ *   yoi_sdk_jsonw_init(&w, &buf);
+ *   yoi_sdk_jsonw_open(&w, '{');
+ *   yoi_sdk_jsonw_key(&w, "state"); yoi_sdk_jsonw_str(&w, YOI_LIT("idle"));
+ *   yoi_sdk_jsonw_close(&w, '}');
+ *
+ * Commas are its business. Strings must be UTF-8; what is not becomes U+FFFD.
+ * Failures stay in the buffer (buf->failed), to be looked at once at the end.
+ */
+#ifndef YOI_SDK_JSONW_H
+#define YOI_SDK_JSONW_H
+
+#include <sdk/str.h>
+
+struct yoi_sdk_jsonw {
+  struct yoi_sdk_buf *buf;
+  int comma; /* the next value at this level needs one */
+};
+void yoi_sdk_jsonw_init(struct yoi_sdk_jsonw *w, struct yoi_sdk_buf *buf);
+void yoi_sdk_jsonw_open(struct yoi_sdk_jsonw *w, char c);  /* '{' or '[' */
+void yoi_sdk_jsonw_close(struct yoi_sdk_jsonw *w, char c); /* '}' or ']' */
+void yoi_sdk_jsonw_key(struct yoi_sdk_jsonw *w, const char *key);
+void yoi_sdk_jsonw_keyn(struct yoi_sdk_jsonw *w, yoi_str key);
+void yoi_sdk_jsonw_str(struct yoi_sdk_jsonw *w, yoi_str s);
+void yoi_sdk_jsonw_int(struct yoi_sdk_jsonw *w, int64_t n);
+void yoi_sdk_jsonw_double(struct yoi_sdk_jsonw *w, double n);
+void yoi_sdk_jsonw_bool(struct yoi_sdk_jsonw *w, int v);
+void yoi_sdk_jsonw_null(struct yoi_sdk_jsonw *w);
+/* A value that is JSON already; empty is written as null. */
+void yoi_sdk_jsonw_raw(struct yoi_sdk_jsonw *w, yoi_str json);
+/* Only the escaped inside of a string, without quotes or comma. */
+void yoi_sdk_json_escape(struct yoi_sdk_buf *buf, yoi_str s);
+
+/* key and value in one; nothing is written for an empty s with _opt. */
+void yoi_sdk_jsonw_kstr(struct yoi_sdk_jsonw *w, const char *key, yoi_str s);
+void yoi_sdk_jsonw_kstr_opt(struct yoi_sdk_jsonw *w, const char *key,
+                            yoi_str s);
+void yoi_sdk_jsonw_kint(struct yoi_sdk_jsonw *w, const char *key, int64_t n);
+void yoi_sdk_jsonw_kbool(struct yoi_sdk_jsonw *w, const char *key, int v);
+void yoi_sdk_jsonw_kraw(struct yoi_sdk_jsonw *w, const char *key,
+                        yoi_str json);
+
+#endif

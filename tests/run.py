@@ -1,0 +1,115 @@
+#!/usr/bin/env python3
+"""Runs the tests and ends with one line: N passed, N failed.
+
+run.py --build DIR GROUP...   groups: unit-core unit abi lint e2e soak all
+
+Unit tests are cmocka programs below DIR/tests/unit; each runs as a process of
+its own with a time limit, in an empty directory. The black-box tests are
+pytest's, with DIR handed over in YOI_BUILD.
+"""
+import argparse
+import concurrent.futures
+import os
+import pathlib
+import re
+import subprocess
+import sys
+import tempfile
+import time
+import xml.etree.ElementTree
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+UNIT_LIMIT_S = 120
+WORKERS = 2
+
+
+def run_unit(path):
+    """(name, passed, failed, output) of one cmocka program."""
+    name = path.name if path.parent.name == 'unit' else f'{path.parent.name}/{path.name}'
+    env = dict(os.environ, CMOCKA_MESSAGE_OUTPUT='STDOUT', YOI_BUILD=str(BUILD), YOI_ROOT=str(ROOT))
+    with tempfile.TemporaryDirectory(prefix='yoi-unit-') as home:
+        env['HOME'] = home
+        try:
+            done = subprocess.run([str(path)], cwd=home, env=env, stdin=subprocess.DEVNULL,
+                                  stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                                  timeout=UNIT_LIMIT_S, check=False)
+            text, code = done.stdout.decode(errors='replace'), done.returncode
+        except subprocess.TimeoutExpired as e:
+            text, code = (e.stdout or b'').decode(errors='replace') + '\ntime limit\n', -1
+    passed = len(re.findall(r'^\[       OK \]', text, re.M))
+    failed = len(set(re.findall(r'^\[  FAILED  \] (\w+)$', text, re.M)))
+    if code != 0 and failed == 0 or passed + failed == 0:
+        failed += 1
+        text += f'\n{name}: ended with {code}\n'
+    return name, passed, failed, text
+
+
+def unit(paths):
+    passed = failed = 0
+    with concurrent.futures.ThreadPoolExecutor(WORKERS) as pool:
+        for name, ok, bad, text in pool.map(run_unit, sorted(paths)):
+            passed, failed = passed + ok, failed + bad
+            print(f'  unit {name}: {ok} passed' + (f', {bad} FAILED' if bad else ''), flush=True)
+            if bad:
+                print(text, flush=True)
+    return passed, failed
+
+
+def script(name, *argv):
+    """A checker that is one test: exit 0 or not."""
+    done = subprocess.run([sys.executable, str(ROOT / name), *argv], cwd=ROOT, check=False,
+                          stdin=subprocess.DEVNULL)
+    print(f'  {name}: ' + ('passed' if done.returncode == 0 else 'FAILED'), flush=True)
+    return (1, 0) if done.returncode == 0 else (0, 1)
+
+
+def pytest(args):
+    with tempfile.TemporaryDirectory(prefix='yoi-e2e-') as tmp:
+        report = pathlib.Path(tmp) / 'report.xml'
+        env = dict(os.environ, YOI_BUILD=str(BUILD), PYTHONDONTWRITEBYTECODE='1')
+        subprocess.run([sys.executable, '-m', 'pytest', '-q', '-p', 'no:cacheprovider', '-n', '4',
+                        f'--junitxml={report}', f'--basetemp={tmp}/t', *args], cwd=ROOT, env=env,
+                       stdin=subprocess.DEVNULL, check=False)
+        if not report.exists():
+            return 0, 1
+        suites = xml.etree.ElementTree.parse(report).getroot().iter('testsuite')
+        total = bad = skipped = 0
+        for s in suites:
+            total += int(s.get('tests'))
+            bad += int(s.get('failures')) + int(s.get('errors'))
+            skipped += int(s.get('skipped'))
+        return (total - bad - skipped, bad) if total else (0, 1)
+
+
+def group(name):
+    base = BUILD / 'tests' / 'unit'
+    if name == 'unit-core':
+        return unit(p for p in base.glob('test_*') if p.is_file())
+    if name == 'unit':
+        return unit(p for p in base.rglob('test_*') if p.is_file())
+    if name == 'abi':
+        return script('tests/abi/check.py', '--build', str(BUILD))
+    if name == 'lint':
+        return script('tests/lint.py')
+    if name == 'e2e':
+        return pytest(['tests/e2e', '-m', 'not soak'])
+    if name == 'soak':
+        return pytest(['tests/e2e', 'tests/soak', '-m', 'soak'])
+    raise SystemExit(f'run.py: no such group: {name}')
+
+
+if __name__ == '__main__':
+    parser = argparse.ArgumentParser()
+    parser.add_argument('--build', default='build')
+    parser.add_argument('groups', nargs='+')
+    options = parser.parse_args()
+    BUILD = (ROOT / options.build).resolve()
+    names = ['lint', 'abi', 'unit', 'e2e'] if options.groups == ['all'] else options.groups
+    good = bad = 0
+    for n in names:
+        begin = time.monotonic()
+        ok, ko = group(n)
+        good, bad = good + ok, bad + ko
+        print(f'{n}: {ok} passed, {ko} failed ({time.monotonic() - begin:.1f} s)', flush=True)
+    print(f'{good} passed, {bad} failed')
+    sys.exit(1 if bad else 0)

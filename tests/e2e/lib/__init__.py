@@ -1,0 +1,1 @@
+"""What the black-box tests share: processes, wires, tables. Stdlib only."""

@@ -1,0 +1,101 @@
+/* host/config.h - the config file, checked and turned into structs.
+ *
+ * host/config.schema.json is the table of its keys, docs/config.md their
+ * manual. yoi__config_load does all of it: parse, check against the schema,
+ * scan the plugins, check what a schema cannot say. What it gives out is
+ * complete and immutable; every text is NUL-terminated and lives as long as
+ * the config. No plugin code has run and no secret was read.
+ */
+#ifndef YOI__CONFIG_H
+#define YOI__CONFIG_H
+
+#include <sys/socket.h>
+#include <yoi.h>
+
+#include "loader.h"
+#include "secret.h"
+
+/* yoi__config.log_format */
+#define YOI__LOG_LOGFMT 0u
+#define YOI__LOG_JSON 1u
+
+/* What every instance has. `config` is the instance's config as one line of
+ * compact JSON ("{}" when the entry has none); `secrets` what it may read. */
+struct yoi__config_instance {
+  struct yoi__plugin *plugin;
+  yoi_str config;
+  struct yoi__grants secrets;
+};
+
+struct yoi__config_runtime {
+  struct yoi__config_instance instance;
+  yoi_str id;
+  yoi_str display_name;    /* of the plugin, if none was given */
+  yoi_str default_profile; /* NAME of "builtin:NAME"; empty: not given */
+  uint32_t deadline_ms;    /* of unary operations */
+  int drop_in;
+};
+
+struct yoi__config_model {
+  struct yoi__config_instance instance;
+  yoi_str name;
+};
+
+struct yoi__config_ingress {
+  struct yoi__config_instance instance; /* its secrets include the token */
+  uint32_t surface;                     /* YOI_SURFACE_* */
+  int insecure;                         /* a runtime surface without a token */
+  yoi_str listen;                       /* as written */
+  struct sockaddr_storage address;      /* the same; AF_INET or AF_INET6 */
+  socklen_t address_len;
+  yoi_str runtime_id; /* of a runtime surface */
+  yoi_str token;      /* name of a secret; empty: none */
+  yoi_str hosts;      /* JSON array of strings; empty: none */
+};
+
+/* An entry of "plugins": what the operator allows one plugin. */
+struct yoi__config_plugin {
+  yoi_str id;
+  int has_grants;        /* 0: the default of its kind */
+  const yoi_str *grants; /* patterns: "model:main", "model:*" */
+  size_t n_grants;
+};
+
+struct yoi__config {
+  int step;            /* driven by yoi_host_step, one loop */
+  uint32_t loops;      /* 0: one per core; 1 in step mode */
+  uint32_t log_level;  /* YOI_LOG_* */
+  uint32_t log_format; /* YOI__LOG_* */
+  uint32_t drain_ms;
+  struct yoi__catalogue *plugins;
+  struct yoi__secrets *secrets; /* declared; yoi__secrets_read at start */
+  /* In the order of the file; dropped-in runtimes come last, by id. */
+  struct yoi__config_runtime *runtimes;
+  struct yoi__config_model *models;
+  struct yoi__config_ingress *ingress;
+  struct yoi__config_plugin *entries;
+  size_t n_runtimes, n_models, n_ingress, n_entries;
+  void *memory; /* owns the texts and arrays */
+};
+
+/* [main] `json` may be empty: the default config (below). base_dir: a path;
+ * NULL is the working directory. report (may be NULL) gets every finding in
+ * the order of the text, err the first one. out may be NULL: only checked.
+ * INVALID_ARGUMENT when there is a finding, RESOURCE_EXHAUSTED when memory is
+ * short (then without a report). */
+yoi_status yoi__config_load(yoi_str json, const char *base_dir, yoi_report_fn report, void *ctx,
+                            struct yoi__config **out, yoi_error *err);
+void yoi__config_free(struct yoi__config *c);
+
+/* [main] Reads the secrets and says which listener's token has no value. */
+yoi_status yoi__config_read_secrets(struct yoi__config *c, yoi_error *err);
+
+/* 1: the plugin may have this grant, "model:main": it is in plugins[].grants,
+ * or, without that list, what its kind cannot do without (runtimes: model:*). */
+int yoi__config_granted(const struct yoi__config *c, const struct yoi__plugin *p, yoi_str grant);
+
+/* The config that stands for no file, from OPENAI_BASE_URL, YOI_MODEL and
+ * OPENAI_API_KEY: JSON text that goes through the same checks. */
+void yoi__config_default(struct yoi_sdk_buf *out);
+
+#endif

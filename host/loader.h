@@ -1,0 +1,96 @@
+/* host/loader.h - which plugins there are, and how one becomes callable.
+ *
+ * A catalogue is filled from directories at start and then never changes; a
+ * plugin in it has a well-formed manifest, a hash, and an id of its own, and
+ * none of its code has run. yoi__plugin_load runs the code: dlopen, entry,
+ * agreement of table and manifest, copy of the interface table.
+ *
+ *   file --scan--> FOUND --load--> LOADED (for the life of the process)
+ *     |              |
+ *     +- passed over +- load failed: REFUSED (the same answer every time)
+ *
+ * All functions are [main]; what they return is immutable but for `state`,
+ * `table` and `refusal` of a plugin, which load alone writes. Texts are
+ * NUL-terminated and live as long as the catalogue.
+ */
+#ifndef YOI__LOADER_H
+#define YOI__LOADER_H
+
+#include <sdk/error.h>
+#include <sdk/id.h>
+#include <sdk/json.h>
+#include <yoi/ingress.h>
+#include <yoi/model.h>
+#include <yoi/plugin.h>
+#include <yoi/runtime.h>
+
+#include "manifest.h"
+
+/* yoi__plugin.state */
+#define YOI__PLUGIN_FOUND 0u
+#define YOI__PLUGIN_LOADED 1u
+#define YOI__PLUGIN_REFUSED 2u
+
+struct yoi__plugin {
+  struct yoi__manifest manifest;    /* id, kind, version, schema, grants, ... */
+  char digest[YOI_SDK_DIGEST_SIZE]; /* sha256:HEX of the file's bytes */
+  yoi_str path;                     /* private: for the log only */
+  uint32_t state;                   /* YOI__PLUGIN_* */
+  int drop_in;                      /* found in a drop_in folder (too) */
+  /* Once LOADED: a full, zeroed-tail copy of the plugin's own table, with
+   * the required members checked; which one says manifest.kind. */
+  union {
+    yoi_runtime runtime;
+    yoi_model model;
+    yoi_ingress ingress;
+  } table;
+  struct yoi_sdk_error *refusal; /* once REFUSED */
+  void *handle;                  /* of dlopen; never closed */
+  uint64_t dev, ino;             /* the file that was hashed ... */
+  int64_t size, mtime_ns;        /* ... and must still stand there at load */
+};
+
+/* A file or directory that was looked at and not taken. */
+struct yoi__passed {
+  yoi_str path;
+  yoi_str id;     /* of its manifest; empty when it has none */
+  yoi_str reason; /* "cannot open: no such file or directory", ... */
+};
+
+struct yoi__catalogue;
+
+/* NULL: memory is short. */
+struct yoi__catalogue *yoi__catalogue_new(void);
+void yoi__catalogue_free(struct yoi__catalogue *c);
+
+/* Takes in the regular files *.so of one directory, in byte order of name;
+ * directories scanned earlier win. drop_in: only runtimes with a runtime_id
+ * count; the others, and a file whose id is taken by other bytes, are passed
+ * over. Everything that is passed over is kept with its reason and is no
+ * error; errors are memory and YOI_PLUGINS_MAX (RESOURCE_EXHAUSTED). */
+yoi_status yoi__catalogue_scan(struct yoi__catalogue *c, const char *dir, int drop_in,
+                               yoi_error *err);
+
+/* Plugins in byte order of id. */
+size_t yoi__catalogue_count(const struct yoi__catalogue *c);
+struct yoi__plugin *yoi__catalogue_at(const struct yoi__catalogue *c, size_t i);
+/* NULL: none has this id. */
+struct yoi__plugin *yoi__catalogue_find(const struct yoi__catalogue *c, yoi_str id);
+
+/* What was passed over, in the order of the scans; NULL past the end. */
+const struct yoi__passed *yoi__catalogue_passed(const struct yoi__catalogue *c, size_t i);
+/* Appends "; searched 'DIR': N plugins; passed over 'FILE': REASON; ..." for a
+ * refusal; private, because it names paths. */
+void yoi__catalogue_explain(const struct yoi__catalogue *c, struct yoi_sdk_buf *out);
+
+/* Runs the plugin's code for the first time; later calls answer the same.
+ * The public message names the plugin's id, the field, what was expected and
+ * what was found; the private detail names the file. Errors:
+ * unsupported_declaration (SERIAL, a draft of a later version), internal
+ * (everything that does not agree). */
+yoi_status yoi__plugin_load(struct yoi__plugin *p, yoi_error *err);
+
+/* "runtime", "model", "ingress"; "?" else. */
+const char *yoi__kind_name(uint32_t kind);
+
+#endif

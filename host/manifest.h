@@ -1,0 +1,35 @@
+/* host/manifest.h - the manifest of a plugin, parsed and checked; elf.h reads
+ * its bytes, yoi/plugin.h has its shape. */
+#ifndef YOI__MANIFEST_H
+#define YOI__MANIFEST_H
+
+#include <sdk/json.h>
+#include <yoi/base.h>
+#include <yoi/limits.h>
+
+#define YOI__MANIFEST_LIST_MAX 16 /* interfaces, and grants, of one plugin */
+
+/* All texts are NUL-terminated and belong to the manifest. */
+struct yoi__manifest {
+  yoi_str id, version, display_name; /* display_name: of the id, if none */
+  yoi_str runtime_id;                /* empty: cannot be dropped in */
+  uint32_t kind;                     /* YOI_KIND_* */
+  uint32_t threads;                  /* YOI_PARALLEL, YOI_SERIAL */
+  size_t n_interfaces, n_grants;
+  yoi_str interfaces[YOI__MANIFEST_LIST_MAX];
+  yoi_str grants[YOI__MANIFEST_LIST_MAX];
+  const yoi_sdk_json *config;  /* the compiled schema of an instance's config */
+  yoi_sdk_json *tree, *beside; /* own all of the above */
+};
+
+/* Fills the zeroed *m from the section's bytes. On an error the message says
+ * which field, what was expected and what was found; *m needs no release. */
+yoi_status yoi__manifest_parse(yoi_str text, struct yoi__manifest *m, yoi_error *err);
+/* Narrows it by the bytes of a NAME.yoi.json beside the file: fewer grants,
+ * another display_name. What would widen it is an error. */
+yoi_status yoi__manifest_narrow(struct yoi__manifest *m, yoi_str text, yoi_error *err);
+void yoi__manifest_release(struct yoi__manifest *m);
+/* 1: the interface is in the list. */
+int yoi__manifest_has(const struct yoi__manifest *m, yoi_str interface);
+
+#endif

@@ -1,0 +1,47 @@
+/* host/secret.h - secret values: named in the config, read once at start.
+ *
+ * A value is never formatted, compared or copied outside this file but into
+ * the buffer that yoi__secret_get is given; it is wiped when it is freed.
+ * Declaring and reading are [main]; after that the set is immutable, and get
+ * is [any].
+ */
+#ifndef YOI__SECRET_H
+#define YOI__SECRET_H
+
+#include <yoi/base.h>
+
+struct yoi__secrets;
+
+/* The names that one instance was granted; see host/config.h. */
+struct yoi__grants {
+  const yoi_str *names;
+  size_t n;
+};
+
+/* NULL: memory is short. */
+struct yoi__secrets *yoi__secrets_new(void);
+void yoi__secrets_free(struct yoi__secrets *s);
+
+/* Declares a name with its source: exactly one of file (a path) and env is
+ * not empty. Names are unique. */
+yoi_status yoi__secrets_declare(struct yoi__secrets *s, yoi_str name, yoi_str file, yoi_str env,
+                                yoi_error *err);
+int yoi__secrets_has(const struct yoi__secrets *s, yoi_str name); /* declared */
+
+/* Reads all values. A variable that is unset or empty leaves its secret
+ * without a value. A file must be regular, no symbolic link, owned by this
+ * user or root, without any access for group and others, and hold 1 to
+ * YOI_SECRET_BYTES_MAX bytes after one trailing line feed was cut off, no NUL
+ * among them; else FAILED_PRECONDITION naming the secret (the path stands in
+ * private_detail). */
+yoi_status yoi__secrets_read(struct yoi__secrets *s, yoi_error *err);
+/* 1: it has a value (after read). */
+int yoi__secrets_filled(const struct yoi__secrets *s, yoi_str name);
+
+/* What yoi.host.secret/1 `get` does for an instance with these grants:
+ * PERMISSION_DENIED, NOT_FOUND, RESOURCE_EXHAUSTED (*out_len is what is
+ * needed) as in yoi/host_secret.h. */
+yoi_status yoi__secret_get(const struct yoi__secrets *s, const struct yoi__grants *grants,
+                           yoi_str name, char *buf, size_t cap, size_t *out_len, yoi_error *err);
+
+#endif

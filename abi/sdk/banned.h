@@ -9,6 +9,10 @@
 #include <string.h>
 #include <time.h>
 
+/* Some are macros as well; a macro cannot be poisoned. */
+#undef alloca
+#undef sprintf
+
 #pragma GCC poison strcpy strcat sprintf vsprintf strtok atoi atol atof
 #pragma GCC poison gmtime localtime asctime ctime alloca gets system mktemp
 #pragma GCC poison cJSON_Print cJSON_PrintUnformatted cJSON_GetObjectItem

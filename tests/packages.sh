@@ -26,8 +26,8 @@ export DEBIAN_FRONTEND=noninteractive
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 # shellcheck disable=SC2086
-if ! { $sudo apt-get update -qq && $sudo apt-get install -y -qq --no-install-recommends $missing; } \
-    >"$log" 2>&1; then
+if ! { $sudo apt-get update -qq &&
+    $sudo apt-get install -y -qq --no-install-recommends $missing; } >"$log" 2>&1; then
   tail -n 20 "$log" >&2
   echo "packages: the installation failed" >&2
   exit 1

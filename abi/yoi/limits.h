@@ -40,7 +40,7 @@
 #define YOI_HOPS_MAX 8             /* hosts that a request may cross */
 #define YOI_DEADLINE_MS_DEFAULT 30000 /* unary operations (config) */
 #define YOI_DEADLINE_MS_MAX 600000
-#define YOI_LIST_ALL_MS 2000 /* per runtime when all are asked: a person waits */
+#define YOI_LIST_ALL_MS 2000 /* each, when all are asked: a person waits */
 
 /* ---- workers and turns ---------------------------------------------- */
 #define YOI_WORKERS_MAX 1000000        /* per runtime (config) */

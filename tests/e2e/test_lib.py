@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from lib import logs, sse, tables, wait, wire
 
-STREAM = (b'\xef\xbb\xbfretry: 1000\n\n: hello\nid: a\nevent: text.delta\ndata: {"text":"\xc3\xa4"}\n\n'
+STREAM = (b'\xef\xbb\xbfretry: 1000\n\n: hello\nid: a\nevent: text.delta\n'
+          b'data: {"text":"\xc3\xa4"}\n\n'
           b'data: one\r\ndata:two\r\n\r\nid\ndata: x\r\rdata: lost at the end')
 
 
@@ -37,7 +38,8 @@ def test_parser_takes_single_bytes():
 
 
 def test_log_lines_are_parsed_and_bad_words_found():
-    entry = logs.parse('time=2026-01-01T00:00:00.000Z level=info msg="a \\"b\\" c" address=127.0.0.1:80')
+    entry = logs.parse('time=2026-01-01T00:00:00.000Z level=info msg="a \\"b\\" c" '
+                       'address=127.0.0.1:80')
     assert entry['msg'] == 'a "b" c' and entry['address'] == '127.0.0.1:80'
     assert logs.findings('fine\n==1==ERROR: AddressSanitizer: heap-use-after-free\nok\n'
                          'x.c:3:4: runtime error: shift') == [
@@ -62,8 +64,10 @@ def test_waiting_ends():
 def test_wire_reads_chunks_lengths_and_interim_responses():
     a, b = socket.socketpair()
     with a, b:
-        data = (b'HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n'
-                b'3\r\nabc\r\n2;x=y\r\nde\r\n0\r\n\r\nHTTP/1.1 404 Not Found\r\nContent-Length: 2\r\n\r\nxy')
+        data = (b'HTTP/1.1 100 Continue\r\n\r\n'
+                b'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n'
+                b'3\r\nabc\r\n2;x=y\r\nde\r\n0\r\n\r\n'
+                b'HTTP/1.1 404 Not Found\r\nContent-Length: 2\r\n\r\nxy')
         threading.Thread(target=b.sendall, args=(data,)).start()
         reader = wire.Reader(a)
         first, second = wire.read_response(reader), wire.read_response(reader)

@@ -155,8 +155,8 @@ class Host(Child):
 
     def write(self):
         if self.file is not None:
-            text = self.config if isinstance(self.config, str) else json.dumps(self.config, indent=1)
-            self.file.write_text(text)
+            given = isinstance(self.config, str)
+            self.file.write_text(self.config if given else json.dumps(self.config, indent=1))
         token = self.etc / 'runtime.token'
         token.write_text(TOKEN + '\n')
         token.chmod(0o600)

@@ -24,4 +24,4 @@ def until(condition, seconds=10.0, what='condition'):
             return value
         if time.monotonic() > end:
             raise AssertionError(f'not within {bound(seconds):.1f} s: {what}')
-        time.sleep(STEP_S)
+        time.sleep(STEP_S)  # the one poll of a condition

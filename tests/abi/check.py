@@ -1,0 +1,368 @@
+#!/usr/bin/env python3
+"""Is the ABI what it promises to be? One line per gate; exit 1 on a failure.
+
+check.py [--root DIR] [--build DIR] [--write]
+
+  headers    each public header compiles alone in four language modes with two
+             compilers, strict, without implicit padding
+  offsets    tests/abi/offsets.c: sizes and offsets as asserted by hand
+  witness    tests/abi/witness.c names every type
+  layout     today's layout, callbacks, functions and numbers are those of
+             tests/abi/layout-MAJOR.MINOR.txt of the version in yoi/base.h, and
+             every older one is a prefix of it; --write writes today's
+  symbols    plugins export their entry only, libyoi.so what yoi.h declares,
+             and nothing exports an internal name
+  libraries  what libyoi.so and yoi-host load; no search path in any object
+  manifests  the section holds the manifest's bytes, also after strip
+
+Gates compare what is built in --build; headers, offsets, witness and layout
+need no build. What was found good is remembered below --build under a hash
+of all that it depends on. A gate whose tool is missing says SKIPPED loudly
+and does not fail.
+"""
+import argparse
+import concurrent.futures
+import hashlib
+import json
+import pathlib
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+
+STRICT = ['-Wall', '-Wextra', '-Wpedantic', '-Wconversion', '-Wpadded', '-Werror']
+COMPILERS = {'gcc': ('c', ('c11', 'c17')), 'clang': ('c', ('c11', 'c17')),
+             'g++': ('c++', ('c++11', 'c++20')), 'clang++': ('c++', ('c++11', 'c++20'))}
+# Beside libc, as the dynamic section names them (older libcs come in parts).
+LIBC = r'libc\.so\.\d+|lib(pthread|dl|rt)\.so\.\d+|ld-linux.*'
+OURS = LIBC + r'|libcjson\.so\.\d+|libcrypto\.so\.\d+'
+SANITIZER = r'lib(asan|ubsan|tsan|lsan|stdc\+\+|gcc_s|m|resolv)\.so\.\d+'
+FROZEN = ('yoi_str', 'yoi_stream', 'yoi_log_field')
+ENTRY = 'yoi_plugin_entry_v1'
+
+
+def run(argv, **kw):
+    return subprocess.run(argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False,
+                          timeout=120, **kw)
+
+
+def without_comments(text):
+    return re.sub(r'/\*.*?\*/', ' ', text, flags=re.S)
+
+
+def one_line(text):
+    text = re.sub(r'\s+', ' ', text).strip()
+    text = re.sub(r' ?(\*+) ?', r' \1', text)
+    text = re.sub(r'(?<=[(*]) | (?=[(),])|(?<=\*) (?=\*)', '', text)
+    return re.sub(r', ?', ', ', text).replace('(*', ' (*').replace(',  (', ', (')
+
+
+class Check:
+    def __init__(self, root, build):
+        self.root, self.build = root, build
+        self.abi = root / 'abi'
+        self.headers = [self.abi / 'yoi.h', *sorted((self.abi / 'yoi').glob('*.h'))]
+        self.bad = self.skipped = 0
+
+    def gate(self, name, findings, what):
+        """findings: None skipped (what says why), else a list."""
+        if findings is None:
+            self.skipped += 1
+            print(f'  abi {name}: SKIPPED: {what}')
+            return
+        for finding in findings:
+            print(f'  abi {name}: {finding}')
+        self.bad += bool(findings)
+        print(f'  abi {name}: ' + (f'FAILED ({len(findings)})' if findings else f'ok, {what}'))
+
+    # ---- headers -----------------------------------------------------------
+    def closure(self, header, seen):
+        if header not in seen:
+            seen[header] = header.read_bytes()
+            for name in re.findall(rb'#include <(yoi[^>]*)>', seen[header]):
+                child = self.abi / name.decode()
+                if child.exists():
+                    self.closure(child, seen)
+        return seen
+
+    def compile_alone(self, job):
+        header, compiler, version, language, mode = job
+        text = f'#include <{header.relative_to(self.abi)}>\nextern int yoi_check_;\n'
+        argv = [compiler, '-x', language, f'-std={mode}', *STRICT, '-fsyntax-only']
+        key = hashlib.sha256(repr((argv, version)).encode() + text.encode() + b''.join(
+            v for _, v in sorted(self.closure(header, {}).items()))).hexdigest()
+        mark = self.build / 'abi-check' / key
+        if mark.exists():
+            return None
+        done = run([*argv, f'-I{self.abi}', '-'], input=text.encode())
+        if done.returncode == 0:
+            mark.parent.mkdir(parents=True, exist_ok=True)
+            mark.touch()
+            return None
+        first = next((x for x in done.stdout.decode(errors='replace').splitlines()
+                      if re.search(r'error|warning', x)), f'ended with {done.returncode}')
+        return f'{compiler} -std={mode} {header.name}: {first}'
+
+    def check_headers(self):
+        jobs, missing = [], []
+        for compiler, (language, modes) in COMPILERS.items():
+            if not shutil.which(compiler):
+                missing.append(compiler)
+                continue
+            version = run([compiler, '--version']).stdout
+            jobs += [(h, compiler, version, language, m) for h in self.headers for m in modes]
+        if missing:
+            self.gate('headers', None, f"no {' '.join(missing)}")
+        if jobs:
+            with concurrent.futures.ThreadPoolExecutor(2) as pool:
+                findings = [f for f in pool.map(self.compile_alone, jobs) if f]
+            self.gate('headers', findings, f'{len(jobs)} compilations')
+
+    def check_offsets(self):
+        source = self.root / 'tests/abi/offsets.c'
+        done = run(['gcc', '-std=c11', *STRICT[:-2], '-Werror', f'-I{self.abi}', '-fsyntax-only',
+                    str(source)])
+        found = re.findall(r'error: (?:static assertion failed: )?"?([^"\n]*)',
+                           done.stdout.decode(errors='replace'))
+        if done.returncode and not found:
+            found = ['does not compile']
+        text = source.read_text()
+        found += [f"'{t}' has no size there" for t in self.structs() if f'SIZE({t},' not in text]
+        self.gate('offsets', found, f"{len(re.findall('(?m)^(?:AT|SIZE)', text))} assertions")
+
+    def structs(self):
+        return [n for h in self.headers for n in re.findall(
+            r'^\} (yoi_\w+);', without_comments(h.read_text()), re.M)]
+
+    def callbacks(self):
+        return {m.group(1): one_line(m.group(0)) for h in self.headers for m in re.finditer(
+            r'^typedef [^;{}]*\(\*(yoi_\w+)\)\([^;{}]*\);', without_comments(h.read_text()), re.M)}
+
+    def functions(self):
+        return {m.group(1): one_line(m.group(0)) for h in self.headers for m in re.finditer(
+            r'^YOI_API [^;{}#]*?\b(yoi_\w+)\([^;{}#]*\);', without_comments(h.read_text()), re.M)}
+
+    # ---- layout ------------------------------------------------------------
+    def numbers(self):
+        """Constants and table rows that callers compile in: name to value."""
+        out = {}
+        for h in self.headers:
+            if h.name == 'limits.h':
+                continue  # limits may be lowered or raised; they are no layout
+            text = without_comments(h.read_text())
+            for m in re.finditer(r'^#define (YOI_\w+)[ \t]+([^\s\\][^\n\\]*)$', text, re.M):
+                out[m.group(1)] = m.group(2).strip()
+        ops = without_comments((self.abi / 'yoi/ops.h').read_text())
+        for table, prefix in (('YOI_OPS', 'YOI_OP_'), ('YOI_CODES', 'YOI_CODE_'),
+                              ('YOI_EVENTS', 'YOI_EVENT_')):
+            body = re.search(r'#define %s\(X\)((?:\\\n|[^\n])*)' % table, ops)
+            for row in re.findall(r'X\(((?:"[^"]*"|[^()"])*)\)', body.group(1) if body else ''):
+                cells = [c.strip() for c in re.sub(r'[\\\s]+', ' ', row).split(',')]
+                out[prefix + cells[0]] = ', '.join(cells[1:])
+        out.pop('YOI_ABI_MINOR', None)
+        return out
+
+    def today(self):
+        """The layout as text, from the witness' debug information."""
+        with tempfile.TemporaryDirectory() as tmp:
+            lib = f'{tmp}/witness.so'
+            done = run(['gcc', '-g', '-std=c11', '-shared', '-fPIC', f'-I{self.abi}', '-o', lib,
+                        str(self.root / 'tests/abi/witness.c')])
+            if done.returncode:
+                return None, done.stdout.decode(errors='replace')
+            shown = run(['pahole', lib]).stdout.decode()
+        out = ['# The layout of the plugin ABI: offset, size, type, name of each member.',
+               '# tests/abi/check.py --write makes this file; it is read, not edited.']
+        structs = {}
+        for m in re.finditer(r'^struct (yoi_\w+) \{\n(.*?)^\};', shown, re.M | re.S):
+            size = re.search(r'/\* size: (\d+)', m.group(2)).group(1)
+            rows = re.findall(r'^\t(.+?);\s*/\*\s+(\d+)\s+(\d+) \*/$', m.group(2), re.M)
+            structs[m.group(1)] = [f'struct {m.group(1)} {size}'] + [
+                f'  {at:>3} {n:>2} {one_line(member)}' for member, at, n in rows]
+        for name in sorted(structs):
+            out += ['', *structs[name]]
+        out += ['', '# callbacks and functions', *sorted(self.callbacks().values()),
+                *sorted(self.functions().values()), '', '# numbers',
+                *(f'{k} = {v}' for k, v in sorted(self.numbers().items()))]
+        return '\n'.join(out) + '\n', None
+
+    @staticmethod
+    def parse(layout):
+        """(struct name to its lines, all other lines)."""
+        structs, rest, now = {}, [], None
+        for line in layout.splitlines():
+            if line.startswith('struct '):
+                now = structs.setdefault(line.split()[1], [line.split()[2]])
+            elif line.startswith('  ') and now is not None:
+                now.append(line.strip())
+            else:
+                now = None
+                if line and not line.startswith('#'):
+                    rest.append(line)
+        return structs, rest
+
+    def check_layout(self, write):
+        named = (self.root / 'tests/abi/witness.c').read_text()
+        every = self.structs() + list(self.callbacks())
+        self.gate('witness', [f"'{t}' is not in witness.c" for t in every
+                              if f'WITNESS({t})' not in named], f'{len(every)} types')
+        if not shutil.which('pahole'):
+            self.gate('layout', None, 'no pahole (package dwarves)')
+            return
+        now, why = self.today()
+        if now is None:
+            self.gate('layout', ['witness.c does not compile: ' + why.strip()], '')
+            return
+        base = (self.abi / 'yoi/base.h').read_text()
+        version = '.'.join(re.search(rf'YOI_ABI_{p} (\d+)u', base).group(1)
+                           for p in ('MAJOR', 'MINOR'))
+        current = self.root / f'tests/abi/layout-{version}.txt'
+        if write:
+            current.write_text(now)
+        findings = []
+        old = current.read_text() if current.exists() else ''
+        before, after = old.splitlines(), now.splitlines()
+        findings += [f'{current.name}: gone: {x.strip()}' for x in before if x not in after]
+        findings += [f'{current.name}: new: {x.strip()}' for x in after if x not in before]
+        if not findings and old != now:
+            findings.append(f'{current.name}: the order differs')
+        if findings:
+            findings.append('what is released stays; for a version that is not: check.py --write')
+        structs, rest = self.parse(now)
+        for path in sorted((self.root / 'tests/abi').glob('layout-*.txt')):
+            if path != current:
+                findings += [f'{path.name}: {x}' for x in self.breaks(path.read_text(), structs,
+                                                                     rest)]
+        self.gate('layout', findings, f'version {version}, {len(structs)} structs')
+
+    def breaks(self, old, structs, rest):
+        """How today's layout fails what was promised by an older one."""
+        was, lines = self.parse(old)
+        for name, rows in was.items():
+            have = structs.get(name, ['gone'])
+            if have[1:len(rows)] != rows[1:]:
+                yield f"struct {name} does not begin with its old members"
+            elif name in FROZEN and have != rows:
+                yield f'struct {name} is frozen'
+        for line in lines:
+            if line not in rest:
+                yield f'gone: {line}'
+
+    # ---- what was built ----------------------------------------------------
+    def built(self):
+        return [p for d in ('runtimes', 'plugins', 'tests/plugins')
+                for p in sorted((self.build / d).glob('*.so'))]
+
+    def exports(self, path):
+        out = run(['nm', '-D', '--defined-only', str(path)]).stdout.decode()
+        return {line.split()[-1].split('@')[0] for line in out.splitlines() if line.strip()}
+
+    def check_symbols(self):
+        if not shutil.which('nm'):
+            self.gate('symbols', None, 'no nm (package binutils)')
+            return
+        findings, plugins = [], self.built()
+        for path in plugins:
+            names = self.exports(path)
+            strange = 'tests' in path.relative_to(self.build).parts
+            for name in sorted(names - {ENTRY}):
+                if not (strange and name.startswith('yoi_plugin_entry_')):
+                    findings.append(f"{path.name} exports '{name}'")
+            if ENTRY not in names and not strange:
+                findings.append(f'{path.name} does not export {ENTRY}')
+        library, program = self.build / 'libyoi.so', self.build / 'yoi-host'
+        if library.exists():
+            names, declared = self.exports(library), set(self.functions()) - {ENTRY}
+            findings += [f"libyoi.so exports '{n}'" for n in sorted(names - declared)]
+            findings += [f"libyoi.so lacks '{n}'" for n in sorted(declared - names)]
+        if program.exists():
+            findings += [f"yoi-host exports '{n}'" for n in sorted(self.exports(program))
+                         if n.startswith('yoi_')]
+        absent = [p.name for p in (library, program) if not p.exists()]
+        if absent:
+            findings.append(f"not built: {' '.join(absent)}")
+        self.gate('symbols', findings, f'{len(plugins)} plugins')
+
+    def check_libraries(self):
+        if not shutil.which('readelf'):
+            self.gate('libraries', None, 'no readelf (package binutils)')
+            return
+        findings, seen = [], 0
+        for path in [self.build / 'libyoi.so', self.build / 'yoi-host', *self.built()]:
+            if not path.exists():
+                continue
+            seen += 1
+            dynamic = run(['readelf', '-dW', str(path)]).stdout.decode()
+            for tag in re.findall(r'\((RPATH|RUNPATH|TEXTREL)\)', dynamic):
+                findings.append(f'{path.name} has {tag}')
+            if path.suffix == '.so' and path.name != 'libyoi.so':
+                continue
+            allowed = OURS
+            if any(s in path.read_bytes() for s in (b'__asan_init', b'__tsan_init',
+                                                    b'__ubsan_handle')):
+                allowed += '|' + SANITIZER
+            for name in re.findall(r'\(NEEDED\).*\[(.*?)\]', dynamic):
+                if not re.fullmatch(allowed, name):
+                    findings.append(f'{path.name} needs {name}; libc, libcjson and libcrypto only')
+        self.gate('libraries', findings, f'{seen} objects')
+
+    def manifest(self, path):
+        """The bytes of the manifest section, as readelf locates them."""
+        out = run(['readelf', '-SW', str(path)]).stdout.decode()
+        m = re.search(r'\.yoi\.manifest\s+PROGBITS\s+[0-9a-f]+ ([0-9a-f]+) ([0-9a-f]+) \S+ +(\w+)',
+                      out)
+        if not m or 'A' not in m.group(3):
+            return None
+        at, size = int(m.group(1), 16), int(m.group(2), 16)
+        return path.read_bytes()[at:at + size]
+
+    def check_manifests(self):
+        if not (shutil.which('readelf') and shutil.which('strip')):
+            self.gate('manifests', None, 'no readelf or strip (package binutils)')
+            return
+        findings, plugins = [], self.built()
+        with tempfile.TemporaryDirectory() as tmp:
+            for path in plugins:
+                folder = self.root / path.relative_to(self.build).with_suffix('')
+                source = folder / f'{path.stem}.yoi.json'
+                want = source.read_bytes() if source.exists() else None
+                got = self.manifest(path)
+                if got is None:
+                    findings.append(f'{path.name} has no section .yoi.manifest that is loaded')
+                    continue
+                if want is not None and got != want:
+                    findings.append(f'{path.name}: the section is not {source.name}')
+                if 'tests' not in path.relative_to(self.build).parts:
+                    try:
+                        json.loads(got)
+                    except ValueError as e:
+                        findings.append(f'{path.name}: the manifest is not JSON: {e}')
+                bare = pathlib.Path(tmp) / path.name
+                run(['strip', '-o', str(bare), str(path)])
+                if not bare.exists() or self.manifest(bare) != got:
+                    findings.append(f'{path.name}: strip takes the manifest away')
+        self.gate('manifests', findings, f'{len(plugins)} plugins')
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument('--root', default=pathlib.Path(__file__).resolve().parents[2])
+    parser.add_argument('--build', default='build')
+    parser.add_argument('--write', action='store_true')
+    options = parser.parse_args()
+    root = pathlib.Path(options.root).resolve()
+    check = Check(root, (root / options.build).resolve())
+    check.check_headers()
+    check.check_offsets()
+    check.check_layout(options.write)
+    check.check_symbols()
+    check.check_libraries()
+    check.check_manifests()
+    if check.skipped:
+        print(f'abi: {check.skipped} GATES WERE SKIPPED')
+    return 1 if check.bad else 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())

@@ -1,0 +1,179 @@
+"""The gates of tests/abi/check.py are shown to fail, each on a planted break.
+
+The headers and tests/abi are copied, one thing is changed in the copy, and
+the gate has to name it. The gates over built objects get a tiny build.
+"""
+import os
+import pathlib
+import re
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+ENTRY = '__attribute__((visibility("default"))) int yoi_plugin_entry_v1(void) { return 0; }\n'
+MANIFEST = '{"id": "a.b"}\n'
+
+
+@pytest.fixture(name='tree')
+def copied_tree(tmp_path):
+    for d in ('abi', 'tests/abi'):
+        shutil.copytree(ROOT / d, tmp_path / d, ignore=shutil.ignore_patterns('__pycache__'))
+    known = pathlib.Path(os.environ.get('YOI_BUILD') or ROOT / 'build') / 'abi-check'
+    known.mkdir(parents=True, exist_ok=True)
+    (tmp_path / 'build').mkdir()
+    (tmp_path / 'build/abi-check').symlink_to(known.resolve())
+    return tmp_path
+
+
+def check(tree, *args):
+    done = subprocess.run([sys.executable, str(ROOT / 'tests/abi/check.py'), '--root', str(tree),
+                           *args], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False,
+                          timeout=300)
+    return done.returncode, done.stdout.decode()
+
+
+def change(tree, name, old, new):
+    path = tree / name
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new, 1))
+
+
+# What is changed in which header, and what has to be said.
+BREAKS = {
+    'two members change places': (
+        'abi/yoi/request.h', 'uint32_t origin; /* YOI_ORIGIN_* */\n  uint32_t hops;  ',
+        'uint32_t hops;\n  uint32_t origin;', ('offsets: yoi_request.origin has moved',
+                                               'layout: FAILED')),
+    'a member changes its type': (
+        'abi/yoi/host.h', 'uint64_t cookie,\n', 'int64_t cookie,\n',
+        ('layout: layout-1.0.txt: gone: 24  8 yoi_status (*token_new)',)),
+    'a member is appended': (
+        'abi/yoi/request.h', '} yoi_request;', '  yoi_str more;\n} yoi_request;',
+        ('offsets: yoi_request has another size', 'layout-1.0.txt: new: 152 16 yoi_str more')),
+    'padding is left to the compiler': (
+        'abi/yoi/stream.h', 'uint32_t size;\n  uint32_t reserved;', 'uint32_t size;',
+        ('-std=c11 stream.h', '-std=c++20 stream.h', 'headers: FAILED')),
+    'a header needs another one first': (
+        'abi/yoi/host_log.h', '#include <yoi/host.h>', '', ('-std=c17 host_log.h',)),
+    'a word of C that C++ has not': (
+        'abi/yoi/base.h', 'char *message;', 'char *restrict message;', ('-std=c++11 base.h',)),
+    'a new type has no witness': (
+        'abi/yoi/base.h', '#ifdef __cplusplus\n}', 'typedef struct yoi_pair {\n  yoi_str a;\n}'
+        ' yoi_pair;\n#ifdef __cplusplus\n}', ("witness: 'yoi_pair' is not in witness.c",
+                                              "offsets: 'yoi_pair' has no size there")),
+    'a number is used again': (
+        'abi/yoi/base.h', '#define YOI_NOT_FOUND 5', '#define YOI_NOT_FOUND 6',
+        ('gone: YOI_NOT_FOUND = 5',)),
+    'a code changes its HTTP status': (
+        'abi/yoi/ops.h', '"worker_busy", 409', '"worker_busy", 423',
+        ('gone: YOI_CODE_WORKER_BUSY = 15',)),
+    'a function of the embedding API changes': (
+        'abi/yoi.h', 'YOI_API void yoi_free(void *text);', 'YOI_API void yoi_free(char *text);',
+        ('gone: YOI_API void yoi_free(void *text);',)),
+}
+
+
+@pytest.mark.parametrize('what', BREAKS)
+def test_a_changed_header_is_found(tree, what):
+    name, old, new, wanted = BREAKS[what]
+    change(tree, name, old, new)
+    code, said = check(tree)
+    assert code == 1
+    for text in wanted:
+        assert text in said, said
+
+
+def test_an_old_layout_is_a_prefix_of_the_new_one(tree):
+    """What may grow may grow, and what is frozen may not."""
+    change(tree, 'abi/yoi/base.h', 'ABI_MINOR 0u', 'ABI_MINOR 1u')
+    change(tree, 'abi/yoi/request.h', '} yoi_request;', '  yoi_str more;\n} yoi_request;')
+    change(tree, 'tests/abi/offsets.c', 'SIZE(yoi_request, 152)', 'SIZE(yoi_request, 168)')
+    said = check(tree, '--write')[1]
+    assert 'layout: ok, version 1.1' in said and 'offsets: ok' in said, said
+    change(tree, 'abi/yoi/base.h', '  size_t len;\n', '  size_t len;\n  size_t cap;\n')
+    said = check(tree, '--write')[1]
+    assert 'layout-1.0.txt: struct yoi_str is frozen' in said, said
+    assert 'struct yoi_error does not begin' not in said, said
+
+
+def built(tree, name, code, *flags):
+    path = tree / 'build' / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    source = tree / 'build' / 'x.c'
+    source.write_text(code)
+    done = subprocess.run(['gcc', '-fvisibility=hidden', '-o', str(path), str(source), *flags],
+                          stderr=subprocess.PIPE, check=False, timeout=60)
+    assert done.returncode == 0, done.stderr.decode()
+    return path
+
+
+def build(tree, plugin=ENTRY, library='', host='int main(void) { return 0; }\n', flags=()):
+    """A build directory with one plugin, libyoi.so and yoi-host."""
+    source = tree / 'plugins/thing/thing.yoi.json'
+    source.parent.mkdir(parents=True)
+    source.write_text(MANIFEST)
+    text = (tree / 'abi/yoi.h').read_text()
+    names = re.findall(r'YOI_API[^;(]*?\b(yoi_\w+)\(', text)
+    section = f'#include <yoi/plugin.h>\nYOI_MANIFEST_FILE("{source}");\n'
+    built(tree, 'plugins/thing.so', plugin.replace('MANIFEST;', section), '-shared', '-fPIC',
+          f'-I{tree}/abi')
+    public = '__attribute__((visibility("default")))'
+    built(tree, 'libyoi.so', library + ''.join(f'{public} void {n}(void);\n'
+                                               f'void {n}(void) {{}}\n' for n in names),
+          '-shared', '-fPIC')
+    built(tree, 'yoi-host', host, *flags)
+    return check(tree)
+
+
+def test_a_clean_build_passes(tree):
+    code, said = build(tree, 'MANIFEST;' + ENTRY.replace('int yoi', 'const yoi_plugin *yoi'))
+    assert code == 0 and 'manifests: ok, 1 plugins' in said, said
+
+
+def test_a_plugin_that_exports_more_is_found(tree):
+    code, said = build(tree, ENTRY + '__attribute__((visibility("default"))) int yoi__x;\n')
+    assert code == 1 and "symbols: thing.so exports 'yoi__x'" in said, said
+
+
+def test_a_plugin_without_manifest_is_found(tree):
+    code, said = build(tree)
+    assert code == 1 and 'thing.so has no section .yoi.manifest' in said, said
+
+
+def test_a_manifest_that_strip_takes_away_is_found(tree):
+    code, said = build(tree, ENTRY + '__asm__(".pushsection .yoi.manifest,\\"\\",%progbits\\n'
+                       '.ascii \\"{}\\"\\n.popsection");\n')
+    assert code == 1 and 'thing.so has no section .yoi.manifest that is loaded' in said, said
+
+
+def test_a_library_that_exports_internals_is_found(tree):
+    code, said = build(tree, library='__attribute__((visibility("default"))) int yoi__x;\n')
+    assert code == 1 and "symbols: libyoi.so exports 'yoi__x'" in said, said
+
+
+def test_a_host_that_loads_more_is_found(tree):
+    code, said = build(tree, flags=('-Wl,--no-as-needed', '-lcurl', '-Wl,-rpath,/opt'))
+    assert code == 1 and 'libraries: yoi-host needs libcurl.so' in said, said
+    assert 'libraries: yoi-host has RUNPATH' in said, said
+
+
+def test_what_is_not_built_is_found(tree):
+    code, said = check(tree)
+    assert code == 1 and 'symbols: not built: libyoi.so yoi-host' in said, said
+
+
+def test_a_missing_tool_is_said_loudly(tree, monkeypatch):
+    tools = tree / 'bin'
+    tools.mkdir()
+    for tool in ('gcc', 'g++', 'as', 'ld', 'cc1'):
+        if shutil.which(tool):
+            (tools / tool).symlink_to(shutil.which(tool))
+    monkeypatch.setenv('PATH', str(tools))
+    said = check(tree)[1]
+    for gate in ('headers', 'layout', 'symbols', 'libraries', 'manifests'):
+        assert f'abi {gate}: SKIPPED: no ' in said, said
+    assert 'GATES WERE SKIPPED' in said

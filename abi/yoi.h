@@ -43,6 +43,12 @@ YOI_API yoi_status yoi_host_new(const char *json, size_t len,
                                 const char *base_dir, struct yoi_embed **out,
                                 yoi_error *err);
 
+/* The config that an empty one stands for, as text: it depends on the
+ * environment (docs/config.md). *out_text is NUL-terminated, to be given to
+ * yoi_free; its length is in *out_len (may be NULL). */
+YOI_API yoi_status yoi_default_config(char **out_text, size_t *out_len,
+                                      yoi_error *err);
+
 /* One finding of a config; line and column count from 1, in bytes. */
 typedef void (*yoi_report_fn)(void *ctx, uint32_t line, uint32_t column,
                               const char *pointer, const char *message);

@@ -169,6 +169,9 @@ $(foreach n,$(RUNTIMES),$(eval $(call plugin,runtimes/$(n),$(n),$(B)/runtimes/$(
 $(foreach n,$(PLUGINS),$(eval $(call plugin,plugins/$(n),$(n),$(B)/plugins/$(n).so)))
 $(foreach n,$(TEST_PLUGINS),$(eval $(call plugin,tests/plugins/$(n),$(n),$(B)/tests/plugins/$(n).so)))
 
+# The one file that includes cJSON.h: before banned.h poisons names in it.
+$(B)/obj/abi/sdk/core/json_tree.o: EXTRA_CPPFLAGS = -include cjson/cJSON.h
+
 # Files that are embedded in an object (sdk/embed.h) are its prerequisites.
 $(call objs,host): $(wildcard host/*.json)
 $(call objs,runtimes/engine): $(wildcard bundles/builtin/*)

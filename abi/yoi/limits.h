@@ -28,6 +28,7 @@
 #define YOI_JSON_BYTES_MAX 8388608 /* any text that the reader is given */
 #define YOI_JSON_NODES_MAX 65536   /* a node costs 64 bytes of heap */
 #define YOI_JSON_INT_MAX 9007199254740991 /* 2^53-1: exact in every reader */
+#define YOI_JSON_NUMBER_MAX 63     /* characters: twice what a double needs */
 
 /* ---- operations ----------------------------------------------------- */
 #define YOI_CREATE_BYTES_MAX 65536 /* body of worker.create */

@@ -1,0 +1,169 @@
+/* json_tree.c - trees for reading; the one place that knows cJSON.
+ *
+ * cJSON sees only text that passed the strict pass (json_scan.c), which takes
+ * away what it reads differently from others: it is never asked to judge. It
+ * allocates with its own functions, since its hooks are global to a process
+ * whose application may use the same library; a tree is therefore the one
+ * thing that sdk/mem.h does not count. cJSON also stores where its last error
+ * was in a global, which nobody reads.
+ *
+ *  1. A tree is at most YOI_JSON_DEPTH_MAX deep, so that recursion over it is
+ *     bounded, cJSON's own deletion included.
+ *  2. No string of a tree holds a NUL: strlen gives its length.
+ *  3. Numbers are doubles. A getter for integers takes whole ones within
+ *     +-(2^53-1); beyond, two texts may mean the same double.
+ */
+#include <cjson/cJSON.h>
+#include <sdk/json.h>
+
+#include "json_text.h"
+
+#include <math.h>
+#include <sdk/mem.h>
+#include <stdio.h>
+#include <string.h>
+
+static yoi_status no_memory(struct yoi_sdk_json_error *err) {
+  if (err) {
+    *err = (struct yoi_sdk_json_error){.line = 1, .column = 1};
+    (void)snprintf(err->message, sizeof err->message, "out of memory");
+  }
+  return YOI_RESOURCE_EXHAUSTED;
+}
+
+yoi_status yoi_sdk_json_parse(yoi_str text, uint32_t flags, yoi_sdk_json **out,
+                              struct yoi_sdk_json_error *err) {
+  int comments;
+  *out = NULL;
+  yoi_status st = yoi_sdk__json_scan(text, flags, &comments, err);
+  if (st != YOI_OK) return st;
+  char *plain = NULL;
+  if (comments) {
+    plain = yoi_sdk_strndup(text.ptr, text.len);
+    if (!plain) return no_memory(err);
+    yoi_sdk__json_blank(plain, text.len);
+  }
+  *out = cJSON_ParseWithLengthOpts(plain ? plain : text.ptr, text.len, NULL, 0);
+  yoi_sdk_free(plain);
+  return *out ? YOI_OK : no_memory(err);
+}
+
+void yoi_sdk_json_free(yoi_sdk_json *v) {
+  cJSON_Delete(v);
+}
+
+uint32_t yoi_sdk_json_type(const yoi_sdk_json *v) {
+  switch (v ? v->type & 0xFF : cJSON_Invalid) {
+    case cJSON_NULL:
+      return YOI_SDK_JSON_NULL;
+    case cJSON_False:
+    case cJSON_True:
+      return YOI_SDK_JSON_BOOL;
+    case cJSON_Number:
+      return YOI_SDK_JSON_NUMBER;
+    case cJSON_String:
+      return YOI_SDK_JSON_STRING;
+    case cJSON_Array:
+      return YOI_SDK_JSON_ARRAY;
+    case cJSON_Object:
+      return YOI_SDK_JSON_OBJECT;
+    default:
+      return YOI_SDK_JSON_NONE;
+  }
+}
+
+const char *yoi_sdk_json_type_name(uint32_t type) {
+  static const char *const names[] = {"nothing",  "null",     "a boolean", "a number",
+                                      "a string", "an array", "an object"};
+  return type < sizeof names / sizeof names[0] ? names[type] : names[0];
+}
+
+const yoi_sdk_json *yoi_sdk_json_getn(const yoi_sdk_json *v, yoi_str name) {
+  if (yoi_sdk_json_type(v) != YOI_SDK_JSON_OBJECT) return NULL;
+  for (const cJSON *c = v->child; c; c = c->next)
+    if (strncmp(c->string, name.len ? name.ptr : "", name.len) == 0 && c->string[name.len] == '\0')
+      return c;
+  return NULL;
+}
+
+const yoi_sdk_json *yoi_sdk_json_get(const yoi_sdk_json *v, const char *name) {
+  if (yoi_sdk_json_type(v) != YOI_SDK_JSON_OBJECT) return NULL;
+  for (const cJSON *c = v->child; c; c = c->next)
+    if (strcmp(c->string, name) == 0) return c;
+  return NULL;
+}
+
+const yoi_sdk_json *yoi_sdk_json_first(const yoi_sdk_json *v) {
+  uint32_t type = yoi_sdk_json_type(v);
+  return type == YOI_SDK_JSON_OBJECT || type == YOI_SDK_JSON_ARRAY ? v->child : NULL;
+}
+
+const yoi_sdk_json *yoi_sdk_json_next(const yoi_sdk_json *v) {
+  return v ? v->next : NULL;
+}
+
+size_t yoi_sdk_json_count(const yoi_sdk_json *v) {
+  size_t n = 0;
+  for (const cJSON *c = yoi_sdk_json_first(v); c; c = c->next) n++;
+  return n;
+}
+
+yoi_str yoi_sdk_json_key(const yoi_sdk_json *v) {
+  return v ? yoi_sdk_str(v->string) : (yoi_str){NULL, 0};
+}
+
+int yoi_sdk_json_str(const yoi_sdk_json *v, yoi_str *out) {
+  if (yoi_sdk_json_type(v) != YOI_SDK_JSON_STRING) return 0;
+  *out = yoi_sdk_str(v->valuestring);
+  return 1;
+}
+
+int yoi_sdk_json_bool(const yoi_sdk_json *v, int *out) {
+  if (yoi_sdk_json_type(v) != YOI_SDK_JSON_BOOL) return 0;
+  *out = (v->type & 0xFF) == cJSON_True;
+  return 1;
+}
+
+int yoi_sdk_json_number(const yoi_sdk_json *v, double *out) {
+  if (yoi_sdk_json_type(v) != YOI_SDK_JSON_NUMBER) return 0;
+  *out = v->valuedouble;
+  return 1;
+}
+
+int yoi_sdk_json_int(const yoi_sdk_json *v, int64_t *out) {
+  double n;
+  if (!yoi_sdk_json_number(v, &n) || fabs(n) > (double)YOI_JSON_INT_MAX) return 0;
+  int64_t whole = (int64_t)n;
+  if ((double)whole != n) return 0;
+  *out = whole;
+  return 1;
+}
+
+void yoi_sdk_json_write(const yoi_sdk_json *v, struct yoi_sdk_jsonw *w) {
+  switch (yoi_sdk_json_type(v)) {
+    case YOI_SDK_JSON_BOOL:
+      yoi_sdk_jsonw_bool(w, (v->type & 0xFF) == cJSON_True);
+      break;
+    case YOI_SDK_JSON_NUMBER:
+      yoi_sdk_jsonw_double(w, v->valuedouble);
+      break;
+    case YOI_SDK_JSON_STRING:
+      yoi_sdk_jsonw_str(w, yoi_sdk_str(v->valuestring));
+      break;
+    case YOI_SDK_JSON_ARRAY:
+      yoi_sdk_jsonw_open(w, '[');
+      for (const cJSON *c = v->child; c; c = c->next) yoi_sdk_json_write(c, w);
+      yoi_sdk_jsonw_close(w, ']');
+      break;
+    case YOI_SDK_JSON_OBJECT:
+      yoi_sdk_jsonw_open(w, '{');
+      for (const cJSON *c = v->child; c; c = c->next) {
+        yoi_sdk_jsonw_key(w, c->string);
+        yoi_sdk_json_write(c, w);
+      }
+      yoi_sdk_jsonw_close(w, '}');
+      break;
+    default:
+      yoi_sdk_jsonw_null(w);
+  }
+}

@@ -1,0 +1,206 @@
+/* jsonw.c - the direct writer: JSON into a buffer, no tree, one line.
+ *
+ * Escaping copies runs of plain bytes and looks at eight of them together.
+ * Integers are exact. A double is written with the fewest of 15, 16 or 17
+ * digits that read back as the same value; a whole number within +-(2^53-1)
+ * is written without an exponent. The C library puts the decimal point of the
+ * application's locale there, so that whatever is no digit, sign or `e`
+ * becomes a dot. NaN and the infinities, which JSON does not have, are null.
+ */
+#include <sdk/jsonw.h>
+
+#include "utf8.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <yoi/limits.h>
+
+static void escape_ascii(struct yoi_sdk_buf *buf, unsigned char c) {
+  static const char hex[] = "0123456789abcdef";
+  char out[6] = {'\\', 0, '0', '0', 0, 0};
+  switch (c) {
+    case '"':
+    case '\\':
+      out[1] = (char)c;
+      break;
+    case '\n':
+      out[1] = 'n';
+      break;
+    case '\r':
+      out[1] = 'r';
+      break;
+    case '\t':
+      out[1] = 't';
+      break;
+    case '\b':
+      out[1] = 'b';
+      break;
+    case '\f':
+      out[1] = 'f';
+      break;
+    default:
+      out[1] = 'u';
+      out[4] = hex[c >> 4];
+      out[5] = hex[c & 15];
+      yoi_sdk_buf_add(buf, out, 6);
+      return;
+  }
+  yoi_sdk_buf_add(buf, out, 2);
+}
+
+void yoi_sdk_json_escape(struct yoi_sdk_buf *buf, yoi_str s) {
+  const unsigned char *p = (const unsigned char *)s.ptr;
+  size_t i = 0, run = 0; /* run: begin of what is copied as it is */
+  while (i < s.len) {
+    if (s.len - i >= 8 && !yoi_sdk__json_special8(yoi_sdk__load8(p + i))) {
+      i += 8;
+      continue;
+    }
+    unsigned char c = p[i];
+    if (c >= 0x20 && c < 0x80 && c != '"' && c != '\\') {
+      i++;
+      continue;
+    }
+    size_t n = c < 0x80 ? 0 : yoi_sdk__utf8_char(p + i, s.len - i);
+    if (n) {
+      i += n;
+      continue;
+    }
+    yoi_sdk_buf_add(buf, p + run, i - run);
+    if (c < 0x80)
+      escape_ascii(buf, c);
+    else
+      yoi_sdk_buf_adds(buf, YOI_LIT("\xEF\xBF\xBD")); /* U+FFFD */
+    run = ++i;
+  }
+  if (i > run) yoi_sdk_buf_add(buf, p + run, i - run);
+}
+
+void yoi_sdk_jsonw_init(struct yoi_sdk_jsonw *w, struct yoi_sdk_buf *buf) {
+  *w = (struct yoi_sdk_jsonw){.buf = buf};
+}
+
+static void begin_value(struct yoi_sdk_jsonw *w) {
+  if (w->comma) yoi_sdk_buf_addc(w->buf, ',');
+  w->comma = 1;
+}
+
+void yoi_sdk_jsonw_open(struct yoi_sdk_jsonw *w, char c) {
+  begin_value(w);
+  yoi_sdk_buf_addc(w->buf, c);
+  w->comma = 0;
+}
+
+void yoi_sdk_jsonw_close(struct yoi_sdk_jsonw *w, char c) {
+  yoi_sdk_buf_addc(w->buf, c);
+  w->comma = 1;
+}
+
+static void quoted(struct yoi_sdk_buf *buf, yoi_str s) {
+  yoi_sdk_buf_addc(buf, '"');
+  yoi_sdk_json_escape(buf, s);
+  yoi_sdk_buf_addc(buf, '"');
+}
+
+void yoi_sdk_jsonw_keyn(struct yoi_sdk_jsonw *w, yoi_str key) {
+  begin_value(w);
+  quoted(w->buf, key);
+  yoi_sdk_buf_addc(w->buf, ':');
+  w->comma = 0;
+}
+
+void yoi_sdk_jsonw_key(struct yoi_sdk_jsonw *w, const char *key) {
+  yoi_sdk_jsonw_keyn(w, yoi_sdk_str(key));
+}
+
+void yoi_sdk_jsonw_str(struct yoi_sdk_jsonw *w, yoi_str s) {
+  begin_value(w);
+  quoted(w->buf, s);
+}
+
+void yoi_sdk_jsonw_int(struct yoi_sdk_jsonw *w, int64_t n) {
+  char digits[20];
+  size_t i = sizeof digits;
+  uint64_t u = n < 0 ? 0 - (uint64_t)n : (uint64_t)n;
+  do {
+    digits[--i] = (char)('0' + u % 10);
+    u /= 10;
+  } while (u);
+  begin_value(w);
+  if (n < 0) yoi_sdk_buf_addc(w->buf, '-');
+  yoi_sdk_buf_add(w->buf, digits + i, sizeof digits - i);
+}
+
+/* Digits, sign and exponent as they are, one dot for anything else: the point
+ * of a locale may be several bytes. */
+static size_t plain_point(char *text, size_t n) {
+  size_t out = 0;
+  for (size_t i = 0; i < n; i++) {
+    char c = text[i];
+    int plain = (c >= '0' && c <= '9') || c == 'e' || c == '-' || c == '+';
+    if (plain)
+      text[out++] = c;
+    else if (out == 0 || text[out - 1] != '.')
+      text[out++] = '.';
+  }
+  return out;
+}
+
+void yoi_sdk_jsonw_double(struct yoi_sdk_jsonw *w, double n) {
+  if (!isfinite(n)) {
+    yoi_sdk_jsonw_null(w);
+    return;
+  }
+  if (fabs(n) <= (double)YOI_JSON_INT_MAX && (double)(int64_t)n == n && !(n == 0 && signbit(n))) {
+    yoi_sdk_jsonw_int(w, (int64_t)n);
+    return;
+  }
+  char text[64];
+  int len = 0;
+  for (int digits = 15; digits <= 17; digits++) {
+    len = snprintf(text, sizeof text, "%.*g", digits, n);
+    if (strtod(text, NULL) == n) break; /* same locale on both sides */
+  }
+  begin_value(w);
+  yoi_sdk_buf_add(w->buf, text, plain_point(text, (size_t)len));
+}
+
+void yoi_sdk_jsonw_bool(struct yoi_sdk_jsonw *w, int v) {
+  begin_value(w);
+  yoi_sdk_buf_adds(w->buf, v ? YOI_LIT("true") : YOI_LIT("false"));
+}
+
+void yoi_sdk_jsonw_null(struct yoi_sdk_jsonw *w) {
+  begin_value(w);
+  yoi_sdk_buf_adds(w->buf, YOI_LIT("null"));
+}
+
+void yoi_sdk_jsonw_raw(struct yoi_sdk_jsonw *w, yoi_str json) {
+  begin_value(w);
+  yoi_sdk_buf_adds(w->buf, json.len ? json : YOI_LIT("null"));
+}
+
+void yoi_sdk_jsonw_kstr(struct yoi_sdk_jsonw *w, const char *key, yoi_str s) {
+  yoi_sdk_jsonw_key(w, key);
+  yoi_sdk_jsonw_str(w, s);
+}
+
+void yoi_sdk_jsonw_kstr_opt(struct yoi_sdk_jsonw *w, const char *key, yoi_str s) {
+  if (s.len) yoi_sdk_jsonw_kstr(w, key, s);
+}
+
+void yoi_sdk_jsonw_kint(struct yoi_sdk_jsonw *w, const char *key, int64_t n) {
+  yoi_sdk_jsonw_key(w, key);
+  yoi_sdk_jsonw_int(w, n);
+}
+
+void yoi_sdk_jsonw_kbool(struct yoi_sdk_jsonw *w, const char *key, int v) {
+  yoi_sdk_jsonw_key(w, key);
+  yoi_sdk_jsonw_bool(w, v);
+}
+
+void yoi_sdk_jsonw_kraw(struct yoi_sdk_jsonw *w, const char *key, yoi_str json) {
+  yoi_sdk_jsonw_key(w, key);
+  yoi_sdk_jsonw_raw(w, json);
+}

@@ -1,0 +1,69 @@
+/* mem.c - the one door to the heap.
+ *
+ * Everything of ours allocates here, so that a test can make the n-th
+ * allocation of its thread fail and walk every error path. The counter is
+ * thread-local: a sweep in one thread never disturbs another. What libraries
+ * allocate (cJSON, libcrypto, libcurl) does not pass here.
+ *
+ *  1. A size of 0 gives a pointer that can be freed, never NULL: NULL means
+ *     that memory is short, and nothing else.
+ *  2. A product is checked before it is made.
+ */
+#include <sdk/mem.h>
+
+#include <stdlib.h>
+#include <string.h>
+
+/* process-wide only in name: each thread has its own */
+static _Thread_local uint64_t allocations; /* since the last fail_at */
+static _Thread_local uint64_t fail_at;     /* 0: never */
+
+static int refused(void) {
+  allocations++;
+  if (fail_at == 0 || allocations != fail_at) return 0;
+  fail_at = 0;
+  return 1;
+}
+
+uint64_t yoi_sdk_mem_fail_at(uint64_t n) {
+  uint64_t made = allocations;
+  allocations = 0;
+  fail_at = n;
+  return made;
+}
+
+void *yoi_sdk_malloc(size_t n) {
+  return refused() ? NULL : malloc(n ? n : 1);
+}
+
+void *yoi_sdk_calloc(size_t n, size_t size) {
+  if (refused()) return NULL;
+  return n && size ? calloc(n, size) : calloc(1, 1);
+}
+
+void *yoi_sdk_realloc(void *p, size_t n) {
+  return refused() ? NULL : realloc(p, n ? n : 1);
+}
+
+void *yoi_sdk_reallocarray(void *p, size_t n, size_t size) {
+  size_t bytes;
+  if (__builtin_mul_overflow(n, size, &bytes)) return NULL;
+  return yoi_sdk_realloc(p, bytes);
+}
+
+void yoi_sdk_free(void *p) {
+  free(p);
+}
+
+char *yoi_sdk_strndup(const char *s, size_t n) {
+  if (n == SIZE_MAX) return NULL;
+  char *copy = yoi_sdk_malloc(n + 1);
+  if (!copy) return NULL;
+  if (n) memcpy(copy, s, n);
+  copy[n] = '\0';
+  return copy;
+}
+
+void yoi_sdk_wipe(void *p, size_t n) {
+  if (n) explicit_bzero(p, n);
+}

@@ -1,4 +1,5 @@
-/* test_retry.c - when to ask again, and after how long. */
+/* test_retry.c - when to ask a server again, and after how long: the rules of
+ * sdk/retry.h row by row. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

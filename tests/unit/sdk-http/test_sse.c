@@ -111,7 +111,7 @@ static void test_ids(void **state) {
   struct seen seen = {.len = 0};
   struct yoi_sdk_sse s;
   yoi_sdk_sse_init(&s, 0, 0, on_event, &seen);
-  assert_int_equal(feed(&s, "id: 7\n\nid: 8\ndata: x\n", 20), YOI_OK);
+  assert_int_equal(feed(&s, "id: 7\n\nid: 8\ndata: x\n", 21), YOI_OK);
   assert_true(yoi_sdk_str_is(yoi_sdk_sse_last_id(&s), "7"));
   assert_int_equal(feed(&s, "\n", 1), YOI_OK);
   assert_true(yoi_sdk_str_is(yoi_sdk_sse_last_id(&s), "8"));

@@ -1,0 +1,82 @@
+/* fake_host_impl.h - what fake_host.c and fake_model.c share. */
+#ifndef FAKE_HOST_IMPL_H
+#define FAKE_HOST_IMPL_H
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <yoi/host_model.h>
+
+#include "fake_host.h"
+
+#define FAKE_WALL_OFFSET 1780000000000000000u
+
+struct fake_task {
+  yoi_loop_fn fn;
+  void *ctx;
+  struct fake_task *next;
+};
+
+struct fake_timer {
+  uint64_t id, at;
+  yoi_loop_fn fn;
+  void *ctx;
+  uint32_t loop;
+};
+
+struct fake_loop {
+  struct fake_host *fh;
+  struct fake_task *tasks;
+  pthread_t thread;
+};
+
+struct fake_token {
+  bool live, of_test;
+  uint32_t gen, wakes;
+  uint64_t cookie;
+};
+
+struct fake_metric {
+  char *name, *value;
+  uint64_t n;
+};
+
+struct fake_request {
+  char *messages, *name;
+  uint32_t loop;
+};
+
+struct fake_host {
+  yoi_host host;
+  pthread_mutex_t mu;
+  pthread_cond_t news;
+  bool closed, threaded, async, no_models;
+  uint32_t n_loops;
+  struct fake_loop *loops;
+  uint64_t now, last_id, fail_post, stale;
+  struct fake_timer *timers;
+  size_t n_timers;
+  struct fake_token *tokens;
+  size_t n_tokens;
+  void (*holder_wake)(void *self, uint64_t cookie);
+  void *holder;
+  struct fake_metric *metrics;
+  size_t n_metrics;
+  char *log;
+  size_t log_len;
+  char **names; /* of the models */
+  size_t n_names;
+  struct fake_answer *answers; /* not yet asked for, in order */
+  struct fake_talk *talks;     /* live streams */
+  struct fake_request *requests;
+  size_t n_requests, n_cancelled;
+};
+
+extern const yoi_host_model fake_model_table;
+
+void *fake_grow(void *p, size_t n, size_t size);
+char *fake_dup(yoi_str s);
+struct fake_host *fake_of(const yoi_host *h);
+void fake_model_clear(struct fake_host *fh);
+
+#endif

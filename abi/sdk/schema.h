@@ -28,8 +28,8 @@ yoi_status yoi_sdk_schema_compile(const yoi_sdk_json *schema,
 yoi_status yoi_sdk_schema_check(const yoi_sdk_json *schema,
                                 const yoi_sdk_json *value, const char *base,
                                 yoi_sdk_schema_report_fn report, void *ctx);
-/* The nearest of n names within edit distance 2 (3 from 8 letters on);
- * empty when none is near. */
+/* The nearest of n names within edit distance 2 (3 from 8 letters on), which
+ * is fewer than either has letters; empty when none is near. */
 yoi_str yoi_sdk_nearest(yoi_str word, const yoi_str *names, size_t n);
 
 #endif

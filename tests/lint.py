@@ -275,8 +275,9 @@ def includes(tree):
                 tree.say(name, line, f"may not include '{target}'")
             elif (target is not None and prefix == 'host/' and target.startswith('host/cli/')):
                 tree.say(name, line, f"may not include '{target}'")
-            stem = pathlib.Path(what).name == pathlib.Path(name).stem + '.h'
-            if name.endswith('.c') and target is not None and stem and seen_other:
+            own = (pathlib.Path(what).name == pathlib.Path(name).stem + '.h' and
+                   not (what == 'sdk/plugin.h' and not name.startswith('abi/')))
+            if name.endswith('.c') and target is not None and own and seen_other:
                 tree.say(name, line, f"its own header '{what}' comes first")
             seen_other = True
 

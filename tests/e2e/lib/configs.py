@@ -7,9 +7,40 @@ RUNTIME = {'plugin': 'dev.yoi.ingress-http', 'surface': 'runtime', 'runtime': 'm
 SECRETS = {'runtime-token': {'file': 'runtime.token'}}
 
 
-def script(config=None):
-    """The scripted model as `main`."""
-    return {'name': 'main', 'plugin': 'dev.yoi.model-script', 'config': config or {}}
+ECHO = [{'say': 'You said: '}, {'echo': True},
+        {'usage': {'input_tokens': 3, 'output_tokens': 5}}]
+
+
+def script(*steps, **config):
+    """The scripted model as `main`; without arguments it repeats what it hears."""
+    if not config:
+        config = {'steps': list(steps) or ECHO}
+    return {'name': 'main', 'plugin': 'dev.yoi.model-script', 'config': config}
+
+
+def talks(n=150, delay_ms=2):
+    """Says n pieces with two- to four-byte letters and a little time between them."""
+    steps = [step for i in range(n)
+             for step in ({'say': f'{i} \u00e4\u2603\U0001f600 '}, {'wait_ms': delay_ms})]
+    return script(*steps)
+
+
+def stalls(text='begun '):
+    """Says one piece and then nothing more, until it is cancelled."""
+    return script({'say': text}, {'stall': True})
+
+
+def asks(tool, then):
+    """Asks for a tool and then says `then`; with None it asks for ever."""
+    call = [{'call': {'name': tool, 'arguments': {'n': 1}}}]
+    if then is None:
+        return script(*call)
+    return script(answers=[{'step': 0, 'steps': call}], steps=[{'say': then}])
+
+
+def fails(kind='overloaded'):
+    """Says a piece and ends with a model error."""
+    return script({'say': 'half a '}, {'fail': kind})
 
 
 def openai(port, **config):

@@ -17,12 +17,15 @@ class Worker:
 
     def __init__(self, client, root, wid):
         self.client, self.id, self.path = client, wid, f'{root}/workers/{wid}'
+        self.born = None  # the cursor from which all that it ever does is replayed
 
     @classmethod
     def create(cls, client, root='/v1', wid=None, **fields):
         wid = wid or fresh()
-        client.ok('POST', f'{root}/workers', {'worker_id': wid, **fields}, status=201)
-        return cls(client, root, wid)
+        made = client.ok('POST', f'{root}/workers', {'worker_id': wid, **fields}, status=201)
+        worker = cls(client, root, wid)
+        worker.born = made['worker']['cursor']
+        return worker
 
     def get(self):
         return self.client.ok('GET', self.path)['worker']

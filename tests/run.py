@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Runs the tests and ends with one line: N passed, N failed.
 
-run.py --build DIR GROUP...   groups: unit-core unit abi lint e2e soak all
+run.py --build DIR GROUP...   groups: unit-core unit abi lint e2e tsan soak all
 
 Unit tests are cmocka programs below DIR/tests/unit; each runs as a process of
 its own with a time limit, in an empty directory. The black-box tests are
@@ -93,6 +93,8 @@ def group(name):
         return script('tests/lint.py')
     if name == 'e2e':
         return pytest(['tests/e2e', '-m', 'not soak'])
+    if name == 'tsan':
+        return pytest(['tests/e2e', '-m', 'tsan and not soak'])
     if name == 'soak':
         return pytest(['tests/e2e', 'tests/soak', '-m', 'soak'])
     raise SystemExit(f'run.py: no such group: {name}')

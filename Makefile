@@ -84,6 +84,9 @@ LLHTTP_SRC            = /usr/share/llhttp
 ingress-http_CPPFLAGS = -isystem /usr/share/include/llhttp
 ingress-http_OBJS     = $(patsubst %,$(B)/obj/llhttp/%.o,api http llhttp)
 
+# A test plugin that exports another major version's entry.
+badentry_MAP          = tests/plugins/badentry/badentry.map
+
 CORE_RUNTIMES = $(filter embedded,$(RUNTIMES))
 CORE_PLUGINS  = $(filter-out $(HTTP_PLUGINS),$(PLUGINS))
 so_runtimes     := $(RUNTIMES:%=$(B)/runtimes/%.so)
@@ -159,10 +162,10 @@ $(patsubst %.c,$(B)/obj/%.o,$(wildcard $(1)/*.c)): EXTRA_CPPFLAGS = \
   -DMANIFEST='"$(1)/$(2).yoi.json"' $$($(2)_CPPFLAGS)
 $(B)/obj/$(1)/plugin.o: $(wildcard $(1)/*.json)
 $(3): $(patsubst %.c,$(B)/obj/%.o,$(wildcard $(1)/*.c)) $$($(2)_OBJS) $$($(2)_ARCHIVES) \
-  $(SDK_SCHEMA) $(SDK_CORE) abi/plugin.map
+  $(SDK_SCHEMA) $(SDK_CORE) $$(or $$($(2)_MAP),abi/plugin.map)
 	@mkdir -p $$(@D)
 	@$(if $(V),,echo '  ld      $$@')
-	$(Q)$(CC) -shared $(LDFLAGS) $(DEFS) -Wl,--version-script=abi/plugin.map -o $$@ \
+	$(Q)$(CC) -shared $(LDFLAGS) $(DEFS) -Wl,--version-script=$$(or $$($(2)_MAP),abi/plugin.map) -o $$@ \
 	  $$(filter %.o %.a,$$^) $$($(2)_LIBS) $(LIBS_CORE)
 endef
 $(foreach n,$(RUNTIMES),$(eval $(call plugin,runtimes/$(n),$(n),$(B)/runtimes/$(n).so)))

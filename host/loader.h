@@ -1,4 +1,5 @@
-/* host/loader.h - which plugins there are, and how one becomes callable.
+/* host/loader.h - which plugins there are (catalogue.c), and how one becomes
+ * callable (loader.c).
  *
  * A catalogue is filled from directories at start and then never changes; a
  * plugin in it has a well-formed manifest, a hash, and an id of its own, and
@@ -55,6 +56,7 @@ struct yoi__passed {
   yoi_str path;
   yoi_str id;     /* of its manifest; empty when it has none */
   yoi_str reason; /* "cannot open: no such file or directory", ... */
+  int directory;  /* it is the directory itself that was not read */
 };
 
 struct yoi__catalogue;

@@ -18,21 +18,24 @@ struct yoi__grants {
   size_t n;
 };
 
-/* NULL: memory is short. */
-struct yoi__secrets *yoi__secrets_new(void);
+/* base_dir: what relative files are relative to. NULL: memory is short. */
+struct yoi__secrets *yoi__secrets_new(const char *base_dir);
 void yoi__secrets_free(struct yoi__secrets *s);
 
-/* Declares a name with its source: exactly one of file (a path) and env is
- * not empty. Names are unique. */
+/* Declares a name with its source: exactly one of file and env is not empty.
+ * file is a path in which ${NAME} stands for an environment variable, so that
+ * a service supervisor's credentials directory can be meant. */
 yoi_status yoi__secrets_declare(struct yoi__secrets *s, yoi_str name, yoi_str file, yoi_str env,
                                 yoi_error *err);
 int yoi__secrets_has(const struct yoi__secrets *s, yoi_str name); /* declared */
+size_t yoi__secrets_count(const struct yoi__secrets *s);
+yoi_str yoi__secrets_name(const struct yoi__secrets *s, size_t i); /* i < count */
 
 /* Reads all values. A variable that is unset or empty leaves its secret
  * without a value. A file must be regular, no symbolic link, owned by this
  * user or root, without any access for group and others, and hold 1 to
  * YOI_SECRET_BYTES_MAX bytes after one trailing line feed was cut off, no NUL
- * among them; else FAILED_PRECONDITION naming the secret (the path stands in
+ * among them; else INVALID_ARGUMENT naming the secret (the path stands in
  * private_detail). */
 yoi_status yoi__secrets_read(struct yoi__secrets *s, yoi_error *err);
 /* 1: it has a value (after read). */

@@ -79,6 +79,8 @@
 
 /* ---- host ----------------------------------------------------------- */
 #define YOI_CONFIG_BYTES_MAX 1048576
+#define YOI_CONFIG_FINDINGS_MAX 256 /* of one check: nobody reads more */
+#define YOI_PATH_BYTES_MAX 4096    /* PATH_MAX of the kernel */
 #define YOI_MANIFEST_BYTES_MAX 65536
 #define YOI_PLUGIN_BYTES_MAX 268435456 /* of one file: it is hashed whole */
 #define YOI_PLUGINS_MAX 256        /* found on all search paths */

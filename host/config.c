@@ -1,0 +1,311 @@
+/* host/config.c - from the text of a config to a struct yoi__config.
+ *
+ *   text --parse--> tree --schema--> sections, each of which may look at what
+ *   the earlier ones made: scalars, secrets, search (plugins are found),
+ *   entries, runtimes, models, ingress --> config, or findings
+ *
+ * Invariants:
+ *  1. Every check runs whatever the earlier ones found, so that one run says
+ *     everything; a section looks only at values of the right type, since
+ *     the schema has already spoken about the others.
+ *  2. A config is given out only when nothing was found.
+ *  3. Checking and loading are the same code: `check` cannot pass what
+ *     `serve` refuses, but for secrets (not read here) and plugin code (not
+ *     run here).
+ *  4. The default config is text and goes the same way.
+ *  5. Keys of the design that this version does not enforce are refused, each
+ *     with a message that says so: `later` below. A key leaves that list in
+ *     the change that brings the schema its row.
+ */
+#include "config.h"
+
+#include <limits.h>
+#include <unistd.h>
+
+#include <sdk/embed.h>
+#include <sdk/mem.h>
+#include <sdk/schema.h>
+
+#include "config_build.h"
+
+YOI_SDK_EMBED(yoi__config_schema, "host/config.schema.json");
+
+/* ---- memory ---------------------------------------------------------------- */
+
+struct block {
+  struct block *next;
+  max_align_t data[];
+};
+
+void *yoi__build_alloc(struct yoi__build *b, size_t n, size_t size) {
+  struct block *k;
+  size_t bytes = 0;
+  if (__builtin_mul_overflow(n, size, &bytes) || __builtin_add_overflow(bytes, sizeof *k, &bytes)) {
+    b->failed = 1;
+    return NULL;
+  }
+  k = yoi_sdk_calloc(1, bytes);
+  if (k == NULL) {
+    b->failed = 1;
+    return NULL;
+  }
+  k->next = b->c->memory;
+  b->c->memory = k;
+  return k->data;
+}
+
+yoi_str yoi__build_str(struct yoi__build *b, yoi_str s) {
+  char *p = yoi__build_alloc(b, s.len + 1, 1);
+  if (p == NULL) return (yoi_str){"", 0};
+  if (s.len > 0) memcpy(p, s.ptr, s.len);
+  return (yoi_str){p, s.len};
+}
+
+void yoi__config_free(struct yoi__config *c) {
+  struct block *k;
+  if (c == NULL) return;
+  yoi__catalogue_free(c->plugins);
+  yoi__secrets_free(c->secrets);
+  k = c->memory;
+  while (k != NULL) {
+    struct block *next = k->next;
+    yoi_sdk_free(k);
+    k = next;
+  }
+  yoi_sdk_free(c);
+}
+
+/* ---- the schema -------------------------------------------------------------- */
+
+/* Keys of later versions, by the pointer of their parent; * is an index. */
+static const struct later {
+  const char *parent, *key;
+} later[] = {
+    {"", "policy"},
+    {"", "bundles"},
+    {"/plugins/*", "digest"},
+    {"/runtimes/*", "require_bundle"},
+    {"/runtimes/*", "workspaces"},
+    {"/runtimes/*", "bundle"},
+    {"/local", "mounts"},
+    {"/local", "network"},
+    {"/local", "shell"},
+    {"/local", "git"},
+};
+
+/* 1: the pointer is parent, '/', key. */
+static int is_at(const char *pointer, const char *parent, const char *key) {
+  while (*parent != '\0') {
+    if (*parent == '*') {
+      if (*pointer < '0' || *pointer > '9') return 0;
+      while (*pointer >= '0' && *pointer <= '9') pointer++;
+    } else if (*pointer++ != *parent) {
+      return 0;
+    }
+    parent++;
+  }
+  return *pointer == '/' && strcmp(pointer + 1, key) == 0;
+}
+
+static void on_schema_finding(void *ctx, const char *pointer, int is_key, const char *message) {
+  struct yoi__build *b = ctx;
+  for (size_t i = 0; is_key && i < sizeof later / sizeof *later; i++) {
+    if (!is_at(pointer, later[i].parent, later[i].key)) continue;
+    yoi__findings_add(&b->found, pointer, 1, "'%s' is not supported by this version", later[i].key);
+    return;
+  }
+  yoi__findings_add(&b->found, pointer, is_key, "%s", message);
+}
+
+static yoi_status check_schema(struct yoi__build *b) {
+  yoi_str text = {yoi__config_schema, (size_t)(yoi__config_schema_end - yoi__config_schema)};
+  yoi_sdk_json *schema = NULL;
+  yoi_status st = yoi_sdk_json_parse(text, 0, &schema, NULL);
+  if (st == YOI_OK) st = yoi_sdk_schema_compile(schema, NULL, NULL);
+  if (st == YOI_OK) yoi_sdk_schema_check(schema, b->tree, "", on_schema_finding, b);
+  yoi_sdk_json_free(schema);
+  return st;
+}
+
+/* ---- ${NAME} ----------------------------------------------------------------- */
+
+/* A reference to the environment means something in the file of a secret
+ * only. Elsewhere it would be taken literally, which nobody who writes it
+ * expects, so it is refused. */
+static void on_string(void *ctx, const char *pointer, yoi_str s) {
+  struct yoi__build *b = ctx;
+  const char *end = s.ptr + s.len;
+  if (yoi_sdk_str_starts(yoi_sdk_str(pointer), YOI_LIT("/local/secrets/")) &&
+      strcmp(strrchr(pointer, '/'), "/file") == 0)
+    return;
+  for (const char *p = s.ptr; s.len > 0 && p + 2 < end; p++) {
+    if (p[0] != '$' || p[1] != '{') continue;
+    yoi__findings_add(&b->found, pointer, 0,
+                      "'${' stands for the environment only in 'file' of a secret");
+    return;
+  }
+}
+
+/* ---- load ---------------------------------------------------------------------- */
+
+/* What relative paths start with; NULL when there is no working directory. */
+static char *absolute(const char *base_dir, char out[PATH_MAX]) {
+  size_t n;
+  if (base_dir == NULL || base_dir[0] == '\0') return getcwd(out, PATH_MAX);
+  if (base_dir[0] == '/') {
+    n = strlen(base_dir);
+    if (n >= PATH_MAX) return NULL;
+    memcpy(out, base_dir, n + 1);
+    return out;
+  }
+  if (getcwd(out, PATH_MAX) == NULL) return NULL;
+  n = strlen(out);
+  if ((size_t)snprintf(out + n, PATH_MAX - n, "/%s", base_dir) >= PATH_MAX - n) return NULL;
+  return out;
+}
+
+static yoi_status parse(struct yoi__build *b, yoi_sdk_json **out) {
+  struct yoi_sdk_json_error e;
+  yoi_status st;
+  if (b->found.text.len > YOI_CONFIG_BYTES_MAX) {
+    yoi__findings_add_at(&b->found, 1, 1, "", "config is larger than 1048576 bytes");
+    return YOI_INVALID_ARGUMENT;
+  }
+  st = yoi_sdk_json_parse(b->found.text, YOI_SDK_JSON_COMMENTS, out, &e);
+  if (st != YOI_OK) yoi__findings_add_at(&b->found, e.line, e.column, e.pointer, e.message);
+  return st;
+}
+
+static yoi_status build(struct yoi__build *b) {
+  yoi_status st = check_schema(b);
+  if (st != YOI_OK) return st;
+  yoi__build_strings(b->tree, "", on_string, b);
+  yoi__build_scalars(b);
+  yoi__build_secrets(b);
+  yoi__build_search(b);
+  yoi__build_entries(b);
+  yoi__build_runtimes(b);
+  yoi__build_models(b);
+  yoi__build_ingress(b);
+  return b->failed != 0 ? YOI_RESOURCE_EXHAUSTED : YOI_OK;
+}
+
+yoi_status yoi__config_load(yoi_str json, const char *base_dir, yoi_report_fn report, void *ctx,
+                            struct yoi__config **out, yoi_error *err) {
+  struct yoi__build b = {.base = NULL};
+  struct yoi_sdk_buf standard;
+  char base[PATH_MAX];
+  yoi_sdk_json *tree = NULL;
+  yoi_status st = YOI_OK;
+  yoi_sdk_buf_init(&standard, YOI_CONFIG_BYTES_MAX);
+  if (json.len == 0) {
+    yoi__config_default(&standard);
+    json = yoi_sdk_buf_str(&standard);
+    if (standard.failed != 0) st = YOI_RESOURCE_EXHAUSTED;
+  }
+  yoi__findings_init(&b.found, json);
+  b.c = yoi_sdk_calloc(1, sizeof *b.c);
+  b.base = absolute(base_dir, base);
+  if (b.c == NULL || st != YOI_OK) {
+    st = yoi_sdk_fail_memory(err);
+    goto out;
+  }
+  if (b.base == NULL) {
+    st = yoi_sdk_fail(err, YOI_CODE_INVALID_REQUEST, "no directory that paths are relative to");
+    goto out;
+  }
+  b.c->plugins = yoi__catalogue_new();
+  b.c->secrets = yoi__secrets_new(b.base);
+  if (b.c->plugins == NULL || b.c->secrets == NULL) {
+    st = yoi_sdk_fail_memory(err);
+    goto out;
+  }
+  if (parse(&b, &tree) == YOI_OK) {
+    b.tree = tree;
+    if (build(&b) != YOI_OK) b.found.failed = 1;
+  }
+  st = yoi__findings_end(&b.found, report, ctx, err);
+out:
+  if (st == YOI_OK && out != NULL) {
+    *out = b.c;
+    b.c = NULL;
+  }
+  yoi_sdk_json_free(tree);
+  yoi__config_free(b.c);
+  yoi__findings_release(&b.found);
+  yoi_sdk_buf_release(&standard);
+  return st;
+}
+
+/* ---- what a config answers ------------------------------------------------------- */
+
+yoi_status yoi__config_read_secrets(struct yoi__config *c, yoi_error *err) {
+  yoi_status st = yoi__secrets_read(c->secrets, err);
+  for (size_t i = 0; st == YOI_OK && i < c->n_ingress; i++) {
+    yoi_str token = c->ingress[i].token;
+    if (token.len == 0 || yoi__secrets_filled(c->secrets, token)) continue;
+    st = yoi_sdk_fail(err, YOI_CODE_INVALID_REQUEST,
+                      "secret '%.*s', the token of listener '%.*s', has no value", YOI_ARG(token),
+                      YOI_ARG(c->ingress[i].listen));
+  }
+  return st;
+}
+
+/* 1: the pattern ("model:main", "model:*") covers the grant. */
+static int covers(yoi_str pattern, yoi_str grant) {
+  if (yoi_sdk_str_eq(pattern, grant)) return 1;
+  if (pattern.len < 2 || pattern.ptr[pattern.len - 1] != '*') return 0;
+  return yoi_sdk_str_starts(grant, (yoi_str){pattern.ptr, pattern.len - 1});
+}
+
+int yoi__config_granted(const struct yoi__config *c, const struct yoi__plugin *p, yoi_str grant) {
+  for (size_t i = 0; i < c->n_entries; i++) {
+    const struct yoi__config_plugin *e = &c->entries[i];
+    if (!e->has_grants || !yoi_sdk_str_eq(e->id, p->manifest.id)) continue;
+    for (size_t k = 0; k < e->n_grants; k++) {
+      if (covers(e->grants[k], grant)) return 1;
+    }
+    return 0;
+  }
+  return p->manifest.kind == YOI_KIND_RUNTIME && covers(YOI_LIT("model:*"), grant);
+}
+
+static const char *variable(const char *name) {
+  const char *v = getenv(name);
+  return v != NULL && *v != '\0' ? v : NULL;
+}
+
+void yoi__config_default(struct yoi_sdk_buf *out) {
+  const char *url = variable("OPENAI_BASE_URL");
+  const char *model = variable("YOI_MODEL");
+  struct yoi_sdk_jsonw w;
+  yoi_sdk_jsonw_init(&w, out);
+  yoi_sdk_jsonw_open(&w, '{');
+  yoi_sdk_jsonw_kraw(&w, "runtimes",
+                     YOI_LIT("[{\"id\":\"backend-internal\",\"plugin\":\"dev.yoi.embedded\","
+                             "\"display_name\":\"Embedded\"}]"));
+  yoi_sdk_jsonw_key(&w, "models");
+  yoi_sdk_jsonw_open(&w, '[');
+  yoi_sdk_jsonw_open(&w, '{');
+  yoi_sdk_jsonw_kstr(&w, "name", YOI_LIT("main"));
+  if (url == NULL) {
+    yoi_sdk_jsonw_kstr(&w, "plugin", YOI_LIT("dev.yoi.model-script"));
+  } else {
+    yoi_sdk_jsonw_kstr(&w, "plugin", YOI_LIT("dev.yoi.model-openai"));
+    yoi_sdk_jsonw_key(&w, "config");
+    yoi_sdk_jsonw_open(&w, '{');
+    yoi_sdk_jsonw_kstr(&w, "base_url", yoi_sdk_str(url));
+    if (model != NULL) yoi_sdk_jsonw_kstr(&w, "model", yoi_sdk_str(model));
+    if (variable("OPENAI_API_KEY") != NULL)
+      yoi_sdk_jsonw_kstr(&w, "api_key", YOI_LIT("secret:openai"));
+    yoi_sdk_jsonw_close(&w, '}');
+  }
+  yoi_sdk_jsonw_close(&w, '}');
+  yoi_sdk_jsonw_close(&w, ']');
+  yoi_sdk_jsonw_kraw(&w, "ingress",
+                     YOI_LIT("[{\"plugin\":\"dev.yoi.ingress-http\",\"surface\":\"browser\","
+                             "\"listen\":\"127.0.0.1:38800\"}]"));
+  yoi_sdk_jsonw_kraw(&w, "local",
+                     YOI_LIT("{\"secrets\":{\"openai\":{\"env\":\"OPENAI_API_KEY\"}}}"));
+  yoi_sdk_jsonw_close(&w, '}');
+}

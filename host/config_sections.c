@@ -1,0 +1,486 @@
+/* host/config_sections.c - one function per section of the config: what the
+ * schema cannot say, and the structs.
+ *
+ * Invariants:
+ *  1. A value of the wrong type is skipped: the schema has spoken about it.
+ *  2. Within its kind a name is used once (runtimes also against dropped-in
+ *     ones), and the second is refused, never the first replaced.
+ *  3. Arrays are as long as the section, so that entry i is /section/i; what
+ *     is refused leaves zeroes there, and then the config is not given out.
+ *  4. Nothing here reads a secret, binds an address or runs plugin code.
+ */
+#include <limits.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <sdk/mem.h>
+#include <yoi/host_log.h>
+
+#include "config_build.h"
+#include "listen.h"
+
+/* The members of a section that is an array, and how many there are. */
+static const yoi_sdk_json *array(struct yoi__build *b, const char *section, size_t max,
+                                 size_t *out_n) {
+  const yoi_sdk_json *v = yoi_sdk_json_get(b->tree, section);
+  char at[YOI__POINTER_MAX];
+  *out_n = yoi_sdk_json_type(v) == YOI_SDK_JSON_ARRAY ? yoi_sdk_json_count(v) : 0;
+  if (*out_n > max) {
+    snprintf(at, sizeof at, "/%s", section);
+    yoi__findings_add(&b->found, at, 0, "more than %zu entries", max);
+    *out_n = 0;
+  }
+  return *out_n > 0 ? yoi_sdk_json_first(v) : NULL;
+}
+
+/* A string member, empty when it is none. */
+static yoi_str text(const yoi_sdk_json *v, const char *name) {
+  yoi_str s = {"", 0};
+  if (!yoi_sdk_json_str(yoi_sdk_json_get(v, name), &s)) return (yoi_str){"", 0};
+  return s;
+}
+
+static uint32_t number(const yoi_sdk_json *v, const char *name, uint32_t otherwise) {
+  int64_t n = 0;
+  if (!yoi_sdk_json_int(yoi_sdk_json_get(v, name), &n) || n < 0 || n > UINT32_MAX) return otherwise;
+  return (uint32_t)n;
+}
+
+static int truth(const yoi_sdk_json *v, const char *name) {
+  int is = 0;
+  return yoi_sdk_json_bool(yoi_sdk_json_get(v, name), &is) ? is : 0;
+}
+
+/* ---- scalars ---------------------------------------------------------------- */
+
+void yoi__build_scalars(struct yoi__build *b) {
+  static const struct {
+    const char *name;
+    uint32_t level;
+  } levels[] = {{"debug", YOI_LOG_DEBUG},
+                {"info", YOI_LOG_INFO},
+                {"warn", YOI_LOG_WARN},
+                {"error", YOI_LOG_ERROR}};
+  const yoi_sdk_json *log = yoi_sdk_json_get(b->tree, "log");
+  struct yoi__config *c = b->c;
+  c->step = truth(b->tree, "step");
+  c->loops = number(b->tree, "loops", 0);
+  c->drain_ms = number(b->tree, "drain_ms", YOI_DRAIN_MS_DEFAULT);
+  if (c->step && c->loops > 1) yoi__findings_add(&b->found, "/loops", 0, "step mode has one loop");
+  if (c->step) c->loops = 1;
+  c->log_level = YOI_LOG_INFO;
+  for (size_t i = 0; i < sizeof levels / sizeof *levels; i++) {
+    if (yoi_sdk_str_is(text(log, "level"), levels[i].name)) c->log_level = levels[i].level;
+  }
+  c->log_format = yoi_sdk_str_is(text(log, "format"), "json") ? YOI__LOG_JSON : YOI__LOG_LOGFMT;
+}
+
+/* ---- local.secrets ------------------------------------------------------------ */
+
+static int variable_valid(yoi_str s) {
+  for (size_t i = 0; i < s.len; i++) {
+    char c = s.ptr[i];
+    int letter = (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || c == '_';
+    if (!letter && (i == 0 || c < '0' || c > '9')) return 0;
+  }
+  return s.len > 0;
+}
+
+void yoi__build_secrets(struct yoi__build *b) {
+  const yoi_sdk_json *all = yoi_sdk_json_get(yoi_sdk_json_get(b->tree, "local"), "secrets");
+  if (yoi_sdk_json_type(all) != YOI_SDK_JSON_OBJECT) return;
+  for (const yoi_sdk_json *v = yoi_sdk_json_first(all); v != NULL; v = yoi_sdk_json_next(v)) {
+    yoi_str name = yoi_sdk_json_key(v), file = text(v, "file"), env = text(v, "env");
+    char at[YOI__POINTER_MAX];
+    if (!yoi_sdk_name_valid(name)) {
+      yoi__findings_add(&b->found, "/local/secrets", 0,
+                        "name of a secret: expected 1 to 64 of A-Z a-z 0-9 _ - .");
+      continue;
+    }
+    snprintf(at, sizeof at, "/local/secrets/%.*s", YOI_ARG(name));
+    if (yoi_sdk_json_type(v) != YOI_SDK_JSON_OBJECT) continue;
+    if ((file.len == 0) == (env.len == 0))
+      yoi__findings_add(&b->found, at, 0, "expected one of 'file' and 'env'");
+    if (env.len > 0 && !variable_valid(env))
+      yoi__findings_add(&b->found, at, 0, "env: expected the name of an environment variable");
+    if (yoi__secrets_declare(b->c->secrets, name, file, env, NULL) != YOI_OK) b->failed = 1;
+  }
+}
+
+/* ---- plugin_path, drop_in ------------------------------------------------------ */
+
+/* What was passed over since `from` is a finding at the pointer: directories
+ * always, files in drop_in folders, where each was meant to be taken. */
+static void report_passed(struct yoi__build *b, size_t from, int files, const char *pointer) {
+  const struct yoi__passed *p;
+  for (; (p = yoi__catalogue_passed(b->c->plugins, from)) != NULL; from++) {
+    char detail[2 * YOI_PATH_BYTES_MAX];
+    int n;
+    if (!p->directory && !files) continue;
+    if (p->directory) {
+      yoi__findings_add(&b->found, pointer, 0, "cannot search this folder: %.*s",
+                        YOI_ARG(p->reason));
+    } else {
+      yoi__findings_add(&b->found, pointer, 0, "a plugin in this folder is refused");
+    }
+    n = snprintf(detail, sizeof detail, "; '%.*s': %.*s", YOI_ARG(p->path), YOI_ARG(p->reason));
+    yoi__findings_detail(
+        &b->found, (yoi_str){detail, (size_t)n < sizeof detail ? (size_t)n : sizeof detail - 1});
+  }
+}
+
+static size_t count_passed(const struct yoi__build *b) {
+  size_t n = 0;
+  while (yoi__catalogue_passed(b->c->plugins, n) != NULL) n++;
+  return n;
+}
+
+static void scan(struct yoi__build *b, const char *dir, int drop_in, const char *pointer) {
+  struct yoi_sdk_error e;
+  yoi_status st = yoi__catalogue_scan(b->c->plugins, dir, drop_in, yoi_sdk_error_init(&e));
+  if (st == YOI_OK) return;
+  if (e.e.code == YOI_CODE_LIMIT_REACHED) {
+    yoi__findings_add(&b->found, pointer, 0, "%s", e.message);
+  } else {
+    b->failed = 1;
+  }
+}
+
+static void scan_section(struct yoi__build *b, const char *section, int drop_in) {
+  size_t count = 0, i = 0;
+  const yoi_sdk_json *v = array(b, section, YOI_PLUGINS_MAX, &count);
+  for (; v != NULL; v = yoi_sdk_json_next(v), i++) {
+    char at[YOI__POINTER_MAX], dir[YOI_PATH_BYTES_MAX];
+    size_t from = count_passed(b);
+    yoi_str s = {NULL, 0};
+    int n;
+    if (!yoi_sdk_json_str(v, &s) || s.len == 0) continue;
+    snprintf(at, sizeof at, "/%s/%zu", section, i);
+    n = s.ptr[0] == '/' ? snprintf(dir, sizeof dir, "%.*s", YOI_ARG(s))
+                        : snprintf(dir, sizeof dir, "%s/%.*s", b->base, YOI_ARG(s));
+    if ((size_t)n >= sizeof dir) {
+      yoi__findings_add(&b->found, at, 0, "path too long");
+      continue;
+    }
+    scan(b, dir, drop_in, at);
+    report_passed(b, from, drop_in, at);
+  }
+}
+
+/* Without plugin_path: the folders beside the running program, as in a build
+ * tree, else those of the installation. */
+static void scan_default(struct yoi__build *b) {
+  static const char *const folders[] = {"runtimes", "plugins"};
+  char program[PATH_MAX], dir[PATH_MAX + 16];
+  struct stat sb;
+  ssize_t n = readlink("/proc/self/exe", program, sizeof program - 1);
+  const char *root = YOI_LIBDIR;
+  if (n > 0) {
+    program[n] = '\0';
+    *strrchr(program, '/') = '\0';
+    for (size_t i = 0; i < 2; i++) {
+      snprintf(dir, sizeof dir, "%s/%s", program, folders[i]);
+      if (stat(dir, &sb) == 0 && S_ISDIR(sb.st_mode)) root = program;
+    }
+  }
+  for (size_t i = 0; i < 2; i++) {
+    snprintf(dir, sizeof dir, "%s/%s", root, folders[i]);
+    scan(b, dir, 0, "/plugin_path");
+  }
+}
+
+void yoi__build_search(struct yoi__build *b) {
+  if (yoi_sdk_json_get(b->tree, "plugin_path") == NULL) {
+    scan_default(b);
+  } else {
+    scan_section(b, "plugin_path", 0);
+  }
+  scan_section(b, "drop_in", 1);
+}
+
+/* ---- plugins ------------------------------------------------------------------- */
+
+static void check_pattern(struct yoi__build *b, yoi_str grant, const char *pointer) {
+  static const char *const kinds[] = {"mount:", "net:", "shell:", "git:", "secret:", "tool:"};
+  yoi_str prefix = YOI_LIT("model:");
+  yoi_str name = {grant.ptr + prefix.len, grant.len - prefix.len};
+  if (yoi_sdk_str_starts(grant, prefix)) {
+    if (!yoi_sdk_str_is(name, "*") && !yoi_sdk_name_valid(name))
+      yoi__findings_add(&b->found, pointer, 0, "expected the name of a model, or '*'");
+    return;
+  }
+  for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
+    if (!yoi_sdk_str_starts(grant, yoi_sdk_str(kinds[i]))) continue;
+    yoi__findings_add(&b->found, pointer, 0, "grant '%s...' is not supported by this version",
+                      kinds[i]);
+    return;
+  }
+  yoi__findings_add(&b->found, pointer, 0, "expected 'model:NAME' or 'model:*'");
+}
+
+void yoi__build_entries(struct yoi__build *b) {
+  size_t n = 0, i = 0;
+  const yoi_sdk_json *v = array(b, "plugins", YOI_PLUGINS_MAX, &n);
+  struct yoi__config_plugin *all = yoi__build_alloc(b, n, sizeof *all);
+  if (all == NULL) return;
+  b->c->entries = all;
+  for (; v != NULL; v = yoi_sdk_json_next(v), i++) {
+    const yoi_sdk_json *grants = yoi_sdk_json_get(v, "grants");
+    char at[YOI__POINTER_MAX];
+    yoi_str *list;
+    b->c->n_entries = i + 1;
+    all[i].id = yoi__build_str(b, text(v, "id"));
+    snprintf(at, sizeof at, "/plugins/%zu/id", i);
+    if (all[i].id.len > 0) yoi__build_plugin(b, all[i].id, at);
+    for (size_t k = 0; k < i && all[i].id.len > 0; k++) {
+      if (!yoi_sdk_str_eq(all[k].id, all[i].id)) continue;
+      yoi__findings_add(&b->found, at, 0, "plugin '%.*s' has an entry already, /plugins/%zu",
+                        YOI_ARG(all[i].id), k);
+    }
+    snprintf(at, sizeof at, "/plugins/%zu/isolation", i);
+    if (yoi_sdk_str_is(text(v, "isolation"), "process"))
+      yoi__findings_add(&b->found, at, 0, "isolation 'process' is not supported by this version");
+    if (yoi_sdk_json_type(grants) != YOI_SDK_JSON_ARRAY) continue;
+    list = yoi__build_alloc(b, yoi_sdk_json_count(grants), sizeof *list);
+    if (list == NULL) return;
+    all[i].has_grants = 1;
+    all[i].grants = list;
+    for (const yoi_sdk_json *g = yoi_sdk_json_first(grants); g != NULL; g = yoi_sdk_json_next(g)) {
+      yoi_str s = {NULL, 0};
+      if (!yoi_sdk_json_str(g, &s)) continue;
+      snprintf(at, sizeof at, "/plugins/%zu/grants/%zu", i, all[i].n_grants);
+      check_pattern(b, s, at);
+      list[all[i].n_grants++] = yoi__build_str(b, s);
+    }
+  }
+}
+
+/* ---- runtimes ------------------------------------------------------------------ */
+
+static const struct yoi__config_runtime *find_runtime(const struct yoi__config *c, yoi_str id) {
+  for (size_t i = 0; i < c->n_runtimes; i++) {
+    if (id.len > 0 && yoi_sdk_str_eq(c->runtimes[i].id, id)) return &c->runtimes[i];
+  }
+  return NULL;
+}
+
+/* "builtin:NAME"; bundles, which have named ones, come later. */
+static yoi_str read_profile(struct yoi__build *b, yoi_str s, const char *pointer) {
+  yoi_str prefix = YOI_LIT("builtin:");
+  yoi_str name = {s.ptr + prefix.len, s.len - prefix.len};
+  if (s.len == 0) return s;
+  if (yoi_sdk_str_starts(s, prefix) && yoi_sdk_name_valid(name)) return yoi__build_str(b, name);
+  yoi__findings_add(&b->found, pointer, 0,
+                    yoi_sdk_str_starts(s, YOI_LIT("named:"))
+                        ? "'named:' profiles are not supported by this version"
+                        : "expected 'builtin:NAME'");
+  return (yoi_str){"", 0};
+}
+
+static void read_runtime(struct yoi__build *b, const yoi_sdk_json *v, size_t i) {
+  struct yoi__config_runtime *r = &b->c->runtimes[i];
+  const struct yoi__config_runtime *other;
+  yoi_str id = text(v, "id"), name = text(v, "display_name");
+  char at[YOI__POINTER_MAX];
+  snprintf(at, sizeof at, "/runtimes/%zu/id", i);
+  other = find_runtime(b->c, id);
+  if (id.len > 0 && !yoi_sdk_id_valid(id)) {
+    yoi__findings_add(&b->found, at, 0, "expected 1 to 64 of a-z 0-9 . _ -, alphanumeric first");
+  } else if (other != NULL) {
+    yoi__findings_add(&b->found, at, 0, "runtime id '%.*s' is taken by /runtimes/%zu", YOI_ARG(id),
+                      (size_t)(other - b->c->runtimes));
+  }
+  r->id = yoi__build_str(b, id);
+  r->deadline_ms = number(v, "deadline_ms", YOI_DEADLINE_MS_DEFAULT);
+  snprintf(at, sizeof at, "/runtimes/%zu/default_profile", i);
+  r->default_profile = read_profile(b, text(v, "default_profile"), at);
+  snprintf(at, sizeof at, "/runtimes/%zu", i);
+  yoi__build_instance(b, v, at, YOI_KIND_RUNTIME, (yoi_str){NULL, 0}, &r->instance);
+  if (name.len == 0 && r->instance.plugin != NULL) name = r->instance.plugin->manifest.display_name;
+  r->display_name = yoi__build_str(b, name);
+}
+
+static void read_dropped(struct yoi__build *b, struct yoi__plugin *p) {
+  struct yoi__config_runtime *r = &b->c->runtimes[b->c->n_runtimes];
+  if (find_runtime(b->c, p->manifest.runtime_id) != NULL) {
+    yoi__findings_add(&b->found, "/drop_in", 0,
+                      "runtime id '%.*s' of plugin '%.*s' is taken by another runtime",
+                      YOI_ARG(p->manifest.runtime_id), YOI_ARG(p->manifest.id));
+    return;
+  }
+  r->id = yoi__build_str(b, p->manifest.runtime_id);
+  r->display_name = yoi__build_str(b, p->manifest.display_name);
+  r->default_profile = (yoi_str){"", 0};
+  r->deadline_ms = YOI_DEADLINE_MS_DEFAULT;
+  r->drop_in = 1;
+  yoi__build_dropped(b, p, "/drop_in", &r->instance);
+  b->c->n_runtimes++;
+}
+
+void yoi__build_runtimes(struct yoi__build *b) {
+  size_t n = 0, i = 0, plugins = yoi__catalogue_count(b->c->plugins);
+  const yoi_sdk_json *v = array(b, "runtimes", YOI_RUNTIMES_MAX, &n);
+  b->c->runtimes = yoi__build_alloc(b, n + plugins, sizeof *b->c->runtimes);
+  if (b->c->runtimes == NULL) return;
+  for (; v != NULL; v = yoi_sdk_json_next(v), i++) {
+    read_runtime(b, v, i);
+    b->c->n_runtimes = i + 1;
+  }
+  for (i = 0; i < plugins; i++) {
+    struct yoi__plugin *p = yoi__catalogue_at(b->c->plugins, i);
+    if (p->drop_in) read_dropped(b, p);
+  }
+  if (b->c->n_runtimes > YOI_RUNTIMES_MAX)
+    yoi__findings_add(&b->found, "/drop_in", 0, "more than %d runtimes", YOI_RUNTIMES_MAX);
+}
+
+/* ---- models -------------------------------------------------------------------- */
+
+void yoi__build_models(struct yoi__build *b) {
+  size_t n = 0, i = 0;
+  const yoi_sdk_json *v = array(b, "models", YOI_MODELS_MAX, &n);
+  struct yoi__config_model *all = yoi__build_alloc(b, n, sizeof *all);
+  if (all == NULL) return;
+  b->c->models = all;
+  for (; v != NULL; v = yoi_sdk_json_next(v), i++) {
+    yoi_str name = text(v, "name");
+    char at[YOI__POINTER_MAX];
+    snprintf(at, sizeof at, "/models/%zu/name", i);
+    if (name.len > 0 && !yoi_sdk_name_valid(name))
+      yoi__findings_add(&b->found, at, 0, "expected 1 to 64 of A-Z a-z 0-9 _ - .");
+    for (size_t k = 0; k < i && name.len > 0; k++) {
+      if (!yoi_sdk_str_eq(all[k].name, name)) continue;
+      yoi__findings_add(&b->found, at, 0, "model name '%.*s' is taken by /models/%zu",
+                        YOI_ARG(name), k);
+      break;
+    }
+    all[i].name = yoi__build_str(b, name);
+    snprintf(at, sizeof at, "/models/%zu", i);
+    yoi__build_instance(b, v, at, YOI_KIND_MODEL, (yoi_str){NULL, 0}, &all[i].instance);
+    b->c->n_models = i + 1;
+  }
+}
+
+/* ---- ingress ------------------------------------------------------------------- */
+
+/* A finding at a member of /ingress/i, when it is there. */
+static void only_on(struct yoi__build *b, const yoi_sdk_json *v, size_t i, const char *name,
+                    const char *surface) {
+  char at[YOI__POINTER_MAX];
+  if (yoi_sdk_json_get(v, name) == NULL) return;
+  snprintf(at, sizeof at, "/ingress/%zu/%s", i, name);
+  yoi__findings_add(&b->found, at, 1, "'%s' belongs to a %s surface", name, surface);
+}
+
+static void read_listen(struct yoi__build *b, const yoi_sdk_json *v, size_t i) {
+  struct yoi__config_ingress *g = &b->c->ingress[i];
+  char at[YOI__POINTER_MAX];
+  const char *why;
+  g->listen = yoi__build_str(b, text(v, "listen"));
+  if (g->listen.len == 0) return;
+  snprintf(at, sizeof at, "/ingress/%zu/listen", i);
+  why = yoi__listen_parse(g->listen, &g->address, &g->address_len);
+  if (why != NULL) {
+    g->address_len = 0;
+    yoi__findings_add(&b->found, at, 0, "%s", why);
+    return;
+  }
+  for (size_t k = 0; k < i; k++) {
+    if (b->c->ingress[k].address_len == 0) continue;
+    if (yoi__listen_same(&b->c->ingress[k].address, &g->address))
+      yoi__findings_add(&b->found, at, 0, "the port is taken by /ingress/%zu", k);
+  }
+}
+
+static void read_hosts(struct yoi__build *b, const yoi_sdk_json *v, size_t i) {
+  const yoi_sdk_json *hosts = yoi_sdk_json_get(v, "hosts");
+  struct yoi_sdk_buf out;
+  struct yoi_sdk_jsonw w;
+  size_t k = 0;
+  if (yoi_sdk_json_type(hosts) != YOI_SDK_JSON_ARRAY) return;
+  for (const yoi_sdk_json *h = yoi_sdk_json_first(hosts); h != NULL;
+       h = yoi_sdk_json_next(h), k++) {
+    static const char allowed[] =
+        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_:[]";
+    char at[YOI__POINTER_MAX];
+    yoi_str s = {NULL, 0};
+    if (!yoi_sdk_json_str(h, &s) || strspn(s.ptr, allowed) == s.len) continue;
+    snprintf(at, sizeof at, "/ingress/%zu/hosts/%zu", i, k);
+    yoi__findings_add(&b->found, at, 0, "expected a Host value: a name, with a port if any");
+  }
+  yoi_sdk_buf_init(&out, YOI_CONFIG_BYTES_MAX);
+  yoi_sdk_jsonw_init(&w, &out);
+  yoi_sdk_json_write(hosts, &w);
+  if (out.failed != 0) b->failed = 1;
+  b->c->ingress[i].hosts = yoi__build_str(b, yoi_sdk_buf_str(&out));
+  yoi_sdk_buf_release(&out);
+}
+
+static void check_browser(struct yoi__build *b, const yoi_sdk_json *v, size_t i) {
+  const struct yoi__config_ingress *g = &b->c->ingress[i];
+  char at[YOI__POINTER_MAX];
+  only_on(b, v, i, "runtime", "runtime");
+  only_on(b, v, i, "token", "runtime");
+  only_on(b, v, i, "insecure", "runtime");
+  if (g->address_len == 0 || yoi__listen_loopback(&g->address)) return;
+  snprintf(at, sizeof at, "/ingress/%zu/listen", i);
+  yoi__findings_add(&b->found, at, 0,
+                    "a browser surface off loopback needs a login, which is not supported by "
+                    "this version");
+}
+
+static void check_runtime(struct yoi__build *b, const yoi_sdk_json *v, size_t i) {
+  const struct yoi__config_ingress *g = &b->c->ingress[i];
+  int has_token = yoi_sdk_json_get(v, "token") != NULL;
+  char at[YOI__POINTER_MAX];
+  only_on(b, v, i, "hosts", "browser");
+  snprintf(at, sizeof at, "/ingress/%zu", i);
+  if (!has_token && !g->insecure)
+    yoi__findings_add(&b->found, at, 0,
+                      "a runtime surface needs a 'token', or on loopback \"insecure\": true");
+  if (yoi_sdk_json_get(v, "runtime") == NULL)
+    yoi__findings_add(&b->found, at, 0, "a runtime surface needs a 'runtime'");
+  snprintf(at, sizeof at, "/ingress/%zu/insecure", i);
+  if (has_token && g->insecure)
+    yoi__findings_add(&b->found, at, 0, "'insecure' contradicts 'token'");
+  if (g->insecure && g->address_len != 0 && !yoi__listen_loopback(&g->address))
+    yoi__findings_add(&b->found, at, 0, "a surface off loopback needs a 'token'");
+  if (g->runtime_id.len > 0 && find_runtime(b->c, g->runtime_id) == NULL) {
+    yoi_str names[YOI_RUNTIMES_MAX];
+    size_t n = 0;
+    for (; n < b->c->n_runtimes && n < YOI_RUNTIMES_MAX; n++) names[n] = b->c->runtimes[n].id;
+    snprintf(at, sizeof at, "/ingress/%zu/runtime", i);
+    yoi__findings_add(&b->found, at, 0, "no runtime has the id '%.*s'%s", YOI_ARG(g->runtime_id),
+                      yoi__build_hint(g->runtime_id, names, n).text);
+  }
+}
+
+void yoi__build_ingress(struct yoi__build *b) {
+  size_t n = 0, i = 0;
+  const yoi_sdk_json *v = array(b, "ingress", YOI_INGRESS_MAX, &n);
+  struct yoi__config_ingress *all = yoi__build_alloc(b, n, sizeof *all);
+  if (all == NULL) return;
+  b->c->ingress = all;
+  for (; v != NULL; v = yoi_sdk_json_next(v), i++) {
+    yoi_str token = text(v, "token"), surface = text(v, "surface");
+    char at[YOI__POINTER_MAX];
+    snprintf(at, sizeof at, "/ingress/%zu/token", i);
+    if (token.len > 0) token = yoi__build_secret(b, token, at);
+    all[i].token = yoi__build_str(b, token);
+    all[i].insecure = truth(v, "insecure");
+    all[i].runtime_id = yoi__build_str(b, text(v, "runtime"));
+    all[i].hosts = (yoi_str){"", 0};
+    read_listen(b, v, i);
+    read_hosts(b, v, i);
+    if (yoi_sdk_str_is(surface, "browser")) {
+      all[i].surface = YOI_SURFACE_BROWSER;
+      check_browser(b, v, i);
+    } else if (yoi_sdk_str_is(surface, "runtime")) {
+      all[i].surface = YOI_SURFACE_RUNTIME;
+      check_runtime(b, v, i);
+    }
+    snprintf(at, sizeof at, "/ingress/%zu", i);
+    yoi__build_instance(b, v, at, YOI_KIND_INGRESS, token, &all[i].instance);
+    b->c->n_ingress = i + 1;
+  }
+}

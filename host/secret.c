@@ -1,0 +1,250 @@
+/* host/secret.c - where secret values live, and the only place that sees one.
+ *
+ * Why a type of its own: nothing outside can print what it cannot reach, so
+ * no log line, error or debugger helper of ours shows a value; what is written
+ * about a secret is its name. Invariants:
+ *  1. A value is in one heap block and, while it is read, in one buffer on
+ *     the stack; both are wiped before they are given back.
+ *  2. Files are judged by their open descriptor (owner, mode, type), never by
+ *     name, so that a swap between check and read changes nothing.
+ *  3. read is all or nothing for whoever starts the host: the first secret
+ *     that cannot be read is an error. A variable that is unset is none: its
+ *     secret has no value, and whoever asks for it gets NOT_FOUND.
+ *  4. After read the set does not change, so get needs no lock.
+ */
+#include "secret.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <sdk/error.h>
+#include <sdk/mem.h>
+#include <sdk/str.h>
+#include <yoi/limits.h>
+
+struct secret {
+  yoi_str name, file, env;
+  char *value; /* NULL: none */
+  size_t len;
+};
+
+struct yoi__secrets {
+  yoi_str base_dir;
+  struct secret *all;
+  size_t n;
+};
+
+struct yoi__secrets *yoi__secrets_new(const char *base_dir) {
+  struct yoi__secrets *s = yoi_sdk_calloc(1, sizeof *s);
+  if (s == NULL) return NULL;
+  s->base_dir = yoi_sdk_str_dup(yoi_sdk_str(base_dir != NULL ? base_dir : "."));
+  if (s->base_dir.ptr != NULL) return s;
+  yoi_sdk_free(s);
+  return NULL;
+}
+
+static void drop_value(struct secret *e) {
+  if (e->value != NULL) yoi_sdk_wipe(e->value, e->len);
+  yoi_sdk_free(e->value);
+  e->value = NULL;
+  e->len = 0;
+}
+
+void yoi__secrets_free(struct yoi__secrets *s) {
+  if (s == NULL) return;
+  for (size_t i = 0; i < s->n; i++) {
+    drop_value(&s->all[i]);
+    yoi_sdk_str_free(&s->all[i].name);
+    yoi_sdk_str_free(&s->all[i].file);
+    yoi_sdk_str_free(&s->all[i].env);
+  }
+  yoi_sdk_free(s->all);
+  yoi_sdk_str_free(&s->base_dir);
+  yoi_sdk_free(s);
+}
+
+static const struct secret *find(const struct yoi__secrets *s, yoi_str name) {
+  for (size_t i = 0; i < s->n; i++) {
+    if (yoi_sdk_str_eq(s->all[i].name, name)) return &s->all[i];
+  }
+  return NULL;
+}
+
+yoi_status yoi__secrets_declare(struct yoi__secrets *s, yoi_str name, yoi_str file, yoi_str env,
+                                yoi_error *err) {
+  struct secret *all = yoi_sdk_reallocarray(s->all, s->n + 1, sizeof *all);
+  struct secret *e;
+  if (all == NULL) return yoi_sdk_fail_memory(err);
+  s->all = all;
+  e = &all[s->n];
+  memset(e, 0, sizeof *e);
+  e->name = yoi_sdk_str_dup(name);
+  e->file = yoi_sdk_str_dup(file);
+  e->env = yoi_sdk_str_dup(env);
+  s->n++; /* also when memory was short: free takes back what there is */
+  if (e->name.ptr == NULL || e->file.ptr == NULL || e->env.ptr == NULL)
+    return yoi_sdk_fail_memory(err);
+  return YOI_OK;
+}
+
+int yoi__secrets_has(const struct yoi__secrets *s, yoi_str name) {
+  return find(s, name) != NULL;
+}
+
+size_t yoi__secrets_count(const struct yoi__secrets *s) {
+  return s->n;
+}
+
+yoi_str yoi__secrets_name(const struct yoi__secrets *s, size_t i) {
+  return s->all[i].name;
+}
+
+int yoi__secrets_filled(const struct yoi__secrets *s, yoi_str name) {
+  const struct secret *e = find(s, name);
+  return e != NULL && e->value != NULL;
+}
+
+/* ---- reading ------------------------------------------------------------- */
+
+static yoi_status keep(struct secret *e, const char *p, size_t n, yoi_error *err) {
+  char *copy = yoi_sdk_malloc(n + 1);
+  if (copy == NULL) return yoi_sdk_fail_memory(err);
+  memcpy(copy, p, n);
+  copy[n] = '\0';
+  drop_value(e);
+  e->value = copy;
+  e->len = n;
+  return YOI_OK;
+}
+
+static yoi_status refuse(const struct secret *e, const char *path, const char *why,
+                         yoi_error *err) {
+  yoi_status st = yoi_sdk_fail(err, YOI_CODE_INVALID_REQUEST, "cannot read secret '%.*s': %s",
+                               YOI_ARG(e->name), why);
+  yoi_sdk_fail_private(err, "file '%s'", path);
+  return st;
+}
+
+/* The path with its ${NAME} replaced, below base_dir unless absolute. NULL,
+ * or what is wrong. */
+static const char *expand(const struct yoi__secrets *s, yoi_str file, struct yoi_sdk_buf *out) {
+  size_t base;
+  yoi_sdk_buf_adds(out, s->base_dir);
+  yoi_sdk_buf_addc(out, '/');
+  base = out->len;
+  for (size_t i = 0; i < file.len;) {
+    const char *end = NULL, *value;
+    char name[128];
+    if (file.len - i >= 2 && file.ptr[i] == '$' && file.ptr[i + 1] == '{')
+      end = memchr(&file.ptr[i], '}', file.len - i);
+    if (end == NULL) {
+      yoi_sdk_buf_addc(out, file.ptr[i++]);
+      continue;
+    }
+    if ((size_t)(end - &file.ptr[i + 2]) >= sizeof name) return "variable name too long";
+    snprintf(name, sizeof name, "%.*s", (int)(end - &file.ptr[i + 2]), &file.ptr[i + 2]);
+    value = getenv(name);
+    if (value == NULL || *value == '\0') return "a variable of its path is not set";
+    yoi_sdk_buf_adds(out, yoi_sdk_str(value));
+    i = (size_t)(end - file.ptr) + 1;
+  }
+  if (out->failed != 0) return "path too long";
+  if (out->len > base && out->data[base] == '/') yoi_sdk_buf_drop(out, base);
+  return NULL;
+}
+
+static const char *check_file(int fd) {
+  struct stat sb;
+  if (fstat(fd, &sb) != 0) return strerror(errno);
+  if (!S_ISREG(sb.st_mode)) return "not a regular file";
+  if (sb.st_uid != geteuid() && sb.st_uid != 0) return "owned by another user";
+  if ((sb.st_mode & (S_IRWXG | S_IRWXO)) != 0)
+    return "group or others have access, expected mode 0600 or stricter";
+  return NULL;
+}
+
+static yoi_status read_fd(struct secret *e, int fd, const char *path, yoi_error *err) {
+  char buf[YOI_SECRET_BYTES_MAX + 2]; /* one line feed, one to notice more */
+  size_t n = 0;
+  const char *why = check_file(fd);
+  yoi_status st;
+  if (why != NULL) return refuse(e, path, why, err);
+  while (n < sizeof buf) {
+    ssize_t got = read(fd, buf + n, sizeof buf - n);
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) why = strerror(errno);
+    if (got <= 0) break;
+    n += (size_t)got;
+  }
+  if (n > 0 && buf[n - 1] == '\n') n--;
+  if (why == NULL && n == 0) why = "empty";
+  if (why == NULL && n > YOI_SECRET_BYTES_MAX) why = "longer than 16384 bytes";
+  if (why == NULL && memchr(buf, '\0', n) != NULL) why = "holds a NUL byte";
+  st = why != NULL ? refuse(e, path, why, err) : keep(e, buf, n, err);
+  yoi_sdk_wipe(buf, sizeof buf);
+  return st;
+}
+
+static yoi_status read_file(const struct yoi__secrets *s, struct secret *e, yoi_error *err) {
+  struct yoi_sdk_buf path;
+  const char *why;
+  yoi_status st;
+  yoi_sdk_buf_init(&path, YOI_PATH_BYTES_MAX);
+  why = expand(s, e->file, &path);
+  if (why != NULL) {
+    st = refuse(e, e->file.ptr, why, err);
+  } else {
+    /* NONBLOCK: a FIFO must not hold up the start before it is refused. */
+    int fd = open(path.data, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    if (fd < 0) {
+      st = refuse(e, path.data, errno == ELOOP ? "is a symbolic link" : strerror(errno), err);
+    } else {
+      st = read_fd(e, fd, path.data, err);
+      close(fd);
+    }
+  }
+  yoi_sdk_buf_release(&path);
+  return st;
+}
+
+yoi_status yoi__secrets_read(struct yoi__secrets *s, yoi_error *err) {
+  yoi_status st = YOI_OK;
+  for (size_t i = 0; st == YOI_OK && i < s->n; i++) {
+    struct secret *e = &s->all[i];
+    const char *value;
+    if (e->file.len > 0) {
+      st = read_file(s, e, err);
+      continue;
+    }
+    value = getenv(e->env.ptr);
+    if (value == NULL || *value == '\0') continue;
+    if (strlen(value) > YOI_SECRET_BYTES_MAX) {
+      st = yoi_sdk_fail(err, YOI_CODE_INVALID_REQUEST,
+                        "cannot read secret '%.*s': longer than 16384 bytes", YOI_ARG(e->name));
+    } else {
+      st = keep(e, value, strlen(value), err);
+    }
+  }
+  return st;
+}
+
+yoi_status yoi__secret_get(const struct yoi__secrets *s, const struct yoi__grants *grants,
+                           yoi_str name, char *buf, size_t cap, size_t *out_len, yoi_error *err) {
+  const struct secret *e = NULL;
+  for (size_t i = 0; e == NULL && i < grants->n; i++) {
+    if (yoi_sdk_str_eq(grants->names[i], name)) e = find(s, name);
+  }
+  if (e == NULL)
+    return yoi_sdk_fail(err, YOI_CODE_GRANT_MISSING, "secret is not granted to this instance");
+  if (e->value == NULL)
+    return yoi_sdk_fail(err, YOI_CODE_NOT_FOUND, "secret '%.*s' has no value", YOI_ARG(name));
+  *out_len = e->len;
+  if (e->len > cap) {
+    yoi_sdk_fail(err, YOI_CODE_INTERNAL, "buffer too small for secret '%.*s'", YOI_ARG(name));
+    return YOI_RESOURCE_EXHAUSTED;
+  }
+  memcpy(buf, e->value, e->len);
+  return YOI_OK;
+}

@@ -1,11 +1,12 @@
 /* ctor - tells when its code first ran: its constructor makes the file that
  * YOI_TEST_CTOR names. A refusal before dlopen leaves none. It answers no
  * operation. */
+#include <sdk/plugin.h>
+
 #include <fcntl.h>
 #include <unistd.h>
 
 #include <sdk/error.h>
-#include <sdk/plugin.h>
 #include <yoi/runtime.h>
 
 __attribute__((constructor)) static void ctor_ran(void) {

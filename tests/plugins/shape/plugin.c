@@ -12,8 +12,9 @@
  *
  * Without the variable all is well.
  */
-#include <sdk/error.h>
 #include <sdk/plugin.h>
+
+#include <sdk/error.h>
 #include <yoi/runtime.h>
 
 static yoi_status shape_open(const yoi_host *host, yoi_str config, void **out_self,

@@ -1,0 +1,168 @@
+/* Secrets: where they may be read from, who gets one, what is refused. */
+#include "host/secret.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+#include <sdk/error.h>
+#include <sdk/str.h>
+
+#include "support/files.h"
+
+static const yoi_str mine[] = {{"key", 3}, {"other", 5}};
+static const struct yoi__grants grants = {mine, 1};
+
+static struct yoi__secrets *declare(const char *file, const char *env) {
+  struct yoi__secrets *s = yoi__secrets_new(NULL);
+  assert_non_null(s);
+  assert_int_equal(
+      yoi__secrets_declare(s, YOI_LIT("key"), yoi_sdk_str(file), yoi_sdk_str(env), NULL), YOI_OK);
+  return s;
+}
+
+/* The value of "key" when it is read from a file with these bytes. */
+static void reads_as(const char *bytes, size_t n, const char *value) {
+  struct yoi__secrets *s = declare("value", "");
+  char buf[YOI_SECRET_BYTES_MAX];
+  size_t len = 0;
+  files_write("value", bytes, n);
+  assert_int_equal(yoi__secrets_read(s, NULL), YOI_OK);
+  assert_int_equal(yoi__secret_get(s, &grants, YOI_LIT("key"), buf, sizeof buf, &len, NULL),
+                   YOI_OK);
+  assert_int_equal(len, strlen(value));
+  assert_memory_equal(buf, value, len);
+  yoi__secrets_free(s);
+}
+
+static void expect_refused(const char *file, const char *why) {
+  struct yoi__secrets *s = declare(file, "");
+  struct yoi_sdk_error e;
+  assert_int_equal(yoi__secrets_read(s, yoi_sdk_error_init(&e)), YOI_INVALID_ARGUMENT);
+  if (strstr(e.message, why) == NULL) fail_msg("'%s' is not in '%s'", why, e.message);
+  assert_non_null(strstr(e.message, "'key'"));
+  assert_null(strstr(e.message, file)); /* paths are private */
+  assert_non_null(strstr(e.private_detail, file));
+  assert_int_equal(yoi__secrets_filled(s, YOI_LIT("key")), 0);
+  yoi__secrets_free(s);
+}
+
+static void one_line_feed_is_trimmed(void **state) {
+  (void)state;
+  reads_as("abc", 3, "abc");
+  reads_as("abc\n", 4, "abc");
+  reads_as("abc\n\n", 5, "abc\n");
+  reads_as(" abc ", 5, " abc ");
+}
+
+static void bad_files_are_refused(void **state) {
+  (void)state;
+  static char big[YOI_SECRET_BYTES_MAX + 2];
+  memset(big, 'x', sizeof big);
+  expect_refused("absent-file", "No such file");
+  files_text("empty-file", "\n");
+  expect_refused("empty-file", "empty");
+  files_write("nul-file", "a\0b", 3);
+  expect_refused("nul-file", "NUL");
+  files_write("big-file", big, YOI_SECRET_BYTES_MAX + 1);
+  expect_refused("big-file", "longer");
+  files_write("big-file", big, YOI_SECRET_BYTES_MAX + 2);
+  expect_refused("big-file", "longer");
+  files_text("open-file", "abc");
+  assert_int_equal(chmod("open-file", 0640), 0);
+  expect_refused("open-file", "group or others");
+  assert_int_equal(chmod("open-file", 0604), 0);
+  expect_refused("open-file", "group or others");
+  assert_int_equal(symlink("value", "link-file"), 0);
+  expect_refused("link-file", "symbolic link");
+  files_directory("a-directory");
+  assert_int_equal(chmod("a-directory", 0700), 0);
+  expect_refused("a-directory", "regular file");
+  assert_int_equal(mkfifo("a-fifo", 0600), 0);
+  expect_refused("a-fifo", "regular file");
+}
+
+static void the_largest_value_is_read(void **state) {
+  (void)state;
+  static char big[YOI_SECRET_BYTES_MAX + 1];
+  static char value[YOI_SECRET_BYTES_MAX + 1];
+  memset(big, 'x', YOI_SECRET_BYTES_MAX);
+  big[YOI_SECRET_BYTES_MAX] = '\n';
+  memset(value, 'x', YOI_SECRET_BYTES_MAX);
+  reads_as(big, sizeof big, value);
+}
+
+static void paths_may_name_variables(void **state) {
+  (void)state;
+  struct yoi__secrets *s;
+  char cwd[1000], buf[16];
+  size_t len = 0;
+  assert_non_null(getcwd(cwd, sizeof cwd));
+  setenv("YOI_TEST_CREDENTIALS", cwd, 1);
+  files_text("by-variable", "found\n");
+  s = declare("${YOI_TEST_CREDENTIALS}/by-variable", "");
+  assert_int_equal(yoi__secrets_read(s, NULL), YOI_OK);
+  assert_int_equal(yoi__secret_get(s, &grants, YOI_LIT("key"), buf, sizeof buf, &len, NULL),
+                   YOI_OK);
+  assert_memory_equal(buf, "found", 5);
+  yoi__secrets_free(s);
+  unsetenv("YOI_TEST_CREDENTIALS");
+  expect_refused("${YOI_TEST_CREDENTIALS}/by-variable", "not set");
+}
+
+static void an_unset_variable_is_no_value(void **state) {
+  (void)state;
+  static const char *const values[] = {NULL, "", "v"};
+  for (size_t i = 0; i < 3; i++) {
+    struct yoi__secrets *s = declare("", "YOI_TEST_SECRET");
+    char buf[8];
+    size_t len = 0;
+    unsetenv("YOI_TEST_SECRET");
+    if (values[i] != NULL) setenv("YOI_TEST_SECRET", values[i], 1);
+    assert_int_equal(yoi__secrets_read(s, NULL), YOI_OK);
+    assert_int_equal(yoi__secrets_filled(s, YOI_LIT("key")), i == 2);
+    assert_int_equal(yoi__secret_get(s, &grants, YOI_LIT("key"), buf, sizeof buf, &len, NULL),
+                     i == 2 ? YOI_OK : YOI_NOT_FOUND);
+    yoi__secrets_free(s);
+  }
+}
+
+static void only_granted_names_are_given(void **state) {
+  (void)state;
+  static const struct yoi__grants both = {mine, 2}, none = {NULL, 0};
+  struct yoi__secrets *s = declare("", "YOI_TEST_SECRET");
+  char buf[8];
+  size_t len = 0;
+  setenv("YOI_TEST_SECRET", "value", 1);
+  assert_int_equal(yoi__secrets_read(s, NULL), YOI_OK);
+  assert_int_equal(yoi__secret_get(s, &none, YOI_LIT("key"), buf, sizeof buf, &len, NULL),
+                   YOI_PERMISSION_DENIED);
+  assert_int_equal(yoi__secret_get(s, &grants, YOI_LIT("other"), buf, sizeof buf, &len, NULL),
+                   YOI_PERMISSION_DENIED);
+  assert_int_equal(yoi__secret_get(s, &both, YOI_LIT("other"), buf, sizeof buf, &len, NULL),
+                   YOI_PERMISSION_DENIED);
+  assert_int_equal(yoi__secret_get(s, &both, YOI_LIT("key"), buf, 4, &len, NULL),
+                   YOI_RESOURCE_EXHAUSTED);
+  assert_int_equal(len, 5);
+  assert_int_equal(yoi__secret_get(s, &both, YOI_LIT("key"), buf, 5, &len, NULL), YOI_OK);
+  assert_memory_equal(buf, "value", 5);
+  yoi__secrets_free(s);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(one_line_feed_is_trimmed),
+      cmocka_unit_test(bad_files_are_refused),
+      cmocka_unit_test(the_largest_value_is_read),
+      cmocka_unit_test(paths_may_name_variables),
+      cmocka_unit_test(an_unset_variable_is_no_value),
+      cmocka_unit_test(only_granted_names_are_given),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,4 +1,5 @@
 """The tests' own tools: a parser that is wrong would hide what it reads."""
+import os
 import socket
 import threading
 
@@ -8,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lib import logs, sse, tables, wait, wire
+from lib.host import environment
 
 STREAM = (b'\xef\xbb\xbfretry: 1000\n\n: hello\nid: a\nevent: text.delta\n'
           b'data: {"text":"\xc3\xa4"}\n\n'
@@ -54,6 +56,13 @@ def test_tables_are_read_whole():
     assert ('interrupted', 'host_restarted') in tables.TURN_ENDS
     assert {'text.delta'} <= tables.LIVE and {'turn.ended'} <= tables.DURABLE
     assert any(f.name == 'cursor' for f in tables.FIELDS)
+
+
+def test_a_child_sees_nothing_of_its_caller(tmp_path):
+    os.environ['YOI_PLANTED'] = 'x'
+    env = environment(tmp_path)
+    assert 'YOI_PLANTED' not in env and 'OPENAI_BASE_URL' not in env
+    assert env['HOME'].startswith(str(tmp_path)) and env['TMPDIR'].startswith(str(tmp_path))
 
 
 def test_waiting_ends():

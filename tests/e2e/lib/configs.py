@@ -4,6 +4,7 @@ from .host import PLUGIN_PATH
 BROWSER = {'plugin': 'dev.yoi.ingress-http', 'surface': 'browser', 'listen': '127.0.0.1:0'}
 RUNTIME = {'plugin': 'dev.yoi.ingress-http', 'surface': 'runtime', 'runtime': 'main',
            'listen': '127.0.0.1:0', 'token': 'secret:runtime-token'}
+DRAIN_MS = 500  # a stalled turn must not hold up the end of a test
 SECRETS = {'runtime-token': {'file': 'runtime.token'}}
 
 
@@ -71,4 +72,4 @@ def standard(model=None, runtimes=None, ingresses=None, **keys):
     """One embedded runtime `main`, a scripted model, both surfaces."""
     return {'plugin_path': PLUGIN_PATH, 'runtimes': runtimes or [embedded()],
             'models': [model or script()], 'ingress': ingresses or [BROWSER, RUNTIME],
-            'local': {'secrets': SECRETS}, **keys}
+            'local': {'secrets': SECRETS}, 'drain_ms': DRAIN_MS, **keys}

@@ -1,0 +1,375 @@
+"""Every public code whose feature exists is reached, with its status and body.
+
+WAYS names for each code how a caller meets it; LATER lists the codes of
+features that are still to come. Together they are the table of ops.h: a new
+code without an entry fails the first test. What needs a fault is made by the
+runtime that fails on request.
+"""
+import signal
+
+import pytest
+
+from lib import configs, wait, wire
+from lib.tables import CODE, CODES, LIMIT
+from lib.wire import Client
+from lib.worker import Worker, fresh
+
+LATER = {
+    'bundle_not_found', 'bundle_in_use', 'bundle_required', 'bundle_digest_mismatch',
+    'bundle_invalid', 'bundle_forbidden_content', 'unsupported_declaration',  # bundles
+    'policy_denied',       # the policy chain
+    'approval_not_found',  # tools that a person is asked about
+    'queue_full',          # on_busy queue
+    'rate_limited',        # per principal
+    'remote_malformed',    # http-remote
+    'store_corrupt',       # fs-store
+}
+WAYS = {}
+
+
+def way(function):
+    WAYS[function.__name__] = function
+    return function
+
+
+@pytest.fixture(scope='module')
+def hosts(module_host):
+    """One host of each kind that the ways need."""
+    class Hosts:
+        plain = module_host(configs.standard(
+            runtimes=[configs.embedded('main', config={'limits': {'workers': 40}}),
+                      configs.embedded('full', config={'limits': {'workers': 1}}),
+                      configs.faulty('faulty', deadline_ms=300)],
+            model=configs.stalls(),
+            ingresses=[configs.BROWSER, configs.ingress(configs.RUNTIME, header_ms=300)]))
+        faulty = module_host(configs.standard(
+            runtimes=[configs.embedded('main'), configs.faulty('faulty', deadline_ms=300)],
+            ingresses=[configs.BROWSER, configs.ingress(configs.RUNTIME, runtime='faulty')]))
+    return Hosts
+
+
+def expect(r, code):
+    row = CODE[code]
+    assert r.status == row.status, f'{code}: {r!r}'
+    error = r.error
+    assert error['code'] == code, r
+    assert r.header('content-type').startswith('application/json')
+    assert r.header('x-request-id') == error['request_id']
+    message = error['message']
+    assert not message.endswith('.') and message[:2] != message[:2].upper() or \
+        not message[0].isalpha() or message[0].islower(), f'style: {message!r}'
+    assert len(message.encode()) < LIMIT['YOI_ERROR_MESSAGE_MAX']
+    if row.status == 429:
+        assert int(r.header('retry-after')) >= 0
+    return r
+
+
+@way
+def invalid_request(h):
+    return h.plain.v1.post('/v1/workers', {'wat': 1})
+
+
+@way
+def invalid_json(h):
+    return h.plain.v1.post('/v1/workers', b'{')
+
+
+@way
+def invalid_identifier(h):
+    return h.plain.v1.get('/v1/workers/NOT_AN_ID')
+
+
+@way
+def limit_too_large(h):
+    return h.plain.v1.get('/v1/workers?limit=257')
+
+
+@way
+def unauthorized(h):
+    return Client(h.plain.address('runtime')).get('/v1/runtime')
+
+
+@way
+def origin_denied(h):
+    return h.plain.v1.get('/v1/runtime', headers={'Origin': 'http://example.org'})
+
+
+@way
+def runtime_not_found(h):
+    return h.plain.api.get('/api/runtimes/nobody')
+
+
+@way
+def worker_not_found(h):
+    return h.plain.v1.get('/v1/workers/nobody')
+
+
+@way
+def not_found(h):
+    return h.plain.v1.get('/v1/nothing')
+
+
+@way
+def method_not_allowed(h):
+    return h.plain.v1.request('PUT', '/v1/workers')
+
+
+@way
+def request_timeout(h):
+    with wire.connect(h.plain.address('runtime')) as sock:
+        sock.sendall(b'GET /v1/runtime HTTP/1.1\r\nHost: ')
+        reader = wire.Reader(sock)
+        r = wire.read_response(reader)
+        assert reader.rest() == b'', 'and then it closes'
+        return r
+
+
+@way
+def worker_busy(h):
+    worker = Worker.create(h.plain.v1)
+    worker.input('go')
+    return h.plain.v1.post(worker.path + '/input', {'content': 'x'})
+
+
+@way
+def worker_stopped(h):
+    worker = Worker.create(h.plain.v1)
+    worker.stop()
+    return h.plain.v1.post(worker.path + '/input', {'content': 'x'})
+
+
+@way
+def worker_not_stopped(h):
+    return h.plain.v1.delete(Worker.create(h.plain.v1).path)
+
+
+@way
+def worker_conflict(h):
+    wid = Worker.create(h.plain.v1).id
+    return h.plain.v1.post('/v1/workers', {'worker_id': wid, 'display_name': 'other'})
+
+
+@way
+def idempotency_conflict(h):
+    key = {'Idempotency-Key': fresh('key')}
+    h.plain.v1.post('/v1/workers', {}, headers=key)
+    return h.plain.v1.post('/v1/workers', {'display_name': 'other'}, headers=key)
+
+
+@way
+def cursor_expired(h):
+    one = Worker.create(h.plain.v1)
+    old = one.get()['cursor']
+    one.stop()
+    one.delete()
+    two = Worker.create(h.plain.v1, wid=one.id)
+    return h.plain.v1.get(f'{two.path}/events?cursor={old}&wait=0')
+
+
+@way
+def payload_too_large(h):
+    return h.plain.v1.post('/v1/workers', b'{"display_name":"' + b'x' * (1 << 20) + b'"}')
+
+
+@way
+def unsupported_media_type(h):
+    return h.plain.v1.post('/v1/workers', b'{}', headers={'Content-Type': 'text/plain'})
+
+
+@way
+def invalid_profile(h):
+    return h.plain.v1.post('/v1/workers', {'profile': {'kind': 'named', 'value': 'x'}})
+
+
+@way
+def grant_missing(h):
+    return h.plain.v1.post('/v1/workers', {'requested_capabilities': [{'name': 'shell'}]})
+
+
+@way
+def limit_reached(h):
+    root = '/api/runtimes/full/workers'
+    h.plain.api.post(root, {'worker_id': 'one'})
+    return h.plain.api.post(root, {'worker_id': 'two'})
+
+
+@way
+def header_too_large(h):
+    return h.plain.v1.get('/v1/runtime', headers={'X-Long': 'x' * 20000})
+
+
+@way
+def internal(h):
+    return h.faulty.v1.get('/v1/workers/internal')
+
+
+@way
+def store_error(h):
+    return h.faulty.v1.post('/v1/workers/idle/input', {'content': 'store_error'})
+
+
+@way
+def unsupported_operation(h):
+    return h.plain.v1.get('/v1/config-bundles')
+
+
+@way
+def model_error(h):
+    """Over HTTP a failed turn is no failed request; a runtime may still answer with it."""
+    return h.faulty.v1.get('/v1/workers/model_error')
+
+
+@way
+def runtime_unavailable(h):
+    return h.faulty.v1.get('/v1/workers/runtime_unavailable.next')
+
+
+@way
+def shutting_down(h):
+    return h.faulty.v1.get('/v1/workers/shutting_down')
+
+
+@way
+def timeout(h):
+    return h.faulty.v1.get('/v1/workers/hang')
+
+
+def test_every_code_is_reached_or_listed_as_to_come():
+    names = {c.name for c in CODES}
+    assert set(WAYS) | LATER == names, f'without a test: {names - set(WAYS) - LATER}'
+    assert not set(WAYS) & LATER
+
+
+@pytest.mark.parametrize('code', [c.name for c in CODES if c.name not in LATER])
+def test_a_code_is_reached_with_its_status_and_body(hosts, code):
+    expect(WAYS[code](hosts), code)
+
+
+@pytest.mark.parametrize('when', ['', '.next'])
+@pytest.mark.parametrize('code', [c.name for c in CODES])
+def test_what_a_runtime_answers_keeps_its_code_on_both_surfaces(hosts, code, when):
+    for client, root in ((hosts.faulty.v1, '/v1'), (hosts.faulty.api, '/api/runtimes/faulty')):
+        expect(client.get(f'{root}/workers/{code}{when}'), code)
+
+
+@pytest.mark.parametrize('code', ['internal', 'store_error', 'worker_busy'])
+def test_an_error_before_the_first_event_is_a_body_also_where_a_stream_was_asked_for(hosts, code):
+    worker = Worker(hosts.faulty.v1, '/v1', f'{code}.next')
+    with worker.events() as stream:
+        assert stream.head.status == CODE[code].status and stream.head.code == code
+    with Worker(hosts.faulty.v1, '/v1', 'idle').follow(f'{code}.next') as stream:
+        assert stream.head.status == CODE[code].status and stream.head.code == code
+
+
+def test_a_drain_refuses_with_shutting_down_on_a_connection_that_is_still_open(new_host):
+    host = new_host(configs.standard(model=configs.stalls(), drain_ms=1500))
+    worker = Worker.create(host.v1)
+    worker.input('go')
+    with wire.connect(host.address('runtime')) as sock:
+        reader = wire.Reader(sock)
+        keep = host.v1.headers({'Connection': None})
+        sock.sendall(wire.request_bytes('GET', '/v1/runtime', keep))
+        assert wire.read_response(reader).status == 200
+        address = host.address('runtime')
+        host.proc.send_signal(signal.SIGTERM)
+        wait.until(lambda: refused(address), what='the end of accepting')
+        body = b'{"content":"x"}'
+        sock.sendall(wire.request_bytes('POST', worker.path + '/input',
+                                        host.v1.headers({'Connection': None}, body), body))
+        try:
+            expect(wire.read_response(reader), 'shutting_down')
+        except wire.Closed:
+            pytest.fail('closed without an answer')
+
+
+def refused(address):
+    try:
+        wire.connect(address, 1).close()
+    except ConnectionRefusedError:
+        return True
+    return False
+
+
+# ---- answers of a runtime that are none --------------------------------------
+
+@pytest.mark.parametrize('fault', ['unknown-code', 'unknown-status', 'no-message', 'no-result',
+                                   'no-event', 'no-stream', 'garbage'])
+def test_an_answer_that_is_none_is_internal(hosts, fault):
+    r = hosts.faulty.api.get(f'/api/runtimes/faulty/workers/{fault}')
+    expect(r, 'internal')
+
+
+def test_a_status_without_a_code_gets_the_code_that_stands_for_it(hosts):
+    r = hosts.faulty.v1.get('/v1/workers/no-code')
+    assert r.status == 404 and r.code in ('not_found', 'worker_not_found'), r
+
+
+def test_texts_that_are_no_utf8_and_no_json_do_not_reach_the_body(hosts):
+    r = hosts.faulty.v1.get('/v1/workers/bad-text')
+    r.body.decode('utf-8')
+    expect(r, 'store_error')
+    assert 'details' not in r.error
+
+
+def test_a_second_result_is_not_a_second_body(hosts):
+    with wire.connect(hosts.faulty.address('runtime')) as sock:
+        reader = wire.Reader(sock)
+        for path in ('/v1/workers/two-results', '/v1/workers/idle'):
+            sock.sendall(wire.request_bytes(
+                'GET', path, hosts.faulty.v1.headers({'Connection': None})))
+            assert wire.read_response(reader).status in (200, 500)
+
+
+@pytest.mark.parametrize('fault', ['late', 'wake-in-start', 'wake-in-next', 'wakes', 'idle'])
+def test_an_answer_is_found_whenever_its_wake_comes(hosts, fault):
+    for _ in range(5):
+        hosts.faulty.v1.ok('GET', f'/v1/workers/{fault}', status=200)
+
+
+def test_a_runtime_that_is_deaf_to_a_cancel_delays_nobody(hosts):
+    expect(hosts.faulty.v1.get('/v1/workers/deaf'), 'timeout')
+    hosts.faulty.v1.ok('GET', '/v1/workers/idle')
+
+
+def test_a_deadline_may_be_lowered_by_the_caller(new_host):
+    host = new_host(configs.standard(
+        runtimes=[configs.embedded('main'), configs.faulty('faulty')],
+        ingresses=[configs.BROWSER, configs.ingress(configs.RUNTIME, runtime='faulty')]))
+    expect(host.v1.get('/v1/workers/hang?timeout=0.2'), 'timeout')
+    expect(host.v1.get('/v1/workers/hang', headers={'Yoi-Timeout-Ms': '200'}), 'timeout')
+    expect(host.api.get('/api/runtimes/faulty/workers/hang?timeout=0.2'), 'timeout')
+
+
+# ---- streams of a runtime that go wrong ---------------------------------------
+
+@pytest.mark.tsan
+@pytest.mark.parametrize('name,n', [('events-0', 0), ('events-5', 5), ('events-100', 100),
+                                    ('trickle-5', 5)])
+def test_a_stream_of_a_runtime_ends_with_its_own_end(hosts, name, n):
+    with Worker(hosts.faulty.v1, '/v1', name).events() as stream:
+        events = list(stream)
+    assert [e.kind for e in events] == ['text.delta'] * n + ['end']
+    assert events[-1].data['reason'] == 'turn_ended'
+
+
+@pytest.mark.tsan
+@pytest.mark.parametrize('tail', ['error', 'cut'])
+def test_a_stream_that_breaks_ends_with_an_end_of_the_ingress(hosts, tail):
+    with Worker(hosts.faulty.v1, '/v1', f'events-5.{tail}').events() as stream:
+        events = list(stream)
+    assert [e.kind for e in events] == ['text.delta'] * 5 + ['end'], events
+    end = events[-1].data
+    assert end['reason'] == 'error' and end['code'] == 'internal', end
+    assert end['cursor'] == 'c-5' and events[-1].id is None
+
+
+@pytest.mark.tsan
+def test_a_watcher_that_leaves_releases_the_stream(hosts):
+    for name in ('hang', 'deaf', 'trickle-50', 'wakes'):
+        for _ in range(5):
+            sock = wire.connect(hosts.faulty.address('runtime'))
+            sock.sendall(wire.request_bytes(
+                'GET', f'/v1/workers/{name}/events',
+                hosts.faulty.v1.headers({'Accept': 'text/event-stream'})))
+            sock.close()
+    hosts.faulty.v1.ok('GET', '/v1/workers/idle')

@@ -1,0 +1,139 @@
+"""Every route of ops.h is reached on its surface, and no other.
+
+EXPECTED names each operation that is answered today, with the body that it
+takes; LATER those of features to come, which are refused as
+unsupported_operation. A new row of the table without an entry fails.
+"""
+import pytest
+
+from lib import configs
+from lib.tables import FIELDS, OPS
+from lib.wire import Client
+from lib.worker import Worker, fresh
+
+LATER = {op.id for op in OPS if op.id.startswith('bundle.')} | {
+    'worker.approvals', 'worker.approve', 'host.bundles', 'host.bundle_status', 'host.bundle_sync'}
+EXPECTED = {
+    'runtime.describe': None, 'worker.create': {}, 'worker.list': None, 'worker.get': None,
+    'worker.input': {'content': 'hi'}, 'worker.cancel': None, 'worker.stop': None,
+    'worker.delete': None, 'worker.transcript': None, 'worker.events': None,
+    'host.ready': None, 'host.metrics': None, 'host.runtimes': None, 'host.runtime': None,
+    'host.workers': None}
+ROUTES = [(op, surface) for op in OPS for surface in ('runtime', 'browser')
+          if (op.v1 if surface == 'runtime' else op.api)]
+
+
+def test_every_operation_has_a_test_or_is_listed_as_to_come():
+    ids = {op.id for op in OPS}
+    assert set(EXPECTED) | LATER == ids and not set(EXPECTED) & LATER
+
+
+@pytest.mark.parametrize('op,surface', ROUTES, ids=lambda v: getattr(v, 'id', v))
+def test_a_route_is_reached(host, op, surface):
+    client = host.v1 if surface == 'runtime' else host.api
+    root = '/v1' if surface == 'runtime' else '/api/runtimes/main'
+    worker = Worker.create(client, root)
+    if op.id == 'worker.delete':
+        worker.stop()
+    path = (op.v1 if surface == 'runtime' else op.api).replace('{rid}', 'main') \
+        .replace('{id}', worker.id).replace('{sub}', 'sha256:' + '0' * 64)
+    body = EXPECTED.get(op.id)
+    if op.id in LATER:
+        if op.method in ('POST', 'PUT'):
+            body = {'decision': 'allow'} if op.id == 'worker.approve' else {}
+        r = client.request(op.method, path, body)
+        assert r.status == 501, r
+        assert op.method == 'HEAD' or r.code == 'unsupported_operation', r
+        return
+    if op.id == 'worker.events':
+        path += '?wait=0'
+    r = client.request(op.method, path, body)
+    assert r.status == op.status, r
+    if op.method == 'GET':
+        assert client.request('HEAD', path).status == op.status
+
+
+@pytest.mark.parametrize('op', [o for o in OPS if o.v1 and not o.api and o.scope == 'RUNTIME'],
+                         ids=lambda o: o.id)
+def test_what_the_browser_surface_does_not_have_is_not_found(host, op):
+    path = op.v1.replace('/v1', '/api/runtimes/main', 1).replace('{sub}', 'sha256:' + '0' * 64)
+    if path == '/api/runtimes/main/runtime':
+        host.api.refused('GET', path, 404, 'not_found')
+    else:
+        r = host.api.request(op.method, path, {} if op.method == 'PUT' else None)
+        assert r.status in (404, 405, 501), r
+
+
+QUERY = [f for f in FIELDS if f.place == 'QUERY']
+VALUES = {'limit': '1', 'after': 'a', 'state': 'idle', 'start': '0', 'cursor': None}
+
+
+@pytest.mark.parametrize('field', QUERY, ids=lambda f: f'{f.op}-{f.name}')
+def test_every_query_field_of_the_table_is_understood(host, field):
+    op = [o for o in OPS if o.symbol == field.op][0]
+    if op.id in LATER:
+        pytest.skip('to come')
+    worker = Worker.create(host.v1)
+    client, path = (host.v1, op.v1) if op.v1 else (host.api, op.api)
+    value = VALUES[field.name] or worker.get()['cursor']
+    path = path.replace('{id}', worker.id) + f'?{field.name}={value}'
+    if op.id == 'worker.events':
+        path += '&wait=0'
+    assert client.get(path).status == op.status
+    if field.type == 'INTEGER':
+        r = client.get(path.replace(f'={value}', '=x'))
+        assert (r.status, r.code) == (400, 'invalid_request'), r
+
+
+@pytest.mark.parametrize('field', [f for f in FIELDS if f.place == 'BODY'],
+                         ids=lambda f: f'{f.op}-{f.name}')
+def test_every_body_field_of_the_table_is_checked(host, field):
+    """A value of another type is refused: the field is looked at, so not ignored."""
+    op = [o for o in OPS if o.symbol == field.op][0]
+    if op.id in LATER:
+        pytest.skip('to come')
+    worker = Worker.create(host.v1)
+    body = dict({'content': 'x'} if op.id == 'worker.input' else {}, **{field.name: True})
+    r = host.v1.request(op.method, op.v1.replace('{id}', worker.id), body)
+    assert (r.status, r.code) == (400, 'invalid_request'), r
+
+
+@pytest.mark.parametrize('field', [f for f in FIELDS if f.place == 'BODY' and f.type == 'STRING'],
+                         ids=lambda f: f'{f.op}-{f.name}')
+def test_every_string_has_its_length(host, field):
+    op = [o for o in OPS if o.symbol == field.op][0]
+    if op.id in LATER:
+        pytest.skip('to come')
+    worker = Worker.create(host.v1)
+    for text in ('', 'x' * (field.maximum + 1)):
+        body = dict({'content': 'x'} if op.id == 'worker.input' else {}, **{field.name: text})
+        r = host.v1.request(op.method, op.v1.replace('{id}', worker.id), body)
+        assert r.status == 400 and r.code in ('invalid_request', 'invalid_identifier'), (text, r)
+
+
+def test_capabilities_are_what_is_answered(host):
+    """No operation is announced that is refused, and none is refused that is announced."""
+    said = set(host.v1.ok('GET', '/v1/runtime')['runtime']['capabilities'])
+    answered = {i for i in EXPECTED if i.startswith(('runtime.', 'worker.'))}
+    assert said == answered
+
+
+def test_a_surface_without_the_runtime_is_refused_at_start(new_host):
+    host = new_host(configs.standard(ingresses=[
+        configs.ingress(configs.RUNTIME, runtime='nobody')]), start=False)
+    host.write()
+    host.spawn()
+    assert host.wait_exit() > 0 and 'nobody' in host.log, host.log
+    host.proc = None
+
+
+def test_two_runtime_surfaces_show_two_runtimes(new_host):
+    host = new_host(configs.standard(
+        runtimes=[configs.embedded('main'), configs.embedded('other')],
+        ingresses=[configs.RUNTIME, configs.ingress(configs.RUNTIME, runtime='other')]))
+    one, two = (Client(a, host.v1.token) for a in host.addresses['runtime'])
+    wid = fresh()
+    Worker.create(one, wid=wid)
+    two.refused('GET', f'/v1/workers/{wid}', 404, 'worker_not_found')
+    assert one.ok('GET', '/v1/runtime')['runtime']['instance_id'] != \
+        two.ok('GET', '/v1/runtime')['runtime']['instance_id']

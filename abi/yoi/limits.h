@@ -74,6 +74,8 @@
 /* ---- streams and tokens --------------------------------------------- */
 #define YOI_TOKENS_MAX 1048576     /* live wake tokens of one host */
 #define YOI_LOOPS_MAX 256
+#define YOI_LOOP_OBJECTS_MAX 1048576 /* watches and timers of one loop */
+#define YOI_LOOP_POSTS_MAX 1048576   /* tasks that wait on one loop */
 #define YOI_CANCEL_GRACE_MS 2000   /* until a cancelled stream must end */
 #define YOI_METRICS_MAX 1024       /* counters: names times label values */
 

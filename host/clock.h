@@ -1,4 +1,4 @@
-/* host/clock.h - the two clocks, in the units of the ABI. */
+/* host/clock.h - the two clocks, in the nanoseconds of the ABI. */
 #ifndef YOI__CLOCK_H
 #define YOI__CLOCK_H
 

@@ -110,8 +110,9 @@ struct yoi__loops {
   struct loop loops[];
 };
 
-/* Process-wide: sequences of ids, and which loop a thread is running. */
+/* process-wide: ids are unique in the process, whatever hosts it has. */
 static _Atomic uint64_t next_sequence = 1;
+/* process-wide, per thread: the loop that it is running. */
 static _Thread_local struct loop *current_loop;
 
 /* ---- slots ------------------------------------------------------------- */
@@ -331,8 +332,8 @@ yoi_status yoi__loop_post(struct yoi__loops *ls, struct yoi__owner *o, uint32_t 
   struct loop *l = &ls->loops[loop];
   int wake = 0;
   pthread_mutex_lock(&l->lock);
-  yoi_status st = is_closing(o) ? YOI_UNAVAILABLE
-                                : queue_add(&l->incoming, (struct task){fn, ctx, o});
+  yoi_status st =
+      is_closing(o) ? YOI_UNAVAILABLE : queue_add(&l->incoming, (struct task){fn, ctx, o});
   if (st == YOI_OK && l != current_loop && !l->signalled) wake = l->signalled = 1;
   pthread_mutex_unlock(&l->lock);
   if (wake) signal_loop(l);
@@ -445,8 +446,8 @@ static void arm_timer(struct loop *l) {
   uint64_t at = heap_time(l, 0);
   if (at == 0) at = 1; /* 0 would disarm it */
   if (l->armed_ns != 0 && l->armed_ns <= at) return;
-  struct itimerspec when = {.it_value = {.tv_sec = (time_t)(at / 1000000000u),
-                                         .tv_nsec = (long)(at % 1000000000u)}};
+  struct itimerspec when = {
+      .it_value = {.tv_sec = (time_t)(at / 1000000000u), .tv_nsec = (long)(at % 1000000000u)}};
   /* Times past what the kernel takes are never reached. */
   if (when.it_value.tv_sec > INT32_MAX) when.it_value.tv_sec = INT32_MAX;
   if (timerfd_settime(l->timer, TFD_TIMER_ABSTIME, &when, NULL) == 0) l->armed_ns = at;
@@ -508,8 +509,7 @@ static yoi_status loop_init(struct loop *l, struct yoi__loops *set, uint32_t ind
   l->timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
   pthread_mutex_init(&l->lock, NULL);
   if (l->epoll < 0 || l->event < 0 || l->timer < 0) return YOI_RESOURCE_EXHAUSTED;
-  struct epoll_event ev = {.events = (uint32_t)EPOLLIN | (uint32_t)EPOLLET,
-                           .data.u64 = ID_EVENTFD};
+  struct epoll_event ev = {.events = (uint32_t)EPOLLIN | (uint32_t)EPOLLET, .data.u64 = ID_EVENTFD};
   if (epoll_ctl(l->epoll, EPOLL_CTL_ADD, l->event, &ev) != 0) return YOI_RESOURCE_EXHAUSTED;
   ev.data.u64 = ID_TIMERFD;
   if (epoll_ctl(l->epoll, EPOLL_CTL_ADD, l->timer, &ev) != 0) return YOI_RESOURCE_EXHAUSTED;
@@ -530,7 +530,7 @@ static void loop_release(struct loop *l) {
 yoi_status yoi__loops_new(uint32_t n, int step, struct yoi__loops **out, yoi_error *err) {
   if (step || n == 0) n = 1;
   if (n > YOI_LOOPS_MAX) n = YOI_LOOPS_MAX;
-  struct yoi__loops *ls = yoi_sdk_calloc(1, sizeof *ls + n * sizeof(struct loop));
+  struct yoi__loops *ls = yoi_sdk_calloc(1, sizeof *ls + n * sizeof *ls->loops);
   if (ls == NULL) return yoi_sdk_fail_memory(err);
   ls->step = step;
   yoi_status st = YOI_OK;

@@ -29,7 +29,7 @@
 #define SLOTS_MAX (1u << SLOT_BITS)
 #define NO_SLOT UINT32_MAX
 
-_Static_assert(SHARDS * SLOTS_MAX == YOI_TOKENS_MAX, "the bits of a token make the limit");
+_Static_assert(SHARDS *SLOTS_MAX == YOI_TOKENS_MAX, "the bits of a token make the limit");
 
 struct slot {
   uint64_t generation;
@@ -120,7 +120,8 @@ static uint64_t shard_take(struct yoi__tokens *t, uint32_t index, struct yoi__ho
 
 yoi_status yoi__token_new(struct yoi__tokens *t, struct yoi__holder *h, uint64_t cookie,
                           uint64_t *out_token, yoi_error *err) {
-  static _Thread_local uint32_t mine = NO_SLOT; /* this thread's shard */
+  /* process-wide, per thread: its shard, in whatever host. */
+  static _Thread_local uint32_t mine = NO_SLOT;
   if (h->wake == NULL) {
     (void)yoi_sdk_fail(err, YOI_CODE_INTERNAL, "cannot make a token: the holder has no wake");
     return YOI_FAILED_PRECONDITION;

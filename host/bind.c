@@ -1,0 +1,100 @@
+/* host/bind.c - binding, so that "address in use" is the host's message and
+ * a plugin that fails never holds a port.
+ *
+ * Each loop has a socket of its own (SO_REUSEPORT), so that the kernel spreads
+ * connections and no loop hands them over. That option has a trap: a second
+ * process of the same user with the same option joins in silently and takes
+ * half of the connections. So the first socket binds without it, which fails
+ * when anybody listens there, and gets it only then; the others join.
+ */
+#include "bind.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define BACKLOG 1024 /* the kernel lowers it to somaxconn */
+
+static void set_port(struct sockaddr_storage *a, in_port_t port) {
+  if (a->ss_family == AF_INET)
+    ((struct sockaddr_in *)a)->sin_port = port;
+  else
+    ((struct sockaddr_in6 *)a)->sin6_port = port;
+}
+
+static in_port_t port_of(const struct sockaddr_storage *a) {
+  return a->ss_family == AF_INET ? ((const struct sockaddr_in *)a)->sin_port
+                                 : ((const struct sockaddr_in6 *)a)->sin6_port;
+}
+
+static void write_address(const struct sockaddr_storage *a, char out[YOI__ADDRESS_MAX]) {
+  char host[INET6_ADDRSTRLEN] = "?";
+  const void *bytes = a->ss_family == AF_INET
+                          ? (const void *)&((const struct sockaddr_in *)a)->sin_addr
+                          : (const void *)&((const struct sockaddr_in6 *)a)->sin6_addr;
+  (void)inet_ntop(a->ss_family, bytes, host, sizeof host);
+  (void)snprintf(out, YOI__ADDRESS_MAX, a->ss_family == AF_INET ? "%s:%u" : "[%s]:%u", host,
+                 (unsigned)ntohs(port_of(a)));
+}
+
+static int set(int fd, int level, int option) {
+  int on = 1;
+  return setsockopt(fd, level, option, &on, sizeof on) == 0;
+}
+
+/* A listening socket, or -1 with errno. */
+static int open_one(const struct sockaddr_storage *a, socklen_t len, int share, int first) {
+  int fd = socket(a->ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+  if (fd < 0) return -1;
+  int ok = set(fd, SOL_SOCKET, SO_REUSEADDR) &&
+           (a->ss_family != AF_INET6 || set(fd, IPPROTO_IPV6, IPV6_V6ONLY)) &&
+           (first || !share || set(fd, SOL_SOCKET, SO_REUSEPORT)) &&
+           bind(fd, (const struct sockaddr *)a, len) == 0 &&
+           (!first || !share || set(fd, SOL_SOCKET, SO_REUSEPORT)) && listen(fd, BACKLOG) == 0;
+  if (ok) return fd;
+  int cause = errno;
+  close(fd);
+  errno = cause;
+  return -1;
+}
+
+static yoi_status failed(const struct yoi__config_ingress *in, int cause, yoi_error *err) {
+  const char *why = cause == EADDRINUSE                  ? "address in use"
+                    : cause == EADDRNOTAVAIL             ? "this machine does not have the address"
+                    : cause == EACCES                    ? "not permitted"
+                    : cause == EMFILE || cause == ENFILE ? "too many open files"
+                    : cause == EAFNOSUPPORT              ? "address family not supported"
+                                                         : "the system refuses";
+  yoi_status st = yoi_sdk_fail(err, YOI_CODE_RUNTIME_UNAVAILABLE, "cannot listen on '%.*s': %s",
+                               YOI_ARG(in->listen), why);
+  yoi_sdk_fail_private(err, "errno %d", cause);
+  return st;
+}
+
+yoi_status yoi__bind(const struct yoi__config_ingress *in, uint32_t n, struct yoi__bound *out,
+                     yoi_error *err) {
+  struct sockaddr_storage a = in->address;
+  out->n = 0;
+  for (uint32_t i = 0; i < n; i++) {
+    int fd = open_one(&a, in->address_len, n > 1, i == 0);
+    if (fd < 0) {
+      yoi_status st = failed(in, errno, err);
+      yoi__bound_close(out);
+      return st;
+    }
+    out->fds[out->n++] = fd;
+    if (i > 0) continue;
+    struct sockaddr_storage real;
+    socklen_t len = sizeof real;
+    if (getsockname(fd, (struct sockaddr *)&real, &len) == 0) set_port(&a, port_of(&real));
+  }
+  write_address(&a, out->address);
+  return YOI_OK;
+}
+
+void yoi__bound_close(struct yoi__bound *l) {
+  for (uint32_t i = 0; i < l->n; i++) close(l->fds[i]);
+  l->n = 0;
+}

@@ -1,0 +1,154 @@
+/* host/drain.c - yoi_host_drain: everything ends, in order, by a deadline.
+ *
+ *   ingresses stop accepting
+ *     -> runtimes and ingresses drain, together, each a stream
+ *          -> all streams have ended, or the deadline and a grace are over
+ *
+ * The streams are polled on the control thread, which must stay free for what
+ * a turn that is still running may need (a model that opens late): a wake
+ * posts a task there, and only the application's thread waits.
+ */
+#include <sdk/mem.h>
+
+#include "clock.h"
+#include "host.h"
+#include "stream.h"
+
+#define MARGIN_MS 1000 /* beyond the grace that streams have: other threads run too */
+
+struct part {
+  struct yoi__instance *in;
+  yoi_stream *stream; /* NULL: it has ended */
+  uint64_t token;
+};
+
+struct yoi__drain {
+  struct yoi_embed *host;
+  struct yoi__holder holder;
+  struct yoi__task task;
+  uint64_t deadline_ns;
+  _Atomic uint32_t left; /* parts that go on, and one until all were started */
+  _Atomic uint32_t late;
+  size_t n;
+  struct part parts[];
+};
+
+static void part_ended(struct yoi__drain *d, struct part *p) {
+  if (p->stream != NULL) p->stream->ops->release(p->stream);
+  p->stream = NULL;
+  yoi__token_free(d->host->tokens, &d->holder, p->token);
+  if (yoi__now_ns() > d->deadline_ns) atomic_store(&d->late, 1u);
+  if (atomic_fetch_sub(&d->left, 1u) == 1) yoi__host_notify(d->host);
+}
+
+static void part_poll(struct yoi__drain *d, struct part *p) {
+  struct yoi_sdk_error e;
+  const yoi_event *const *events = NULL;
+  size_t n = 0;
+  yoi_status st = YOI_OK;
+  while (st == YOI_OK) st = p->stream->ops->next(p->stream, &events, &n, yoi_sdk_error_init(&e));
+  if (st == YOI_AGAIN) return;
+  if (st != YOI_END) {
+    atomic_store(&d->late, 1u);
+    yoi__log_failure(d->host->log, st == YOI_DEADLINE_EXCEEDED ? YOI_LOG_INFO : YOI_LOG_WARN,
+                     "drain ended early", p->in->name, (yoi_str){0}, &e.e);
+  }
+  part_ended(d, p);
+}
+
+/* [main] */
+static void poll_parts(void *ctx) {
+  struct yoi__drain *d = ctx;
+  for (size_t i = 0; i < d->n; i++)
+    if (d->parts[i].stream != NULL) part_poll(d, &d->parts[i]);
+}
+
+static void drain_wake(void *self, uint64_t cookie) {
+  struct yoi__drain *d = self;
+  (void)cookie;
+  yoi__control_post(d->host->control, &d->task);
+}
+
+static void part_start(struct yoi__drain *d, struct part *p, struct yoi__instance *in) {
+  struct yoi_sdk_error e;
+  (void)yoi_sdk_error_init(&e);
+  p->in = in;
+  int ingress = in->plugin->manifest.kind == YOI_KIND_INGRESS;
+  yoi_status (*drain)(void *, uint64_t, uint64_t, yoi_stream **, yoi_error *) =
+      ingress ? in->plugin->table.ingress.drain : in->plugin->table.runtime.drain;
+  atomic_fetch_add(&d->left, 1u);
+  yoi_status st = YOI_OK;
+  if (drain != NULL && atomic_load(&in->state) == YOI__OPEN) {
+    st = yoi__token_new(d->host->tokens, &d->holder, 0, &p->token, &e.e);
+    if (st == YOI_OK) st = drain(in->self, d->deadline_ns, p->token, &p->stream, &e.e);
+    if (st == YOI_OK && yoi__stream_valid(p->stream)) return;
+    p->stream = NULL;
+    atomic_store(&d->late, 1u);
+    yoi__log_failure(d->host->log, YOI_LOG_WARN, "cannot drain", in->name, (yoi_str){0}, &e.e);
+  }
+  part_ended(d, p);
+}
+
+/* [main] */
+static void start_parts(void *ctx) {
+  struct yoi__drain *d = ctx;
+  struct yoi_embed *host = d->host;
+  const struct yoi__table *t = yoi__registry_snapshot(&host->registry);
+  for (size_t i = 0; i < host->config->n_ingress; i++) {
+    struct yoi__instance *in = host->ingress[i];
+    if (atomic_load(&in->state) == YOI__OPEN) in->plugin->table.ingress.stop_accepting(in->self);
+  }
+  for (size_t i = 0; i < yoi__table_count(t); i++)
+    part_start(d, &d->parts[d->n++], yoi__table_at(t, i));
+  for (size_t i = 0; i < host->config->n_ingress; i++)
+    part_start(d, &d->parts[d->n++], host->ingress[i]);
+  poll_parts(d);
+  if (atomic_fetch_sub(&d->left, 1u) == 1) yoi__host_notify(host);
+}
+
+/* [main] Streams that did not end are released as they are. */
+static void abandon_parts(void *ctx) {
+  struct yoi__drain *d = ctx;
+  yoi__holder_close(d->host->tokens, &d->holder);
+  for (size_t i = 0; i < d->n; i++)
+    if (d->parts[i].stream != NULL) part_ended(d, &d->parts[i]);
+}
+
+static int none_left(void *ctx) {
+  struct yoi__drain *d = ctx;
+  return atomic_load(&d->left) == 0;
+}
+
+yoi_status yoi_host_drain(struct yoi_embed *host, uint32_t deadline_ms, yoi_error *err) {
+  uint32_t ready = YOI__READY;
+  if (atomic_load(&host->phase) == YOI__DRAINING) return YOI_OK;
+  if (!atomic_compare_exchange_strong(&host->phase, &ready, YOI__DRAINING)) {
+    (void)yoi_sdk_fail(err, YOI_CODE_RUNTIME_UNAVAILABLE, "the host is not started");
+    return YOI_FAILED_PRECONDITION;
+  }
+  yoi__log_host(host->log, YOI_LOG_INFO, "draining", NULL, 0);
+  size_t parts =
+      yoi__table_count(yoi__registry_snapshot(&host->registry)) + host->config->n_ingress;
+  struct yoi__drain *d = yoi_sdk_calloc(1, sizeof *d + parts * sizeof *d->parts);
+  if (d == NULL) return yoi_sdk_fail_memory(err);
+  d->host = host;
+  d->holder.wake = drain_wake;
+  d->holder.self = d;
+  d->task = (struct yoi__task){.fn = poll_parts, .ctx = d};
+  d->deadline_ns = yoi__now_ns() + deadline_ms * YOI__MS;
+  atomic_init(&d->left, 1u);
+  host->drain = d;
+  yoi__control_run(host->control, start_parts, d);
+  uint64_t until = d->deadline_ns + (YOI_CANCEL_GRACE_MS + MARGIN_MS) * YOI__MS;
+  if (!yoi__host_wait(host, none_left, d, until)) atomic_store(&d->late, 1u);
+  yoi__control_run(host->control, abandon_parts, d);
+  int late = atomic_load(&d->late) != 0;
+  yoi__log_host(host->log, YOI_LOG_INFO, late ? "drained, work was cancelled" : "drained", NULL, 0);
+  if (!late) return YOI_OK;
+  return yoi_sdk_fail(err, YOI_CODE_TIMEOUT, "work was cancelled at the deadline");
+}
+
+/* Once nothing can post its task any more. */
+void yoi__drain_free(struct yoi__drain *d) {
+  yoi_sdk_free(d);
+}

@@ -1,0 +1,398 @@
+/* host/embed.c - a host from its config to its end; the verbs of yoi.h.
+ *
+ *   start:  secrets -> loops and control thread -> runtimes -> ingresses
+ *   free:   calls -> ingresses -> runtimes -> models -> threads -> memory
+ *
+ * Runtimes and ingresses open at start, models at first use. When a start
+ * fails, what was opened is closed in the order of free, and the host is as
+ * new.
+ */
+#include <sched.h>
+#include <sdk/mem.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "bind.h"
+#include "call.h"
+#include "clock.h"
+#include "host.h"
+#include "model.h"
+#include "stream.h"
+
+#define STDERR 2
+#define WAIT_STEP_MS 1000 /* how long a wait in step mode sleeps at most */
+
+/* ---- waiting ----------------------------------------------------------- */
+
+static yoi_status step_once(struct yoi_embed *host, int timeout_ms) {
+  if (yoi__control_step(host->control) > 0) timeout_ms = 0;
+  yoi_status st = yoi__loops_step(host->loops, timeout_ms);
+  (void)yoi__control_step(host->control);
+  return st;
+}
+
+static int wait_stepping(struct yoi_embed *host, int (*done)(void *ctx), void *ctx,
+                         uint64_t until_ns) {
+  for (;;) {
+    if (done(ctx)) return 1;
+    uint64_t now = yoi__now_ns();
+    if (now >= until_ns) return 0;
+    uint64_t left = (until_ns - now) / YOI__MS + 1;
+    if (step_once(host, left < WAIT_STEP_MS ? (int)left : WAIT_STEP_MS) != YOI_OK) return 0;
+  }
+}
+
+int yoi__host_wait(struct yoi_embed *host, int (*done)(void *ctx), void *ctx, uint64_t until_ns) {
+  int ok = 0;
+  atomic_fetch_add(&host->waiters, 1u);
+  if (host->config->step) {
+    ok = wait_stepping(host, done, ctx, until_ns);
+  } else {
+    struct timespec until = {.tv_sec = (time_t)(until_ns / 1000000000u),
+                             .tv_nsec = (long)(until_ns % 1000000000u)};
+    pthread_mutex_lock(&host->idle_lock);
+    int waited = 0;
+    while (!(ok = done(ctx)) && waited == 0)
+      waited = until_ns == UINT64_MAX
+                   ? pthread_cond_wait(&host->idle, &host->idle_lock)
+                   : pthread_cond_timedwait(&host->idle, &host->idle_lock, &until);
+    pthread_mutex_unlock(&host->idle_lock);
+  }
+  atomic_fetch_sub(&host->waiters, 1u);
+  return ok;
+}
+
+void yoi__host_notify(struct yoi_embed *host) {
+  if (atomic_load(&host->waiters) == 0) return;
+  if (host->config->step) {
+    yoi__loops_wakeup(host->loops);
+    return;
+  }
+  pthread_mutex_lock(&host->idle_lock);
+  pthread_cond_broadcast(&host->idle);
+  pthread_mutex_unlock(&host->idle_lock);
+}
+
+/* ---- new --------------------------------------------------------------- */
+
+static yoi_status make_counters(struct yoi_embed *host) {
+  yoi_str none = {0};
+  yoi_status st = yoi__metrics_counter(host->metrics, YOI_LIT("yoi_wakes_stale_total"),
+                                       YOI_LIT("Wakes of tokens that were freed."), none, none,
+                                       &host->counters.wakes_stale);
+  if (st == YOI_OK)
+    st = yoi__metrics_counter(host->metrics, YOI_LIT("yoi_log_dropped_total"),
+                              YOI_LIT("Log lines lost to a slow sink."), none, none,
+                              &host->counters.log_dropped);
+  return st == YOI_OK ? yoi__model_counters(host) : st;
+}
+
+static void host_release(struct yoi_embed *host) {
+  yoi__calls_free(host->calls);
+  yoi__registry_release(&host->registry);
+  yoi__tokens_free(host->tokens);
+  yoi__log_free(host->log);
+  yoi__metrics_free(host->metrics);
+  if (host->own_config) yoi__config_free(host->config);
+  pthread_cond_destroy(&host->idle);
+  pthread_mutex_destroy(&host->idle_lock);
+  yoi_sdk_free(host);
+}
+
+yoi_status yoi__host_of(struct yoi__config *config, struct yoi_embed **out, yoi_error *err) {
+  struct yoi_embed *host = yoi_sdk_calloc(1, sizeof *host);
+  if (host == NULL) return yoi_sdk_fail_memory(err);
+  host->config = config;
+  pthread_mutex_init(&host->idle_lock, NULL);
+  pthread_condattr_t monotonic;
+  pthread_condattr_init(&monotonic);
+  pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+  pthread_cond_init(&host->idle, &monotonic);
+  pthread_condattr_destroy(&monotonic);
+  host->metrics = yoi__metrics_new();
+  if (host->metrics == NULL || make_counters(host) != YOI_OK) goto memory;
+  host->log = yoi__log_new(STDERR, config->log_level, config->log_format,
+                           yoi__metrics_cell(host->metrics, host->counters.log_dropped));
+  host->tokens = yoi__tokens_new(yoi__metrics_cell(host->metrics, host->counters.wakes_stale));
+  host->calls = yoi__calls_new(host);
+  if (host->log == NULL || host->tokens == NULL || host->calls == NULL) goto memory;
+  if (yoi__registry_init(&host->registry) != YOI_OK) goto memory;
+  *out = host;
+  return YOI_OK;
+memory:
+  host_release(host);
+  return yoi_sdk_fail_memory(err);
+}
+
+yoi_status yoi_host_new(const char *json, size_t len, const char *base_dir, struct yoi_embed **out,
+                        yoi_error *err) {
+  struct yoi__config *config = NULL;
+  *out = NULL;
+  yoi_status st = yoi__config_load((yoi_str){json, len}, base_dir, NULL, NULL, &config, err);
+  if (st != YOI_OK) return st;
+  st = yoi__host_of(config, out, err);
+  if (st != YOI_OK)
+    yoi__config_free(config);
+  else
+    (*out)->own_config = 1;
+  return st;
+}
+
+yoi_status yoi_host_check(const char *json, size_t len, const char *base_dir, yoi_report_fn report,
+                          void *ctx) {
+  return yoi__config_load((yoi_str){json, len}, base_dir, report, ctx, NULL, NULL);
+}
+
+yoi_status yoi_default_config(char **out_text, size_t *out_len, yoi_error *err) {
+  struct yoi_sdk_buf text;
+  yoi_sdk_buf_init(&text, YOI_CONFIG_BYTES_MAX);
+  yoi__config_default(&text);
+  size_t len = 0;
+  *out_text = text.failed == 0 ? yoi_sdk_buf_take(&text, &len) : NULL;
+  yoi_sdk_buf_release(&text);
+  if (*out_text == NULL) return yoi_sdk_fail_memory(err);
+  if (out_len != NULL) *out_len = len;
+  return YOI_OK;
+}
+
+const char *yoi_version(void) {
+  return "1.0.0";
+}
+
+/* ---- start ------------------------------------------------------------- */
+
+/* An error of a plugin's open or start, with what it is about in front. */
+static yoi_status cannot(struct yoi__instance *in, const char *what, yoi_status st,
+                         struct yoi_sdk_error *e, yoi_error *err) {
+  char private_detail[YOI_ERROR_PRIVATE_MAX];
+  char message[YOI_ERROR_MESSAGE_MAX];
+  (void)snprintf(private_detail, sizeof private_detail, "%s", e->private_detail);
+  st = yoi__public_error(in, (yoi_str){0}, st, &e->e);
+  (void)snprintf(message, sizeof message, "%s", e->message);
+  (void)yoi_sdk_fail(err, e->e.code, "cannot %s %s '%.*s': %s", what,
+                     yoi__kind_name(in->plugin->manifest.kind), YOI_ARG(in->name), message);
+  yoi_sdk_fail_private(err, "%s", private_detail);
+  return st;
+}
+
+static yoi_status open_runtime(struct yoi_embed *host, const struct yoi__config_runtime *c,
+                               yoi_error *err) {
+  if (yoi__registry_find(&host->registry, c->id) != NULL) {
+    (void)yoi_sdk_fail(err, YOI_CODE_INVALID_REQUEST, "runtime '%.*s' is registered already",
+                       YOI_ARG(c->id));
+    return YOI_ALREADY_EXISTS;
+  }
+  struct yoi__instance *in = yoi__instance_new(host, &c->instance, c->id);
+  if (in == NULL) return yoi_sdk_fail_memory(err);
+  in->display_name = c->display_name;
+  in->deadline_ms = c->deadline_ms;
+  struct yoi_sdk_error e;
+  yoi_status st = yoi__instance_open(in, yoi_sdk_error_init(&e));
+  if (st != YOI_OK) {
+    st = cannot(in, "open", st, &e, err);
+    yoi__instance_free(in);
+    return st;
+  }
+  st = yoi__registry_add(&host->registry, in, err);
+  if (st != YOI_OK) {
+    yoi__instance_close(in);
+    yoi__instance_free(in);
+  }
+  return st;
+}
+
+static yoi_status start_ingress(struct yoi__instance *in, const struct yoi__config_ingress *c,
+                                struct yoi__bound *on, struct yoi_sdk_error *e) {
+  yoi_listener listener = {.size = sizeof listener,
+                           .surface = c->surface,
+                           .flags = c->insecure ? YOI_LISTEN_INSECURE : 0,
+                           .n_fds = on->n,
+                           .fds = on->fds,
+                           .address = yoi_sdk_str(on->address),
+                           .runtime_id = c->runtime_id,
+                           .token_secret = c->token,
+                           .hosts = c->hosts};
+  on->n = 0; /* the ingress' from here on, also when it fails */
+  return in->plugin->table.ingress.start(in->self, &listener, &e->e);
+}
+
+static yoi_status open_ingress(struct yoi__instance *in, const struct yoi__config_ingress *c,
+                               yoi_error *err) {
+  struct yoi_embed *host = in->top;
+  struct yoi__bound on = {0};
+  struct yoi_sdk_error e;
+  yoi_status st = yoi__bind(c, yoi__loops_count(host->loops), &on, err);
+  if (st != YOI_OK) return st;
+  st = yoi__instance_open(in, yoi_sdk_error_init(&e));
+  if (st != YOI_OK) {
+    yoi__bound_close(&on);
+    return cannot(in, "open", st, &e, err);
+  }
+  st = start_ingress(in, c, &on, &e);
+  if (st != YOI_OK) return cannot(in, "start", st, &e, err);
+  const char *surface = c->surface == YOI_SURFACE_BROWSER ? "browser" : "runtime";
+  yoi__log_host(host->log, YOI_LOG_INFO, "listening",
+                (yoi_log_field[]){{YOI_LIT("surface"), yoi_sdk_str(surface)},
+                                  {YOI_LIT("address"), yoi_sdk_str(on.address)}},
+                2);
+  return YOI_OK;
+}
+
+struct opening {
+  struct yoi_embed *host;
+  yoi_error *err;
+  yoi_status st;
+};
+
+/* [main] */
+static void open_all(void *ctx) {
+  struct opening *o = ctx;
+  struct yoi_embed *host = o->host;
+  const struct yoi__config *c = host->config;
+  for (size_t i = 0; i < c->n_models && o->st == YOI_OK; i++) {
+    struct yoi__instance *in = yoi__instance_new(host, &c->models[i].instance, c->models[i].name);
+    if (in == NULL) {
+      o->st = yoi_sdk_fail_memory(o->err);
+      break;
+    }
+    in->open_task = (struct yoi__task){.fn = yoi__model_open, .ctx = in};
+    host->models[i] = in;
+  }
+  for (size_t i = 0; i < c->n_runtimes && o->st == YOI_OK; i++)
+    o->st = open_runtime(host, &c->runtimes[i], o->err);
+  for (size_t i = 0; i < c->n_ingress && o->st == YOI_OK; i++) {
+    host->ingress[i] = yoi__instance_new(host, &c->ingress[i].instance, c->ingress[i].listen);
+    o->st = host->ingress[i] == NULL ? yoi_sdk_fail_memory(o->err)
+                                     : open_ingress(host->ingress[i], &c->ingress[i], o->err);
+  }
+}
+
+/* ---- stop -------------------------------------------------------------- */
+
+static int is_stuck(const struct yoi__instance *in) {
+  uint32_t state = atomic_load(&in->state);
+  return state == YOI__OPEN || state == YOI__SHUT;
+}
+
+/* [main] Ingresses hold streams of runtimes, runtimes those of models. Sets
+ * the flag when one could not be closed. */
+static void close_all(void *ctx) {
+  struct opening *o = ctx;
+  struct yoi_embed *host = o->host;
+  const struct yoi__config *c = host->config;
+  const struct yoi__table *t = yoi__registry_snapshot(&host->registry);
+  for (size_t i = 0; host->ingress != NULL && i < c->n_ingress; i++) {
+    if (host->ingress[i] == NULL) continue;
+    yoi__instance_close(host->ingress[i]);
+    if (is_stuck(host->ingress[i])) o->st = YOI_INTERNAL;
+  }
+  for (size_t i = 0; i < yoi__table_count(t); i++) {
+    yoi__instance_close(yoi__table_at(t, i));
+    if (is_stuck(yoi__table_at(t, i))) o->st = YOI_INTERNAL;
+  }
+  for (size_t i = 0; host->models != NULL && i < c->n_models; i++) {
+    if (host->models[i] == NULL) continue;
+    yoi__instance_close(host->models[i]);
+    if (is_stuck(host->models[i])) o->st = YOI_INTERNAL;
+  }
+}
+
+/* 0: a plugin still holds on to what would be freed, so nothing is. */
+static int stop_all(struct yoi_embed *host) {
+  struct opening o = {.host = host};
+  if (host->control != NULL) yoi__control_run(host->control, close_all, &o);
+  if (o.st != YOI_OK) return 0;
+  yoi__loops_free(host->loops);
+  yoi__control_free(host->control);
+  host->loops = NULL;
+  host->control = NULL;
+  yoi__drain_free(host->drain);
+  host->drain = NULL;
+  const struct yoi__table *t = yoi__registry_snapshot(&host->registry);
+  for (size_t i = 0; i < yoi__table_count(t); i++) yoi__instance_free(yoi__table_at(t, i));
+  for (size_t i = 0; host->models != NULL && i < host->config->n_models; i++)
+    yoi__instance_free(host->models[i]);
+  for (size_t i = 0; host->ingress != NULL && i < host->config->n_ingress; i++)
+    yoi__instance_free(host->ingress[i]);
+  yoi_sdk_free(host->models);
+  yoi_sdk_free(host->ingress);
+  host->models = host->ingress = NULL;
+  yoi__registry_release(&host->registry);
+  return 1;
+}
+
+static uint32_t cores(void) {
+  cpu_set_t set;
+  int n = sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
+  return n > 0 ? (uint32_t)n : 1;
+}
+
+static yoi_status start_threads(struct yoi_embed *host, yoi_error *err) {
+  const struct yoi__config *c = host->config;
+  yoi_status st = yoi__loops_new(c->loops != 0 ? c->loops : cores(), c->step, &host->loops, err);
+  if (st == YOI_OK) st = yoi__loops_start(host->loops, err);
+  if (st == YOI_OK) st = yoi__control_new(c->step ? host->loops : NULL, &host->control, err);
+  return st;
+}
+
+yoi_status yoi_host_start(struct yoi_embed *host, yoi_error *err) {
+  uint32_t fresh = YOI__NEW;
+  if (!atomic_compare_exchange_strong(&host->phase, &fresh, YOI__STARTING)) {
+    (void)yoi_sdk_fail(err, YOI_CODE_INVALID_REQUEST, "the host is started already");
+    return YOI_FAILED_PRECONDITION;
+  }
+  struct opening o = {.host = host, .err = err};
+  const struct yoi__config *c = host->config;
+  o.st = yoi__config_read_secrets(host->config, err);
+  if (o.st == YOI_OK) {
+    host->models = yoi_sdk_calloc(c->n_models + 1, sizeof *host->models);
+    host->ingress = yoi_sdk_calloc(c->n_ingress + 1, sizeof *host->ingress);
+    if (host->models == NULL || host->ingress == NULL) o.st = yoi_sdk_fail_memory(err);
+  }
+  if (o.st == YOI_OK) o.st = start_threads(host, err);
+  if (o.st == YOI_OK) yoi__control_run(host->control, open_all, &o);
+  if (o.st != YOI_OK) {
+    if (stop_all(host) && yoi__registry_init(&host->registry) == YOI_OK)
+      atomic_store(&host->phase, YOI__NEW);
+    return o.st;
+  }
+  atomic_store(&host->phase, YOI__READY);
+  yoi__log_host(host->log, YOI_LOG_INFO, "ready", NULL, 0);
+  return YOI_OK;
+}
+
+void yoi_host_free(struct yoi_embed *host) {
+  if (host == NULL) return;
+  uint32_t phase = atomic_exchange(&host->phase, YOI__FREEING);
+  if (phase >= YOI__READY) {
+    yoi__calls_end(host->calls);
+    if (!stop_all(host)) return; /* it was logged; a leak is safer than a crash */
+  } else if (phase == YOI__STARTING) {
+    return; /* a failed start that could not be undone */
+  }
+  host_release(host);
+}
+
+/* ---- step mode --------------------------------------------------------- */
+
+int yoi_host_fd(const struct yoi_embed *host) {
+  return host->loops == NULL ? -1 : yoi__loops_fd(host->loops);
+}
+
+yoi_status yoi_host_step(struct yoi_embed *host, int timeout_ms, yoi_error *err) {
+  if (!host->config->step || host->loops == NULL || host->control == NULL) {
+    (void)yoi_sdk_fail(
+        err, YOI_CODE_INVALID_REQUEST,
+        host->config->step ? "the host is not started" : "the host runs its own threads");
+    return YOI_FAILED_PRECONDITION;
+  }
+  if (yoi__loops_current(host->loops) != YOI_NO_LOOP) {
+    (void)yoi_sdk_fail(err, YOI_CODE_INVALID_REQUEST, "a callback may not step");
+    return YOI_FAILED_PRECONDITION;
+  }
+  return step_once(host, timeout_ms);
+}
+
+void yoi_host_wakeup(struct yoi_embed *host) {
+  if (host->loops != NULL) yoi__loops_wakeup(host->loops);
+}

@@ -1,0 +1,89 @@
+/* host/host.h - what a host is made of, for the files of libyoi.
+ *
+ * Locks of the host, none of which is held across a plugin call, a callback
+ * or file I/O, and none of which is taken under another:
+ *
+ *   loop.c      loop.lock         queue of posts, purges
+ *   token.c     shard.lock        slots of tokens; wait_lock
+ *   control.c   control.lock      queue of tasks
+ *   log.c       log.lock          queue of lines
+ *   metrics.c   metrics.lock      making a counter
+ *   model.c     instance.lock     who waits for a model to open
+ *   call.c      calls.lock        slots of calls
+ *   embed.c     host.idle_lock    waiting for something to end
+ */
+#ifndef YOI__HOST_H
+#define YOI__HOST_H
+
+#include <pthread.h>
+#include <sdk/error.h>
+#include <stdatomic.h>
+#include <yoi.h>
+
+#include "config.h"
+#include "control.h"
+#include "instance.h"
+#include "log.h"
+#include "loop.h"
+#include "metrics.h"
+#include "registry.h"
+#include "token.h"
+
+/* yoi_embed.phase
+ *
+ *   NEW --start--> STARTING --> READY --drain--> DRAINING
+ *    ^                |           |                 |
+ *    |     failed     |           +-----free------->+--> FREEING
+ *    +----------------+
+ */
+#define YOI__NEW 0u
+#define YOI__STARTING 1u
+#define YOI__READY 2u
+#define YOI__DRAINING 3u
+#define YOI__FREEING 4u
+
+/* Counters of the host itself; ids of metrics.h. */
+struct yoi__counters {
+  uint32_t wakes_stale, log_dropped;
+  uint32_t model_ok, model_error, model_cancelled;
+};
+
+struct yoi_embed {
+  struct yoi__config *config;
+  int own_config; /* 0: it is the maker's (unit tests) */
+  struct yoi__metrics *metrics;
+  struct yoi__counters counters;
+  struct yoi__log *log;
+  struct yoi__tokens *tokens;
+  struct yoi__loops *loops;
+  struct yoi__control *control;
+  struct yoi__registry registry;
+  struct yoi__instance **models, **ingress; /* as in the config */
+  struct yoi__calls *calls;
+  struct yoi__drain *drain;
+  _Atomic uint32_t phase; /* YOI__* */
+
+  pthread_mutex_t idle_lock;
+  pthread_cond_t idle;
+  _Atomic uint32_t waiters;
+};
+
+/* embed.c. A host of a config that was checked; the config stays the
+ * caller's. yoi_host_new is this after yoi__config_load. */
+yoi_status yoi__host_of(struct yoi__config *config, struct yoi_embed **out, yoi_error *err);
+
+/* Waits until done(ctx), which is asked again after each yoi__host_notify, or
+ * until until_ns; in step mode it steps. The result of the last done. Not on a
+ * loop, and on the control thread only for what needs no task there. */
+int yoi__host_wait(struct yoi_embed *host, int (*done)(void *ctx), void *ctx, uint64_t until_ns);
+void yoi__host_notify(struct yoi_embed *host);
+
+/* drain.c: the streams of a drain under way. */
+void yoi__drain_free(struct yoi__drain *d);
+
+/* 1 once new work is refused with shutting_down. */
+static inline int yoi__host_ending(struct yoi_embed *host) {
+  return atomic_load_explicit(&host->phase, memory_order_acquire) >= YOI__DRAINING;
+}
+
+#endif

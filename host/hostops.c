@@ -1,0 +1,380 @@
+/* host/hostops.c - what the host answers itself: readiness, metrics, and
+ * lists over all runtimes.
+ *
+ * A list asks each runtime through the same door as everybody, with a time
+ * limit of its own, and all at once: the streams are started one after the
+ * other (start never blocks) and then polled together under the caller's
+ * token. A runtime that fails or is late becomes a diagnostic in its row.
+ *
+ *   start: a stream per runtime --> next: poll those not done --> AGAIN
+ *                                          all done --> one RESULT, END
+ *
+ * Invariants
+ *  1. Rows stand in byte order of runtime id; each runtime has exactly one.
+ *  2. A row may hold an equal share of YOI_JSON_BYTES_MAX, so that no runtime
+ *     takes the place of another; a larger answer is left out and says so.
+ *  3. The sub-streams live until release, so cancel may touch them until then.
+ */
+#include <sdk/json.h>
+#include <sdk/jsonw.h>
+#include <sdk/mem.h>
+#include <sdk/stream.h>
+
+#include "clock.h"
+#include "host.h"
+#include "stream.h"
+
+struct row {
+  struct yoi__instance *in;
+  yoi_stream *stream; /* NULL: it failed at once */
+  int done;
+  struct yoi_sdk_buf text; /* the answer */
+  struct yoi_sdk_error *why;
+};
+
+struct lists {
+  yoi_stream head;
+  struct yoi_embed *host;
+  uint32_t op;
+  int one; /* host.runtime: the row itself is the answer */
+  yoi_event event;
+  const yoi_event *events[1];
+  struct yoi_sdk_buf out;
+  yoi_status final; /* END once the result was given, or out of memory */
+  _Atomic uint32_t cancelled;
+  size_t n;
+  struct row rows[];
+};
+
+/* ---- rows -------------------------------------------------------------- */
+
+static void write_time(struct yoi_sdk_jsonw *w, const char *key, uint64_t wall_ns) {
+  char text[YOI_SDK_TIME_SIZE];
+  yoi_sdk_jsonw_key(w, key);
+  if (wall_ns == 0) {
+    yoi_sdk_jsonw_null(w);
+    return;
+  }
+  yoi_sdk_time_text(wall_ns, text);
+  yoi_sdk_jsonw_str(w, yoi_sdk_str(text));
+}
+
+static const char *source_kind(yoi_str plugin_id) {
+  static const char *const ours[][2] = {{"dev.yoi.embedded", "embedded"},
+                                        {"dev.yoi.fs-store", "fs_store"},
+                                        {"dev.yoi.http-remote", "remote_http"},
+                                        {"dev.yoi.local-compat", "local_compat"}};
+  for (size_t i = 0; i < sizeof ours / sizeof *ours; i++)
+    if (yoi_sdk_str_is(plugin_id, ours[i][0])) return ours[i][1];
+  return "plugin";
+}
+
+static void write_diagnostic(struct yoi_sdk_jsonw *w, const struct row *row) {
+  yoi_sdk_jsonw_key(w, "diagnostics");
+  yoi_sdk_jsonw_open(w, '[');
+  if (row->why != NULL) {
+    const char *code = yoi_sdk_code_name(row->why->e.code);
+    yoi_sdk_jsonw_open(w, '{');
+    yoi_sdk_jsonw_kstr(w, "code", yoi_sdk_str(code == NULL ? "internal" : code));
+    yoi_sdk_jsonw_kstr(w, "severity", YOI_LIT("error"));
+    yoi_sdk_jsonw_kstr(w, "message", yoi_sdk_str(row->why->message));
+    yoi_sdk_jsonw_kint(w, "count", 1);
+    write_time(w, "last_at", yoi__wall_ns());
+    yoi_sdk_jsonw_close(w, '}');
+  }
+  yoi_sdk_jsonw_close(w, ']');
+}
+
+static void write_runtime(struct yoi_sdk_jsonw *w, const struct row *row) {
+  const struct yoi__instance *in = row->in;
+  const struct yoi__manifest *m = &in->plugin->manifest;
+  yoi_sdk_jsonw_open(w, '{');
+  yoi_sdk_jsonw_kstr(w, "runtime_id", in->name);
+  yoi_sdk_jsonw_key(w, "source");
+  yoi_sdk_jsonw_open(w, '{');
+  yoi_sdk_jsonw_kstr(w, "kind", yoi_sdk_str(source_kind(m->id)));
+  yoi_sdk_jsonw_kstr(w, "plugin", m->id);
+  yoi_sdk_jsonw_kbool(w, "isolated", 0);
+  yoi_sdk_jsonw_close(w, '}');
+  write_time(w, "last_seen", atomic_load(&in->last_seen_ns));
+  yoi_sdk_jsonw_key(w, "runtime");
+  if (row->why == NULL) {
+    yoi_sdk_jsonw_raw(w, yoi_sdk_json_raw_get(yoi_sdk_buf_str(&row->text), "runtime"));
+  } else {
+    /* It did not answer, so nothing is claimed in its name. */
+    yoi_sdk_jsonw_open(w, '{');
+    yoi_sdk_jsonw_kstr(w, "display_name", in->display_name);
+    yoi_sdk_jsonw_kstr(w, "version", m->version);
+    yoi_sdk_jsonw_kstr(w, "status", YOI_LIT("unreachable"));
+    yoi_sdk_jsonw_key(w, "capabilities");
+    yoi_sdk_jsonw_raw(w, YOI_LIT("[]"));
+    write_diagnostic(w, row);
+    yoi_sdk_jsonw_close(w, '}');
+  }
+  yoi_sdk_jsonw_close(w, '}');
+}
+
+static void write_workers(struct yoi_sdk_jsonw *w, const struct row *row) {
+  yoi_str text = row->why == NULL ? yoi_sdk_buf_str(&row->text) : (yoi_str){0};
+  yoi_str workers = yoi_sdk_json_raw_get(text, "workers");
+  yoi_str next = yoi_sdk_json_raw_get(text, "next");
+  yoi_sdk_jsonw_open(w, '{');
+  yoi_sdk_jsonw_kstr(w, "runtime_id", row->in->name);
+  yoi_sdk_jsonw_kraw(w, "workers", workers.len > 0 ? workers : YOI_LIT("[]"));
+  yoi_sdk_jsonw_kraw(w, "next", next);
+  yoi_sdk_jsonw_kbool(w, "truncated", next.len > 0 && !yoi_sdk_str_is(next, "null"));
+  write_diagnostic(w, row);
+  yoi_sdk_jsonw_close(w, '}');
+}
+
+static void write_result(struct lists *l) {
+  struct yoi_sdk_jsonw w;
+  yoi_sdk_jsonw_init(&w, &l->out);
+  void (*write)(struct yoi_sdk_jsonw *, const struct row *) =
+      l->op == YOI_OP_HOST_WORKERS ? write_workers : write_runtime;
+  if (l->one) {
+    write(&w, &l->rows[0]);
+    return;
+  }
+  yoi_sdk_jsonw_open(&w, '{');
+  yoi_sdk_jsonw_key(&w, "runtimes");
+  yoi_sdk_jsonw_open(&w, '[');
+  for (size_t i = 0; i < l->n; i++) write(&w, &l->rows[i]);
+  yoi_sdk_jsonw_close(&w, ']');
+  yoi_sdk_jsonw_close(&w, '}');
+}
+
+/* ---- polling ----------------------------------------------------------- */
+
+static void row_failed(struct row *row, const yoi_error *why) {
+  row->done = 1;
+  if (row->why == NULL) row->why = yoi_sdk_malloc(sizeof *row->why);
+  if (row->why != NULL) yoi_sdk_error_copy(yoi_sdk_error_init(row->why), why);
+}
+
+/* What it said must be the object that the operation promises. */
+static void row_finish(struct lists *l, struct row *row) {
+  const char *member = l->op == YOI_OP_HOST_WORKERS ? "workers" : "runtime";
+  char opening = l->op == YOI_OP_HOST_WORKERS ? '[' : '{';
+  yoi_str text = yoi_sdk_buf_str(&row->text);
+  struct yoi_sdk_error e;
+  (void)yoi_sdk_error_init(&e);
+  row->done = 1;
+  if (row->text.failed != 0) {
+    (void)yoi_sdk_fail(&e.e, YOI_CODE_PAYLOAD_TOO_LARGE, "the answer is too large to be listed");
+  } else {
+    yoi_str value = {0};
+    if (text.len > 0 && text.ptr[0] == '{' && yoi_sdk_json_check(text, 0, NULL) == YOI_OK)
+      value = yoi_sdk_json_raw_get(text, member);
+    if (value.len > 0 && value.ptr[0] == opening) {
+      atomic_store(&row->in->last_seen_ns, yoi__wall_ns());
+      return;
+    }
+    (void)yoi_sdk_fail(&e.e, YOI_CODE_INTERNAL, "the answer has no member '%s'", member);
+  }
+  row_failed(row, &e.e);
+}
+
+static void row_poll(struct lists *l, struct row *row) {
+  struct yoi_sdk_error e;
+  (void)yoi_sdk_error_init(&e);
+  for (;;) {
+    const yoi_event *const *events = NULL;
+    size_t n = 0;
+    yoi_status st = row->stream->ops->next(row->stream, &events, &n, &e.e);
+    if (st == YOI_AGAIN) return;
+    if (st == YOI_END) {
+      row_finish(l, row);
+      return;
+    }
+    if (st != YOI_OK) {
+      row_failed(row, &e.e);
+      return;
+    }
+    for (size_t i = 0; i < n; i++)
+      if (events[i]->kind == YOI_EVENT_RESULT) yoi_sdk_buf_adds(&row->text, events[i]->text);
+  }
+}
+
+static yoi_status lists_next(yoi_stream *stream, const yoi_event *const **out_events, size_t *out_n,
+                             yoi_error *err) {
+  struct lists *l = (struct lists *)stream;
+  if (l->final == YOI_RESOURCE_EXHAUSTED) return yoi_sdk_fail_memory(err);
+  if (l->final != YOI_OK) return l->final;
+  if (atomic_load(&l->cancelled)) {
+    (void)yoi_sdk_fail(err, YOI_CODE_INTERNAL, "cancelled");
+    if (err != NULL) err->code = 0;
+    return YOI_CANCELLED;
+  }
+  int waiting = 0;
+  for (size_t i = 0; i < l->n; i++) {
+    if (!l->rows[i].done) row_poll(l, &l->rows[i]);
+    waiting |= !l->rows[i].done;
+  }
+  if (waiting) return YOI_AGAIN;
+  write_result(l);
+  l->final = l->out.failed != 0 ? YOI_RESOURCE_EXHAUSTED : YOI_END;
+  if (l->out.failed != 0) return yoi_sdk_fail_memory(err);
+  l->event = (yoi_event){
+      .size = sizeof l->event, .kind = YOI_EVENT_RESULT, .text = yoi_sdk_buf_str(&l->out)};
+  l->events[0] = &l->event;
+  *out_events = l->events;
+  *out_n = 1;
+  return YOI_OK;
+}
+
+static void lists_cancel(yoi_stream *stream) {
+  struct lists *l = (struct lists *)stream;
+  atomic_store(&l->cancelled, 1u);
+  for (size_t i = 0; i < l->n; i++)
+    if (l->rows[i].stream != NULL) l->rows[i].stream->ops->cancel(l->rows[i].stream);
+}
+
+static void lists_release(yoi_stream *stream) {
+  struct lists *l = (struct lists *)stream;
+  if (l == NULL) return;
+  for (size_t i = 0; i < l->n; i++) {
+    struct row *row = &l->rows[i];
+    if (row->stream != NULL) row->stream->ops->release(row->stream);
+    yoi_sdk_buf_release(&row->text);
+    yoi_sdk_free(row->why);
+  }
+  yoi_sdk_buf_release(&l->out);
+  yoi_sdk_free(l);
+}
+
+static const yoi_stream_ops lists_ops = {sizeof lists_ops, 0, lists_next, lists_cancel,
+                                         lists_release};
+
+/* ---- starting ---------------------------------------------------------- */
+
+static void row_start(struct lists *l, struct row *row, const yoi_request *req, uint64_t until) {
+  yoi_request sub = *req;
+  struct yoi_sdk_error e;
+  sub.op = l->op == YOI_OP_HOST_WORKERS ? YOI_OP_WORKER_LIST : YOI_OP_RUNTIME_DESCRIBE;
+  if (sub.op == YOI_OP_RUNTIME_DESCRIBE) sub.body = (yoi_str){0};
+  if (sub.deadline_ns == 0 || sub.deadline_ns > until) sub.deadline_ns = until;
+  if (yoi__registry_route(l->host, row->in, &sub, &row->stream, yoi_sdk_error_init(&e)) != YOI_OK)
+    row_failed(row, &e.e);
+}
+
+static yoi_status lists_start(struct yoi_embed *host, const yoi_request *req,
+                              struct yoi__instance *only, yoi_stream **out, yoi_error *err) {
+  const struct yoi__table *t = yoi__registry_snapshot(&host->registry);
+  size_t n = only != NULL ? 1 : yoi__table_count(t);
+  struct lists *l = yoi_sdk_calloc(1, sizeof *l + n * sizeof *l->rows);
+  if (l == NULL) return yoi_sdk_fail_memory(err);
+  l->head.ops = &lists_ops;
+  l->host = host;
+  l->op = req->op;
+  l->one = only != NULL;
+  l->n = n;
+  yoi_sdk_buf_init(&l->out, 2 * (size_t)YOI_JSON_BYTES_MAX);
+  uint64_t until = yoi__now_ns() + YOI_LIST_ALL_MS * YOI__MS;
+  for (size_t i = 0; i < n; i++) {
+    l->rows[i].in = only != NULL ? only : yoi__table_at(t, i);
+    yoi_sdk_buf_init(&l->rows[i].text, YOI_JSON_BYTES_MAX / n);
+    row_start(l, &l->rows[i], req, until);
+  }
+  *out = &l->head;
+  return YOI_OK;
+}
+
+/* The one member that an operation's body may have; the rest is refused. */
+static yoi_status body_member(yoi_str body, const char *name, yoi_sdk_json **out_tree,
+                              const yoi_sdk_json **out, yoi_error *err) {
+  *out_tree = NULL;
+  *out = NULL;
+  if (body.len == 0) return YOI_OK;
+  if (yoi_sdk_json_parse(body, 0, out_tree, NULL) != YOI_OK)
+    return yoi_sdk_fail(err, YOI_CODE_INVALID_JSON, "the body is not valid JSON");
+  if (yoi_sdk_json_type(*out_tree) != YOI_SDK_JSON_OBJECT)
+    return yoi_sdk_fail(err, YOI_CODE_INVALID_REQUEST, "the body is not an object");
+  for (const yoi_sdk_json *v = yoi_sdk_json_first(*out_tree); v != NULL; v = yoi_sdk_json_next(v)) {
+    yoi_str key = yoi_sdk_json_key(v);
+    if (name == NULL || !yoi_sdk_str_is(key, name))
+      return yoi_sdk_fail(err, YOI_CODE_INVALID_REQUEST, "unknown member '%.*s'",
+                          (int)(key.len < 64 ? key.len : 64), key.ptr);
+    *out = v;
+  }
+  return YOI_OK;
+}
+
+static yoi_status start_runtime(struct yoi_embed *host, const yoi_request *req,
+                                const yoi_sdk_json *member, yoi_stream **out, yoi_error *err) {
+  yoi_str id = {0};
+  if (!yoi_sdk_json_str(member, &id))
+    return yoi_sdk_fail(err, YOI_CODE_INVALID_REQUEST, "member 'runtime_id' is missing");
+  if (!yoi_sdk_id_valid(id))
+    return yoi_sdk_fail(err, YOI_CODE_INVALID_IDENTIFIER, "the runtime id is not valid");
+  struct yoi__instance *in = yoi__registry_find(&host->registry, id);
+  if (in == NULL)
+    return yoi_sdk_fail(err, YOI_CODE_RUNTIME_NOT_FOUND, "there is no runtime '%.*s'", YOI_ARG(id));
+  return lists_start(host, req, in, out, err);
+}
+
+static yoi_status start_workers(struct yoi_embed *host, const yoi_request *req,
+                                const yoi_sdk_json *member, yoi_stream **out, yoi_error *err) {
+  int64_t limit = 1;
+  if (member != NULL && (!yoi_sdk_json_int(member, &limit) || limit < 1))
+    return yoi_sdk_fail(err, YOI_CODE_INVALID_REQUEST, "'limit' is not a positive integer");
+  if (limit > YOI_LIST_LIMIT_MAX)
+    return yoi_sdk_fail(err, YOI_CODE_LIMIT_TOO_LARGE, "'limit' is more than %d",
+                        YOI_LIST_LIMIT_MAX);
+  return lists_start(host, req, NULL, out, err);
+}
+
+static yoi_status start_ready(struct yoi_embed *host, yoi_stream **out, yoi_error *err) {
+  uint32_t phase = atomic_load(&host->phase);
+  if (phase < YOI__READY)
+    return yoi_sdk_fail(err, YOI_CODE_RUNTIME_UNAVAILABLE, "the host is starting");
+  if (phase > YOI__READY)
+    return yoi_sdk_fail(err, YOI_CODE_SHUTTING_DOWN, "the host is shutting down");
+  *out = yoi_sdk_stream_one(YOI_LIT("{\"status\":\"ready\"}"), 0);
+  return *out == NULL ? yoi_sdk_fail_memory(err) : YOI_OK;
+}
+
+static yoi_status start_metrics(struct yoi_embed *host, yoi_stream **out, yoi_error *err) {
+  struct yoi_sdk_buf text;
+  yoi_sdk_buf_init(&text, YOI_JSON_BYTES_MAX);
+  yoi__metrics_text(host->metrics, &text);
+  *out = text.failed != 0 ? NULL : yoi_sdk_stream_one(yoi_sdk_buf_str(&text), 0);
+  yoi_sdk_buf_release(&text);
+  return *out == NULL ? yoi_sdk_fail_memory(err) : YOI_OK;
+}
+
+yoi_status yoi__hostop_start(struct yoi_embed *host, const yoi_request *req, yoi_stream **out,
+                             yoi_error *err) {
+  yoi_sdk_json *tree = NULL;
+  const yoi_sdk_json *member = NULL;
+  const char *name = req->op == YOI_OP_HOST_RUNTIME   ? "runtime_id"
+                     : req->op == YOI_OP_HOST_WORKERS ? "limit"
+                                                      : NULL;
+  yoi_status st = YOI_OK;
+  if (req->op >= YOI_OP_HOST_BUNDLES)
+    return yoi_sdk_fail(err, YOI_CODE_UNSUPPORTED_OPERATION, "this host has no '%s'",
+                        yoi_sdk_op_name(req->op));
+  st = body_member(req->body, name, &tree, &member, err);
+  /* What asks runtimes ends with them; readiness and metrics stay. */
+  if (st == YOI_OK && req->op >= YOI_OP_HOST_RUNTIMES && yoi__host_ending(host))
+    st = yoi_sdk_fail(err, YOI_CODE_SHUTTING_DOWN, "the host is shutting down");
+  if (st == YOI_OK) switch (req->op) {
+      case YOI_OP_HOST_READY:
+        st = start_ready(host, out, err);
+        break;
+      case YOI_OP_HOST_METRICS:
+        st = start_metrics(host, out, err);
+        break;
+      case YOI_OP_HOST_RUNTIMES:
+        st = lists_start(host, req, NULL, out, err);
+        break;
+      case YOI_OP_HOST_RUNTIME:
+        st = start_runtime(host, req, member, out, err);
+        break;
+      default:
+        st = start_workers(host, req, member, out, err);
+        break;
+    }
+  yoi_sdk_json_free(tree);
+  return st;
+}

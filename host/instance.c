@@ -1,0 +1,187 @@
+/* host/instance.c - the life of an opened plugin.
+ *
+ * Invariants
+ *  1. open and close run on the control thread, at most one at a time.
+ *  2. refs counts references in its low bits; SHUT in its top bit refuses
+ *     more. Whoever takes the count of a shut instance to 0 says so once.
+ *  3. Before close is called: no reference (so no call runs or comes), no
+ *     wake (tokens stale, none in flight), no callback (purged on each loop).
+ *     In this order, since a wake may post and a callback may use tokens.
+ *  4. The plugin's wake is called between the end of open and the begin of
+ *     close only; a token that is woken while open runs had nothing to poll.
+ */
+#include "instance.h"
+
+#include <sdk/mem.h>
+
+#include "clock.h"
+#include "host.h"
+
+#define SHUT (1ull << 63)
+#define CLOSE_WAIT_MS 5000 /* streams end within their grace, then a margin */
+
+static struct yoi__instance *of(const yoi_host *h) {
+  return h->ctx;
+}
+
+static const void *get_interface(const yoi_host *h, yoi_str id) {
+  return yoi__service(of(h), id);
+}
+
+static yoi_status token_new(const yoi_host *h, uint64_t cookie, uint64_t *out_token,
+                            yoi_error *err) {
+  return yoi__token_new(of(h)->top->tokens, &of(h)->holder, cookie, out_token, err);
+}
+
+static void token_free(const yoi_host *h, uint64_t token) {
+  yoi__token_free(of(h)->top->tokens, &of(h)->holder, token);
+}
+
+static void host_wake(const yoi_host *h, uint64_t token) {
+  yoi__token_wake(of(h)->top->tokens, token);
+}
+
+/* The plugin's own wake, chosen by its kind; NULL when it has none. */
+static void (*plugin_wake(const struct yoi__plugin *p))(void *, uint64_t) {
+  switch (p->manifest.kind) {
+    case YOI_KIND_RUNTIME:
+      return p->table.runtime.wake;
+    case YOI_KIND_MODEL:
+      return p->table.model.wake;
+    case YOI_KIND_INGRESS:
+      return p->table.ingress.wake;
+    default:
+      return NULL;
+  }
+}
+
+static void instance_wake(void *self, uint64_t cookie) {
+  struct yoi__instance *in = self;
+  uint32_t state = atomic_load_explicit(&in->state, memory_order_acquire);
+  void (*wake)(void *, uint64_t) = plugin_wake(in->plugin);
+  if (state >= YOI__OPEN && state <= YOI__CLOSING && wake != NULL) wake(in->self, cookie);
+}
+
+struct yoi__instance *yoi__instance_new(struct yoi_embed *top,
+                                        const struct yoi__config_instance *config, yoi_str name) {
+  struct yoi__instance *in = yoi_sdk_calloc(1, sizeof *in);
+  if (in == NULL) return NULL;
+  in->host = (yoi_host){.size = sizeof in->host,
+                        .ctx = in,
+                        .get_interface = get_interface,
+                        .token_new = token_new,
+                        .token_free = token_free,
+                        .wake = host_wake};
+  in->top = top;
+  in->config = config;
+  in->plugin = config->plugin;
+  in->name = name;
+  in->deadline_ms = YOI_DEADLINE_MS_DEFAULT;
+  in->holder.wake = instance_wake;
+  in->holder.self = in;
+  pthread_mutex_init(&in->lock, NULL);
+  return in;
+}
+
+void yoi__instance_free(struct yoi__instance *in) {
+  if (in == NULL) return;
+  pthread_mutex_destroy(&in->lock);
+  yoi_sdk_free(in);
+}
+
+/* ---- references -------------------------------------------------------- */
+
+int yoi__instance_ref(struct yoi__instance *in) {
+  if ((atomic_fetch_add_explicit(&in->refs, 1u, memory_order_acquire) & SHUT) == 0) return 1;
+  yoi__instance_unref(in);
+  return 0;
+}
+
+void yoi__instance_unref(struct yoi__instance *in) {
+  if (atomic_fetch_sub(&in->refs, 1u) == (SHUT | 1u)) yoi__host_notify(in->top);
+}
+
+void yoi__instance_shut(struct yoi__instance *in) {
+  uint32_t open = YOI__OPEN;
+  atomic_fetch_or(&in->refs, SHUT);
+  (void)atomic_compare_exchange_strong(&in->state, &open, YOI__SHUT);
+}
+
+static int unreferenced(void *ctx) {
+  struct yoi__instance *in = ctx;
+  return atomic_load(&in->refs) == SHUT;
+}
+
+/* ---- open and close ---------------------------------------------------- */
+
+static yoi_status call_open(struct yoi__instance *in, yoi_error *err) {
+  struct yoi__plugin *p = in->plugin;
+  yoi_str config = in->config->config;
+  switch (p->manifest.kind) {
+    case YOI_KIND_RUNTIME:
+      return p->table.runtime.open(&in->host, config, &in->self, err);
+    case YOI_KIND_MODEL:
+      return p->table.model.open(&in->host, config, &in->self, err);
+    case YOI_KIND_INGRESS:
+      return p->table.ingress.open(&in->host, config, &in->self, err);
+    default:
+      return yoi_sdk_fail(err, YOI_CODE_INTERNAL, "plugin of an unknown kind");
+  }
+}
+
+static void call_close(struct yoi__instance *in) {
+  struct yoi__plugin *p = in->plugin;
+  switch (p->manifest.kind) {
+    case YOI_KIND_RUNTIME:
+      p->table.runtime.close(in->self);
+      break;
+    case YOI_KIND_MODEL:
+      p->table.model.close(in->self);
+      break;
+    case YOI_KIND_INGRESS:
+      p->table.ingress.close(in->self);
+      break;
+    default:
+      break;
+  }
+}
+
+/* Takes away what an instance has beside its memory; invariant 3. */
+static void detach(struct yoi__instance *in) {
+  yoi__holder_close(in->top->tokens, &in->holder);
+  yoi__loops_purge(in->top->loops, &in->owner);
+}
+
+yoi_status yoi__instance_open(struct yoi__instance *in, yoi_error *err) {
+  atomic_store(&in->state, YOI__OPENING);
+  yoi_status st = yoi__plugin_load(in->plugin, err);
+  if (st == YOI_OK) st = call_open(in, err);
+  if (st != YOI_OK) {
+    /* An open that failed may have left something behind on the loops. */
+    detach(in);
+    atomic_store(&in->owner.closing, 0u);
+    atomic_store(&in->holder.closing, 0u);
+    atomic_store(&in->state, YOI__FAILED);
+    return st > YOI_OK ? st : YOI_INTERNAL;
+  }
+  atomic_store_explicit(&in->state, YOI__OPEN, memory_order_release);
+  return YOI_OK;
+}
+
+void yoi__instance_close(struct yoi__instance *in) {
+  uint32_t state = atomic_load(&in->state);
+  if (state != YOI__OPEN && state != YOI__SHUT) return;
+  yoi__instance_shut(in);
+  if (!yoi__host_wait(in->top, unreferenced, in, yoi__now_ns() + CLOSE_WAIT_MS * YOI__MS)) {
+    yoi__log_host(in->top->log, YOI_LOG_ERROR, "cannot close, streams are still held",
+                  (yoi_log_field[]){{YOI_LIT("plugin"), in->plugin->manifest.id},
+                                    {YOI_LIT("name"), in->name}},
+                  2);
+    return;
+  }
+  detach(in);
+  atomic_store(&in->state, YOI__CLOSING);
+  call_close(in);
+  in->self = NULL;
+  atomic_store(&in->state, YOI__CLOSED);
+}

@@ -1,0 +1,81 @@
+/* host/instance.h - one opened plugin: a runtime, a model or an ingress.
+ *
+ *            open                 shut              refs are 0
+ *  DECLARED ------> OPENING ---> OPEN ---> DRAINING ----------> CLOSING --> CLOSED
+ *      ^               |
+ *      |  (models try  | open failed
+ *      |   again)      v
+ *      +------------ FAILED
+ *
+ * A reference keeps an instance open: each stream that the host handed out
+ * holds one. Taking one is an atomic addition and fails once shut was called.
+ * Instances are freed with their host, so a pointer to one never dangles.
+ */
+#ifndef YOI__INSTANCE_H
+#define YOI__INSTANCE_H
+
+#include <pthread.h>
+#include <sdk/error.h>
+#include <stdatomic.h>
+#include <yoi/host.h>
+
+#include "config.h"
+#include "control.h"
+#include "loop.h"
+#include "token.h"
+
+/* yoi__instance.state */
+#define YOI__DECLARED 0u
+#define YOI__OPENING 1u
+#define YOI__OPEN 2u
+#define YOI__SHUT 3u /* DRAINING above */
+#define YOI__CLOSING 4u
+#define YOI__CLOSED 5u
+#define YOI__FAILED 6u
+
+struct yoi_embed;
+struct yoi__stream;
+
+struct yoi__instance {
+  yoi_host host; /* what the plugin sees; ctx is this struct */
+  struct yoi_embed *top;
+  const struct yoi__config_instance *config;
+  struct yoi__plugin *plugin;
+  yoi_str name;         /* runtime id, model name, or an ingress' address */
+  yoi_str display_name; /* runtimes */
+  uint32_t deadline_ms; /* runtimes: of unary operations */
+  void *self;
+  _Atomic uint32_t state;
+  _Atomic uint64_t last_seen_ns; /* wall clock of the last answer; 0: never */
+  struct yoi__holder holder;
+  struct yoi__owner owner;
+  _Atomic uint64_t refs; /* and the bit that refuses more */
+
+  pthread_mutex_t lock;        /* models: guards `waiting` */
+  struct yoi__stream *waiting; /* models: streams that wait for the open */
+  struct yoi__task open_task;  /* models */
+};
+
+/* kind and plugin come from the config. NULL: memory is short. */
+struct yoi__instance *yoi__instance_new(struct yoi_embed *top,
+                                        const struct yoi__config_instance *config, yoi_str name);
+/* Closed or never opened. */
+void yoi__instance_free(struct yoi__instance *in);
+
+/* [main] Loads the plugin if need be and opens. The error is public. */
+yoi_status yoi__instance_open(struct yoi__instance *in, yoi_error *err);
+/* [any] 1: a reference was taken. */
+int yoi__instance_ref(struct yoi__instance *in);
+/* [any] */
+void yoi__instance_unref(struct yoi__instance *in);
+/* [any] No reference is given out any more. */
+void yoi__instance_shut(struct yoi__instance *in);
+/* [main] Shuts, waits for the references, takes away watches, timers, posts
+ * and tokens, calls close. What is still referenced after a while stays open:
+ * that is logged. */
+void yoi__instance_close(struct yoi__instance *in);
+
+/* services.c: the interfaces of yoi/host_*.h by id. */
+const void *yoi__service(const struct yoi__instance *in, yoi_str id);
+
+#endif

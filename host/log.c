@@ -1,0 +1,240 @@
+/* host/log.c - one line per thing, one write per line, and nobody waits.
+ *
+ * A line is made on the caller's thread and put into a bounded queue. Whoever
+ * finds no writer at work becomes the writer: it takes lines out of the queue
+ * and writes them until the queue is empty or the sink would block. A pipe
+ * that poll calls writable takes PIPE_BUF bytes without blocking, which is
+ * what YOI_LOG_LINE_MAX is for. Lines that a slow sink leaves behind go out
+ * with the next call; when the queue is full new lines are dropped, counted.
+ *
+ * Invariants
+ *  1. `lock` guards queue and `writing`; it is not held across poll or write.
+ *  2. Only the thread that set `writing` writes, so lines never interleave
+ *     and keep their order.
+ *  3. Text is escaped, never interpreted: a line has one line feed, at its
+ *     end, whatever it is given.
+ *  4. No signal: SIGPIPE is blocked around the write and taken back if it
+ *     came from it. The library leaves dispositions alone.
+ */
+#include "log.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <pthread.h>
+#include <sdk/error.h>
+#include <sdk/id.h>
+#include <sdk/jsonw.h>
+#include <sdk/mem.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include "clock.h"
+#include "config.h"
+
+#define QUEUE_BYTES 262144 /* 64 of the longest lines, 1,000 usual ones */
+#define VALUE_MAX 1024
+#define FIELDS_MAX 16
+#define FLUSH_MS 100
+
+struct yoi__log {
+  int fd;
+  uint32_t level, format;
+  _Atomic uint64_t *dropped;
+  pthread_mutex_t lock;
+  char *queue; /* a ring of QUEUE_BYTES: whole lines, each ends in LF */
+  size_t head, len;
+  int writing;
+};
+
+struct yoi__log *yoi__log_new(int fd, uint32_t level, uint32_t format, _Atomic uint64_t *dropped) {
+  struct yoi__log *log = yoi_sdk_calloc(1, sizeof *log);
+  if (log == NULL) return NULL;
+  log->queue = yoi_sdk_malloc(QUEUE_BYTES);
+  if (log->queue == NULL) {
+    yoi_sdk_free(log);
+    return NULL;
+  }
+  log->fd = fd;
+  log->level = level;
+  log->format = format;
+  log->dropped = dropped;
+  pthread_mutex_init(&log->lock, NULL);
+  return log;
+}
+
+int yoi__log_enabled(const struct yoi__log *log, uint32_t level) {
+  return level >= log->level;
+}
+
+/* ---- a line ------------------------------------------------------------ */
+
+static int plain(yoi_str v) {
+  for (size_t i = 0; i < v.len; i++) {
+    char c = v.ptr[i];
+    if (c <= ' ' || c == '"' || c == '=' || c == '\\' || c > '~') return 0;
+  }
+  return v.len > 0;
+}
+
+/* One key and value; left out whole when the line has no room for it. */
+static void add_field(const struct yoi__log *log, struct yoi_sdk_buf *b, yoi_str key,
+                      yoi_str value) {
+  size_t before = b->len;
+  if (value.len > VALUE_MAX) value.len = yoi_sdk_utf8_cut(value, VALUE_MAX);
+  if (log->format == YOI__LOG_JSON) {
+    yoi_sdk_buf_addf(b, "%s\"%.*s\":\"", before > 1 ? "," : "", YOI_ARG(key));
+    yoi_sdk_json_escape(b, value);
+    yoi_sdk_buf_addc(b, '"');
+  } else {
+    yoi_sdk_buf_addf(b, "%s%.*s=", before > 0 ? " " : "", YOI_ARG(key));
+    if (plain(value)) {
+      yoi_sdk_buf_adds(b, value);
+    } else {
+      yoi_sdk_buf_addc(b, '"');
+      yoi_sdk_json_escape(b, value);
+      yoi_sdk_buf_addc(b, '"');
+    }
+  }
+  if (b->failed != 0 || b->len > YOI_LOG_LINE_MAX - 2) { /* room for "}\n" */
+    b->failed = 0;
+    b->len = before;
+  }
+}
+
+static int key_valid(yoi_str key) {
+  for (size_t i = 0; i < key.len; i++)
+    if (!((key.ptr[i] >= 'a' && key.ptr[i] <= 'z') || key.ptr[i] == '_')) return 0;
+  return key.len > 0 && key.len <= 32;
+}
+
+static const char *level_name(uint32_t level) {
+  static const char *const names[] = {"debug", "debug", "info", "warn", "error"};
+  return level < 5 ? names[level] : "error";
+}
+
+static void make_line(const struct yoi__log *log, struct yoi_sdk_buf *b, uint32_t level,
+                      yoi_str plugin, yoi_str msg, yoi_str request_id, const yoi_log_field *fields,
+                      size_t n) {
+  char time[YOI_SDK_TIME_SIZE];
+  yoi_sdk_time_text(yoi__wall_ns(), time);
+  if (log->format == YOI__LOG_JSON) yoi_sdk_buf_addc(b, '{');
+  add_field(log, b, YOI_LIT("time"), yoi_sdk_str(time));
+  add_field(log, b, YOI_LIT("level"), yoi_sdk_str(level_name(level)));
+  add_field(log, b, YOI_LIT("msg"), msg);
+  if (plugin.len > 0) add_field(log, b, YOI_LIT("plugin"), plugin);
+  if (request_id.len > 0) add_field(log, b, YOI_LIT("request_id"), request_id);
+  for (size_t i = 0; i < n && i < FIELDS_MAX; i++)
+    if (key_valid(fields[i].key)) add_field(log, b, fields[i].key, fields[i].value);
+  if (log->format == YOI__LOG_JSON) yoi_sdk_buf_addc(b, '}');
+  yoi_sdk_buf_addc(b, '\n');
+}
+
+/* ---- the queue --------------------------------------------------------- */
+
+static void ring_put(struct yoi__log *log, const char *p, size_t n) {
+  size_t at = (log->head + log->len) % QUEUE_BYTES;
+  size_t first = n < QUEUE_BYTES - at ? n : QUEUE_BYTES - at;
+  memcpy(log->queue + at, p, first);
+  memcpy(log->queue, p + first, n - first);
+  log->len += n;
+}
+
+/* Copies the first line out; it stays until ring_drop. */
+static size_t ring_peek(const struct yoi__log *log, char *line) {
+  for (size_t n = 0; n < log->len && n < YOI_LOG_LINE_MAX; n++) {
+    line[n] = log->queue[(log->head + n) % QUEUE_BYTES];
+    if (line[n] == '\n') return n + 1;
+  }
+  return 0;
+}
+
+static void ring_drop(struct yoi__log *log, size_t n) {
+  log->head = (log->head + n) % QUEUE_BYTES;
+  log->len -= n;
+}
+
+/* 1: written, or lost for good; 0: the sink would block. */
+static int sink(struct yoi__log *log, const char *line, size_t n, int wait_ms) {
+  struct pollfd p = {.fd = log->fd, .events = POLLOUT};
+  int ready = poll(&p, 1, wait_ms);
+  if (ready == 0 || (ready < 0 && errno == EINTR)) return 0;
+  sigset_t pipe, before;
+  sigemptyset(&pipe);
+  sigaddset(&pipe, SIGPIPE);
+  pthread_sigmask(SIG_BLOCK, &pipe, &before);
+  ssize_t wrote = write(log->fd, line, n);
+  if (wrote < 0 && errno == EPIPE && !sigismember(&before, SIGPIPE)) {
+    struct timespec now = {0};
+    (void)sigtimedwait(&pipe, NULL, &now);
+  }
+  int again = wrote < 0 && (errno == EAGAIN || errno == EINTR);
+  pthread_sigmask(SIG_SETMASK, &before, NULL);
+  if (again) return 0;
+  if (wrote < (ssize_t)n) atomic_fetch_add_explicit(log->dropped, 1u, memory_order_relaxed);
+  return 1;
+}
+
+/* With the lock held; returns with it held. */
+static void write_out(struct yoi__log *log, int wait_ms) {
+  char line[YOI_LOG_LINE_MAX];
+  if (log->writing) return;
+  log->writing = 1;
+  for (;;) {
+    size_t n = ring_peek(log, line);
+    if (n == 0) break;
+    pthread_mutex_unlock(&log->lock);
+    int done = sink(log, line, n, wait_ms);
+    pthread_mutex_lock(&log->lock);
+    if (!done) break;
+    ring_drop(log, n);
+  }
+  log->writing = 0;
+}
+
+void yoi__log_write(struct yoi__log *log, uint32_t level, yoi_str plugin, yoi_str msg,
+                    yoi_str request_id, const yoi_log_field *fields, size_t n) {
+  if (level < log->level) return;
+  struct yoi_sdk_buf b;
+  yoi_sdk_buf_init(&b, YOI_LOG_LINE_MAX);
+  make_line(log, &b, level, plugin, msg, request_id, fields, n);
+  pthread_mutex_lock(&log->lock);
+  if (b.failed != 0 || log->len + b.len > QUEUE_BYTES)
+    atomic_fetch_add_explicit(log->dropped, 1u, memory_order_relaxed);
+  else
+    ring_put(log, b.data, b.len);
+  write_out(log, 0);
+  pthread_mutex_unlock(&log->lock);
+  yoi_sdk_buf_release(&b);
+}
+
+void yoi__log_host(struct yoi__log *log, uint32_t level, const char *msg,
+                   const yoi_log_field *fields, size_t n) {
+  yoi__log_write(log, level, (yoi_str){0}, yoi_sdk_str(msg), (yoi_str){0}, fields, n);
+}
+
+void yoi__log_failure(struct yoi__log *log, uint32_t level, const char *msg, yoi_str subject,
+                      yoi_str request_id, const yoi_error *err) {
+  if (!yoi__log_enabled(log, level)) return;
+  yoi_log_field fields[4];
+  size_t n = 0;
+  if (subject.len > 0) fields[n++] = (yoi_log_field){YOI_LIT("subject"), subject};
+  const char *code = err == NULL ? NULL : yoi_sdk_code_name(err->code);
+  if (code != NULL) fields[n++] = (yoi_log_field){YOI_LIT("code"), yoi_sdk_str(code)};
+  if (err != NULL && err->message_cap > 0)
+    fields[n++] = (yoi_log_field){YOI_LIT("error"), yoi_sdk_str(err->message)};
+  if (err != NULL && err->private_cap > 0 && err->private_detail[0] != '\0' &&
+      yoi__log_enabled(log, YOI_LOG_DEBUG))
+    fields[n++] = (yoi_log_field){YOI_LIT("private"), yoi_sdk_str(err->private_detail)};
+  yoi__log_write(log, level, (yoi_str){0}, yoi_sdk_str(msg), request_id, fields, n);
+}
+
+void yoi__log_free(struct yoi__log *log) {
+  if (log == NULL) return;
+  uint64_t until = yoi__now_ns() + FLUSH_MS * YOI__MS;
+  pthread_mutex_lock(&log->lock);
+  while (log->len > 0 && yoi__now_ns() < until) write_out(log, FLUSH_MS / 10);
+  pthread_mutex_unlock(&log->lock);
+  pthread_mutex_destroy(&log->lock);
+  yoi_sdk_free(log->queue);
+  yoi_sdk_free(log);
+}

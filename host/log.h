@@ -1,0 +1,29 @@
+/* host/log.h - the host's log: bounded lines to a descriptor, never waiting. */
+#ifndef YOI__LOG_H
+#define YOI__LOG_H
+
+#include <stdatomic.h>
+#include <yoi/host_log.h>
+
+struct yoi__log;
+
+/* Lines go to fd, which stays the caller's. format: YOI__LOG_* of config.h.
+ * dropped counts lines that were lost, never NULL. NULL: memory is short. */
+struct yoi__log *yoi__log_new(int fd, uint32_t level, uint32_t format, _Atomic uint64_t *dropped);
+/* Waits at most 100 ms for a slow sink. */
+void yoi__log_free(struct yoi__log *log);
+
+/* [any] */
+int yoi__log_enabled(const struct yoi__log *log, uint32_t level);
+/* [any] plugin and request_id may be empty. */
+void yoi__log_write(struct yoi__log *log, uint32_t level, yoi_str plugin, yoi_str msg,
+                    yoi_str request_id, const yoi_log_field *fields, size_t n);
+/* [any] A line of the host itself. */
+void yoi__log_host(struct yoi__log *log, uint32_t level, const char *msg,
+                   const yoi_log_field *fields, size_t n);
+/* [any] A line with code and message of err; its private detail too, where
+ * debug lines are written. subject is what failed ("runtime 'a'"). */
+void yoi__log_failure(struct yoi__log *log, uint32_t level, const char *msg, yoi_str subject,
+                      yoi_str request_id, const yoi_error *err);
+
+#endif

@@ -1,0 +1,163 @@
+/* host/services.c - the host's interfaces, as a plugin finds them.
+ *
+ * The tables are constants of the library; what differs per instance is found
+ * through yoi_host.ctx. Possession is the grant: an interface that is not for
+ * the kind of an instance is not there for it. registry.c and model.c hold
+ * their own tables.
+ */
+#include <sdk/id.h>
+#include <yoi/host_clock.h>
+#include <yoi/host_log.h>
+#include <yoi/host_loop.h>
+#include <yoi/host_metrics.h>
+#include <yoi/host_model.h>
+#include <yoi/host_plugin.h>
+#include <yoi/host_registry.h>
+#include <yoi/host_secret.h>
+
+#include "clock.h"
+#include "host.h"
+#include "model.h"
+
+static struct yoi__instance *of(const yoi_host *h) {
+  return h->ctx;
+}
+
+/* ---- log and clock ----------------------------------------------------- */
+
+static uint32_t log_enabled(const yoi_host *h, uint32_t level) {
+  return (uint32_t)yoi__log_enabled(of(h)->top->log, level);
+}
+
+static void log_write(const yoi_host *h, uint32_t level, yoi_str msg, yoi_str request_id,
+                      const yoi_log_field *fields, size_t n) {
+  yoi__log_write(of(h)->top->log, level, of(h)->plugin->manifest.id, msg, request_id, fields, n);
+}
+
+static const yoi_host_log log_table = {sizeof log_table, 0, log_enabled, log_write};
+
+static uint64_t clock_monotonic(const yoi_host *h) {
+  (void)h;
+  return yoi__now_ns();
+}
+
+static uint64_t clock_wall(const yoi_host *h) {
+  (void)h;
+  return yoi__wall_ns();
+}
+
+static const yoi_host_clock clock_table = {sizeof clock_table, 0, clock_monotonic, clock_wall};
+
+/* ---- loops ------------------------------------------------------------- */
+
+static uint32_t loop_count(const yoi_host *h) {
+  return yoi__loops_count(of(h)->top->loops);
+}
+
+static uint32_t loop_current(const yoi_host *h) {
+  return yoi__loops_current(of(h)->top->loops);
+}
+
+static yoi_status loop_post(const yoi_host *h, uint32_t loop, yoi_loop_fn fn, void *ctx) {
+  return yoi__loop_post(of(h)->top->loops, &of(h)->owner, loop, fn, ctx);
+}
+
+static yoi_status loop_watch(const yoi_host *h, int32_t fd, uint32_t interest, yoi_loop_fd_fn fn,
+                             void *ctx, uint64_t *out_id) {
+  return yoi__loop_watch(of(h)->top->loops, &of(h)->owner, fd, interest, fn, ctx, out_id);
+}
+
+static yoi_status loop_rewatch(const yoi_host *h, uint64_t id, uint32_t interest) {
+  return yoi__loop_rewatch(of(h)->top->loops, &of(h)->owner, id, interest);
+}
+
+static void loop_unwatch(const yoi_host *h, uint64_t id) {
+  yoi__loop_unwatch(of(h)->top->loops, &of(h)->owner, id);
+}
+
+static yoi_status loop_timer(const yoi_host *h, uint64_t at_ns, yoi_loop_fn fn, void *ctx,
+                             uint64_t *out_id) {
+  return yoi__loop_timer(of(h)->top->loops, &of(h)->owner, at_ns, fn, ctx, out_id);
+}
+
+static void loop_timer_cancel(const yoi_host *h, uint64_t id) {
+  yoi__loop_timer_cancel(of(h)->top->loops, &of(h)->owner, id);
+}
+
+static const yoi_host_loop loop_table = {
+    .size = sizeof loop_table,
+    .count = loop_count,
+    .current = loop_current,
+    .post = loop_post,
+    .watch = loop_watch,
+    .rewatch = loop_rewatch,
+    .unwatch = loop_unwatch,
+    .timer = loop_timer,
+    .timer_cancel = loop_timer_cancel,
+};
+
+/* ---- metrics ----------------------------------------------------------- */
+
+static yoi_status metrics_counter(const yoi_host *h, yoi_str name, yoi_str help, yoi_str label,
+                                  yoi_str value, uint32_t *out_id) {
+  return yoi__metrics_counter(of(h)->top->metrics, name, help, label, value, out_id);
+}
+
+static void metrics_add(const yoi_host *h, uint32_t id, uint64_t n) {
+  yoi__metrics_add(of(h)->top->metrics, id, n);
+}
+
+static const yoi_host_metrics metrics_table = {sizeof metrics_table, 0, metrics_counter,
+                                               metrics_add};
+
+/* ---- secrets and plugins ----------------------------------------------- */
+
+static yoi_status secret_get(const yoi_host *h, yoi_str name, char *buf, size_t cap,
+                             size_t *out_len, yoi_error *err) {
+  return yoi__secret_get(of(h)->top->config->secrets, &of(h)->config->secrets, name, buf, cap,
+                         out_len, err);
+}
+
+static const yoi_host_secret secret_table = {sizeof secret_table, 0, secret_get};
+
+static void plugin_list(const yoi_host *h, void (*each)(void *ctx, const yoi_plugin_info *info),
+                        void *ctx) {
+  const struct yoi__catalogue *all = of(h)->top->config->plugins;
+  for (size_t i = 0; i < yoi__catalogue_count(all); i++) {
+    const struct yoi__plugin *p = yoi__catalogue_at(all, i);
+    yoi_plugin_info info = {.size = sizeof info,
+                            .kind = p->manifest.kind,
+                            .id = p->manifest.id,
+                            .version = p->manifest.version,
+                            .digest = yoi_sdk_str(p->digest)};
+    each(ctx, &info);
+  }
+}
+
+static const yoi_host_plugin plugin_table = {sizeof plugin_table, 0, plugin_list};
+
+/* ---- by id ------------------------------------------------------------- */
+
+#define EVERY_KIND 0u
+
+const void *yoi__service(const struct yoi__instance *in, yoi_str id) {
+  static const struct {
+    const char *id;
+    uint32_t kind; /* the one that gets it */
+    const void *table;
+  } services[] = {
+      {YOI_HOST_LOG_ID, EVERY_KIND, &log_table},
+      {YOI_HOST_CLOCK_ID, EVERY_KIND, &clock_table},
+      {YOI_HOST_LOOP_ID, EVERY_KIND, &loop_table},
+      {YOI_HOST_METRICS_ID, EVERY_KIND, &metrics_table},
+      {YOI_HOST_SECRET_ID, EVERY_KIND, &secret_table},
+      {YOI_HOST_MODEL_ID, YOI_KIND_RUNTIME, &yoi__model_table},
+      {YOI_HOST_PLUGIN_ID, YOI_KIND_RUNTIME, &plugin_table},
+      {YOI_HOST_REGISTRY_ID, YOI_KIND_INGRESS, &yoi__registry_table},
+  };
+  for (size_t i = 0; i < sizeof services / sizeof *services; i++)
+    if (yoi_sdk_str_is(id, services[i].id) &&
+        (services[i].kind == EVERY_KIND || services[i].kind == in->plugin->manifest.kind))
+      return services[i].table;
+  return NULL;
+}

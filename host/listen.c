@@ -47,7 +47,7 @@ const char *yoi__listen_parse(yoi_str text, struct sockaddr_storage *out, sockle
   }
   snprintf(host, sizeof host, "%.*s", (int)n, text.ptr);
   if (strlen(host) != n) return "expected a numeric address before the port";
-  if (memchr(host, ':', n) != NULL) return "an IPv6 address stands in brackets";
+  if (memchr(host, ':', n) != NULL) return "expected brackets around an IPv6 address";
   if (inet_pton(AF_INET, strcmp(host, "localhost") == 0 ? "127.0.0.1" : host, &in4->sin_addr) != 1)
     return "expected a numeric address before the port";
   in4->sin_family = AF_INET;

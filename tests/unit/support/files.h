@@ -12,7 +12,8 @@ char *files_read(const char *path, size_t *out_len);
 void files_directory(const char *path);
 /* Copies the built plugin of tests/plugins/NAME to `to`. */
 void files_plugin(const char *name, const char *to);
-/* Overwrites the one place of a file where `from` stands; same length. */
+/* Overwrites the one place of a file where `from` stands, filling up with
+ * spaces. */
 void files_patch(const char *path, const char *from, const char *to);
 int files_exist(const char *path);
 /* The path of a file of the source tree, valid until the next call. */

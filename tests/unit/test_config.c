@@ -1,0 +1,580 @@
+/* The config: what it turns into, every finding at its place in the text, the
+ * default, and that docs/config.md and the schema name the same keys. */
+#include "host/config.h"
+
+#include <netinet/in.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+#include <sdk/mem.h>
+#include <yoi/host_log.h>
+
+#include "support/files.h"
+
+#define SEEN_MAX 65536
+#define CONFIG_MAX 8192
+
+/* Three plugins in plug/: dev.yoi.test.ctor (runtime), .model, .entry. */
+static int setup(void **state) {
+  (void)state;
+  files_directory("plug");
+  files_plugin("ctor", "plug/ctor.so");
+  files_plugin("shape", "plug/model.so");
+  files_patch("plug/model.so", "\"id\": \"dev.yoi.test.shape\"", "\"id\": \"dev.yoi.test.model\"");
+  files_patch("plug/model.so", "\"kind\": \"runtime\"", "\"kind\": \"model\"");
+  files_patch("plug/model.so", "[\"yoi.runtime/1\"]", "[\"yoi.model/1\"]");
+  files_plugin("shape", "plug/entry.so");
+  files_patch("plug/entry.so", "\"id\": \"dev.yoi.test.shape\"", "\"id\": \"dev.yoi.test.entry\"");
+  files_patch("plug/entry.so", "\"kind\": \"runtime\"", "\"kind\": \"ingress\"");
+  files_patch("plug/entry.so", "[\"yoi.runtime/1\"]", "[\"yoi.ingress/1\"]");
+  return 0;
+}
+
+static void note(void *ctx, uint32_t line, uint32_t column, const char *pointer,
+                 const char *message) {
+  char *seen = ctx;
+  size_t n = strlen(seen);
+  snprintf(seen + n, SEEN_MAX - n, "%u:%u %s %s\n", line, column, pointer, message);
+}
+
+static struct yoi__config *load(const char *json) {
+  static char seen[SEEN_MAX]; /* process-wide: a test has one thread */
+  struct yoi__config *c = NULL;
+  seen[0] = '\0';
+  if (yoi__config_load(yoi_sdk_str(json), NULL, note, seen, &c, NULL) != YOI_OK)
+    fail_msg("%s", seen);
+  return c;
+}
+
+/* The findings are these, in this order: each expected text is the beginning
+ * of its line, after which `...` stands for anything up to the next part. */
+static void finds(const char *json, const char *const *expected, size_t n) {
+  static char seen[SEEN_MAX]; /* process-wide: a test has one thread */
+  struct yoi_sdk_error e;
+  char *line = seen;
+  seen[0] = '\0';
+  assert_int_equal(
+      yoi__config_load(yoi_sdk_str(json), NULL, note, seen, NULL, yoi_sdk_error_init(&e)),
+      n > 0 ? YOI_INVALID_ARGUMENT : YOI_OK);
+  for (size_t i = 0; i < n; i++) {
+    char *end = strchr(line, '\n');
+    const char *rest = strstr(expected[i], "...");
+    size_t head = rest != NULL ? (size_t)(rest - expected[i]) : strlen(expected[i]);
+    if (end == NULL) fail_msg("missing '%s' after:\n%s", expected[i], seen);
+    *end = '\0';
+    if (strncmp(line, expected[i], head) != 0 || (rest != NULL && strstr(line, rest + 3) == NULL) ||
+        (rest == NULL && strlen(line) != head))
+      fail_msg("expected '%s'\n   found '%s'", expected[i], line);
+    line = end + 1;
+  }
+  if (*line != '\0') fail_msg("unexpected: %s", line);
+  if (n > 0) assert_int_equal(strncmp(e.message, "config line ", 12), 0);
+}
+
+#define FINDS(json, ...)                                       \
+  do {                                                         \
+    static const char *const expected[] = {__VA_ARGS__};       \
+    finds(json, expected, sizeof expected / sizeof *expected); \
+  } while (0)
+
+#define HEAD "{\"plugin_path\":[\"plug\"],\n"
+#define RUNTIME "\"runtimes\":[{\"id\":\"r\",\"plugin\":\"dev.yoi.test.ctor\"}]"
+
+static void everything_is_read(void **state) {
+  (void)state;
+  struct yoi__config *c = load(
+      HEAD
+      "// a comment\n"
+      "\"plugins\":[{\"id\":\"dev.yoi.test.ctor\",\"grants\":[\"model:main\"],"
+      "\"isolation\":\"none\"}],\n"
+      "\"runtimes\":[{\"id\":\"r-1\",\"plugin\":\"dev.yoi.test.ctor\",\"display_name\":\"R\",\n"
+      "  \"default_profile\":\"builtin:companion\",\"deadline_ms\":500,\n"
+      "  \"config\":{ \"note\" : /* here */ \"secret:b\" }},\n"
+      "  {\"id\":\"r-2\",\"plugin\":\"dev.yoi.test.ctor\"}],\n"
+      "\"models\":[{\"name\":\"main\",\"plugin\":\"dev.yoi.test.model\",\n"
+      "  \"config\":{\"list\":[{\"key\":\"secret:a\"},\"secret:a\",\"secret:b\"]}}],\n"
+      "\"ingress\":[{\"plugin\":\"dev.yoi.test.entry\",\"surface\":\"browser\",\n"
+      "  \"listen\":\"[::1]:0\",\"hosts\":[\"a.example\",\"b.example:80\"]},\n"
+      "  {\"plugin\":\"dev.yoi.test.entry\",\"surface\":\"runtime\",\"runtime\":\"r-2\",\n"
+      "  \"listen\":\"0.0.0.0:38801\",\"token\":\"secret:a\"},\n"
+      "  {\"plugin\":\"dev.yoi.test.entry\",\"surface\":\"runtime\",\"runtime\":\"r-1\",\n"
+      "  \"listen\":\"localhost:38802\",\"insecure\":true}],\n"
+      "\"local\":{\"secrets\":{\"a\":{\"env\":\"YOI_TEST_A\"},"
+      "\"b\":{\"file\":\"${HOME}/b.secret\"}}},\n"
+      "\"loops\":3,\"log\":{\"level\":\"debug\",\"format\":\"json\"},\"drain_ms\":0}");
+  assert_int_equal(c->step, 0);
+  assert_int_equal(c->loops, 3);
+  assert_int_equal(c->log_level, YOI_LOG_DEBUG);
+  assert_int_equal(c->log_format, YOI__LOG_JSON);
+  assert_int_equal(c->drain_ms, 0);
+  assert_int_equal(c->n_runtimes, 2);
+  assert_string_equal(c->runtimes[0].id.ptr, "r-1");
+  assert_string_equal(c->runtimes[0].display_name.ptr, "R");
+  assert_string_equal(c->runtimes[0].default_profile.ptr, "companion");
+  assert_int_equal(c->runtimes[0].deadline_ms, 500);
+  assert_string_equal(c->runtimes[0].instance.config.ptr, "{\"note\":\"secret:b\"}");
+  assert_int_equal(c->runtimes[0].instance.secrets.n, 1);
+  assert_string_equal(c->runtimes[0].instance.secrets.names[0].ptr, "b");
+  assert_string_equal(c->runtimes[0].instance.plugin->manifest.id.ptr, "dev.yoi.test.ctor");
+  assert_string_equal(c->runtimes[1].display_name.ptr, "dev.yoi.test.ctor");
+  assert_int_equal(c->runtimes[1].default_profile.len, 0);
+  assert_int_equal(c->runtimes[1].deadline_ms, YOI_DEADLINE_MS_DEFAULT);
+  assert_string_equal(c->runtimes[1].instance.config.ptr, "{}");
+  assert_int_equal(c->runtimes[1].instance.secrets.n, 0);
+  assert_int_equal(c->n_models, 1);
+  assert_string_equal(c->models[0].name.ptr, "main");
+  assert_int_equal(c->models[0].instance.secrets.n, 2);
+  assert_string_equal(c->models[0].instance.secrets.names[0].ptr, "a");
+  assert_int_equal(c->n_ingress, 3);
+  assert_int_equal(c->ingress[0].surface, YOI_SURFACE_BROWSER);
+  assert_int_equal(c->ingress[0].address.ss_family, AF_INET6);
+  assert_int_equal(c->ingress[0].address_len, sizeof(struct sockaddr_in6));
+  assert_string_equal(c->ingress[0].hosts.ptr, "[\"a.example\",\"b.example:80\"]");
+  assert_int_equal(c->ingress[1].surface, YOI_SURFACE_RUNTIME);
+  assert_string_equal(c->ingress[1].runtime_id.ptr, "r-2");
+  assert_string_equal(c->ingress[1].token.ptr, "a");
+  assert_int_equal(c->ingress[1].instance.secrets.n, 1);
+  assert_int_equal(c->ingress[1].hosts.len, 0);
+  assert_int_equal(c->ingress[2].insecure, 1);
+  assert_int_equal(c->ingress[2].token.len, 0);
+  assert_true(yoi__config_granted(c, c->runtimes[0].instance.plugin, YOI_LIT("model:main")));
+  assert_false(yoi__config_granted(c, c->runtimes[0].instance.plugin, YOI_LIT("model:other")));
+  assert_false(yoi__config_granted(c, c->models[0].instance.plugin, YOI_LIT("model:main")));
+  yoi__config_free(c);
+}
+
+static void what_is_absent_has_a_default(void **state) {
+  (void)state;
+  struct yoi__config *c = load("{\"plugin_path\":[\"plug\"]," RUNTIME "}");
+  assert_int_equal(c->loops, 0);
+  assert_int_equal(c->log_level, YOI_LOG_INFO);
+  assert_int_equal(c->log_format, YOI__LOG_LOGFMT);
+  assert_int_equal(c->drain_ms, YOI_DRAIN_MS_DEFAULT);
+  assert_true(yoi__config_granted(c, c->runtimes[0].instance.plugin, YOI_LIT("model:x")));
+  yoi__config_free(c);
+  c = load("{\"plugin_path\":[],\"step\":true}");
+  assert_int_equal(c->step, 1);
+  assert_int_equal(c->loops, 1);
+  assert_int_equal(yoi__catalogue_count(c->plugins), 0);
+  yoi__config_free(c);
+}
+
+static void text_that_is_no_config(void **state) {
+  (void)state;
+  static char big[YOI_CONFIG_BYTES_MAX + 2];
+  struct yoi__config *none = NULL;
+  FINDS("[]", "1:1  expected an object...");
+  FINDS("{\"plugin_path\":[],}", "1:19 ...");
+  FINDS("{\"plugin_path\":[],\n\"loops\":1,\n \"loops\":2}", "3:2 ...");
+  FINDS("{\"plugin_path\":[]} x", "1:20 ...");
+  FINDS("{\n  /* never closed", "2:...");
+  memset(big, ' ', sizeof big);
+  assert_int_equal(yoi__config_load((yoi_str){big, sizeof big}, NULL, NULL, NULL, &none, NULL),
+                   YOI_INVALID_ARGUMENT);
+  assert_null(none);
+}
+
+static void unknown_keys_name_the_nearest(void **state) {
+  (void)state;
+  FINDS(HEAD "\"runtime\":[]}", "2:1 /runtime unknown key 'runtime'...'runtimes'");
+  FINDS(HEAD "\"runtimes\":[{\"id\":\"r\",\"plugin\":\"dev.yoi.test.ctor\",\n\"displayname\":1}]}",
+        "3:1 /runtimes/0/displayname unknown key...'display_name'");
+  FINDS(HEAD "\"log\":{\"levle\":\"info\"}}", "2:8 /log/levle unknown key...'level'");
+}
+
+static void schema_findings_have_their_place(void **state) {
+  (void)state;
+  FINDS(HEAD "\"runtimes\":[{\"id\":\"r\"}],\n\"loops\":0,\n\"step\":1,\n\"drain_ms\":-1}",
+        "2:13 /runtimes/0...'plugin'", "3:9 /loops ...at least 1", "4:8 /step expected...",
+        "5:12 /drain_ms ...at least 0");
+  FINDS(HEAD "\"loops\":257,\"log\":{\"level\":\"loud\"}}", "2:9 /loops ...at most 256",
+        "2:28 /log/level expected one of...");
+  FINDS(HEAD "\"step\":true,\"loops\":2}", "2:21 /loops step mode has one loop");
+}
+
+static void later_features_are_refused_as_such(void **state) {
+  (void)state;
+  FINDS(HEAD
+        "\"policy\":[],\n\"bundles\":[],\n\"local\":{\"mounts\":{},\"network\":{},\"shell\":{},"
+        "\"git\":{}},\n\"plugins\":[{\"id\":\"dev.yoi.test.ctor\",\"digest\":\"sha256:0\","
+        "\"isolation\":\"process\"}],\n\"runtimes\":[{\"id\":\"r\","
+        "\"plugin\":\"dev.yoi.test.ctor\",\"require_bundle\":\"never\",\"workspaces\":[],"
+        "\"bundle\":\"b\"}]}",
+        "2:1 /policy 'policy' is not supported by this version",
+        "3:1 /bundles 'bundles' is not supported by this version",
+        "4:10 /local/mounts 'mounts' is not supported by this version",
+        "4:22 /local/network 'network' is not supported by this version",
+        "4:35 /local/shell 'shell' is not supported by this version",
+        "4:46 /local/git 'git' is not supported by this version",
+        "5:38 /plugins/0/digest 'digest' is not supported by this version",
+        "5:70 /plugins/0/isolation isolation 'process' is not supported by this version",
+        "6:52 /runtimes/0/require_bundle 'require_bundle' is not supported by this version",
+        "6:77 /runtimes/0/workspaces 'workspaces' is not supported by this version",
+        "6:93 /runtimes/0/bundle 'bundle' is not supported by this version");
+  FINDS(HEAD
+        "\"runtimes\":[{\"id\":\"r\",\"plugin\":\"dev.yoi.test.ctor\","
+        "\"default_profile\":\"named:x\"}]}",
+        "2:70 /runtimes/0/default_profile 'named:' profiles are not supported by this version");
+  FINDS(HEAD
+        "\"ingress\":[{\"plugin\":\"dev.yoi.test.entry\",\"surface\":\"browser\","
+        "\"listen\":\"unix:/run/yoi\"}]}",
+        "2:72 /ingress/0/listen a Unix socket is not supported by this version");
+}
+
+static void plugins_must_exist_and_fit(void **state) {
+  (void)state;
+  FINDS(HEAD
+        "\"runtimes\":[{\"id\":\"r\",\"plugin\":\"dev.yoi.test.ctro\"}],\n"
+        "\"models\":[{\"name\":\"m\",\"plugin\":\"dev.yoi.test.ctor\"}],\n"
+        "\"plugins\":[{\"id\":\"dev.yoi.test.ctor\"},{\"id\":\"dev.yoi.test.ctor\"},"
+        "{\"id\":\"dev.yoi.nothing\"}]}",
+        "2:32 /runtimes/0/plugin no plugin has the id 'dev.yoi.test.ctro', did you mean "
+        "'dev.yoi.test.ctor'...searched",
+        "3:32 /models/0/plugin plugin 'dev.yoi.test.ctor': expected kind 'model', found 'runtime'",
+        "4:45 /plugins/1/id plugin 'dev.yoi.test.ctor' has an entry already, /plugins/0",
+        "4:72 /plugins/2/id no plugin has the id 'dev.yoi.nothing'...searched");
+}
+
+static void grants_are_checked(void **state) {
+  (void)state;
+  FINDS(HEAD RUNTIME
+        ",\n\"plugins\":[{\"id\":\"dev.yoi.test.ctor\",\"grants\":[\"mount:x\","
+        "\"anything\",\"model:a b\",\"model:*\"]}]}",
+        "3:48 /plugins/0/grants/0 grant 'mount:...' is not supported by this version",
+        "3:58 /plugins/0/grants/1 expected 'model:NAME' or 'model:*'",
+        "3:69 /plugins/0/grants/2 expected the name of a model, or '*'");
+  files_directory("wants");
+  files_plugin("ctor", "wants/ctor.so");
+  /* A manifest that wants more than its kind cannot do without. */
+  files_patch("wants/ctor.so", "\"runtime_id\": \"ctor\"", "\"grants\":[\"model:m\"]");
+  finds("{\"plugin_path\":[\"wants\"],\n" RUNTIME "}", NULL, 0);
+  FINDS("{\"plugin_path\":[\"wants\"],\n" RUNTIME
+        ",\n\"plugins\":[{\"id\":\"dev.yoi.test.ctor\",\"grants\":[\"model:other\"]}]}",
+        "2:32 /runtimes/0/plugin plugin 'dev.yoi.test.ctor' wants the grant 'model:m'...");
+}
+
+static void names_are_used_once(void **state) {
+  (void)state;
+  FINDS(HEAD
+        "\"runtimes\":[{\"id\":\"r\",\"plugin\":\"dev.yoi.test.ctor\"},\n"
+        "{\"id\":\"r\",\"plugin\":\"dev.yoi.test.ctor\"},\n"
+        "{\"id\":\"No Id\",\"plugin\":\"dev.yoi.test.ctor\"}],\n"
+        "\"models\":[{\"name\":\"m\",\"plugin\":\"dev.yoi.test.model\"},\n"
+        "{\"name\":\"m\",\"plugin\":\"dev.yoi.test.model\"}]}",
+        "3:7 /runtimes/1/id runtime id 'r' is taken by /runtimes/0",
+        "4:7 /runtimes/2/id expected 1 to 64...",
+        "6:9 /models/1/name model name 'm' is taken by /models/0");
+}
+
+static void an_entry_fits_its_plugins_schema(void **state) {
+  (void)state;
+  FINDS(HEAD
+        "\"runtimes\":[{\"id\":\"r\",\"plugin\":\"dev.yoi.test.ctor\",\n"
+        "\"config\":{\"note\":1,\n\"notes\":\"x\"}}]}",
+        "3:18 /runtimes/0/config/note expected a string...",
+        "4:1 /runtimes/0/config/notes unknown key 'notes'...'note'");
+}
+
+static void secrets_must_be_declared(void **state) {
+  (void)state;
+  FINDS(HEAD
+        "\"local\":{\"secrets\":{\"llm\":{\"env\":\"A\"},\"both\":{\"env\":\"A\","
+        "\"file\":\"f\"},\"none\":{},\"b d\":{\"env\":\"A\"},\"bad\":{\"env\":\"A-B\"}}},\n"
+        "\"models\":[{\"name\":\"m\",\"plugin\":\"dev.yoi.test.model\",\n"
+        "\"config\":{\"key\":\"secret:lln\",\n\"a/b\":{\"~\":[0,\"secret:\"]}}}]}",
+        "2:20 /local/secrets name of a secret:...",
+        "2:46 /local/secrets/both expected one of 'file' and 'env'",
+        "2:76 /local/secrets/none expected one of 'file' and 'env'",
+        "2:103 /local/secrets/bad env: expected the name of an environment variable",
+        "4:17 /models/0/config/key secret 'lln' is not declared in local.secrets, did you mean "
+        "'llm'",
+        "5:15 /models/0/config/a~1b/~0/1 expected 'secret:NAME'");
+}
+
+static void a_token_is_never_repeated(void **state) {
+  (void)state;
+  static char seen[SEEN_MAX]; /* process-wide: a test has one thread */
+  struct yoi_sdk_error e;
+  const char *json = HEAD RUNTIME
+      ",\n\"ingress\":[{\"plugin\":\"dev.yoi.test.entry\",\"surface\":\"runtime\","
+      "\"runtime\":\"r\",\"listen\":\"127.0.0.1:0\",\"token\":\"hunter2-hunter2\"}]}";
+  seen[0] = '\0';
+  assert_int_equal(
+      yoi__config_load(yoi_sdk_str(json), NULL, note, seen, NULL, yoi_sdk_error_init(&e)),
+      YOI_INVALID_ARGUMENT);
+  assert_non_null(strstr(seen, "/ingress/0/token expected 'secret:NAME'"));
+  assert_null(strstr(seen, "hunter2"));
+  assert_null(strstr(e.message, "hunter2"));
+  assert_null(strstr(e.private_detail, "hunter2"));
+}
+
+static void the_environment_is_named_in_secrets_only(void **state) {
+  (void)state;
+  FINDS(HEAD
+        "\"local\":{\"secrets\":{\"a\":{\"file\":\"${DIR}/a\"}}},\n"
+        "\"runtimes\":[{\"id\":\"r\",\"plugin\":\"dev.yoi.test.ctor\",\n"
+        "\"display_name\":\"${NAME}\",\"config\":{\"note\":\"at ${HOST}:80\"}}]}",
+        "4:16 /runtimes/0/display_name '${' stands for the environment only...",
+        "4:43 /runtimes/0/config/note '${' stands for the environment only...");
+}
+
+#define ENTRY "{\"plugin\":\"dev.yoi.test.entry\","
+
+static void surfaces_have_their_rules(void **state) {
+  (void)state;
+  FINDS(HEAD "\"ingress\":[\n" ENTRY "\"surface\":\"browser\",\"listen\":\"0.0.0.0:1\"},\n" ENTRY
+             "\"surface\":\"browser\",\"listen\":\"127.0.0.1:2\",\"runtime\":\"r\","
+             "\"token\":\"secret:t\",\"insecure\":true},\n" ENTRY
+             "\"surface\":\"runtime\",\"listen\":\"127.0.0.1:3\"},\n" ENTRY
+             "\"surface\":\"runtime\",\"listen\":\"10.0.0.1:4\",\"runtime\":\"r\","
+             "\"insecure\":true},\n" ENTRY
+             "\"surface\":\"runtime\",\"listen\":\"127.0.0.1:5\",\"runtime\":\"q\","
+             "\"insecure\":true,\"token\":\"secret:t\",\"hosts\":[]},\n" ENTRY
+             "\"surface\":\"browser\",\"listen\":\"127.0.0.1:6\",\"hosts\":[\"a/b\"]}],\n"
+             "\"local\":{\"secrets\":{\"t\":{\"env\":\"T\"}}},\n" RUNTIME "}",
+        "3:61 /ingress/0/listen a browser surface off loopback...",
+        "4:75 /ingress/1/runtime 'runtime' belongs to a runtime surface",
+        "4:89 /ingress/1/token 'token' belongs to a runtime surface",
+        "4:108 /ingress/1/insecure 'insecure' belongs to a runtime surface",
+        "5:1 /ingress/2 a runtime surface needs a 'token'...",
+        "5:1 /ingress/2 a runtime surface needs a 'runtime'",
+        "6:99 /ingress/3/insecure a surface off loopback needs a 'token'",
+        "7:85 /ingress/4/runtime no runtime has the id 'q'...",
+        "7:100 /ingress/4/insecure 'insecure' contradicts 'token'",
+        "7:124 /ingress/4/hosts 'hosts' belongs to a browser surface",
+        "8:84 /ingress/5/hosts/0 expected a Host value...");
+}
+
+static void listeners_have_an_address_each(void **state) {
+  (void)state;
+  static const char *const bad[] = {
+      "127.0.0.1",     "127.0.0.1:",     "127.0.0.1:65536", "127.0.0.1:-1",   "127.0.0.1:+1",
+      ":80",           "example.org:80", "[::1:80",         "[127.0.0.1]:80", "[]:80",
+      "127.0.0.1:080", "127.1:80",       "127.0.0.1 :80",   "[::1]x:80",      "127.0.0.1:80\\u0009",
+      "localhost",     "*:80",           "[::1%lo]:80",
+  };
+  for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+    static const char *const expected[] = {"2:...expected "};
+    char json[CONFIG_MAX];
+    snprintf(json, sizeof json,
+             HEAD "\"ingress\":[" ENTRY "\"surface\":\"browser\",\"listen\":\"%s\"}]}", bad[i]);
+    finds(json, expected, 1);
+  }
+  FINDS(HEAD "\"ingress\":[" ENTRY "\"surface\":\"browser\",\"listen\":\"::1:80\"}]}",
+        "2:72 /ingress/0/listen expected brackets around an IPv6 address");
+  FINDS(HEAD "\"ingress\":[" ENTRY "\"surface\":\"browser\",\"listen\":\"127.0.0.1:80\"},\n" ENTRY
+             "\"surface\":\"browser\",\"listen\":\"localhost:80\"},\n" ENTRY
+             "\"surface\":\"browser\",\"listen\":\"[::1]:80\"},\n" ENTRY
+             "\"surface\":\"browser\",\"listen\":\"127.0.0.2:80\"},\n" ENTRY
+             "\"surface\":\"browser\",\"listen\":\"127.0.0.1:0\"},\n" ENTRY
+             "\"surface\":\"browser\",\"listen\":\"127.0.0.1:0\"}]}",
+        "3:61 /ingress/1/listen the port is taken by /ingress/0");
+}
+
+static void folders_are_checked(void **state) {
+  (void)state;
+  FINDS("{\"plugin_path\":[\"plug\",\n\"absent\"],\n\"drop_in\":[\"gone\"]}",
+        "2:1 /plugin_path/1 cannot search this folder: No such file...absent",
+        "3:12 /drop_in/0 cannot search this folder: No such file...gone");
+}
+
+static void dropped_in_runtimes_are_registered(void **state) {
+  (void)state;
+  struct yoi__config *c;
+  files_directory("drop");
+  files_plugin("ctor", "drop/ctor.so");
+  files_text("drop/README", "not a plugin");
+  c = load("{\"plugin_path\":[],\"drop_in\":[\"drop\"],\"ingress\":[]}");
+  assert_int_equal(c->n_runtimes, 1);
+  assert_string_equal(c->runtimes[0].id.ptr, "ctor");
+  assert_string_equal(c->runtimes[0].display_name.ptr, "dev.yoi.test.ctor");
+  assert_string_equal(c->runtimes[0].instance.config.ptr, "{}");
+  assert_int_equal(c->runtimes[0].drop_in, 1);
+  assert_int_equal(c->runtimes[0].deadline_ms, YOI_DEADLINE_MS_DEFAULT);
+  yoi__config_free(c);
+  c = load(HEAD RUNTIME ",\"drop_in\":[\"drop\"]}"); /* the same plugin, twice a runtime */
+  assert_int_equal(c->n_runtimes, 2);
+  assert_ptr_equal(c->runtimes[0].instance.plugin, c->runtimes[1].instance.plugin);
+  yoi__config_free(c);
+  FINDS(HEAD
+        "\"drop_in\":[\"drop\"],\n"
+        "\"runtimes\":[{\"id\":\"ctor\",\"plugin\":\"dev.yoi.test.ctor\"}]}",
+        "2:11 /drop_in runtime id 'ctor' of plugin 'dev.yoi.test.ctor' is taken...");
+  files_plugin("shape", "drop/shape.so");
+  files_plugin("ctor", "drop/strict.so");
+  files_patch("drop/strict.so", "\"runtime_id\": \"ctor\"", "\"runtime_id\": \"two\"");
+  FINDS("{\"plugin_path\":[],\n\"drop_in\":[\"drop\"]}",
+        "2:12 /drop_in/0 a plugin in this folder is refused...shape.so': manifest field",
+        "2:12 /drop_in/0 a plugin in this folder is refused...strict.so': its id");
+  files_directory("needs");
+  files_plugin("ctor", "needs/ctor.so");
+  files_patch("needs/ctor.so", "\"additionalProperties\": false", "\"required\": [\"note\"]");
+  FINDS("{\"plugin_path\":[],\n\"drop_in\":[\"needs\"]}", "2:11 /drop_in key 'note' is missing",
+        "2:11 /drop_in plugin 'dev.yoi.test.ctor' cannot be dropped in...");
+}
+
+static void checking_runs_no_plugin_code(void **state) {
+  (void)state;
+  setenv("YOI_TEST_CTOR", "ran", 1);
+  yoi__config_free(load(HEAD RUNTIME "}"));
+  assert_false(files_exist("ran"));
+}
+
+static void a_listeners_token_needs_a_value(void **state) {
+  (void)state;
+  struct yoi__config *c = load(
+      HEAD RUNTIME
+      ",\"ingress\":[" ENTRY
+      "\"surface\":\"runtime\",\"runtime\":\"r\","
+      "\"listen\":\"127.0.0.1:0\",\"token\":\"secret:t\"}],\n"
+      "\"local\":{\"secrets\":{\"t\":{\"env\":\"YOI_TEST_T\"},\"u\":{\"env\":\"YOI_TEST_U\"}}}}");
+  struct yoi_sdk_error e;
+  unsetenv("YOI_TEST_T");
+  assert_int_equal(yoi__config_read_secrets(c, yoi_sdk_error_init(&e)), YOI_INVALID_ARGUMENT);
+  assert_non_null(strstr(e.message, "secret 't', the token of listener '127.0.0.1:0'"));
+  setenv("YOI_TEST_T", "value", 1);
+  assert_int_equal(yoi__config_read_secrets(c, NULL), YOI_OK);
+  yoi__config_free(c);
+}
+
+static void default_text(struct yoi_sdk_buf *out, const char *url, const char *model,
+                         const char *key) {
+  static const char *const names[] = {"OPENAI_BASE_URL", "YOI_MODEL", "OPENAI_API_KEY"};
+  const char *values[] = {url, model, key};
+  for (size_t i = 0; i < 3; i++) {
+    if (values[i] != NULL) {
+      setenv(names[i], values[i], 1);
+    } else {
+      unsetenv(names[i]);
+    }
+  }
+  yoi_sdk_buf_clear(out);
+  yoi__config_default(out);
+  assert_int_equal(out->failed, 0);
+  assert_int_equal(yoi_sdk_json_check(yoi_sdk_buf_str(out), 0, NULL), YOI_OK);
+}
+
+static void the_default_follows_the_environment(void **state) {
+  (void)state;
+  struct yoi_sdk_buf t;
+  yoi_sdk_buf_init(&t, CONFIG_MAX);
+  default_text(&t, NULL, "m", "k");
+  assert_non_null(strstr(t.data, "\"dev.yoi.model-script\""));
+  assert_non_null(strstr(t.data, "\"backend-internal\""));
+  assert_non_null(strstr(t.data, "\"127.0.0.1:38800\""));
+  assert_null(strstr(t.data, "openai\",\"config"));
+  assert_null(strstr(t.data, "\"k\""));
+  default_text(&t, "", NULL, NULL);
+  assert_non_null(strstr(t.data, "\"dev.yoi.model-script\""));
+  default_text(&t, "http://127.0.0.1:1/v1", NULL, NULL);
+  assert_non_null(strstr(t.data,
+                         "\"dev.yoi.model-openai\",\"config\":"
+                         "{\"base_url\":\"http://127.0.0.1:1/v1\"}"));
+  default_text(&t, "http://127.0.0.1:1/v1", "m \"q\"", "k");
+  assert_non_null(strstr(t.data, "\"model\":\"m \\\"q\\\"\",\"api_key\":\"secret:openai\"}"));
+  assert_null(strstr(t.data, "\"k\""));
+  yoi_sdk_buf_release(&t);
+}
+
+/* Every key of the schema, one per line, as the documentation writes it. */
+static void keys_of(const yoi_sdk_json *schema, const char *path, char *out) {
+  const yoi_sdk_json *properties = yoi_sdk_json_get(schema, "properties");
+  const yoi_sdk_json *items = yoi_sdk_json_get(schema, "items");
+  const yoi_sdk_json *more = yoi_sdk_json_get(schema, "additionalProperties");
+  char deeper[256];
+  for (const yoi_sdk_json *p = yoi_sdk_json_first(properties); p != NULL;
+       p = yoi_sdk_json_next(p)) {
+    snprintf(deeper, sizeof deeper, "%s%s%s", path, *path != '\0' ? "." : "",
+             yoi_sdk_json_key(p).ptr);
+    snprintf(out + strlen(out), CONFIG_MAX - strlen(out), "| `%s` |\n", deeper);
+    keys_of(p, deeper, out);
+  }
+  if (yoi_sdk_json_type(items) == YOI_SDK_JSON_OBJECT) {
+    snprintf(deeper, sizeof deeper, "%s[]", path);
+    keys_of(items, deeper, out);
+  }
+  if (yoi_sdk_json_type(more) == YOI_SDK_JSON_OBJECT) {
+    snprintf(deeper, sizeof deeper, "%s.NAME", path);
+    snprintf(out + strlen(out), CONFIG_MAX - strlen(out), "| `%s` |\n", deeper);
+    keys_of(more, deeper, out);
+  }
+}
+
+static void the_documentation_names_every_key_once(void **state) {
+  (void)state;
+  char keys[CONFIG_MAX] = "", row[256];
+  size_t n = 0, documented = 0, in_schema = 0;
+  char *schema = files_read(files_source("host/config.schema.json"), &n);
+  char *docs;
+  yoi_sdk_json *tree = NULL;
+  assert_int_equal(yoi_sdk_json_parse((yoi_str){schema, n}, 0, &tree, NULL), YOI_OK);
+  keys_of(tree, "", keys);
+  docs = files_read(files_source("docs/config.md"), &n);
+  for (char *k = keys; *k != '\0'; k = strchr(k, '\n') + 1, in_schema++) {
+    snprintf(row, sizeof row, "\n%.*s", (int)(strchr(k, '\n') - k), k);
+    if (strstr(docs, row) == NULL) fail_msg("docs/config.md lacks %s", row + 1);
+  }
+  for (char *d = docs; (d = strstr(d, "\n| `")) != NULL; d++, documented++) {
+    snprintf(row, sizeof row, "%.*s\n", (int)(strstr(d + 3, " |") + 2 - (d + 1)), d + 1);
+    if (strstr(keys, row) == NULL) fail_msg("the schema lacks %s", row);
+  }
+  assert_int_equal(documented, in_schema);
+  yoi_sdk_json_free(tree);
+  test_free(schema);
+  test_free(docs);
+}
+
+static void memory_may_be_short_anywhere(void **state) {
+  (void)state;
+  static const char json[] = HEAD RUNTIME
+      ",\"models\":[{\"name\":\"m\",\"plugin\":\"dev.yoi.test.model\",\"config\":{\"k\":"
+      "\"secret:t\"}}],\"local\":{\"secrets\":{\"t\":{\"env\":\"T\"}}}}";
+  for (uint64_t n = 1; n < 20000; n += n < 500 ? 1 : 37) {
+    struct yoi__config *c = NULL;
+    yoi_status st;
+    (void)yoi_sdk_mem_fail_at(n);
+    st = yoi__config_load(yoi_sdk_str(json), NULL, NULL, NULL, &c, NULL);
+    assert_int_equal(st == YOI_OK, c != NULL);
+    yoi__config_free(c);
+    if (yoi_sdk_mem_fail_at(0) < n) {
+      assert_int_equal(st, YOI_OK);
+      return;
+    }
+  }
+  fail_msg("more allocations than expected");
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(everything_is_read),
+      cmocka_unit_test(what_is_absent_has_a_default),
+      cmocka_unit_test(text_that_is_no_config),
+      cmocka_unit_test(unknown_keys_name_the_nearest),
+      cmocka_unit_test(schema_findings_have_their_place),
+      cmocka_unit_test(later_features_are_refused_as_such),
+      cmocka_unit_test(plugins_must_exist_and_fit),
+      cmocka_unit_test(grants_are_checked),
+      cmocka_unit_test(names_are_used_once),
+      cmocka_unit_test(an_entry_fits_its_plugins_schema),
+      cmocka_unit_test(secrets_must_be_declared),
+      cmocka_unit_test(a_token_is_never_repeated),
+      cmocka_unit_test(the_environment_is_named_in_secrets_only),
+      cmocka_unit_test(surfaces_have_their_rules),
+      cmocka_unit_test(listeners_have_an_address_each),
+      cmocka_unit_test(folders_are_checked),
+      cmocka_unit_test(dropped_in_runtimes_are_registered),
+      cmocka_unit_test(checking_runs_no_plugin_code),
+      cmocka_unit_test(a_listeners_token_needs_a_value),
+      cmocka_unit_test(the_default_follows_the_environment),
+      cmocka_unit_test(the_documentation_names_every_key_once),
+      cmocka_unit_test(memory_may_be_short_anywhere),
+  };
+  return cmocka_run_group_tests(tests, setup, NULL);
+}

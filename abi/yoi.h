@@ -54,7 +54,8 @@ typedef void (*yoi_report_fn)(void *ctx, uint32_t line, uint32_t column,
                               const char *pointer, const char *message);
 
 /* Says everything that is wrong with a config at once, in the order of the
- * text, plugins' own schemas included. OK: nothing is wrong. */
+ * text, plugins' own schemas included. report may be NULL. OK: nothing is
+ * wrong. */
 YOI_API yoi_status yoi_host_check(const char *json, size_t len,
                                   const char *base_dir, yoi_report_fn report,
                                   void *ctx);

@@ -1,0 +1,66 @@
+/* cli.h - what the commands of yoi-host share.
+ *
+ * yoi-host is an application like any other: it knows abi/yoi.h and the sdk,
+ * nothing of libyoi's inside, so that the embedding API is proven daily. Only
+ * this program changes its process: signals, limits, standard streams.
+ */
+#ifndef YOI_CLI_H
+#define YOI_CLI_H
+
+#include <sdk/error.h>
+#include <sdk/str.h>
+#include <yoi.h>
+
+/* Exit codes; docs/operate.md. 128 + n: ended by the signal n. */
+#define CLI_OK 0
+#define CLI_INVALID 1 /* the config is wrong or cannot be read */
+#define CLI_USAGE 2   /* the command line is wrong */
+#define CLI_FAILED 3  /* the host could not start or go on */
+#define CLI_TURN 4    /* chat: a turn did not complete */
+
+/* Each command: argv[0] is its name. */
+int cli_serve(int argc, char **argv);
+int cli_check(int argc, char **argv);
+int cli_chat(int argc, char **argv);
+int cli_version(int argc, char **argv);
+
+/* ---- words: to standard error, one line, with the program's name ------ */
+void cli_say(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+/* "WHAT: message", and the private detail: who starts a host owns its log. */
+void cli_say_error(const char *what, const yoi_error *err);
+/* A wrong command line: says it, and how to get help; returns CLI_USAGE. */
+int cli_usage_error(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+
+/* ---- config.c: the config as text ------------------------------------- */
+struct cli_config {
+  char *text; /* what the host is made from; the default's when no file */
+  size_t len;
+  char *base_dir;   /* NULL: no file */
+  const char *name; /* for findings; borrowed from argv */
+};
+/* path NULL: the default config. Says what is wrong and returns an exit code;
+ * CLI_OK: *out is to be released. */
+int cli_config_read(const char *path, struct cli_config *out);
+void cli_config_release(struct cli_config *c);
+/* Prints every finding as file:line:column: message; the number of them, or
+ * -1 when there was no memory to look. */
+int cli_config_findings(const struct cli_config *c, int to_stderr);
+/* "drain_ms" of the config, or its default. */
+uint32_t cli_config_drain_ms(const struct cli_config *c);
+/* The same config for a conversation in this process: no ingress, driven by
+ * steps, and a log of errors only when it says nothing of a log. 0: no memory. */
+int cli_config_for_chat(const struct cli_config *c, struct yoi_sdk_buf *out);
+/* One line on the model that answers: `main`, else the first. */
+void cli_config_model(const struct cli_config *c, struct yoi_sdk_buf *out);
+/* Where a person looks: the first browser surface; empty when there is none. */
+void cli_config_url(const struct cli_config *c, struct yoi_sdk_buf *out);
+
+/* ---- signals.c --------------------------------------------------------- */
+/* SIGINT and SIGTERM become readable on the descriptor; -1 on failure. */
+int cli_signals_open(void);
+/* The signal that came, 0 when none is left. */
+int cli_signals_take(int fd);
+/* From now on either of them ends the process at once, with 128 + n. */
+void cli_signals_exit_at_once(void);
+
+#endif

@@ -1,0 +1,194 @@
+/* config.c - the config, as far as a command line looks into it.
+ *
+ * The host checks a config and makes itself from it; this file only reads the
+ * text, and asks it a few questions that people have at the first start: what
+ * will answer me, and where do I look. It never repeats a check. Answers are
+ * for the terminal of whoever started the program; they reach no log.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <sdk/json.h>
+#include <sdk/mem.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "cli.h"
+
+/* Reads at most max bytes; NULL and errno (EFBIG: more). */
+static char *read_file(const char *path, size_t max, size_t *out_len) {
+  char *text = NULL;
+  size_t len = 0;
+  int fd = open(path, O_RDONLY | O_CLOEXEC), saved;
+  if (fd < 0) return NULL;
+  text = yoi_sdk_malloc(max + 1);
+  if (!text) {
+    errno = ENOMEM;
+    goto out;
+  }
+  for (;;) {
+    ssize_t n = read(fd, text + len, max + 1 - len);
+    if (n == 0) break;
+    if (n < 0 && errno == EINTR) continue;
+    if (n > 0) len += (size_t)n;
+    if (n < 0 || len > max) {
+      if (n > 0) errno = EFBIG;
+      yoi_sdk_free(text);
+      text = NULL;
+      goto out;
+    }
+  }
+  text[len] = 0;
+  *out_len = len;
+out:
+  saved = errno;
+  close(fd);
+  errno = saved;
+  return text;
+}
+
+int cli_config_read(const char *path, struct cli_config *out) {
+  *out = (struct cli_config){.name = path ? path : "(the default config)"};
+  if (!path) {
+    struct yoi_sdk_error se;
+    yoi_error *err = yoi_sdk_error_init(&se);
+    if (yoi_default_config(&out->text, &out->len, err) == YOI_OK) return CLI_OK;
+    cli_say_error("cannot make the default config", err);
+    return CLI_FAILED;
+  }
+  const char *slash = strrchr(path, '/');
+  size_t n = !slash ? 0 : slash == path ? 1 : (size_t)(slash - path);
+  out->base_dir = n ? yoi_sdk_strndup(path, n) : yoi_sdk_strndup(".", 1);
+  out->text = read_file(path, YOI_CONFIG_BYTES_MAX, &out->len);
+  if (out->base_dir && out->text) return CLI_OK;
+  cli_say("cannot read config '%s': %s", path, out->base_dir ? strerror(errno) : "no memory");
+  cli_config_release(out);
+  return CLI_INVALID;
+}
+
+void cli_config_release(struct cli_config *c) {
+  /* The default's text is the library's. */
+  if (c->base_dir) {
+    yoi_sdk_free(c->text);
+  } else {
+    yoi_free(c->text);
+  }
+  yoi_sdk_free(c->base_dir);
+  *c = (struct cli_config){0};
+}
+
+struct findings {
+  const char *name;
+  FILE *to;
+  int count;
+};
+
+static void print_finding(void *ctx, uint32_t line, uint32_t column, const char *pointer,
+                          const char *message) {
+  struct findings *f = ctx;
+  (void)pointer;
+  f->count++;
+  fprintf(f->to, "%s:%u:%u: %s\n", f->name, line, column, message);
+}
+
+int cli_config_findings(const struct cli_config *c, int to_stderr) {
+  struct findings f = {c->name, to_stderr ? stderr : stdout, 0};
+  yoi_status st = yoi_host_check(c->text, c->len, c->base_dir, print_finding, &f);
+  if (st == YOI_OK) return 0;
+  return f.count ? f.count : -1;
+}
+
+/* The config as a tree, NULL when it is none. */
+static yoi_sdk_json *parse(const struct cli_config *c) {
+  yoi_sdk_json *tree = NULL;
+  yoi_str text = {c->text, c->len};
+  if (yoi_sdk_json_parse(text, YOI_SDK_JSON_COMMENTS, &tree, NULL) != YOI_OK) return NULL;
+  return tree;
+}
+
+uint32_t cli_config_drain_ms(const struct cli_config *c) {
+  yoi_sdk_json *tree = parse(c);
+  int64_t ms = 0;
+  int given = yoi_sdk_json_int(yoi_sdk_json_get(tree, "drain_ms"), &ms);
+  yoi_sdk_json_free(tree);
+  return given && ms >= 0 && ms <= YOI_DRAIN_MS_MAX ? (uint32_t)ms : YOI_DRAIN_MS_DEFAULT;
+}
+
+int cli_config_for_chat(const struct cli_config *c, struct yoi_sdk_buf *out) {
+  static const char *const replaced[] = {"ingress", "step", "loops"};
+  struct yoi_sdk_jsonw w;
+  yoi_sdk_json *tree = parse(c);
+  if (!tree) return 0;
+  yoi_sdk_jsonw_init(&w, out);
+  yoi_sdk_jsonw_open(&w, '{');
+  const yoi_sdk_json *v = yoi_sdk_json_first(tree);
+  for (; v; v = yoi_sdk_json_next(v)) {
+    int keep = 1;
+    for (size_t i = 0; i < sizeof replaced / sizeof *replaced; i++) {
+      if (yoi_sdk_str_is(yoi_sdk_json_key(v), replaced[i])) keep = 0;
+    }
+    if (!keep) continue;
+    yoi_sdk_jsonw_keyn(&w, yoi_sdk_json_key(v));
+    yoi_sdk_json_write(v, &w);
+  }
+  yoi_sdk_jsonw_kbool(&w, "step", 1);
+  if (!yoi_sdk_json_get(tree, "log")) {
+    yoi_sdk_jsonw_key(&w, "log");
+    yoi_sdk_jsonw_open(&w, '{');
+    yoi_sdk_jsonw_kstr(&w, "level", YOI_LIT("error"));
+    yoi_sdk_jsonw_close(&w, '}');
+  }
+  yoi_sdk_jsonw_close(&w, '}');
+  yoi_sdk_json_free(tree);
+  return !out->failed;
+}
+
+void cli_config_model(const struct cli_config *c, struct yoi_sdk_buf *out) {
+  yoi_sdk_json *tree = parse(c);
+  const yoi_sdk_json *first = yoi_sdk_json_first(yoi_sdk_json_get(tree, "models")), *model = first;
+  yoi_str name = {0}, plugin = {0}, id = {0}, url = {0};
+  while (model && !(yoi_sdk_json_str(yoi_sdk_json_get(model, "name"), &name) &&
+                    yoi_sdk_str_is(name, "main"))) {
+    model = yoi_sdk_json_next(model);
+  }
+  if (!model) model = first;
+  const yoi_sdk_json *config = yoi_sdk_json_get(model, "config");
+  yoi_sdk_json_str(yoi_sdk_json_get(model, "name"), &name);
+  yoi_sdk_json_str(yoi_sdk_json_get(model, "plugin"), &plugin);
+  yoi_sdk_json_str(yoi_sdk_json_get(config, "model"), &id);
+  yoi_sdk_json_str(yoi_sdk_json_get(config, "base_url"), &url);
+  if (!model) {
+    yoi_sdk_buf_adds(out, YOI_LIT("none is configured"));
+  } else if (yoi_sdk_str_is(plugin, "dev.yoi.model-script")) {
+    yoi_sdk_buf_adds(out, YOI_LIT("a script, no language model"));
+  } else {
+    if (id.len) {
+      yoi_sdk_buf_addf(out, "'%.*s'", YOI_ARG(id));
+    } else {
+      yoi_sdk_buf_addf(out, "'%.*s' (%.*s)", YOI_ARG(name), YOI_ARG(plugin));
+    }
+    /* An address with a password in it stays in its file. */
+    if (url.len && !memchr(url.ptr, '@', url.len)) {
+      yoi_sdk_buf_addf(out, " at %.*s", YOI_ARG(url));
+    }
+  }
+  yoi_sdk_json_free(tree);
+}
+
+void cli_config_url(const struct cli_config *c, struct yoi_sdk_buf *out) {
+  yoi_sdk_json *tree = parse(c);
+  const yoi_sdk_json *v = yoi_sdk_json_first(yoi_sdk_json_get(tree, "ingress"));
+  for (; v && !out->len; v = yoi_sdk_json_next(v)) {
+    yoi_str surface = {0}, listen = {0};
+    yoi_sdk_json_str(yoi_sdk_json_get(v, "surface"), &surface);
+    yoi_sdk_json_str(yoi_sdk_json_get(v, "listen"), &listen);
+    if (!yoi_sdk_str_is(surface, "browser") || !listen.len) continue;
+    if (listen.len > 2 && !memcmp(listen.ptr + listen.len - 2, ":0", 2)) {
+      yoi_sdk_buf_adds(out, YOI_LIT("the address that the log line msg=listening names"));
+    } else {
+      yoi_sdk_buf_addf(out, "http://%.*s/", YOI_ARG(listen));
+    }
+  }
+  yoi_sdk_json_free(tree);
+}

@@ -1,0 +1,131 @@
+/* main.c - yoi-host: the commands, and what is done to the process.
+ *
+ * libyoi changes nothing of the process that it lives in, so this file does:
+ *
+ *  1. SIGPIPE and SIGXFSZ are ignored: a closed connection and a full quota
+ *     are answers of write(), no reason to die.
+ *  2. The soft limit of open files is raised to the hard one; a connection is
+ *     a descriptor, and the usual 1024 is a limit of another time.
+ *  3. Standard descriptors are open, so that no socket becomes number 2 and
+ *     gets the log.
+ *
+ * A new command is a row of `commands`, a file of its own, and a line in
+ * docs/operate.md.
+ */
+#include <fcntl.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+#include <yoi/limits.h>
+
+#include "cli.h"
+
+static const struct command {
+  const char *name;
+  int (*run)(int argc, char **argv);
+  const char *usage;
+  const char *what;
+} commands[] = {
+    {"serve", cli_serve, "[serve] [CONFIG]", "run the host until SIGINT or SIGTERM"},
+    {"check", cli_check, "check CONFIG", "say everything that is wrong with a config"},
+    {"chat", cli_chat, "chat [CONFIG] [--json] [--runtime ID] [--worker ID]",
+     "talk to a worker in this terminal; nothing listens"},
+    {"version", cli_version, "version", "print the version"},
+};
+#define N_COMMANDS (sizeof commands / sizeof *commands)
+
+void cli_say(const char *fmt, ...) {
+  va_list args;
+  va_start(args, fmt);
+  fputs("yoi-host: ", stderr);
+  vfprintf(stderr, fmt, args);
+  fputc('\n', stderr);
+  va_end(args);
+}
+
+void cli_say_error(const char *what, const yoi_error *err) {
+  cli_say("%s: %s", what, err->message[0] ? err->message : "no reason was given");
+  if (err->private_detail[0]) cli_say("  %s", err->private_detail);
+}
+
+int cli_usage_error(const char *fmt, ...) {
+  va_list args;
+  va_start(args, fmt);
+  fputs("yoi-host: ", stderr);
+  vfprintf(stderr, fmt, args);
+  fputs("; `yoi-host --help` lists what there is\n", stderr);
+  va_end(args);
+  return CLI_USAGE;
+}
+
+static int help(void) {
+  puts("yoi-host runs LLM agent workers.\n");
+  for (size_t i = 0; i < N_COMMANDS; i++) {
+    printf("  yoi-host %s\n      %s\n", commands[i].usage, commands[i].what);
+  }
+  puts("\nWithout CONFIG the default is used: one worker runtime in memory, a page and an\n"
+       "API for people on http://127.0.0.1:38800/, and the language model of\n"
+       "OPENAI_BASE_URL when that is set.\n\n"
+       "Exit codes: 0 fine, 1 the config is wrong, 2 the command line is wrong, 3 the\n"
+       "host could not start, 4 a turn of a chat did not complete.");
+  return fflush(stdout) == 0 ? CLI_OK : CLI_FAILED;
+}
+
+int cli_version(int argc, char **argv) {
+  if (argc > 1) return cli_usage_error("'%s' takes no argument", argv[0]);
+  printf("yoi-host %s\n", yoi_version());
+  return fflush(stdout) == 0 ? CLI_OK : CLI_FAILED;
+}
+
+/* Below this, connections are refused in ordinary use. */
+#define FILES_WANTED 4096
+
+static void raise_open_files(void) {
+  struct rlimit limit;
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  if (limit.rlim_cur < limit.rlim_max) {
+    rlim_t before = limit.rlim_cur;
+    limit.rlim_cur = limit.rlim_max;
+    if (setrlimit(RLIMIT_NOFILE, &limit) != 0) limit.rlim_cur = before;
+  }
+  if (limit.rlim_cur < FILES_WANTED) {
+    cli_say("the limit of open files is %llu: that is how many connections, streams and "
+            "plugins fit (`ulimit -n` raises it)",
+            (unsigned long long)limit.rlim_cur);
+  }
+}
+
+/* 1: descriptors 0 to 2 are open. */
+static int standard_descriptors(void) {
+  int fd;
+  do {
+    fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+    if (fd < 0) return 0;
+  } while (fd <= 2 && fcntl(fd, F_SETFD, 0) == 0);
+  close(fd);
+  return 1;
+}
+
+static void ignore(int number) {
+  struct sigaction action = {.sa_handler = SIG_IGN};
+  sigaction(number, &action, NULL);
+}
+
+int main(int argc, char **argv) {
+  if (!standard_descriptors()) return CLI_FAILED;
+  ignore(SIGPIPE);
+  ignore(SIGXFSZ);
+  if (argc > 1 && (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h"))) return help();
+  if (argc > 1 && !strcmp(argv[1], "--version")) {
+    argc = 1;
+    return cli_version(argc, argv);
+  }
+  raise_open_files();
+  for (size_t i = 0; argc > 1 && i < N_COMMANDS; i++) {
+    if (!strcmp(argv[1], commands[i].name)) return commands[i].run(argc - 1, argv + 1);
+  }
+  return cli_serve(argc, argv);
+}

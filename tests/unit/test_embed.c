@@ -14,9 +14,9 @@
 
 #include <cmocka.h>
 
-#define NULL_CONFIG(extra)                                                  \
-  "{\"log\":{\"level\":\"error\"},\"plugin_path\":[\"tests/plugins\"],"     \
-  "\"runtimes\":[{\"id\":\"a\",\"plugin\":\"dev.yoi.test.null\"}],"         \
+#define NULL_CONFIG(extra)                                              \
+  "{\"log\":{\"level\":\"error\"},\"plugin_path\":[\"tests/plugins\"]," \
+  "\"runtimes\":[{\"id\":\"a\",\"plugin\":\"dev.yoi.test.null\"}],"     \
   "\"models\":[],\"ingress\":[]" extra "}"
 
 static struct yoi_embed *host_of(const char *json) {

@@ -36,6 +36,7 @@ struct call {
   uint32_t refs;  /* under calls->lock */
   uint64_t grace; /* timer, on the loop; 0: none */
   _Atomic uint32_t queued, cancel_asked, kill;
+  _Atomic uint32_t started, early; /* early: a wake came during start */
   int ended; /* on the loop */
   yoi_stream *stream;
   yoi_event_fn on_event;
@@ -197,7 +198,7 @@ static void call_poll(void *ctx) {
     } else if (left == 0) {
       call_post(call);
       break;
-    } else if (!poll_once(call)) {
+    } else if (!poll_once(call) && atomic_exchange(&call->early, 0u) == 0) {
       break;
     }
   }
@@ -207,6 +208,7 @@ static void call_poll(void *ctx) {
 static void call_wake(void *self, uint64_t cookie) {
   struct call *call = call_find(self, cookie);
   if (call == NULL) return;
+  if (!atomic_load(&call->started)) atomic_store(&call->early, 1u);
   call_post(call);
   call_unref(call);
 }
@@ -248,7 +250,7 @@ yoi_status yoi_call(struct yoi_embed *host, yoi_str runtime_id, const yoi_reques
   struct call *call = yoi_sdk_calloc(1, sizeof *call);
   if (call == NULL) return yoi_sdk_fail_memory(err);
   *call = (struct call){.calls = c, .on_event = on_event, .ctx = ctx, .loop = choose_loop(c)};
-  atomic_init(&call->queued, 1u); /* wakes during start are covered by the first poll */
+  atomic_init(&call->queued, 1u); /* no poll during start; a wake then is kept in `early` */
   yoi_status st = slot_take(c, call, err);
   if (st != YOI_OK) {
     yoi_sdk_free(call);
@@ -259,6 +261,7 @@ yoi_status yoi_call(struct yoi_embed *host, yoi_str runtime_id, const yoi_reques
   if (st == YOI_OK) st = call_start(call, runtime_id, req, err);
   if (st == YOI_OK) {
     if (out_call != NULL) *out_call = call->id; /* before callbacks can come */
+    atomic_store(&call->started, 1u);
     atomic_store(&call->queued, 0u);
     call_post(call);
     return YOI_OK;

@@ -18,7 +18,8 @@
  *     and may run until release is called.
  *  3. A unary operation, and a follow stream until its ack, has a deadline;
  *     it is looked at when the plugin says AGAIN, and its timer is armed at
- *     the first AGAIN only. What answers at once pays nothing for it.
+ *     the first AGAIN only. What answers at once pays nothing for it. END
+ *     before the first event is an error there: nothing ends without an answer.
  *  4. No error leaves without a known code and a message, and none with its
  *     private detail; yoi__public_error is the one place.
  */
@@ -206,9 +207,10 @@ yoi_status yoi__stream_next(struct yoi__stream *s, const yoi_event *const **out_
     if (s->deadline == NULL && s->token != 0) deadline_arm(s);
     return st;
   }
-  if (s->deadline_ns != 0) deadline_disarm(s);
-  if (st == YOI_END) return yoi__stream_end(s, st, NULL, err);
-  st = yoi__public_error(s->in, request_id(s), st == YOI_OK ? YOI_END - 1 : st, &e.e);
+  int unanswered = s->deadline_ns != 0;
+  if (unanswered) deadline_disarm(s);
+  if (st == YOI_END && !unanswered) return yoi__stream_end(s, st, NULL, err);
+  st = yoi__public_error(s->in, request_id(s), st <= YOI_OK ? YOI_END - 1 : st, &e.e);
   return yoi__stream_end(s, st, &e.e, err);
 }
 

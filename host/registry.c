@@ -20,6 +20,7 @@
 #include <sdk/mem.h>
 
 #include "host.h"
+#include "profile.h"
 #include "stream.h"
 #include "take.h"
 
@@ -158,6 +159,29 @@ yoi_status yoi__registry_route(struct yoi_embed *host, struct yoi__instance *in,
   return yoi__stream_start(in, req, out, err);
 }
 
+/* The entry of a runtime in the config; NULL when it has none. */
+static const struct yoi__config_runtime *entry(const struct yoi_embed *host, yoi_str id) {
+  for (size_t i = 0; i < host->config->n_runtimes; i++)
+    if (yoi_sdk_str_eq(host->config->runtimes[i].id, id)) return &host->config->runtimes[i];
+  return NULL;
+}
+
+/* A create that names no profile gets the one of the runtime's entry. */
+static yoi_status route_create(struct yoi_embed *host, struct yoi__instance *in, yoi_request *req,
+                               yoi_stream **out, yoi_error *err) {
+  const struct yoi__config_runtime *c = entry(host, in->name);
+  if (c == NULL || c->default_profile.len == 0)
+    return yoi__registry_route(host, in, req, out, err);
+  struct yoi_sdk_buf body;
+  yoi_sdk_buf_init(&body, YOI_BODY_BYTES_MAX);
+  yoi_status st = yoi__profile_default(req->body, c->default_profile, &body);
+  if (st != YOI_OK) st = yoi_sdk_fail_memory(err);
+  if (body.len > 0) req->body = yoi_sdk_buf_str(&body);
+  if (st == YOI_OK) st = yoi__registry_route(host, in, req, out, err);
+  yoi_sdk_buf_release(&body);
+  return st;
+}
+
 yoi_status yoi__registry_start(struct yoi_embed *host, yoi_str runtime_id, const yoi_request *req,
                                yoi_stream **out, yoi_error *err) {
   yoi_request r;
@@ -171,6 +195,7 @@ yoi_status yoi__registry_start(struct yoi_embed *host, yoi_str runtime_id, const
   if (in == NULL)
     return yoi_sdk_fail(err, YOI_CODE_RUNTIME_NOT_FOUND, "there is no runtime '%.*s'",
                         YOI_ARG(runtime_id));
+  if (r.op == YOI_OP_WORKER_CREATE) return route_create(host, in, &r, out, err);
   return yoi__registry_route(host, in, &r, out, err);
 }
 

@@ -335,6 +335,21 @@ static yoi_status start_threads(struct yoi_embed *host, yoi_error *err) {
   return st;
 }
 
+/* A plugin that was found and not taken is worth a warning, since somebody may
+ * wait for it; where it lies and why is for the debug level. */
+static void log_passed(struct yoi_embed *host) {
+  int debug = yoi__log_enabled(host->log, YOI_LOG_DEBUG);
+  const struct yoi__passed *p;
+  for (size_t i = 0; (p = yoi__catalogue_passed(host->config->plugins, i)) != NULL; i++) {
+    const yoi_log_field fields[] = {
+        {YOI_LIT("id"), p->id}, {YOI_LIT("path"), p->path}, {YOI_LIT("reason"), p->reason}};
+    if (p->id.len > 0)
+      yoi__log_host(host->log, YOI_LOG_WARN, "plugin passed over", fields, debug ? 3 : 1);
+    else if (debug)
+      yoi__log_host(host->log, YOI_LOG_DEBUG, "passed over", fields + 1, 2);
+  }
+}
+
 yoi_status yoi_host_start(struct yoi_embed *host, yoi_error *err) {
   uint32_t fresh = YOI__NEW;
   if (!atomic_compare_exchange_strong(&host->phase, &fresh, YOI__STARTING)) {
@@ -343,6 +358,7 @@ yoi_status yoi_host_start(struct yoi_embed *host, yoi_error *err) {
   }
   struct opening o = {.host = host, .err = err};
   const struct yoi__config *c = host->config;
+  log_passed(host);
   o.st = yoi__config_read_secrets(host->config, err);
   if (o.st == YOI_OK) {
     host->models = yoi_sdk_calloc(c->n_models + 1, sizeof *host->models);

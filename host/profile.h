@@ -1,4 +1,4 @@
-/* host/profile.h - the default profile of a runtime entry. */
+/* host/profile.h - the default profile of a runtime entry, put into a create. */
 #ifndef YOI__PROFILE_H
 #define YOI__PROFILE_H
 

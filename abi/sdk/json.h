@@ -78,6 +78,7 @@ yoi_str yoi_sdk_json_raw_get(yoi_str text, const char *name);
 int yoi_sdk_json_raw_each(yoi_str text, size_t *pos, yoi_str *out);
 /* Appends the unescaped text of a raw string; 0 when raw is no string. */
 int yoi_sdk_json_raw_unescape(yoi_str raw, struct yoi_sdk_buf *out);
+/* Only digits and a minus sign, within +-(2^53-1). */
 int yoi_sdk_json_raw_int(yoi_str raw, int64_t *out);
 
 #endif

@@ -45,7 +45,8 @@ char *yoi_sdk_buf_reserve(struct yoi_sdk_buf *b, size_t n);
 /* Drops the first n bytes. */
 void yoi_sdk_buf_drop(struct yoi_sdk_buf *b, size_t n);
 yoi_str yoi_sdk_buf_str(const struct yoi_sdk_buf *b);
-/* Gives the text away (free with yoi_sdk_free); the buffer is empty then. */
+/* Gives the text away (free with yoi_sdk_free), "" for an empty buffer; the
+ * buffer is empty then. NULL when it had failed: half a text is none. */
 char *yoi_sdk_buf_take(struct yoi_sdk_buf *b, size_t *out_len);
 
 /* 1 when s is well-formed UTF-8 (RFC 3629: no surrogates, no overlong). */

@@ -27,9 +27,9 @@ yoi_stream *yoi_sdk_stream_one_take(char *text, size_t len,
 yoi_stream *yoi_sdk_stream_empty(void);
 
 struct yoi_sdk_queue;
-/* max_bytes: what may wait in the queue; push answers RESOURCE_EXHAUSTED
- * beyond it, and that event is not queued. on_cancel and on_release may be
- * NULL. */
+/* max_bytes: what may wait in the queue, texts and cursors. on_cancel and
+ * on_release may be NULL; without on_cancel a cancel ends the stream as
+ * CANCELLED behind what waits, with one that is the producer's business. */
 struct yoi_sdk_queue *yoi_sdk_queue_new(const yoi_host *host, uint64_t token,
                                         size_t max_bytes,
                                         void (*on_cancel)(void *ctx),
@@ -37,6 +37,9 @@ struct yoi_sdk_queue *yoi_sdk_queue_new(const yoi_host *host, uint64_t token,
                                         void *ctx);
 /* The consumer's side, to be returned from start; once. */
 yoi_stream *yoi_sdk_queue_stream(struct yoi_sdk_queue *q);
+/* RESOURCE_EXHAUSTED: beyond max_bytes or memory is short; FAILED_PRECONDITION:
+ * the stream has its end already; CANCELLED: the consumer has released. In
+ * each case the event is not queued. */
 yoi_status yoi_sdk_queue_push(struct yoi_sdk_queue *q, uint32_t kind,
                               uint32_t flags, yoi_str cursor, yoi_str text);
 void yoi_sdk_queue_finish(struct yoi_sdk_queue *q);

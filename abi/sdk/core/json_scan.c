@@ -49,11 +49,11 @@ struct scan {
 
 /* ---- errors ----------------------------------------------------------- */
 
-/* Appends one token to the pointer; 0 when it does not fit, whole. */
+/* Appends one token to the pointer, whole or not at all. */
 static int pointer_token(char *to, size_t cap, size_t *len, const unsigned char *p,
                          const unsigned char *end) {
   size_t n = *len;
-  if (n + 1 >= cap) return 0;
+  if (n + 2 > cap) return 0;
   to[n++] = '/';
   while (p < end) {
     char c[4] = {(char)*p};
@@ -62,7 +62,10 @@ static int pointer_token(char *to, size_t cap, size_t *len, const unsigned char 
     if (used <= 0) break;
     for (size_t i = 0; i < k; i++) {
       int special = c[i] == '~' || c[i] == '/';
-      if (n + 2 + (size_t)special >= cap) return 0;
+      if (n + 2 + (size_t)special > cap) {
+        to[*len] = '\0';
+        return 0;
+      }
       if (special) to[n++] = '~';
       to[n++] = c[i] == '~' ? '0' : c[i] == '/' ? '1' : c[i];
     }

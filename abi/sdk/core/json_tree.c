@@ -10,7 +10,9 @@
  *  1. A tree is at most YOI_JSON_DEPTH_MAX deep, so that recursion over it is
  *     bounded, cJSON's own deletion included.
  *  2. No string of a tree holds a NUL: strlen gives its length.
- *  3. Numbers are doubles. A getter for integers takes whole ones within
+ *  3. cJSON reads numbers with strtod, which follows the application's locale:
+ *     it runs under the C locale of this thread.
+ *  4. Numbers are doubles. A getter for integers takes whole ones within
  *     +-(2^53-1); beyond, two texts may mean the same double.
  */
 #include <cjson/cJSON.h>
@@ -18,10 +20,28 @@
 
 #include "json_text.h"
 
+#include <locale.h>
 #include <math.h>
+#include <pthread.h>
 #include <sdk/mem.h>
 #include <stdio.h>
 #include <string.h>
+
+/* process-wide: made once, never freed; 0 leaves a thread's locale alone */
+static pthread_once_t c_locale_once = PTHREAD_ONCE_INIT;
+static locale_t c_locale;
+
+static void c_locale_make(void) {
+  c_locale = newlocale(LC_ALL_MASK, "C", (locale_t)0);
+}
+
+static cJSON *build(const char *text, size_t len) {
+  (void)pthread_once(&c_locale_once, c_locale_make);
+  locale_t before = uselocale(c_locale);
+  cJSON *tree = cJSON_ParseWithLengthOpts(text, len, NULL, 0);
+  (void)uselocale(before);
+  return tree;
+}
 
 static yoi_status no_memory(struct yoi_sdk_json_error *err) {
   if (err) {
@@ -43,7 +63,7 @@ yoi_status yoi_sdk_json_parse(yoi_str text, uint32_t flags, yoi_sdk_json **out,
     if (!plain) return no_memory(err);
     yoi_sdk__json_blank(plain, text.len);
   }
-  *out = cJSON_ParseWithLengthOpts(plain ? plain : text.ptr, text.len, NULL, 0);
+  *out = build(plain ? plain : text.ptr, text.len);
   yoi_sdk_free(plain);
   return *out ? YOI_OK : no_memory(err);
 }
@@ -80,9 +100,10 @@ const char *yoi_sdk_json_type_name(uint32_t type) {
 
 const yoi_sdk_json *yoi_sdk_json_getn(const yoi_sdk_json *v, yoi_str name) {
   if (yoi_sdk_json_type(v) != YOI_SDK_JSON_OBJECT) return NULL;
-  for (const cJSON *c = v->child; c; c = c->next)
-    if (strncmp(c->string, name.len ? name.ptr : "", name.len) == 0 && c->string[name.len] == '\0')
-      return c;
+  for (const cJSON *c = v->child; c; c = c->next) {
+    if (strnlen(c->string, name.len + 1) != name.len) continue;
+    if (name.len == 0 || memcmp(c->string, name.ptr, name.len) == 0) return c;
+  }
   return NULL;
 }
 

@@ -7,7 +7,8 @@
  *
  *  1. A size of 0 gives a pointer that can be freed, never NULL: NULL means
  *     that memory is short, and nothing else.
- *  2. A product is checked before it is made.
+ *  2. A product is checked before it is made, and nothing above PTRDIFF_MAX is
+ *     asked for: no object may be larger.
  */
 #include <sdk/mem.h>
 
@@ -18,7 +19,8 @@
 static _Thread_local uint64_t allocations; /* since the last fail_at */
 static _Thread_local uint64_t fail_at;     /* 0: never */
 
-static int refused(void) {
+static int refused(size_t n) {
+  if (n > PTRDIFF_MAX) return 1;
   allocations++;
   if (fail_at == 0 || allocations != fail_at) return 0;
   fail_at = 0;
@@ -33,16 +35,17 @@ uint64_t yoi_sdk_mem_fail_at(uint64_t n) {
 }
 
 void *yoi_sdk_malloc(size_t n) {
-  return refused() ? NULL : malloc(n ? n : 1);
+  return refused(n) ? NULL : malloc(n ? n : 1);
 }
 
 void *yoi_sdk_calloc(size_t n, size_t size) {
-  if (refused()) return NULL;
-  return n && size ? calloc(n, size) : calloc(1, 1);
+  size_t bytes;
+  if (__builtin_mul_overflow(n, size, &bytes) || refused(bytes)) return NULL;
+  return bytes ? calloc(n, size) : calloc(1, 1);
 }
 
 void *yoi_sdk_realloc(void *p, size_t n) {
-  return refused() ? NULL : realloc(p, n ? n : 1);
+  return refused(n) ? NULL : realloc(p, n ? n : 1);
 }
 
 void *yoi_sdk_reallocarray(void *p, size_t n, size_t size) {

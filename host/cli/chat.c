@@ -57,8 +57,10 @@ static void on_event(void *ctx, const yoi_event *ev, yoi_status st, const yoi_er
     cli_view_event(&c->view, ev);
     return;
   }
-  if (st != YOI_END && !(st == YOI_CANCELLED && c->state == LEAVING)) {
+  if (c->state != LEAVING && st != YOI_END) {
     cli_view_error(&c->view, "the turn was lost", err);
+  } else if (c->state != LEAVING && !c->view.ended) {
+    cli_view_note(&c->view, "the answer broke off");
   }
   if (!c->view.ok) c->failed = 1;
   if (c->state != LEAVING) c->state = IDLE;

@@ -83,6 +83,17 @@ def test_json_is_one_event_a_line(chat):
     assert all(e['cursor'] for e in events if e['event'] == 'turn.ended')
 
 
+def test_what_a_runtime_does_wrong_is_said(chat):
+    """A refusal, a stream that fails and one that breaks off, then a good one."""
+    lines = 'store_error\nevents-2.error\nevents-2.cut\nevents-2\n'
+    done = chat.pipe(lines, '--worker', 'idle', '--runtime', 'faulty',
+                     runtimes=[configs.faulty()], ingresses=[])
+    assert done.returncode == 4
+    assert done.stdout == '1 2 \n1 2 \n1 2 \n'
+    for words in ('the input was refused: ', 'the turn was lost: ', '(the answer broke off)'):
+        assert words in done.stderr
+
+
 @pytest.mark.parametrize('steps,says', [
     ([{'fail': 'overloaded'}], 'overloaded; try again'),
     ([{'fail': 'unauthorized'}], 'refused the key'),
@@ -118,7 +129,8 @@ def test_a_refusal_by_the_runtime_is_said(chat):
 
 
 def test_a_runtime_that_makes_workers_is_chosen(chat):
-    done = chat.pipe('hello\n', runtimes=[configs.faulty(), configs.embedded('second')])
+    null = {'id': 'first', 'plugin': 'dev.yoi.test.null'}
+    done = chat.pipe('hello\n', runtimes=[null, configs.embedded('second')], ingresses=[])
     assert done.stdout == 'you said: hello\n', done.stderr
 
 

@@ -6,7 +6,8 @@
  *   yoi_sdk_jsonw_key(&w, "state"); yoi_sdk_jsonw_str(&w, YOI_LIT("idle"));
  *   yoi_sdk_jsonw_close(&w, '}');
  *
- * Commas are its business. Strings must be UTF-8; what is not becomes U+FFFD.
+ * Commas are its business. Strings must be UTF-8; what is not, and a NUL, which
+ * sdk/json.h refuses, becomes U+FFFD. NaN and the infinities become null.
  * Failures stay in the buffer (buf->failed), to be looked at once at the end.
  */
 #ifndef YOI_SDK_JSONW_H

@@ -1,6 +1,8 @@
 /* jsonw.c - the direct writer: JSON into a buffer, no tree, one line.
  *
- * Escaping copies runs of plain bytes and looks at eight of them together.
+ * Escaping copies runs of plain bytes and looks at eight of them together. A
+ * NUL, which the strict reader refuses also as an escape, becomes U+FFFD like
+ * whatever is no UTF-8: what is written here can be read here.
  * Integers are exact. A double is written with the fewest of 15, 16 or 17
  * digits that read back as the same value; a whole number within +-(2^53-1)
  * is written without an exponent. The C library puts the decimal point of the
@@ -68,7 +70,7 @@ void yoi_sdk_json_escape(struct yoi_sdk_buf *buf, yoi_str s) {
       continue;
     }
     yoi_sdk_buf_add(buf, p + run, i - run);
-    if (c < 0x80)
+    if (c > 0 && c < 0x80)
       escape_ascii(buf, c);
     else
       yoi_sdk_buf_adds(buf, YOI_LIT("\xEF\xBF\xBD")); /* U+FFFD */

@@ -1,0 +1,127 @@
+#!/usr/bin/env python3
+"""Builds and runs every fuzz target, for a while each.
+
+fuzz.py [--seconds N] [NAME...]
+
+A target is tests/fuzz/fuzz_NAME.c with an LLVMFuzzerTestOneInput. Its first
+line says what it is linked with, all relative to the root of the tree:
+
+  /* sources: abi/sdk/core abi/sdk/http/sse.c; libs: -lcjson; flags: -DX=1
+
+A folder stands for the .c files in it. It is built with clang's libFuzzer and
+the address and undefined-behaviour sanitizers, starts from the inputs in
+tests/fuzz/corpus/NAME/, and writes to build/fuzz/NAME/ only: `corpus` keeps
+what it learnt, `finding-*` are inputs to run the program with. One line per
+target; exit 1 when there is a finding or a target cannot be built.
+"""
+import argparse
+import concurrent.futures
+import pathlib
+import re
+import shlex
+import subprocess
+import sys
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
+OUT = ROOT / 'build' / 'fuzz'
+BUILD_LIMIT_S = 300
+INPUT_BYTES_MAX = 65536
+INPUT_LIMIT_S = 10  # one input; everything is linear, so this is a hang
+MEMORY_MB = 1024
+FLAGS = ['-std=c11', '-O1', '-g', '-fsanitize=fuzzer,address,undefined',
+         '-fno-sanitize-recover=all', '-fno-omit-frame-pointer', '-D_GNU_SOURCE', '-Iabi', '-I.',
+         '-Wall', '-Wextra', '-Werror', '-lpthread']
+
+
+def settings(target):
+    """What the first line of a target says."""
+    head = target.read_text(encoding='utf-8').split('\n', 1)[0]
+    if not head.startswith('/* sources: '):
+        raise SystemExit(f'fuzz.py: {target.name}: the first line does not name its sources')
+    found = dict(re.findall(r'(sources|libs|flags): ([^;]*)', head))
+    sources = []
+    for name in found['sources'].replace('*/', ' ').split():
+        path = ROOT / name
+        sources += sorted(path.glob('*.c')) if path.is_dir() else [path]
+    return sources, shlex.split(found.get('flags', '')), shlex.split(found.get('libs', ''))
+
+
+def build(target):
+    """The program, built anew when something it may depend on is newer; or the
+    compiler's words."""
+    name = target.stem[len('fuzz_'):]
+    sources, flags, libs = settings(target)
+    missing = [s for s in sources if not s.is_file()]
+    if missing:
+        return None, f'no such source: {missing[0].relative_to(ROOT)}'
+    out = OUT / name / 'fuzz'
+    out.parent.mkdir(parents=True, exist_ok=True)
+    newest = max(p.stat().st_mtime for p in
+                 [target, pathlib.Path(__file__), *sources, *ROOT.glob('abi/**/*.h'),
+                  *(h for s in sources for h in s.parent.glob('*.h'))])
+    if out.exists() and out.stat().st_mtime > newest:
+        return out, ''
+    command = ['clang', *FLAGS, *flags, '-o', str(out), str(target), *map(str, sources), *libs]
+    done = subprocess.run(command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT, timeout=BUILD_LIMIT_S, check=False)
+    return (out, '') if done.returncode == 0 else (None, done.stdout.decode(errors='replace'))
+
+
+def run(name, program, seconds):
+    """(findings, runs, output): a finding is an input that libFuzzer kept."""
+    folder = OUT / name
+    (folder / 'corpus').mkdir(exist_ok=True)
+    for old in folder.glob('finding-*'):
+        old.unlink()
+    seeds = ROOT / 'tests' / 'fuzz' / 'corpus' / name
+    command = [str(program), f'-max_total_time={seconds}', f'-timeout={INPUT_LIMIT_S}',
+               f'-rss_limit_mb={MEMORY_MB}', f'-max_len={INPUT_BYTES_MAX}',
+               f'-artifact_prefix={folder}/finding-', '-print_final_stats=1', '-verbosity=0',
+               str(folder / 'corpus')]
+    if seeds.is_dir():
+        command.append(str(seeds))
+    limit = seconds + 60
+    try:
+        done = subprocess.run(command, cwd=folder, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                              stderr=subprocess.STDOUT, timeout=limit, check=False)
+        text, code = done.stdout.decode(errors='replace'), done.returncode
+    except subprocess.TimeoutExpired as e:
+        text, code = (e.stdout or b'').decode(errors='replace') + f'\nno end after {limit} s', -1
+    count = re.search(r'number_of_executed_units: (\d+)', text)
+    findings = sorted(p.relative_to(ROOT) for p in folder.glob('finding-*'))
+    if code != 0 and not findings:
+        findings = [f'exit {code}']
+    return findings, int(count.group(1)) if count else 0, text
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument('--seconds', type=int, default=20)
+    parser.add_argument('names', nargs='*')
+    options = parser.parse_args()
+    targets = sorted((ROOT / 'tests' / 'fuzz').glob('fuzz_*.c'))
+    if options.names:
+        targets = [t for t in targets if t.stem[len('fuzz_'):] in options.names]
+    if not targets:
+        raise SystemExit('fuzz.py: no such target')
+    bad = 0
+    with concurrent.futures.ThreadPoolExecutor(2) as pool:
+        built = list(pool.map(build, targets))
+    for target, (program, words) in zip(targets, built):
+        name = target.stem[len('fuzz_'):]
+        if program is None:
+            print(f'fuzz {name}: cannot be built\n{words}', flush=True)
+            bad += 1
+            continue
+        findings, runs, text = run(name, program, options.seconds)
+        if findings:
+            bad += 1
+            print(f'{text[-6000:]}\nfuzz {name}: FINDING {", ".join(map(str, findings))}',
+                  flush=True)
+        else:
+            print(f'fuzz {name}: {runs} inputs in {options.seconds} s, no finding', flush=True)
+    return 1 if bad else 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())

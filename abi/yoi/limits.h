@@ -125,5 +125,17 @@
 #define YOI_MODEL_RETRIES_MAX 5
 #define YOI_MODEL_RETRIES_DEFAULT 2
 #define YOI_MODEL_RETRY_AFTER_MAX_MS 60000
+#define YOI_MODEL_BACKOFF_MS 500     /* first wait when none was named */
+#define YOI_MODEL_BACKOFF_MAX_MS 8000
+#define YOI_MODEL_MS_MAX 3600000     /* connect, first byte, gap (config) */
+#define YOI_MODEL_BUFFER_BYTES 262144 /* waiting unpolled: then not read */
+#define YOI_MODEL_LIST_BYTES_MAX 4194304 /* brokers list thousands */
+#define YOI_MODEL_NAME_MAX 256       /* a provider's name of a model */
+#define YOI_MODEL_LINGER_MS 1000     /* for the end of an answer after [DONE] */
+#define YOI_URL_MAX 2048             /* a base_url */
+#define YOI_HTTP_CLIENT_HEADERS_MAX 32
+#define YOI_HTTP_CLIENT_HEADER_BYTES_MAX 32768 /* of one answer */
+#define YOI_HTTP_CLIENT_IDLE_MAX 256 /* connections kept, per loop */
+#define YOI_HTTP_CLIENT_POOL_MAX 64  /* easy handles kept, per loop */
 
 #endif

@@ -113,7 +113,7 @@ help:
 	@echo 'make unit | e2e the unit tests | the black-box tests'
 	@echo 'make lint       house rules: names, tags, includes, lengths, docs'
 	@echo 'make abi-check  headers alone, layouts, exported symbols'
-	@echo 'make bench      measure; writes a table with ratios'
+	@echo 'make bench      measure; WRITE=1 puts the table into docs/benchmarks.md'
 	@echo 'make fuzz       fuzz targets, FUZZ_SECONDS=20 each'
 	@echo 'make soak       the long tests'
 	@echo 'make clean      remove build/'
@@ -226,7 +226,7 @@ test: packages-test
 	$(Q)$(PYTHON) tests/run.py --build $(B) all
 
 bench: all $(BENCH) $(MOCKS) $(so_test_plugins)
-	$(Q)$(PYTHON) tests/bench/bench.py --build $(B)
+	$(Q)$(PYTHON) tests/bench/bench.py --build $(B) $(if $(WRITE),--write)
 
 FUZZ_SECONDS = 20
 fuzz:

@@ -20,6 +20,9 @@
 #include "config.h"
 
 #include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include <sdk/embed.h>

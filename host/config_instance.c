@@ -12,6 +12,8 @@
  *  4. What the plugin's manifest wants must be granted, else the entry is
  *     refused naming each missing grant.
  */
+#include <stdio.h>
+
 #include <sdk/mem.h>
 #include <sdk/schema.h>
 

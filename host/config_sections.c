@@ -10,6 +10,8 @@
  *  4. Nothing here reads a secret, binds an address or runs plugin code.
  */
 #include <limits.h>
+#include <stdio.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 

@@ -20,6 +20,7 @@
 
 #include <elf.h>
 #include <errno.h>
+#include <string.h>
 #include <unistd.h>
 
 #include <sdk/mem.h>

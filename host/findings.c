@@ -11,6 +11,10 @@
  */
 #include "findings.h"
 
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
 #include <sdk/error.h>
 #include <sdk/mem.h>
 

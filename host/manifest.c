@@ -15,6 +15,9 @@
  */
 #include "manifest.h"
 
+#include <stdio.h>
+#include <string.h>
+
 #include <sdk/error.h>
 #include <sdk/id.h>
 #include <sdk/schema.h>

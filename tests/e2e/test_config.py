@@ -1,0 +1,87 @@
+"""The config as an operator meets it: examples, refusals at start, secrets."""
+import os
+import subprocess
+
+import pytest
+from lib import configs, wait
+from lib.host import BINARY, ROOT, TOKEN, dropped, environment
+
+EXAMPLES = sorted((ROOT / 'docs/examples').glob('*.json'))
+
+
+def check(path, folder, env=None):
+    done = subprocess.run([str(BINARY), 'check', str(path)], cwd=folder, check=False,
+                          env=environment(folder, env), stdin=subprocess.DEVNULL,
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                          timeout=wait.bound(30))
+    return done.returncode, done.stdout.decode()
+
+
+@pytest.mark.parametrize('path', EXAMPLES, ids=lambda p: p.name)
+def test_examples_pass_check(path, tmp_path):
+    code, said = check(path, tmp_path)
+    assert code == 0, said
+
+
+def refused(host, *words):
+    host.write()
+    host.spawn()
+    assert host.wait_exit() == 1, host.log
+    for word in words:
+        assert word in host.log, host.log
+    host.proc = None
+    return host.log
+
+
+def runtime_surface(**secret):
+    return configs.standard(ingresses=[{'plugin': 'dev.yoi.ingress-http', 'surface': 'runtime',
+                                        'runtime': 'main', 'listen': '127.0.0.1:0',
+                                        'token': 'secret:door'}],
+                            local={'secrets': {'door': secret}})
+
+
+def test_a_secret_that_others_can_read_stops_the_start_and_is_not_shown(new_host):
+    host = new_host(runtime_surface(file='door.token'), start=False)
+    host.write()
+    path = host.etc / 'door.token'
+    path.write_text(TOKEN + '\n')
+    path.chmod(0o644)
+    log = refused(host, "'door'", 'group or others')
+    assert TOKEN not in log
+
+
+def test_a_token_without_a_value_stops_the_start(new_host):
+    refused(new_host(runtime_surface(env='YOI_TEST_NO_SUCH'), start=False), "'door'", 'no value')
+
+
+def test_a_credentials_directory_may_be_named(new_host, tmp_path):
+    (tmp_path / 'credentials').mkdir()
+    path = tmp_path / 'credentials' / 'door'
+    path.touch(0o600)
+    path.write_text(TOKEN)
+    host = new_host(runtime_surface(file='${CREDENTIALS_DIRECTORY}/door'),
+                    env={'CREDENTIALS_DIRECTORY': os.fspath(path.parent)})
+    host.stop()
+
+
+def test_the_entrys_default_profile_holds_for_creates_that_name_none(new_host):
+    host = new_host(configs.standard(runtimes=[
+        configs.embedded('main', default_profile='builtin:nobody')]))
+    base = '/api/runtimes/main/workers'
+    host.api.refused('POST', base, 422, 'invalid_profile', body={})
+    host.api.refused('POST', base, 422, 'invalid_profile',
+                     body={'profile': {'kind': 'runtime_default'}})
+    host.api.ok('POST', base, 201,
+                body={'profile': {'kind': 'builtin', 'value': 'companion'}})
+    host.stop()
+
+
+def test_a_second_file_of_a_plugin_is_named_in_the_log(new_host):
+    host = new_host(configs.standard(), start=False)
+    (host.etc / 'more').mkdir()
+    dropped('faulty', host.etc / 'more', 'copy.so')
+    host.config['plugin_path'] = [*host.config['plugin_path'], 'more']
+    host.start()
+    line = [one for one in host.log.splitlines() if 'passed over' in one]
+    assert len(line) == 1 and 'dev.yoi.test.faulty' in line[0] and 'copy.so' not in line[0], host.log
+    host.stop()

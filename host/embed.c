@@ -8,6 +8,7 @@
  * new.
  */
 #include <sched.h>
+#include <stdio.h>
 #include <sdk/mem.h>
 #include <time.h>
 #include <unistd.h>

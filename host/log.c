@@ -26,6 +26,7 @@
 #include <sdk/jsonw.h>
 #include <sdk/mem.h>
 #include <signal.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "clock.h"

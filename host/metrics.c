@@ -11,6 +11,8 @@
 
 #include <pthread.h>
 #include <sdk/mem.h>
+#include <stdlib.h>
+#include <string.h>
 #include <yoi/limits.h>
 
 #define HELP_MAX 256

@@ -21,6 +21,10 @@
  */
 #include "model.h"
 
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
 #include <sdk/mem.h>
 
 #include "host.h"

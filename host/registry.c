@@ -170,8 +170,7 @@ static const struct yoi__config_runtime *entry(const struct yoi_embed *host, yoi
 static yoi_status route_create(struct yoi_embed *host, struct yoi__instance *in, yoi_request *req,
                                yoi_stream **out, yoi_error *err) {
   const struct yoi__config_runtime *c = entry(host, in->name);
-  if (c == NULL || c->default_profile.len == 0)
-    return yoi__registry_route(host, in, req, out, err);
+  if (c == NULL || c->default_profile.len == 0) return yoi__registry_route(host, in, req, out, err);
   struct yoi_sdk_buf body;
   yoi_sdk_buf_init(&body, YOI_BODY_BYTES_MAX);
   yoi_status st = yoi__profile_default(req->body, c->default_profile, &body);

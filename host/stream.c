@@ -25,6 +25,9 @@
  */
 #include "stream.h"
 
+#include <stdio.h>
+#include <string.h>
+
 #include <sdk/id.h>
 #include <sdk/json.h>
 #include <sdk/mem.h>

@@ -83,5 +83,6 @@ def test_a_second_file_of_a_plugin_is_named_in_the_log(new_host):
     host.config['plugin_path'] = [*host.config['plugin_path'], 'more']
     host.start()
     line = [one for one in host.log.splitlines() if 'passed over' in one]
-    assert len(line) == 1 and 'dev.yoi.test.faulty' in line[0] and 'copy.so' not in line[0], host.log
+    assert len(line) == 1 and 'dev.yoi.test.faulty' in line[0] \
+        and 'copy.so' not in line[0], host.log
     host.stop()

@@ -1,5 +1,8 @@
-/* fuzz_config.c - any text as a config: it is accepted or every finding has a
- * place inside it, and nothing else happens. Links libyoi. */
+/* sources: host abi/sdk/core abi/sdk/schema; libs: -lcjson -lcrypto; flags: '-DYOI_LIBDIR="/none"'
+ *
+ * Any text as a config: it is accepted or every finding has a place inside it,
+ * and nothing else happens.
+ */
 #include "host/config.h"
 
 #include <stdint.h>

@@ -1,6 +1,9 @@
-/* fuzz_elf.c - any bytes as a shared object: the manifest section is found
- * inside the file or refused, and what it holds is parsed as a manifest. Input
- * that does not begin as ELF is taken as a manifest itself. Links libyoi. */
+/* sources: host/elf.c host/manifest.c abi/sdk/core abi/sdk/schema; libs: -lcjson -lcrypto
+ *
+ * Any bytes as a shared object: the manifest section is found inside the file
+ * or refused, and what it holds is parsed as a manifest. Input that does not
+ * begin as ELF is taken as a manifest itself.
+ */
 #include "host/elf.h"
 
 #include <stdint.h>

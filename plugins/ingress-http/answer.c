@@ -1,0 +1,142 @@
+/* ingress-http/answer.c - from results and errors to answers.
+ *
+ * A result goes out as the runtime wrote it. Under /api the id of the runtime
+ * is put in front, `{"runtime_id":"...",` instead of the first brace, so that
+ * the rest need not be touched or copied. Errors have their one body; the
+ * private detail goes to the log, joined by the request id.
+ */
+#include "http.h"
+
+#include <sdk/id.h>
+#include <sdk/json.h>
+#include <string.h>
+#include <yoi/ingress.h>
+
+static yoi_str request_id(const struct http_conn *c) {
+  if (!c->x) return (yoi_str){NULL, 0};
+  return (yoi_str){c->x->request_id, c->x->request_id_len};
+}
+
+struct http_reply http_answer_reply(struct http_conn *c, int status, const char *type) {
+  struct http_loop *l = c->loop;
+  uint64_t wall = l->in->clock->wall_ns(l->in->host);
+  if (wall / 1000000000u != l->date_s) {
+    l->date_s = wall / 1000000000u;
+    http_date(wall, l->date);
+  }
+  c->keep_alive = c->x && c->x->keep_alive && !c->eof && !atomic_load(&l->in->draining);
+  yoi_sdk_buf_clear(&l->out);
+  return (struct http_reply){.status = status,
+                             .type = type,
+                             .date = l->date,
+                             .close = !c->keep_alive,
+                             .head = c->x && c->x->match.head,
+                             .request_id = request_id(c)};
+}
+
+static void send_out(struct http_conn *c, yoi_str text) {
+  struct http_loop *l = c->loop;
+  if (l->out.failed) {
+    http_conn_gone(c);
+    return;
+  }
+  http_conn_answer(c, yoi_sdk_buf_str(&l->out), text);
+}
+
+void http_answer_error(struct http_conn *c, const yoi_error *err) {
+  struct http_instance *in = c->loop->in;
+  struct http_reply r = http_answer_reply(c, 0, NULL);
+  char made[YOI_SDK_UUID_SIZE];
+  if (r.request_id.len == 0) { /* refused before there was a request */
+    if (yoi_sdk_uuid7(in->clock->wall_ns(in->host), made))
+      r.request_id = (yoi_str){made, sizeof made - 1};
+  }
+  if (err->code == YOI_CODE_METHOD_NOT_ALLOWED && c->x) r.allow = c->x->match.allow;
+  http_reply_error(&c->loop->out, &r, err);
+  in->metrics->add(in->host, in->errors_total, 1);
+  if (r.status >= 500 && err->private_cap > 0 && err->private_detail[0])
+    http_log(in, YOI_LOG_WARN, "request failed", r.request_id, "private",
+             yoi_sdk_str(err->private_detail));
+  send_out(c, (yoi_str){NULL, 0});
+}
+
+void http_answer_code(struct http_conn *c, int32_t code, const char *message) {
+  struct yoi_sdk_error e;
+  yoi_sdk_fail(yoi_sdk_error_init(&e), code, "%s", message);
+  /* Said by the codec, a deadline or a limit: the framing is not certain. */
+  if (c->x) c->x->keep_alive = 0;
+  http_answer_error(c, &e.e);
+}
+
+static int is_wrapped(const struct http_conn *c) {
+  const struct http_match *m = &c->x->match;
+  return c->loop->in->guard.surface == YOI_SURFACE_BROWSER && !m->host_scope &&
+         m->runtime_id[0] != 0;
+}
+
+/* What replaces the first brace of `json`, which is cut off then. */
+static size_t wrap(struct http_conn *c, char out[96], yoi_str *json) {
+  size_t i = 0;
+  if (!is_wrapped(c) || json->len == 0 || json->ptr[0] != '{') return 0;
+  json->ptr++, json->len--;
+  while (i < json->len && (json->ptr[i] == ' ' || json->ptr[i] == '\t')) i++;
+  int empty = i < json->len && json->ptr[i] == '}';
+  return (size_t)snprintf(out, 96, "{\"runtime_id\":\"%s\"%s", c->x->match.runtime_id,
+                          empty ? "" : ",");
+}
+
+static int result_status(const struct http_match *m, uint32_t event_flags) {
+  int created = (event_flags & YOI_EV_CREATED) != 0;
+  if (m->status == 201) return created ? 201 : 200;
+  return m->op == YOI_OP_BUNDLE_PUT && created ? 201 : m->status;
+}
+
+/* Where a new worker is; its id is taken from the answer and checked. */
+static yoi_str location(struct http_conn *c, yoi_str text, char *out, size_t cap) {
+  const struct http_match *m = &c->x->match;
+  yoi_str id = yoi_sdk_json_raw_get(yoi_sdk_json_raw_get(text, "worker"), "worker_id");
+  if (m->op != YOI_OP_WORKER_CREATE || id.len < 3) return (yoi_str){NULL, 0};
+  id = (yoi_str){id.ptr + 1, id.len - 2};
+  if (!yoi_sdk_id_valid(id)) return (yoi_str){NULL, 0};
+  int n = is_wrapped(c) ? snprintf(out, cap, "/api/runtimes/%s/workers/%.*s", m->runtime_id,
+                                   YOI_ARG(id))
+                        : snprintf(out, cap, "/v1/workers/%.*s", YOI_ARG(id));
+  return (yoi_str){out, (size_t)n};
+}
+
+void http_answer_result(struct http_conn *c, yoi_str text, uint32_t event_flags) {
+  const struct http_match *m = &c->x->match;
+  char prefix[96], where[2 * YOI_ID_MAX + 32];
+  struct http_reply r = http_answer_reply(c, result_status(m, event_flags), HTTP_TYPE_JSON);
+  size_t wrapped = 0;
+  if (r.status == 201) r.location = location(c, text, where, sizeof where);
+  if (r.status == 204) r.type = NULL, text.len = 0;
+  if (m->op == YOI_OP_HOST_METRICS) r.type = HTTP_TYPE_METRICS;
+  else if (m->op != YOI_OP_BUNDLE_GET) wrapped = wrap(c, prefix, &text);
+  r.length = wrapped + text.len;
+  http_reply_head(&c->loop->out, &r);
+  if (r.head) text.len = 0;
+  else if (wrapped > 0) yoi_sdk_buf_add(&c->loop->out, prefix, wrapped);
+  send_out(c, text);
+}
+
+void http_answer_json(struct http_conn *c, int status, yoi_str json) {
+  char prefix[96];
+  struct http_reply r = http_answer_reply(c, status, HTTP_TYPE_JSON);
+  size_t wrapped = wrap(c, prefix, &json);
+  r.length = wrapped + json.len;
+  http_reply_head(&c->loop->out, &r);
+  if (!r.head) {
+    yoi_sdk_buf_add(&c->loop->out, prefix, wrapped);
+    yoi_sdk_buf_adds(&c->loop->out, json);
+  }
+  send_out(c, (yoi_str){NULL, 0});
+}
+
+void http_answer_static(struct http_conn *c, const char *type, yoi_str text) {
+  struct http_reply r = http_answer_reply(c, 200, type);
+  r.length = text.len;
+  http_reply_head(&c->loop->out, &r);
+  if (!r.head) yoi_sdk_buf_adds(&c->loop->out, text);
+  send_out(c, (yoi_str){NULL, 0});
+}

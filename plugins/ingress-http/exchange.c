@@ -1,0 +1,297 @@
+/* ingress-http/exchange.c - a request, from its header to its answer.
+ *
+ * The order of checks is the order of what a caller may learn: the codec has
+ * refused what is malformed; then who asks (Host, Origin, token), then what is
+ * asked (path, method, query, fields), then the body. So a caller without a
+ * token cannot find out which paths there are.
+ *
+ *   http_exchange_head   header whole    -> 4xx, or the body's limit
+ *   http_exchange_run    body whole      -> 4xx, or registry.start
+ *   http_exchange_poll   stream has news -> result, events, or gathers
+ *
+ *  1. The principal is never empty and never comes from the request.
+ *  2. A runtime surface serves its own runtime only; its paths have no id.
+ *  3. What the registry or the runtime answers maps to HTTP by its code alone
+ *     (yoi_sdk_code_http); nothing is decided again here.
+ *  4. The codec's text is borrowed by the request until start returns.
+ */
+#include "http.h"
+
+#include "fields.h"
+
+#include <sdk/id.h>
+#include <sdk/json.h>
+#include <string.h>
+#include <yoi/ingress.h>
+
+static int header_number(const struct http_request *r, int field, uint64_t max, uint64_t *out) {
+  return !http_request_has(r, field) ||
+         yoi_sdk_parse_u64(http_request_field(r, field), max, out);
+}
+
+static void take_request_id(struct http_conn *c) {
+  struct http_exchange *x = c->x;
+  struct http_instance *in = c->loop->in;
+  yoi_str given = http_request_field(&x->codec.req, HTTPF_X_REQUEST_ID);
+  char made[YOI_SDK_UUID_SIZE];
+  if (!yoi_sdk_token_valid(given, YOI_REQUEST_ID_MAX)) {
+    if (!yoi_sdk_uuid7(in->clock->wall_ns(in->host), made)) return;
+    given = (yoi_str){made, sizeof made - 1};
+  }
+  memcpy(x->request_id, given.ptr, given.len);
+  x->request_id_len = given.len;
+}
+
+/* How the answer is to look: Accept and ?wait. */
+static yoi_status take_form(struct http_exchange *x, yoi_error *err) {
+  uint8_t accept = x->codec.req.accept;
+  const struct http_params *p = &x->params;
+  if (x->match.op == YOI_OP_WORKER_INPUT) {
+    if (accept & HTTP_ACCEPT_SSE) x->by = HTTP_BY_EVENTS;
+    else if (p->has_wait) x->by = HTTP_BY_TURN;
+    if (x->by != HTTP_BY_EVENTS || !p->has_wait) return YOI_OK;
+    return yoi_sdk_fail(err, YOI_CODE_INVALID_REQUEST,
+                        "'wait' is for JSON answers, not for text/event-stream");
+  }
+  if (x->match.op != YOI_OP_WORKER_EVENTS) return YOI_OK;
+  int json = (accept & HTTP_ACCEPT_JSON) && !(accept & HTTP_ACCEPT_SSE);
+  x->by = json ? HTTP_BY_BATCH : HTTP_BY_EVENTS;
+  if (json || (!p->has_wait && !p->has_limit)) return YOI_OK;
+  return yoi_sdk_fail(err, YOI_CODE_INVALID_REQUEST,
+                      "'wait' and 'limit' are for 'Accept: application/json'");
+}
+
+static yoi_status take_fields(struct http_conn *c, yoi_error *err) {
+  struct http_exchange *x = c->x;
+  struct http_request *r = &x->codec.req;
+  uint64_t hops = 0, timeout_ms = 0;
+  yoi_str trace = http_request_field(r, HTTPF_TRACEPARENT);
+  if (yoi_sdk_traceparent_valid(trace)) x->trace = trace;
+  if (http_request_has(r, HTTPF_IDEMPOTENCY_KEY) &&
+      !http_idempotency_key(http_request_field(r, HTTPF_IDEMPOTENCY_KEY), &x->idempotency_key))
+    return yoi_sdk_fail(err, YOI_CODE_INVALID_REQUEST,
+                        "idempotency-key is not a token of 1 to %d bytes", YOI_IDEMPOTENCY_KEY_MAX);
+  if (!header_number(r, HTTPF_YOI_HOPS, YOI_HOPS_MAX, &hops))
+    return yoi_sdk_fail(err, YOI_CODE_INVALID_REQUEST, "yoi-hops is not a number up to %d",
+                        YOI_HOPS_MAX);
+  if (!header_number(r, HTTPF_YOI_TIMEOUT_MS, YOI_JSON_INT_MAX, &timeout_ms) ||
+      (timeout_ms == 0 && http_request_has(r, HTTPF_YOI_TIMEOUT_MS)))
+    return yoi_sdk_fail(err, YOI_CODE_INVALID_REQUEST, "yoi-timeout-ms is not a number above 0");
+  if (timeout_ms == 0 || (x->params.timeout_ms > 0 && x->params.timeout_ms < timeout_ms))
+    timeout_ms = x->params.timeout_ms;
+  if (timeout_ms > YOI_DEADLINE_MS_MAX) timeout_ms = YOI_DEADLINE_MS_MAX;
+  x->hops = (uint32_t)hops;
+  if (timeout_ms > 0) x->deadline_ns = (c->loop->now_ms + timeout_ms) * 1000000u;
+  return YOI_OK;
+}
+
+/* Size and media type of what is announced; the codec watches what comes. */
+static yoi_status take_body_rules(struct http_exchange *x, yoi_error *err) {
+  struct http_request *r = &x->codec.req;
+  size_t max = x->match.kind == HTTP_KIND_OP ? http_route_body_max(x->match.op) : 0;
+  yoi_str coding = http_request_field(r, HTTPF_CONTENT_ENCODING);
+  int has_body = http_request_has_body(r), typed = http_request_has(r, HTTPF_CONTENT_TYPE);
+  if (max == 0) {
+    if (!has_body) return YOI_OK;
+    return yoi_sdk_fail(err, YOI_CODE_INVALID_REQUEST, "this operation takes no body");
+  }
+  if (coding.len > 0 && !http_str_caseeq(coding, "identity"))
+    return yoi_sdk_fail(err, YOI_CODE_UNSUPPORTED_MEDIA_TYPE, "content-encoding is not accepted");
+  /* Without a body no type is needed; one that is not JSON is some form. */
+  if (typed ? !http_is_json(http_request_field(r, HTTPF_CONTENT_TYPE)) : has_body)
+    return yoi_sdk_fail(err, YOI_CODE_UNSUPPORTED_MEDIA_TYPE, "content-type is not %s",
+                        HTTP_TYPE_JSON);
+  if (http_codec_want(&x->codec, max, 0)) return YOI_OK;
+  return yoi_sdk_fail(err, YOI_CODE_PAYLOAD_TOO_LARGE, "body is larger than %zu bytes", max);
+}
+
+yoi_status http_exchange_head(struct http_conn *c, yoi_error *err) {
+  struct http_exchange *x = c->x;
+  struct http_instance *in = c->loop->in;
+  struct http_request *r = &x->codec.req;
+  struct yoi_sdk_error routed;
+  in->metrics->add(in->host, in->requests_total, 1);
+  take_request_id(c);
+  x->keep_alive = r->keep_alive;
+  yoi_status found = http_route(in->guard.surface, r, &x->match, yoi_sdk_error_init(&routed));
+  yoi_status st = http_guard_check(&in->guard, r, x->match.write, x->match.no_token, err);
+  if (st != YOI_OK) return st;
+  if (found != YOI_OK) {
+    yoi_sdk_error_copy(err, &routed.e);
+    return found;
+  }
+  if ((st = http_route_query(&x->match, r, &x->params, &x->body, err)) != YOI_OK) return st;
+  if ((st = take_fields(c, err)) != YOI_OK) return st;
+  if ((st = take_form(x, err)) != YOI_OK) return st;
+  return take_body_rules(x, err);
+}
+
+/* ---- starting -------------------------------------------------------------- */
+
+static yoi_status check_json(yoi_str body, yoi_error *err) {
+  struct yoi_sdk_json_error e;
+  yoi_status st = yoi_sdk_json_check(body, 0, &e);
+  size_t i = 0;
+  if (st != YOI_OK) {
+    char details[96];
+    int n = snprintf(details, sizeof details, "{\"line\":%u,\"column\":%u}", e.line, e.column);
+    st = yoi_sdk_fail(err, YOI_CODE_INVALID_JSON, "body is not valid JSON: %s", e.message);
+    yoi_sdk_fail_details(err, (yoi_str){details, (size_t)n});
+    return st;
+  }
+  while (i < body.len && strchr(" \t\r\n", body.ptr[i])) i++;
+  if (body.ptr[i] == '{') return YOI_OK;
+  return yoi_sdk_fail(err, YOI_CODE_INVALID_REQUEST, "body is not a JSON object");
+}
+
+/* Streams that last need a place; they count as long as they are held. */
+static yoi_status reserve(struct http_conn *c, yoi_error *err) {
+  struct http_instance *in = c->loop->in;
+  struct http_exchange *x = c->x;
+  char key[2 * YOI_ID_MAX + 2];
+  yoi_str k = {key, 0};
+  if (x->by != HTTP_BY_RESULT) {
+    if (atomic_fetch_add(&in->streams, 1u) >= in->config.streams) {
+      atomic_fetch_sub(&in->streams, 1u);
+      return yoi_sdk_fail(err, YOI_CODE_LIMIT_REACHED, "too many event streams");
+    }
+    c->counted = 1;
+    k.len = (size_t)snprintf(key, sizeof key, "%s/%s", x->match.runtime_id, x->match.worker_id);
+  }
+  c->slot = http_slot_get(&c->loop->slots, k);
+  if (!c->slot) return yoi_sdk_fail_memory(err);
+  c->slot_prev = NULL;
+  c->slot_next = c->slot->first;
+  if (c->slot_next) c->slot_next->slot_prev = c;
+  c->slot->first = c;
+  return YOI_OK;
+}
+
+static yoi_status start(struct http_conn *c, yoi_error *err) {
+  struct http_instance *in = c->loop->in;
+  struct http_exchange *x = c->x;
+  const struct http_match *m = &x->match;
+  int runtime_surface = in->guard.surface == YOI_SURFACE_RUNTIME, follows = 0;
+  const char *rid = m->host_scope ? "" : runtime_surface ? in->runtime_id : m->runtime_id;
+  yoi_str body = x->codec.req.body.len > 0 ? x->codec.req.body : yoi_sdk_buf_str(&x->body);
+  yoi_status st = YOI_OK;
+  if (x->codec.req.body.len > 0 && m->op != YOI_OP_BUNDLE_PUT) st = check_json(body, err);
+  if (st == YOI_OK) st = reserve(c, err);
+  if (st != YOI_OK) return st;
+  follows = m->op == YOI_OP_WORKER_INPUT && x->by != HTTP_BY_RESULT;
+  const yoi_request req = {
+      .size = sizeof req,
+      .op = m->op,
+      .origin = runtime_surface ? YOI_ORIGIN_RUNTIME : YOI_ORIGIN_BROWSER,
+      .hops = x->hops,
+      .flags = follows ? YOI_REQ_FOLLOW : 0,
+      .deadline_ns = x->deadline_ns,
+      .token = c->slot->token,
+      .worker_id = yoi_sdk_str(m->worker_id),
+      .subject = yoi_sdk_str(m->subject),
+      .principal = yoi_sdk_str(in->guard.principal),
+      .request_id = {x->request_id, x->request_id_len},
+      .trace = x->trace,
+      .idempotency_key = x->idempotency_key,
+      .body = body,
+  };
+  return in->registry->start(in->host, yoi_sdk_str(rid), &req, &c->stream, err);
+}
+
+void http_exchange_run(struct http_conn *c) {
+  struct http_exchange *x = c->x;
+  struct http_instance *in = c->loop->in;
+  struct yoi_sdk_error e;
+  if (x->match.kind == HTTP_KIND_HEALTH) {
+    http_answer_static(c, HTTP_TYPE_JSON, YOI_LIT("{\"status\":\"ok\"}"));
+    return;
+  }
+  if (x->match.kind == HTTP_KIND_PAGE) {
+    http_answer_static(c, HTTP_TYPE_HTML, (yoi_str){in->page, in->page_len});
+    return;
+  }
+  c->state = HTTP_CONN_HANDLING;
+  if (start(c, yoi_sdk_error_init(&e)) != YOI_OK) {
+    http_answer_error(c, &e.e);
+    return;
+  }
+  /* From here on nothing refers to the request's bytes. */
+  http_codec_release(&x->codec);
+  yoi_sdk_buf_release(&x->body);
+  if (x->by == HTTP_BY_TURN) http_conn_timer(c, x->params.wait_ms);
+  if (x->by == HTTP_BY_BATCH)
+    http_conn_timer(c, x->params.wait_ms > HTTP_QUIET_MS ? x->params.wait_ms : HTTP_QUIET_MS);
+  if (x->by == HTTP_BY_EVENTS && x->match.op == YOI_OP_WORKER_EVENTS)
+    http_conn_timer(c, HTTP_QUIET_MS);
+  http_exchange_poll(c);
+}
+
+/* ---- polling ----------------------------------------------------------------- */
+
+static void no_answer(struct http_conn *c) {
+  struct yoi_sdk_error e;
+  yoi_sdk_fail(yoi_sdk_error_init(&e), YOI_CODE_INTERNAL, "the operation ended without an answer");
+  http_answer_error(c, &e.e);
+}
+
+static void ended(struct http_conn *c, yoi_status st, const yoi_error *err) {
+  if (c->x->by == HTTP_BY_TURN || c->x->by == HTTP_BY_BATCH) http_wait_end(c, st, err);
+  else if (st == YOI_END) no_answer(c);
+  else http_answer_error(c, err);
+}
+
+/* 1 when the connection needs no further event now. */
+static int take_events(struct http_conn *c, const yoi_event *const *evs, size_t n) {
+  switch (c->x->by) {
+  case HTTP_BY_EVENTS:
+    http_sse_begin(c);
+    if (c->state == HTTP_CONN_STREAMING) {
+      http_sse_batch(c, evs, n);
+      http_sse_pump(c);
+    }
+    return 1;
+  case HTTP_BY_TURN:
+  case HTTP_BY_BATCH: return http_wait_events(c, evs, n);
+  default: break;
+  }
+  for (size_t i = 0; i < n; i++) {
+    if (evs[i]->kind != YOI_EVENT_RESULT) continue;
+    http_answer_result(c, evs[i]->text, evs[i]->flags);
+    return 1;
+  }
+  return 0;
+}
+
+void http_exchange_poll(struct http_conn *c) {
+  struct yoi_sdk_error e;
+  const yoi_event *const *evs = NULL;
+  size_t n = 0;
+  if (c->state == HTTP_CONN_STREAMING) {
+    /* A full socket says when it goes on. */
+    if (!(c->interest & YOI_FD_WRITE)) http_sse_pump(c);
+    return;
+  }
+  if (c->state != HTTP_CONN_HANDLING) return;
+  for (int i = 0; i < HTTP_BATCHES_PER_TURN; i++) {
+    yoi_status st = c->stream->ops->next(c->stream, &evs, &n, yoi_sdk_error_init(&e));
+    if (st == YOI_AGAIN) {
+      if (c->x->by == HTTP_BY_TURN || c->x->by == HTTP_BY_BATCH) http_wait_quiet(c, 0);
+      else if (c->x->by == HTTP_BY_EVENTS && c->x->match.head) http_sse_begin(c);
+      return;
+    }
+    if (st != YOI_OK) {
+      ended(c, st, &e.e);
+      return;
+    }
+    if (take_events(c, evs, n)) return;
+  }
+  http_loop_ready(c);
+}
+
+void http_exchange_expired(struct http_conn *c) {
+  if (c->x->by == HTTP_BY_TURN || c->x->by == HTTP_BY_BATCH) http_wait_quiet(c, 1);
+  else if (c->x->by == HTTP_BY_EVENTS && c->x->match.op == YOI_OP_WORKER_EVENTS) {
+    http_sse_begin(c);
+    if (c->state == HTTP_CONN_STREAMING) http_sse_pump(c);
+  }
+}

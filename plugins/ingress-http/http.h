@@ -1,0 +1,243 @@
+/* ingress-http/http.h - the things of this plugin: an instance, its loops,
+ * their connections, and the request that a connection has in hand.
+ *
+ *   instance --1:n-- loop --1:n-- connection --0:1-- exchange
+ *
+ * A connection is small and stays; its exchange (the codec, what was asked,
+ * by whom) comes with the first byte of a request and goes with its answer,
+ * or when the answer has become a stream. An idle connection or watcher costs
+ * its struct http_conn and, for a watcher, its last cursor.
+ *
+ * Threads: an instance's members are set before it serves; counts are atomic.
+ * Everything of a loop belongs to that loop's thread, but for the stack of
+ * woken slots.
+ */
+#ifndef YOI_HTTP_HTTP_H
+#define YOI_HTTP_HTTP_H
+
+#include "auth.h"
+#include "response.h"
+#include "router.h"
+#include "slots.h"
+#include "timers.h"
+
+#include <sdk/stream.h>
+#include <sys/uio.h>
+#include <yoi/host_clock.h>
+#include <yoi/host_log.h>
+#include <yoi/host_loop.h>
+#include <yoi/host_metrics.h>
+#include <yoi/host_registry.h>
+
+#define HTTP_READ_BYTES 16384  /* of one read: a header and a common body */
+#define HTTP_READS_PER_TURN 8  /* of one connection on one wake-up */
+#define HTTP_BATCHES_PER_TURN 8 /* of one stream on one wake-up */
+#define HTTP_ACCEPTS_PER_TURN 64
+#define HTTP_LINGER_MS 1000    /* a client reads its refusal before the reset */
+#define HTTP_LINGER_BYTES 1048576
+#define HTTP_QUIET_MS 100      /* how long `nothing yet` may mean `not loaded` */
+#define HTTP_REFUSED_MAX 64    /* connections that only get limit_reached */
+
+struct http_loop;
+struct http_collect;
+
+/* http_conn.state; conn.c draws how they follow each other. */
+enum {
+  HTTP_CONN_IDLE,
+  HTTP_CONN_HEADER,
+  HTTP_CONN_BODY,
+  HTTP_CONN_HANDLING,
+  HTTP_CONN_WRITING,
+  HTTP_CONN_STREAMING,
+  HTTP_CONN_CLOSING,
+  HTTP_CONN_GONE,
+};
+
+/* How an operation is answered. */
+enum {
+  HTTP_BY_RESULT, /* one result, sent as it is */
+  HTTP_BY_EVENTS, /* server-sent events */
+  HTTP_BY_TURN,   /* ?wait: the turn when it has ended, else its ack */
+  HTTP_BY_BATCH,  /* events as one JSON document */
+};
+
+/* A request in hand. */
+struct http_exchange {
+  struct http_codec codec;
+  struct http_match match;
+  struct http_params params;
+  uint8_t by;         /* HTTP_BY_* */
+  uint8_t keep_alive; /* the connection may go on behind the answer */
+  uint8_t routed;     /* match is good */
+  uint32_t hops;
+  uint64_t deadline_ns;
+  yoi_str trace, idempotency_key; /* borrowed from the codec */
+  struct yoi_sdk_buf body;        /* made from query and path */
+  struct http_collect *collect;   /* wait.c: what came so far */
+  size_t request_id_len;
+  char request_id[YOI_REQUEST_ID_MAX + 1];
+};
+
+/* Bytes that did not go out at once: a copied head, and text that the stream
+ * keeps. */
+struct http_pending {
+  size_t off, head_len;
+  yoi_str text;
+  char head[];
+};
+
+struct http_conn {
+  struct http_timer timer; /* first: a timer is its connection */
+  struct http_loop *loop;
+  struct http_conn *prev, *next; /* all of the loop */
+  struct http_conn *slot_prev, *slot_next;
+  struct http_conn *ready_next;
+  uint64_t watch;
+  int32_t fd;
+  uint32_t batch_at, batch_n; /* events sent, events there */
+  uint8_t state, interest;
+  uint8_t ready;      /* stands in the loop's ready list */
+  uint8_t refused;    /* above the limit; counted apart */
+  uint8_t chunked;    /* of a stream: HTTP/1.1 */
+  uint8_t keep_alive; /* of the answer that is being written */
+  uint8_t counted;    /* as a stream */
+  uint8_t eof;        /* the client has sent all it will */
+  uint8_t timed;      /* the state that the timer was set for, and 1 */
+  uint8_t small_sends; /* TCP_NOTSENT_LOWAT is set */
+  uint16_t requests;  /* on this wake-up */
+  uint16_t cursor_len;
+  uint32_t discarded; /* bytes read while closing */
+  size_t batch_off;   /* bytes sent of event batch_at */
+  const yoi_event *const *batch;
+  yoi_stream *stream;
+  struct http_slot *slot;
+  struct http_exchange *x;
+  struct http_pending *pending;
+  char *cursor;           /* of the last event with one */
+  struct yoi_sdk_buf in;  /* read, but behind the request in hand */
+};
+
+struct http_loop {
+  struct http_instance *in;
+  uint32_t index;
+  int32_t listen_fd, spare_fd;
+  uint64_t listen_watch, timer, timer_at_ms, earliest_ms;
+  struct http_conn *all, *dead, *ready, *ready_last;
+  struct http_exchange *spare; /* one, for the next request */
+  uint64_t now_ms, date_s;
+  uint8_t ready_posted; /* a task for `ready` is on its way */
+  uint8_t starved;      /* no descriptor was left; said once */
+  uint8_t listen_paused;
+  char date[HTTP_DATE_SIZE];
+  char read[HTTP_READ_BYTES];
+  char frames[YOI_EVENT_BATCH_MAX][HTTP_FRAME_HEAD_MAX];
+  struct yoi_sdk_buf out; /* heads are written here */
+  struct http_wheel wheel;
+  struct http_slots slots;
+};
+
+struct http_config {
+  uint64_t header_ms, body_ms, idle_ms, write_ms, heartbeat_ms;
+  uint32_t connections, streams;
+};
+
+struct http_instance {
+  const yoi_host *host;
+  const yoi_host_loop *loops_of;
+  const yoi_host_registry *registry;
+  const yoi_host_clock *clock;
+  const yoi_host_log *log;
+  const yoi_host_metrics *metrics;
+  struct http_config config;
+  struct http_guard guard;
+  uint8_t guarded; /* guard is set */
+  char runtime_id[YOI_ID_MAX + 1]; /* of a runtime surface */
+  uint32_t n_loops, requests_total, errors_total; /* the latter: counters */
+  struct http_loop *loops;
+  char *page;
+  size_t page_len;
+  _Atomic uint32_t connections, refused, streams, draining;
+  uint64_t drain_until_ms;
+  struct yoi_sdk_queue *drained;
+};
+
+/* ---- plugin.c ---- */
+void http_log(struct http_instance *in, uint32_t level, const char *msg, yoi_str request_id,
+              const char *key, yoi_str value);
+
+/* ---- listener.c: tasks of a loop ---- */
+void http_loop_listen(void *loop);
+void http_loop_stop(void *loop);
+void http_loop_drain(void *loop);
+void http_loop_woken(void *loop);
+/* Every callback of the host stands between these two: the time is read once,
+ * and what is gone is freed when nothing refers to it any more. */
+void http_loop_enter(struct http_loop *l);
+void http_loop_leave(struct http_loop *l);
+/* The connection goes on in a task of its own: others come first. */
+void http_loop_ready(struct http_conn *c);
+void http_loop_unready(struct http_conn *c);
+void http_loop_drained(struct http_loop *l); /* finishes drain after the last */
+void http_loop_free(struct http_loop *l);    /* [main], at close */
+
+/* ---- conn.c ---- */
+void http_conn_new(struct http_loop *l, int32_t fd, int refused);
+void http_conn_gone(struct http_conn *c);
+void http_conn_expired(struct http_conn *c);
+void http_conn_continue(struct http_conn *c); /* with what was read before */
+void http_conn_interest(struct http_conn *c, uint32_t interest);
+void http_conn_timer(struct http_conn *c, uint64_t ms);
+/* The answer is out: on to the next request, or the end. */
+void http_conn_answered(struct http_conn *c);
+void http_conn_drop_exchange(struct http_conn *c);
+void http_conn_drop_stream(struct http_conn *c);
+
+/* ---- write.c ---- */
+/* Sends head and text with one call. Of what does not go out, head is copied;
+ * text must live as long as c->stream. The connection is idle, closing,
+ * writing or gone then. */
+void http_conn_answer(struct http_conn *c, yoi_str head, yoi_str text);
+/* Writes pending bytes: 1 when none are left, 0 when the socket is full, -1
+ * when the connection is gone. */
+int http_conn_flush(struct http_conn *c);
+/* Keeps what of head and text is behind `sent`; 0: no memory. */
+int http_conn_pend(struct http_conn *c, size_t sent, yoi_str head, yoi_str text);
+/* Bytes sent, 0 when the socket is full, -1 when it is broken. */
+ssize_t http_conn_send(struct http_conn *c, struct iovec *iov, size_t n);
+void http_conn_blocked(struct http_conn *c);
+
+/* ---- exchange.c: a request, from its header to its answer ---- */
+/* The header is whole. An error is to be answered. */
+yoi_status http_exchange_head(struct http_conn *c, yoi_error *err);
+/* The request is whole: starts the operation, or answers at once. */
+void http_exchange_run(struct http_conn *c);
+/* Polls the stream. */
+void http_exchange_poll(struct http_conn *c);
+/* A ?wait, or a quiet start, has lasted long enough. */
+void http_exchange_expired(struct http_conn *c);
+
+/* ---- answer.c ---- */
+void http_answer_error(struct http_conn *c, const yoi_error *err);
+void http_answer_code(struct http_conn *c, int32_t code, const char *message);
+/* A result; its text stays with the stream. */
+void http_answer_result(struct http_conn *c, yoi_str text, uint32_t event_flags);
+/* A JSON object made here, wrapped for /api; copied. */
+void http_answer_json(struct http_conn *c, int status, yoi_str json);
+void http_answer_static(struct http_conn *c, const char *type, yoi_str text);
+struct http_reply http_answer_reply(struct http_conn *c, int status, const char *type);
+
+/* ---- sse.c ---- */
+/* The answer is a stream of events from here on. */
+void http_sse_begin(struct http_conn *c);
+void http_sse_batch(struct http_conn *c, const yoi_event *const *evs, size_t n);
+void http_sse_pump(struct http_conn *c);
+void http_sse_heartbeat(struct http_conn *c);
+
+/* ---- wait.c: answers that are gathered from a stream ---- */
+/* Each is 1 when the answer was given. */
+int http_wait_events(struct http_conn *c, const yoi_event *const *evs, size_t n);
+int http_wait_quiet(struct http_conn *c, int expired); /* nothing more for now */
+void http_wait_end(struct http_conn *c, yoi_status st, const yoi_error *err);
+void http_wait_free(struct http_collect *w);
+
+#endif

@@ -1,0 +1,256 @@
+/* ingress-http/listener.c - what a loop does: accept, wake, time, drain.
+ *
+ * The host bound the sockets, one per loop (SO_REUSEPORT), so that the kernel
+ * spreads connections and no loop hands one to another.
+ *
+ *  1. Above `connections` a caller gets limit_reached and a close; beyond
+ *     HTTP_REFUSED_MAX of those at a time, only the close.
+ *  2. A descriptor is kept in reserve. When the process has no other left, it
+ *     is given up for a moment to accept and close one connection; otherwise
+ *     the waiting connection would make the loop spin for ever.
+ *  3. enter and leave stand around every callback. Connections that ended are
+ *     freed in leave, when no caller on the stack can touch them.
+ *  4. One timer of the host stands for all deadlines of the loop.
+ */
+#include "http.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sdk/mem.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define HTTP_ACCEPT_PAUSE_MS 200 /* when the kernel itself is short of memory */
+
+/* ---- time ------------------------------------------------------------------- */
+
+static void on_time(void *ctx) {
+  struct http_loop *l = ctx;
+  struct http_timer *t;
+  l->timer = 0;
+  /* A wake whose post failed for want of memory is found here. */
+  if (atomic_load(&l->slots.top)) http_loop_woken(l);
+  http_loop_enter(l);
+  while ((t = http_wheel_take(&l->wheel, l->now_ms))) http_conn_expired((struct http_conn *)t);
+  l->earliest_ms = http_wheel_next(&l->wheel);
+  if (l->listen_paused) {
+    l->listen_paused = 0;
+    (void)l->in->loops_of->rewatch(l->in->host, l->listen_watch, YOI_FD_READ);
+  }
+  http_loop_leave(l);
+}
+
+void http_loop_enter(struct http_loop *l) {
+  l->now_ms = l->in->clock->monotonic_ns(l->in->host) / 1000000u;
+}
+
+static void arm(struct http_loop *l) {
+  const struct http_instance *in = l->in;
+  /* A wheel slot is over when its last millisecond is. */
+  uint64_t at = l->earliest_ms == UINT64_MAX
+                    ? UINT64_MAX
+                    : (l->earliest_ms / HTTP_WHEEL_MS + 1) * HTTP_WHEEL_MS;
+  if (at == UINT64_MAX || (l->timer && l->timer_at_ms <= at)) return;
+  if (l->timer) in->loops_of->timer_cancel(in->host, l->timer);
+  l->timer = 0;
+  l->timer_at_ms = at;
+  (void)in->loops_of->timer(in->host, at * 1000000u, on_time, l, &l->timer);
+}
+
+void http_loop_leave(struct http_loop *l) {
+  while (l->dead) {
+    struct http_conn *c = l->dead;
+    l->dead = c->next;
+    yoi_sdk_free(c);
+  }
+  /* A large answer does not keep its memory. */
+  if (l->out.cap > 4 * HTTP_READ_BYTES) yoi_sdk_buf_release(&l->out);
+  arm(l);
+}
+
+/* ---- connections that go on later ---------------------------------------------- */
+
+static void on_ready(void *ctx) {
+  struct http_loop *l = ctx;
+  struct http_conn *c = l->ready;
+  http_loop_enter(l);
+  l->ready_posted = 0;
+  /* Those that come back to the list are served in the next task. */
+  struct http_conn *last = l->ready_last;
+  while (c) {
+    int is_last = c == last;
+    l->ready = c->ready_next;
+    if (!l->ready) l->ready_last = NULL;
+    c->ready = 0;
+    c->ready_next = NULL;
+    if (c->state == HTTP_CONN_IDLE) http_conn_continue(c);
+    else http_exchange_poll(c);
+    if (is_last) break;
+    c = l->ready;
+  }
+  http_loop_leave(l);
+}
+
+void http_loop_ready(struct http_conn *c) {
+  struct http_loop *l = c->loop;
+  if (c->ready || c->state == HTTP_CONN_GONE) return;
+  c->ready = 1;
+  c->ready_next = NULL;
+  if (l->ready_last) l->ready_last->ready_next = c;
+  else l->ready = c;
+  l->ready_last = c;
+  if (l->ready_posted) return;
+  if (l->in->loops_of->post(l->in->host, l->index, on_ready, l) == YOI_OK) l->ready_posted = 1;
+  else http_conn_gone(c); /* nobody would come back to it */
+}
+
+void http_loop_unready(struct http_conn *c) {
+  struct http_loop *l = c->loop;
+  if (!c->ready) return;
+  struct http_conn *before = NULL;
+  for (struct http_conn *o = l->ready; o != c; o = o->ready_next) before = o;
+  if (before) before->ready_next = c->ready_next;
+  else l->ready = c->ready_next;
+  if (l->ready_last == c) l->ready_last = before;
+  c->ready = 0;
+  c->ready_next = NULL;
+}
+
+/* ---- wakes -------------------------------------------------------------------- */
+
+void http_loop_woken(void *ctx) {
+  struct http_loop *l = ctx;
+  http_loop_enter(l);
+  uint32_t cursor = http_slots_take(&l->slots);
+  for (struct http_slot *s; (s = http_slots_next(&l->slots, &cursor));) {
+    struct http_conn *next;
+    for (struct http_conn *c = s->first; c; c = next) {
+      next = c->slot_next;
+      http_exchange_poll(c);
+    }
+  }
+  http_loop_leave(l);
+}
+
+/* ---- accepting ------------------------------------------------------------------ */
+
+static int open_spare(void) { return open("/dev/null", O_RDONLY | O_CLOEXEC); }
+
+static void shed_one(struct http_loop *l) {
+  if (l->spare_fd >= 0) close(l->spare_fd);
+  int fd = accept4(l->listen_fd, NULL, NULL, SOCK_CLOEXEC);
+  if (fd >= 0) close(fd);
+  l->spare_fd = open_spare();
+  if (!l->starved)
+    http_log(l->in, YOI_LOG_ERROR, "no descriptor left for a connection", (yoi_str){NULL, 0}, NULL,
+             (yoi_str){NULL, 0});
+  l->starved = 1;
+}
+
+static void pause_accepting(struct http_loop *l) {
+  (void)l->in->loops_of->rewatch(l->in->host, l->listen_watch, 0);
+  l->listen_paused = 1;
+  if (l->now_ms + HTTP_ACCEPT_PAUSE_MS < l->earliest_ms)
+    l->earliest_ms = l->now_ms + HTTP_ACCEPT_PAUSE_MS;
+}
+
+static void take(struct http_loop *l, int fd) {
+  struct http_instance *in = l->in;
+  int full = atomic_load(&in->connections) >= in->config.connections;
+  if (full && atomic_load(&in->refused) >= HTTP_REFUSED_MAX) {
+    close(fd);
+    return;
+  }
+  http_conn_new(l, fd, full);
+}
+
+static void on_listen(void *ctx, int32_t listen_fd, uint32_t ready) {
+  struct http_loop *l = ctx;
+  (void)ready;
+  http_loop_enter(l);
+  for (int i = 0; i < HTTP_ACCEPTS_PER_TURN; i++) {
+    int fd = accept4(listen_fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    if (fd >= 0) {
+      l->starved = 0;
+      take(l, fd);
+      continue;
+    }
+    if (errno == EINTR || errno == ECONNABORTED) continue;
+    if (errno == EMFILE || errno == ENFILE) {
+      shed_one(l);
+      continue;
+    }
+    if (errno != EAGAIN) pause_accepting(l);
+    break;
+  }
+  http_loop_leave(l);
+}
+
+void http_loop_listen(void *ctx) {
+  struct http_loop *l = ctx;
+  l->spare_fd = open_spare();
+  if (l->listen_fd >= 0 &&
+      l->in->loops_of->watch(l->in->host, l->listen_fd, YOI_FD_READ, on_listen, l,
+                             &l->listen_watch) != YOI_OK)
+    http_log(l->in, YOI_LOG_ERROR, "cannot watch the listener", (yoi_str){NULL, 0}, NULL,
+             (yoi_str){NULL, 0});
+}
+
+void http_loop_stop(void *ctx) {
+  struct http_loop *l = ctx;
+  if (l->listen_fd < 0) return;
+  l->in->loops_of->unwatch(l->in->host, l->listen_watch);
+  close(l->listen_fd);
+  l->listen_fd = -1;
+  l->listen_watch = 0;
+  l->listen_paused = 0;
+}
+
+/* ---- the end ----------------------------------------------------------------------- */
+
+void http_loop_drained(struct http_loop *l) {
+  struct http_instance *in = l->in;
+  if (!atomic_load(&in->draining) || atomic_load(&in->connections) > 0 ||
+      atomic_load(&in->refused) > 0)
+    return;
+  yoi_sdk_queue_finish(in->drained);
+}
+
+static void end_all(void *ctx) {
+  struct http_loop *l = ctx;
+  http_loop_enter(l);
+  while (l->all) http_conn_gone(l->all);
+  http_loop_leave(l);
+}
+
+void http_loop_drain(void *ctx) {
+  struct http_loop *l = ctx;
+  struct http_instance *in = l->in;
+  uint64_t unused;
+  http_loop_enter(l);
+  for (struct http_conn *c = l->all, *next; c; c = next) {
+    next = c->next;
+    if (c->state == HTTP_CONN_IDLE && !c->ready) http_conn_gone(c);
+  }
+  if (l->all && in->loops_of->timer(in->host, in->drain_until_ms * 1000000u, end_all, l, &unused) !=
+                    YOI_OK)
+    while (l->all) http_conn_gone(l->all);
+  /* One loop alone may have seen the last connection go before the others
+   * were told: each looks, and finishing twice is harmless. */
+  http_loop_drained(l);
+  http_loop_leave(l);
+}
+
+void http_loop_free(struct http_loop *l) {
+  while (l->all) http_conn_gone(l->all);
+  while (l->dead) {
+    struct http_conn *c = l->dead;
+    l->dead = c->next;
+    yoi_sdk_free(c);
+  }
+  if (l->listen_fd >= 0) close(l->listen_fd);
+  if (l->spare_fd >= 0) close(l->spare_fd);
+  yoi_sdk_free(l->spare);
+  yoi_sdk_buf_release(&l->out);
+  http_slots_close(&l->slots);
+}

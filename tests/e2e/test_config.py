@@ -26,7 +26,7 @@ def test_examples_pass_check(path, tmp_path):
 def refused(host, *words):
     host.write()
     host.spawn()
-    assert host.wait_exit() == 1, host.log
+    assert host.wait_exit() == 3, host.log  # the config is right, the start is not
     for word in words:
         assert word in host.log, host.log
     host.proc = None

@@ -77,7 +77,8 @@ static void check_n(const char *stream, size_t n, const char *want) {
 }
 #define CHECK(stream, want) check_n(stream, sizeof(stream) - 1, want)
 
-#define D(delta) "data: {\"choices\":[{\"index\":0,\"delta\":" delta ",\"finish_reason\":null}]}\n\n"
+#define D(delta) \
+  "data: {\"choices\":[{\"index\":0,\"delta\":" delta ",\"finish_reason\":null}]}\n\n"
 #define FIN(reason) \
   "data: {\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"" reason "\"}]}\n\n"
 #define DONE "data: [DONE]\n\n"
@@ -121,7 +122,8 @@ static void test_refusal_is_text(void **state) {
 
 static void test_first_chunk_without_choices_is_skipped(void **state) {
   (void)state;
-  CHECK("data: {\"id\":\"\",\"choices\":[],\"prompt_filter_results\":[]}\n\n" D("{\"content\":\"a\"}")
+  CHECK("data: {\"id\":\"\",\"choices\":[],\"prompt_filter_results\":[]}\n\n"
+            D("{\"content\":\"a\"}")
             FIN("stop"),
         "T:a " F_("stop"));
 }
@@ -217,7 +219,8 @@ static void test_no_index(void **state) {
                 TC("{\"id\":\"b\",\"function\":{\"name\":\"g\",\"arguments\":\"{}\"}}") FIN("stop"),
         C_("a", "f", "{}") C_("b", "g", "{}") F_("tool_calls"));
   /* Neither index nor names: the position in the chunk. */
-  CHECK(TC("{\"id\":\"a\",\"function\":{\"name\":\"f\"}},{\"id\":\"b\",\"function\":{\"name\":\"g\"}}")
+  CHECK(TC("{\"id\":\"a\",\"function\":{\"name\":\"f\"}},"
+           "{\"id\":\"b\",\"function\":{\"name\":\"g\"}}")
             TC("{\"function\":{\"arguments\":\"{\\\"f\\\":1}\"}},"
                "{\"function\":{\"arguments\":\"{\\\"g\\\":2}\"}}") FIN("stop"),
         C_("a", "f", "{\\\"f\\\":1}") C_("b", "g", "{\\\"g\\\":2}") F_("tool_calls"));
@@ -319,23 +322,25 @@ static void test_garbage(void **state) {
 static void test_whole_json_answer(void **state) {
   (void)state;
   static const char doc[] =
-      " {\"object\":\"chat.completion\",\"choices\":[{\"index\":0,\"message\":{\"role\":\"assistant\","
+      " {\"object\":\"chat.completion\",\"choices\":[{\"index\":0,\"message\":{"
+      "\"role\":\"assistant\","
       "\"content\":[{\"type\":\"text\",\"text\":\"he\"},{\"type\":\"text\",\"text\":\"llo\"}],"
       "\"tool_calls\":[{\"id\":\"a\",\"type\":\"function\",\"function\":{\"name\":\"f\","
-      "\"arguments\":\"{}\"}}]},\"finish_reason\":\"tool_calls\"}],\"usage\":{\"prompt_tokens\":5}}";
+      "\"arguments\":\"{}\"}}]},\"finish_reason\":\"tool_calls\"}],"
+      "\"usage\":{\"prompt_tokens\":5}}";
   struct run *r = run_new();
   assert_null(oai_answer_event(&r->a, (yoi_str){0}, (yoi_str){doc, sizeof doc - 1}, &r->f));
   finish(r);
   assert_string_equal(r->text, "T:hello " C_("a", "f", "{}")
-                               "U:{\"input_tokens\":5,\"output_tokens\":null,\"cached_tokens\":null,"
-                               "\"reasoning_tokens\":null} " F_("tool_calls"));
+                               "U:{\"input_tokens\":5,\"output_tokens\":null,"
+                               "\"cached_tokens\":null,\"reasoning_tokens\":null} " F_("tool_calls"));
   run_free(r);
 }
 
 static void test_characters_cut_between_chunks(void **state) {
   (void)state;
-  CHECK(D("{\"content\":\"a\xc3\"}") D("{\"content\":\"\xa9 \xf0\x9f\"}") D("{\"content\":\"\x98\"}")
-            D("{\"content\":\"\x80.\"}") FIN("stop"),
+  CHECK(D("{\"content\":\"a\xc3\"}") D("{\"content\":\"\xa9 \xf0\x9f\"}")
+            D("{\"content\":\"\x98\"}") D("{\"content\":\"\x80.\"}") FIN("stop"),
         "T:a\xc3\xa9 \xf0\x9f\x98\x80. " F_("stop"));
   CHECK(D("{\"content\":\"a\\ud83d\"}") D("{\"content\":\"\\ude00b\"}") FIN("stop"),
         "T:a\xf0\x9f\x98\x80" "b " F_("stop"));

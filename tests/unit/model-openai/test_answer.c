@@ -331,9 +331,10 @@ static void test_whole_json_answer(void **state) {
   struct run *r = run_new();
   assert_null(oai_answer_event(&r->a, (yoi_str){0}, (yoi_str){doc, sizeof doc - 1}, &r->f));
   finish(r);
-  assert_string_equal(r->text, "T:hello " C_("a", "f", "{}")
-                               "U:{\"input_tokens\":5,\"output_tokens\":null,"
-                               "\"cached_tokens\":null,\"reasoning_tokens\":null} " F_("tool_calls"));
+  assert_string_equal(r->text,
+                      "T:hello " C_("a", "f", "{}") "U:{\"input_tokens\":5,"
+                      "\"output_tokens\":null,\"cached_tokens\":null,"
+                      "\"reasoning_tokens\":null} " F_("tool_calls"));
   run_free(r);
 }
 

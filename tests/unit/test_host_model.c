@@ -1,0 +1,427 @@
+/* test_host_model.c - models open at first use: streams that wait for it, in
+ * every state, and the one loop that a stream stays on.
+ */
+#include <pthread.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <sdk/mem.h>
+#include <sdk/stream.h>
+#include <yoi/host_model.h>
+
+#include "host/clock.h"
+#include "support/host_fixture.h"
+
+/* ---- the model --------------------------------------------------------- */
+
+static struct { /* process-wide: tables of plugins have no argument for it */
+  _Atomic int opens, closes, starts, fail_open, fail_start, hold_open;
+  char messages[256];
+  struct yoi_sdk_queue *queue;
+  const yoi_host *host;
+  uint32_t loop;
+  _Atomic int cancels, releases, released_on;
+} m;
+
+static const yoi_host *runtime_host; /* process-wide, as above */
+
+static uint32_t current_of(const yoi_host *h) {
+  const yoi_host_loop *loop = h->get_interface(h, YOI_LIT(YOI_HOST_LOOP_ID));
+  return loop->current(h);
+}
+
+static yoi_status model_open(const yoi_host *host, yoi_str config, void **out_self,
+                             yoi_error *err) {
+  (void)config;
+  m.host = host;
+  atomic_fetch_add(&m.opens, 1);
+  assert_int_equal(current_of(host), YOI_NO_LOOP); /* the control thread */
+  uint64_t until = yoi__now_ns() + 10000 * YOI__MS;
+  while (atomic_load(&m.hold_open) && yoi__now_ns() < until) continue;
+  *out_self = &m;
+  if (!atomic_load(&m.fail_open)) return YOI_OK;
+  (void)yoi_sdk_fail(err, YOI_CODE_INVALID_REQUEST, "no such thing at /a/path");
+  return YOI_INVALID_ARGUMENT;
+}
+
+static void model_close(void *self) {
+  (void)self;
+  atomic_fetch_add(&m.closes, 1);
+}
+
+static void on_cancel(void *ctx) {
+  (void)ctx;
+  atomic_fetch_add(&m.cancels, 1);
+  yoi_sdk_queue_fail(m.queue, YOI_CANCELLED, NULL);
+}
+
+static void on_release(void *ctx) {
+  (void)ctx;
+  atomic_store(&m.released_on, (int)current_of(m.host));
+  atomic_fetch_add(&m.releases, 1);
+}
+
+static yoi_status model_start(void *self, const yoi_model_request *req, yoi_stream **out,
+                              yoi_error *err) {
+  (void)self;
+  m.loop = current_of(m.host);
+  assert_int_not_equal(m.loop, YOI_NO_LOOP);
+  atomic_fetch_add(&m.starts, 1);
+  size_t at = 0;
+  for (size_t i = 0; i < req->n_messages; i++)
+    at += (size_t)snprintf(m.messages + at, sizeof m.messages - at, "%.*s;",
+                           YOI_ARG(req->messages[i]));
+  (void)snprintf(m.messages + at, sizeof m.messages - at, "%.*s|%.*s|%.*s|%.*s|%u",
+                 YOI_ARG(req->tools), YOI_ARG(req->parameters), YOI_ARG(req->request_id),
+                 YOI_ARG(req->trace), req->max_output_tokens);
+  if (atomic_load(&m.fail_start)) {
+    yoi_status st = yoi_sdk_fail(err, YOI_CODE_MODEL_ERROR, "refused");
+    yoi_sdk_fail_details(err, YOI_LIT("{\"kind\":\"quota\",\"retryable\":false}"));
+    return st;
+  }
+  m.queue = yoi_sdk_queue_new(m.host, req->token, 65536, on_cancel, on_release, NULL);
+  *out = yoi_sdk_queue_stream(m.queue);
+  return YOI_OK;
+}
+
+static const yoi_model model_table = {.size = sizeof model_table,
+                                      .thread_model = YOI_PARALLEL,
+                                      .open = model_open,
+                                      .close = model_close,
+                                      .start = model_start};
+
+/* ---- the runtime that asks it ------------------------------------------ */
+
+static yoi_status asking_open(const yoi_host *host, yoi_str config, void **out_self,
+                              yoi_error *err) {
+  (void)config;
+  (void)err;
+  runtime_host = host;
+  *out_self = NULL;
+  return YOI_OK;
+}
+
+static void asking_close(void *self) {
+  (void)self;
+}
+
+static yoi_status asking_start(void *self, const yoi_request *req, yoi_stream **out,
+                               yoi_error *err) {
+  (void)self;
+  (void)req;
+  (void)out;
+  return yoi_sdk_fail(err, YOI_CODE_UNSUPPORTED_OPERATION, "nothing");
+}
+
+static const yoi_runtime asking_table = {.size = sizeof asking_table,
+                                         .thread_model = YOI_PARALLEL,
+                                         .open = asking_open,
+                                         .close = asking_close,
+                                         .start = asking_start};
+
+struct bench {
+  struct host_fixture f;
+  struct yoi__holder holder;
+  uint64_t token;
+  _Atomic uint32_t wakes, done;
+  yoi_stream *stream;
+  yoi_status st;
+  struct yoi_sdk_error e;
+  size_t n;
+  void (*task)(struct bench *b);
+};
+
+static void on_wake(void *self, uint64_t cookie) {
+  (void)cookie;
+  atomic_fetch_add(&((struct bench *)self)->wakes, 1u);
+}
+
+static void set_up(struct bench *b, int step) {
+  memset(&m, 0, sizeof m);
+  memset(b, 0, sizeof *b);
+  host_fixture_init(&b->f, step);
+  host_fixture_runtime(&b->f, "a", &asking_table);
+  host_fixture_model(&b->f, "main", &model_table);
+  host_fixture_start(&b->f);
+  b->holder.wake = on_wake;
+  b->holder.self = b;
+  yoi__token_new(b->f.host->tokens, &b->holder, 0, &b->token, NULL);
+}
+
+static void tear_down(struct bench *b) {
+  if (m.queue != NULL) yoi_sdk_queue_drop(m.queue);
+  m.queue = NULL;
+  yoi__holder_close(b->f.host->tokens, &b->holder);
+  host_fixture_stop(&b->f);
+  assert_int_equal(m.closes, m.opens - m.fail_open);
+}
+
+/* Runs a function on loop 0 and waits for it. */
+static void run_task(void *ctx) {
+  struct bench *b = ctx;
+  b->task(b);
+  atomic_store(&b->done, 1u);
+}
+
+static int is_done(void *ctx) {
+  return (int)atomic_load(&((struct bench *)ctx)->done);
+}
+
+static void on_loop(struct bench *b, void (*task)(struct bench *b)) {
+  b->task = task;
+  atomic_store(&b->done, 0u);
+  assert_int_equal(yoi__loop_post(b->f.host->loops, NULL, 0, run_task, b), YOI_OK);
+  host_fixture_until(&b->f, is_done, b);
+}
+
+static void start_it(struct bench *b) {
+  const yoi_host_model *model =
+      runtime_host->get_interface(runtime_host, YOI_LIT(YOI_HOST_MODEL_ID));
+  char first[] = "{\"role\":\"user\"}", second[] = "two"; /* gone after the start */
+  yoi_str messages[] = {yoi_sdk_str(first), yoi_sdk_str(second)};
+  yoi_model_request r = {.size = sizeof r,
+                         .max_output_tokens = 7,
+                         .token = b->token,
+                         .request_id = YOI_LIT("rid"),
+                         .trace = YOI_LIT("trc"),
+                         .messages = messages,
+                         .n_messages = 2,
+                         .tools = YOI_LIT("[]"),
+                         .parameters = YOI_LIT("{}")};
+  b->stream = NULL;
+  b->st = model->start(runtime_host, YOI_LIT("main"), &r, &b->stream, yoi_sdk_error_init(&b->e));
+  memset(first, 'x', sizeof first);
+  memset(second, 'x', sizeof second);
+}
+
+static void next_it(struct bench *b) {
+  const yoi_event *const *events = NULL;
+  b->n = 0;
+  b->st = b->stream->ops->next(b->stream, &events, &b->n, yoi_sdk_error_init(&b->e));
+}
+
+static void release_it(struct bench *b) {
+  b->stream->ops->release(b->stream);
+}
+
+static int woken(void *ctx) {
+  return atomic_load(&((struct bench *)ctx)->wakes) > 0;
+}
+
+static const char expected[] = "{\"role\":\"user\"};two;[]|{}|rid|trc|7";
+
+static uint64_t counted(struct bench *b, uint32_t id) {
+  return atomic_load(yoi__metrics_cell(b->f.host->metrics, id));
+}
+
+/* ---- tests ------------------------------------------------------------- */
+
+static void opens_at_first_use(int step) {
+  struct bench b;
+  set_up(&b, step);
+  assert_int_equal(m.opens, 0);
+  on_loop(&b, start_it);
+  assert_int_equal(b.st, YOI_OK);
+  on_loop(&b, next_it); /* AGAIN, or the model is open by now and has no news */
+  assert_int_equal(b.st, YOI_AGAIN);
+  host_fixture_until(&b.f, woken, &b);
+  on_loop(&b, next_it);
+  assert_int_equal(b.st, YOI_AGAIN);
+  assert_int_equal(m.starts, 1);
+  assert_string_equal(m.messages, expected); /* a copy was kept */
+  assert_int_equal(m.loop, 0);
+  yoi_sdk_queue_push(m.queue, YOI_EVENT_MODEL_TEXT, 0, YOI_LIT(""), YOI_LIT("hi"));
+  on_loop(&b, next_it);
+  assert_int_equal(b.st, YOI_OK);
+  yoi_sdk_queue_finish(m.queue);
+  on_loop(&b, next_it);
+  assert_int_equal(b.st, YOI_END);
+  on_loop(&b, release_it);
+  assert_int_equal(counted(&b, b.f.host->counters.model_ok), 1);
+  yoi_sdk_queue_drop(m.queue);
+  on_loop(&b, start_it); /* open now: straight through */
+  assert_int_equal(b.st, YOI_OK);
+  assert_int_equal(m.starts, 2);
+  assert_int_equal(m.opens, 1);
+  on_loop(&b, release_it);
+  assert_int_equal(counted(&b, b.f.host->counters.model_cancelled), 1);
+  tear_down(&b);
+}
+
+static void test_a_model_opens_at_first_use(void **state) {
+  (void)state;
+  opens_at_first_use(1);
+  opens_at_first_use(0);
+}
+
+static void test_failed_open_answers_and_is_tried_again(void **state) {
+  struct bench b;
+  (void)state;
+  set_up(&b, 0);
+  atomic_store(&m.fail_open, 1);
+  on_loop(&b, start_it);
+  assert_int_equal(b.st, YOI_OK);
+  host_fixture_until(&b.f, woken, &b);
+  on_loop(&b, next_it);
+  assert_int_equal(b.st, YOI_UNAVAILABLE);
+  assert_int_equal(b.e.e.code, YOI_CODE_MODEL_ERROR);
+  assert_string_equal(b.e.message, "model 'main' cannot be opened");
+  assert_string_equal(b.e.details, "{\"kind\":\"not_found\",\"retryable\":false}");
+  on_loop(&b, release_it);
+  assert_int_equal(counted(&b, b.f.host->counters.model_error), 1);
+  atomic_store(&m.fail_open, 0);
+  atomic_store(&b.wakes, 0u);
+  on_loop(&b, start_it);
+  host_fixture_until(&b.f, woken, &b);
+  on_loop(&b, next_it);
+  assert_int_equal(b.st, YOI_AGAIN);
+  assert_int_equal(m.starts, 1);
+  on_loop(&b, release_it);
+  m.opens--; /* the failed one is not closed */
+  tear_down(&b);
+}
+
+static void test_start_error_is_passed_on(void **state) {
+  (void)state;
+  for (int open_first = 0; open_first < 2; open_first++) {
+    struct bench b;
+    set_up(&b, 1);
+    if (open_first) {
+      on_loop(&b, start_it);
+      host_fixture_until(&b.f, woken, &b);
+      on_loop(&b, release_it);
+    }
+    atomic_store(&m.fail_start, 1);
+    on_loop(&b, start_it);
+    if (!open_first) {
+      host_fixture_until(&b.f, woken, &b);
+      on_loop(&b, next_it);
+      on_loop(&b, next_it); /* sticky */
+    }
+    assert_int_equal(b.st, YOI_UNAVAILABLE);
+    assert_int_equal(b.e.e.code, YOI_CODE_MODEL_ERROR);
+    assert_string_equal(b.e.details, "{\"kind\":\"quota\",\"retryable\":false}");
+    if (!open_first) on_loop(&b, release_it);
+    assert_int_equal(counted(&b, b.f.host->counters.model_error), 1);
+    tear_down(&b);
+  }
+}
+
+static void cancel_it(struct bench *b) {
+  b->stream->ops->cancel(b->stream);
+  b->stream->ops->cancel(b->stream);
+}
+
+static void test_cancel_and_release_while_it_opens(void **state) {
+  (void)state;
+  for (int cancel = 0; cancel < 2; cancel++) {
+    struct bench b;
+    set_up(&b, 0);
+    atomic_store(&m.hold_open, 1);
+    on_loop(&b, start_it);
+    if (cancel) {
+      on_loop(&b, cancel_it);
+      assert_int_equal(atomic_load(&b.wakes), 1); /* cancel counts as news */
+      on_loop(&b, next_it);
+      assert_int_equal(b.st, YOI_CANCELLED);
+    }
+    on_loop(&b, release_it);
+    atomic_store(&m.hold_open, 0);
+    assert_int_equal(m.starts, 0); /* nobody waits any more */
+    tear_down(&b);
+  }
+}
+
+static void test_cancel_reaches_the_plugin(void **state) {
+  struct bench b;
+  (void)state;
+  set_up(&b, 1);
+  on_loop(&b, start_it);
+  host_fixture_until(&b.f, woken, &b);
+  on_loop(&b, next_it);
+  cancel_it(&b); /* [any] */
+  assert_int_equal(m.cancels, 1);
+  on_loop(&b, next_it);
+  assert_int_equal(b.st, YOI_CANCELLED);
+  assert_int_equal(b.e.e.code, 0);
+  on_loop(&b, release_it);
+  assert_int_equal(counted(&b, b.f.host->counters.model_cancelled), 1);
+  tear_down(&b);
+}
+
+static int is_released(void *ctx) {
+  (void)ctx;
+  return atomic_load(&m.releases) > 0;
+}
+
+/* A runtime that is closed releases its model streams off their loop. */
+static void test_release_off_the_loop_happens_on_it(void **state) {
+  (void)state;
+  for (int step = 0; step < 2; step++) {
+    struct bench b;
+    set_up(&b, step);
+    on_loop(&b, start_it);
+    host_fixture_until(&b.f, woken, &b);
+    on_loop(&b, next_it);
+    release_it(&b);
+    host_fixture_until(&b.f, is_released, NULL);
+    assert_int_equal(m.released_on, 0);
+    tear_down(&b);
+  }
+}
+
+static void collect(void *ctx, yoi_str name) {
+  size_t at = strlen(ctx);
+  (void)snprintf((char *)ctx + at, 64 - at, "%.*s,", YOI_ARG(name));
+}
+
+static void unknown_it(struct bench *b) {
+  const yoi_host_model *model =
+      runtime_host->get_interface(runtime_host, YOI_LIT(YOI_HOST_MODEL_ID));
+  yoi_model_request r = {.size = sizeof r, .token = b->token};
+  b->st = model->start(runtime_host, YOI_LIT("other"), &r, &b->stream, yoi_sdk_error_init(&b->e));
+}
+
+static void test_names_and_grants(void **state) {
+  struct bench b;
+  char names[64] = "";
+  (void)state;
+  set_up(&b, 1);
+  const yoi_host_model *model =
+      runtime_host->get_interface(runtime_host, YOI_LIT(YOI_HOST_MODEL_ID));
+  model->list(runtime_host, collect, names);
+  assert_string_equal(names, "main,");
+  on_loop(&b, unknown_it);
+  assert_int_equal(b.st, YOI_NOT_FOUND);
+  start_it(&b); /* off a loop */
+  assert_int_equal(b.st, YOI_FAILED_PRECONDITION);
+  /* The operator grants this plugin other models only. */
+  static const yoi_str patterns[] = {{"model:big", 9}};
+  struct yoi__config_plugin entry = {
+      .id = YOI_LIT("dev.yoi.test.fixture"), .has_grants = 1, .grants = patterns, .n_grants = 1};
+  b.f.config.entries = &entry;
+  b.f.config.n_entries = 1;
+  names[0] = '\0';
+  model->list(runtime_host, collect, names);
+  assert_string_equal(names, "");
+  on_loop(&b, start_it);
+  assert_int_equal(b.st, YOI_NOT_FOUND);
+  tear_down(&b);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(test_a_model_opens_at_first_use),
+      cmocka_unit_test(test_failed_open_answers_and_is_tried_again),
+      cmocka_unit_test(test_start_error_is_passed_on),
+      cmocka_unit_test(test_cancel_and_release_while_it_opens),
+      cmocka_unit_test(test_cancel_reaches_the_plugin),
+      cmocka_unit_test(test_release_off_the_loop_happens_on_it),
+      cmocka_unit_test(test_names_and_grants),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -35,6 +35,7 @@ enum {
   CH_LAST_LF,
   CH_END,
   CH_TOO_LARGE,
+  CH_BAD,
 };
 
 static const char *const method_names[] = {
@@ -307,11 +308,12 @@ static int walk_lines(struct http_codec *c, const char *base, size_t n, size_t *
     if (st != HTTP_FEED_MORE) return st;
   }
   c->looked = (uint32_t)bound;
-  if (n >= YOI_HTTP_HEADER_BYTES_MAX)
-    return fail(c, YOI_CODE_HEADER_TOO_LARGE,
-                c->state == ST_LINE ? "request line is too long" : "header is too large");
-  return c->state == ST_LINE ? check_partial_line(c, base + c->line, n - c->line)
-                             : HTTP_FEED_MORE;
+  int st = HTTP_FEED_MORE;
+  if (c->state == ST_LINE) st = check_partial_line(c, base + c->line, bound - c->line);
+  if (st == HTTP_FEED_MORE && n >= YOI_HTTP_HEADER_BYTES_MAX)
+    st = fail(c, YOI_CODE_HEADER_TOO_LARGE,
+              c->state == ST_LINE ? "request line is too long" : "header is too large");
+  return st;
 }
 
 static int feed_header(struct http_codec *c, const char *p, size_t n, size_t *used) {
@@ -401,10 +403,11 @@ static int chunk_step(struct http_codec *c, unsigned char ch) {
   }
 }
 
-/* How many of n bytes belong to this body; SIZE_MAX when they are wrong. */
+/* How many of n bytes belong to this body, up to what makes it CH_END,
+ * CH_TOO_LARGE or CH_BAD. */
 static size_t chunk_walk(struct http_codec *c, const char *p, size_t n) {
   size_t i = 0;
-  while (i < n && c->chunk_state != CH_END) {
+  while (i < n && c->chunk_state < CH_END) {
     if (c->chunk_state == CH_DATA) {
       uint64_t take = n - i < c->chunk_left ? n - i : c->chunk_left;
       i += (size_t)take;
@@ -417,19 +420,20 @@ static size_t chunk_walk(struct http_codec *c, const char *p, size_t n) {
     if (c->chunk_state >= CH_EXTENSION && c->chunk_state != CH_SIZE_LF &&
         c->chunk_state != CH_DATA_CR && c->chunk_state != CH_DATA_LF &&
         ++c->trailer_bytes > YOI_HTTP_HEADER_BYTES_MAX)
-      return SIZE_MAX;
-    if (!chunk_step(c, (unsigned char)p[i++])) return SIZE_MAX;
+      c->chunk_state = CH_BAD;
+    else if (!chunk_step(c, (unsigned char)p[i++]) && c->chunk_state != CH_TOO_LARGE)
+      c->chunk_state = CH_BAD;
   }
   return i;
 }
 
 static int feed_chunked(struct http_codec *c, const char *p, size_t n, size_t *used) {
   size_t take = chunk_walk(c, p, n);
-  if (c->chunk_state == CH_TOO_LARGE)
-    return fail(c, YOI_CODE_PAYLOAD_TOO_LARGE, "body is too large");
-  if (take == SIZE_MAX) return bad(c, "chunked body is malformed");
+  if (c->chunk_state == CH_BAD) return bad(c, "chunked body is malformed");
   *used = take;
   if (take > 0 && !run_parser(c, p, take)) return bad(c, "chunked body is malformed");
+  if (c->chunk_state == CH_TOO_LARGE)
+    return fail(c, YOI_CODE_PAYLOAD_TOO_LARGE, "body is too large");
   if (c->body.failed) return fail(c, YOI_CODE_INTERNAL, "out of memory");
   if ((c->chunk_state == CH_END) != c->complete) return bad(c, "chunked body is ambiguous");
   if (!c->complete) return HTTP_FEED_MORE;

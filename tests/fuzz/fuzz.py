@@ -4,7 +4,8 @@
 fuzz.py [--seconds N] [NAME...]
 
 A target is tests/fuzz/fuzz_NAME.c with an LLVMFuzzerTestOneInput. Its first
-line says what it is linked with, all relative to the root of the tree:
+lines, up to an empty one, say what it is linked with, relative to the root of
+the tree:
 
   /* sources: abi/sdk/core abi/sdk/http/sse.c; libs: -lcjson; flags: -DX=1
 
@@ -34,10 +35,10 @@ FLAGS = ['-std=c11', '-O1', '-g', '-fsanitize=fuzzer,address,undefined',
 
 
 def settings(target):
-    """What the first line of a target says."""
-    head = target.read_text(encoding='utf-8').split('\n', 1)[0]
+    """What the first lines of a target say."""
+    head = target.read_text(encoding='utf-8').split('\n *\n', 1)[0].replace('\n *', '')
     if not head.startswith('/* sources: '):
-        raise SystemExit(f'fuzz.py: {target.name}: the first line does not name its sources')
+        raise SystemExit(f'fuzz.py: {target.name}: the first lines do not name its sources')
     found = dict(re.findall(r'(sources|libs|flags): ([^;]*)', head))
     sources = []
     for name in found['sources'].replace('*/', ' ').split():

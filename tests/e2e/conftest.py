@@ -11,6 +11,7 @@ the test, and its log is looked through for words that no log may hold.
   v1, api    clients of the shared host's surfaces
   worker     a fresh worker on the shared host's runtime surface
 """
+import itertools
 import pathlib
 import sys
 
@@ -32,12 +33,16 @@ def pytest_configure(config):
 
 
 def _keep(made, tmp):
-    """A factory of hosts, and the end of all that it made."""
+    """A factory of hosts, which end with _end(made)."""
+    count = itertools.count()
+
     def new(config=None, start=True, **kw):
-        folder = pathlib.Path(tmp) / f'host{len(made)}'
+        folder = pathlib.Path(tmp) / f'host{next(count)}'
         host = Host(folder, config, **kw)
+        if start:
+            host.start()  # a child that does not come up is ended there
         made.append(host)
-        return host.start() if start else host
+        return host
     return new
 
 

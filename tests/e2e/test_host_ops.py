@@ -3,7 +3,7 @@ import time
 
 import pytest
 
-from lib import configs, wait
+from lib import configs, logs, wait
 from lib.tables import LIMIT
 from lib.worker import Worker
 
@@ -127,5 +127,6 @@ def test_a_plugin_config_is_checked_against_its_schema(new_host, config):
     host.write()
     host.spawn()
     assert host.wait_exit() > 0
-    assert list(config)[0] in host.log, host.log
+    assert logs.re.search(r'yoi\.json:\d+:\d+: ', host.log), host.log
+    assert 'msg=ready' not in host.log
     host.proc = None

@@ -89,6 +89,7 @@ struct flt_stream {
   uint64_t token, due_ns;
   _Atomic uint64_t cancelled_ns; /* 0 = not; 1 = now */
   int32_t code;
+  uint32_t flags;
   int polled, wake_in_next;
   uint64_t sent, events;
   yoi_status final; /* sticky, YOI_OK while live */
@@ -150,7 +151,8 @@ static yoi_status flt_end(struct flt_stream *s, yoi_status st) {
 
 static yoi_status flt_give(struct flt_stream *s, uint32_t kind, yoi_str cursor, yoi_str text,
                            const yoi_event *const **out, size_t *out_n) {
-  s->event = (yoi_event){.size = sizeof s->event, .kind = kind, .cursor = cursor, .text = text};
+  s->event = (yoi_event){
+      .size = sizeof s->event, .kind = kind, .flags = s->flags, .cursor = cursor, .text = text};
   s->batch[0] = &s->event;
   *out = s->batch;
   *out_n = 1;
@@ -339,6 +341,7 @@ static yoi_status flt_make(struct flt *self, const yoi_request *req, enum flt_wa
   s->token = req->token;
   s->code = code;
   s->events = n;
+  if (req->op == YOI_OP_WORKER_CREATE) s->flags = YOI_EV_CREATED;
   struct yoi_sdk_buf buf;
   yoi_sdk_buf_init(&buf, FLT_TEXT_MAX);
   flt_answer(self, req, worker, &buf);

@@ -1,6 +1,5 @@
 """The process: start, drain, signals, ports, and what it does not touch."""
 import fcntl
-import os
 import pathlib
 import shutil
 import signal
@@ -10,7 +9,7 @@ import time
 import pytest
 
 from lib import configs, wait, wire
-from lib.host import BINARY, PLUGIN_PATH, TOKEN, environment
+from lib.host import BINARY, PLUGIN_PATH, TOKEN, descriptors, environment, sockets
 from lib.wire import Client
 from lib.worker import Worker
 
@@ -195,16 +194,6 @@ def files_below(folder):
             for p in pathlib.Path(folder).rglob('*')}
 
 
-def descriptors(pid):
-    out = []
-    for fd in pathlib.Path(f'/proc/{pid}/fd').iterdir():
-        try:
-            out.append(os.readlink(fd))
-        except FileNotFoundError:
-            continue
-    return out
-
-
 def quiet_config(**keys):
     return {'plugin_path': PLUGIN_PATH, 'runtimes': [configs.embedded()], 'ingress': [],
             'models': [configs.script()], **keys}
@@ -214,18 +203,17 @@ def test_embedded_alone_and_no_ingress_opens_no_socket_and_writes_no_file(new_ho
     host = new_host(quiet_config())
     before = files_below(tmp_path)
     held = descriptors(host.pid)
-    assert not [d for d in held if d.startswith('socket:')], held
+    assert not sockets(host.pid), held
     writable = [d for d in held if d.startswith('/') and d != '/dev/null']
     assert not writable, writable
-    inodes = {d for d in held if d.startswith('socket:')}
-    assert not inodes and listening_inodes(host.pid) == set()
+    assert listening_inodes(host.pid) == set()
     host.stop()
     assert files_below(tmp_path) == before
 
 
 def listening_inodes(pid):
     """Sockets of /proc/net that this process holds."""
-    mine = {d[8:-1] for d in descriptors(pid) if d.startswith('socket:[')}
+    mine = {d[8:-1] for d in sockets(pid)}
     found = set()
     for name in ('tcp', 'tcp6', 'udp', 'udp6', 'unix'):
         for line in pathlib.Path(f'/proc/{pid}/net/{name}').read_text().splitlines()[1:]:
@@ -262,8 +250,7 @@ def test_a_whole_conversation_without_ingress_makes_no_socket_and_no_file(tmp_pa
 
 def test_a_host_with_an_ingress_does_open_sockets(host):
     """The look of the test above finds what it looks for."""
-    held = descriptors(host.pid)
-    assert [d for d in held if d.startswith('socket:')]
+    assert sockets(host.pid)
     assert listening_inodes(host.pid)
 
 

@@ -220,6 +220,21 @@ class Host(Child):
         return 0.0
 
 
+def descriptors(pid):
+    """What the open descriptors of a process are."""
+    out = []
+    for fd in pathlib.Path(f'/proc/{pid}/fd').iterdir():
+        try:
+            out.append(os.readlink(fd))
+        except FileNotFoundError:
+            continue
+    return out
+
+
+def sockets(pid):
+    return [d for d in descriptors(pid) if d.startswith('socket:')]
+
+
 def dropped(plugin, folder, name=None):
     """Copies a built plugin into a drop-in folder."""
     folder.mkdir(parents=True, exist_ok=True)

@@ -20,7 +20,8 @@ def short(module_host):
     """A host with short deadlines and few connections."""
     return module_host(configs.standard(ingresses=[
         configs.BROWSER,
-        configs.ingress(configs.RUNTIME, header_ms=400, body_ms=400, idle_ms=400, write_ms=400)], loops=1))
+        configs.ingress(configs.RUNTIME, header_ms=400, body_ms=400, idle_ms=400, write_ms=400)],
+        loops=1))
 
 
 def send(host, text, end=b'', seconds=20):

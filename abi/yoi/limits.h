@@ -138,4 +138,9 @@
 #define YOI_HTTP_CLIENT_IDLE_MAX 256 /* connections kept, per loop */
 #define YOI_HTTP_CLIENT_POOL_MAX 64  /* easy handles kept, per loop */
 
+/* ---- records of runtimes/local-compat ------------------------------- */
+#define YOI_RECORDS_MAX 65536         /* of one folder: names take 5 MB */
+#define YOI_RECORD_BYTES_MAX 8388608  /* one file: what the reader takes */
+#define YOI_RECORDS_BYTES_MAX 67108864 /* all files: they stay in memory */
+
 #endif

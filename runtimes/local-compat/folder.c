@@ -159,8 +159,9 @@ static yoi_status read_folder(struct lc *lc, int fd) {
   if (fstat(fd, &sb) == 0) identify(lc, &sb);
   DIR *folder = fdopendir(fd);
   if (!folder) {
+    int error = errno;
     (void)close(fd);
-    return errno == ENOMEM ? YOI_RESOURCE_EXHAUSTED : YOI_INTERNAL;
+    return error == ENOMEM ? YOI_RESOURCE_EXHAUSTED : YOI_INTERNAL;
   }
   struct yoi_sdk_buf buf;
   size_t left = YOI_RECORDS_BYTES_MAX;

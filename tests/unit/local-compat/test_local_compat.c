@@ -389,6 +389,22 @@ static void all_files_together_are_bounded(void **state) {
   }
 }
 
+static void more_files_than_are_read_are_counted(void **state) {
+  (void)state;
+  char path[64];
+  for (int i = 0; i < YOI_RECORDS_MAX + 3; i++) {
+    (void)snprintf(path, sizeof path, "records/w%05d.json", i);
+    assert_int_equal(symlink("nowhere", path), 0);
+  }
+  assert_int_equal(open_with("{}"), YOI_OK);
+  assert_int_equal(ask(YOI_OP_RUNTIME_DESCRIBE, "", ""), YOI_OK);
+  answer_has("\"counts\":{\"workers\":65536,\"corrupt\":65536}");
+  answer_has("\"code\":\"records_left_out\"");
+  answer_has("\"count\":3,");
+  answer_has("\"status\":\"degraded\"");
+  assert_int_equal(ask(YOI_OP_WORKER_LIST, "", "{\"limit\":256}"), YOI_OK);
+}
+
 static void other_files_are_not_records(void **state) {
   (void)state;
   record("w1", "");
@@ -532,6 +548,7 @@ int main(void) {
       TEST(what_is_no_regular_file_is_not_opened_for_ever),
       TEST(a_file_has_a_largest_size),
       TEST(all_files_together_are_bounded),
+      TEST(more_files_than_are_read_are_counted),
       TEST(other_files_are_not_records),
       TEST(an_empty_config_without_a_folder_lists_nothing_and_says_so),
       TEST(a_folder_that_was_asked_for_must_be_there),

@@ -176,6 +176,8 @@ static yoi_status start(struct http_conn *c, yoi_error *err) {
   yoi_str body = x->codec.req.body.len > 0 ? x->codec.req.body : yoi_sdk_buf_str(&x->body);
   yoi_status st = YOI_OK;
   if (x->codec.req.body.len > 0 && m->op != YOI_OP_BUNDLE_PUT) st = check_json(body, err);
+  else if (body.len == 0 && http_route_needs_body(m->op))
+    st = yoi_sdk_fail(err, YOI_CODE_INVALID_REQUEST, "this operation needs a JSON body");
   if (st == YOI_OK) st = reserve(c, err);
   if (st != YOI_OK) return st;
   follows = m->op == YOI_OP_WORKER_INPUT && x->by != HTTP_BY_RESULT;
@@ -215,6 +217,7 @@ void http_exchange_run(struct http_conn *c) {
     http_answer_error(c, &e.e);
     return;
   }
+  if (x->by == HTTP_BY_BATCH) http_wait_from(c, yoi_sdk_buf_str(&x->body));
   /* From here on nothing refers to the request's bytes. */
   http_codec_release(&x->codec);
   yoi_sdk_buf_release(&x->body);

@@ -234,6 +234,8 @@ void http_sse_pump(struct http_conn *c);
 void http_sse_heartbeat(struct http_conn *c);
 
 /* ---- wait.c: answers that are gathered from a stream ---- */
+/* A batch begins at the cursor that the operation's body names, if any. */
+void http_wait_from(struct http_conn *c, yoi_str body);
 /* Each is 1 when the answer was given. */
 int http_wait_events(struct http_conn *c, const yoi_event *const *evs, size_t n);
 int http_wait_quiet(struct http_conn *c, int expired); /* nothing more for now */

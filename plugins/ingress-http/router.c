@@ -362,3 +362,8 @@ size_t http_route_body_max(uint32_t op) {
     if (op_fields[i].op == op && op_fields[i].place == P_BODY) return 8 * YOI_REASON_MAX;
   return 0;
 }
+
+int http_route_needs_body(uint32_t op) {
+  return op == YOI_OP_WORKER_CREATE || op == YOI_OP_WORKER_INPUT || op == YOI_OP_WORKER_APPROVE ||
+         op == YOI_OP_BUNDLE_PUT;
+}

@@ -53,5 +53,7 @@ yoi_status http_route_query(const struct http_match *m, const struct http_reques
 
 /* How many bytes of body an operation takes; 0: none. */
 size_t http_route_body_max(uint32_t op);
+/* 1 when it makes no sense without one; a cancel or stop may go without. */
+int http_route_needs_body(uint32_t op);
 
 #endif

@@ -8,7 +8,7 @@
  * Batches of worker.events: {"events": [{"id"?, "event", "data"}], "cursor",
  * "end"}: what is there at once, or, with ?wait, the first news within that
  * time; `limit` events and HTTP_BATCH_BYTES at most. `cursor` is where the
- * next request goes on, null before there is one; `end` is null or the data
+ * next request goes on, the one that was given when nothing came; `end` is null or the data
  * of the stream's end.
  *
  *  1. A quiet stream may be one that is not loaded yet: no batch is answered
@@ -166,6 +166,11 @@ int http_wait_events(struct http_conn *c, const yoi_event *const *evs, size_t n)
   struct http_collect *w = collected(c);
   if (!w) return no_memory(c);
   return c->x->by == HTTP_BY_TURN ? turn_events(c, w, evs, n) : batch_events(c, w, evs, n);
+}
+
+void http_wait_from(struct http_conn *c, yoi_str body) {
+  struct http_collect *w = collected(c);
+  if (w) (void)yoi_sdk_json_raw_unescape(yoi_sdk_json_raw_get(body, "cursor"), &w->cursor);
 }
 
 int http_wait_quiet(struct http_conn *c, int expired) {

@@ -1,0 +1,28 @@
+"""docs/http.md says what the tables of ops.h say."""
+import pathlib
+import re
+
+from lib.tables import CODES, OPS, ROOT
+
+TEXT = (pathlib.Path(ROOT) / 'docs/http.md').read_text()
+
+
+def rows(columns):
+    """The cells of every table row with so many columns, without backticks."""
+    found = []
+    for line in TEXT.splitlines():
+        if line.startswith('|') and not re.fullmatch(r'[|\s-]+', line):
+            cells = [c.strip().strip('`') for c in line.strip().strip('|').split('|')]
+            if len(cells) == columns:
+                found.append(cells)
+    return found
+
+
+def test_every_operation_stands_in_its_row():
+    documented = {r[0]: r[1:] for r in rows(5) if '.' in r[0]}
+    assert documented == {op.id: [op.method, op.v1, op.api, str(op.status)] for op in OPS}
+
+
+def test_every_code_stands_in_its_row():
+    documented = {r[1]: r[0] for r in rows(3) if r[0].isdigit()}
+    assert documented == {c.name: str(c.status) for c in CODES}

@@ -1,0 +1,314 @@
+/* store_mem.c - histories in memory: a vector of frames per worker.
+ *
+ * Nothing is copied: the record that was appended is the frame that watchers
+ * saw. Two further modes exist for tests, which is why the engine may trust
+ * that another store changes nothing in it: late (a ticket completes when the
+ * test says so) and failing at the n-th write. Invariants:
+ *
+ *  1. Record i of a log has the sequence i + 1.
+ *  2. No ticket completes under a lock. A lock is never held with another.
+ *  3. Late: everything happens when the ticket completes, in the order in
+ *     which it was asked for.
+ *
+ * Locks: one of 64 stripes guards a log; the store's own guards the queue.
+ */
+#include "store_mem.h"
+
+#include <assert.h>
+#include <pthread.h>
+#include <sdk/mem.h>
+#include <stdbool.h>
+#include <yoi/limits.h>
+
+#define STRIPES 64u
+
+struct eng_log {
+  struct eng_frame **frames;
+  uint64_t n, cap;
+  uint32_t stripe;
+};
+
+enum job_kind { JOB_APPEND, JOB_READ, JOB_REMOVE };
+
+struct job {
+  struct job *next;
+  enum job_kind kind;
+  struct eng_log *log;
+  struct eng_ticket *ticket;
+  uint64_t from; /* read */
+  size_t n;      /* append: frames; read: limit */
+  struct eng_frame *frames[];
+};
+
+struct mem_store {
+  struct eng_store head;
+  bool late;
+  void (*queued)(void *ctx);
+  void *ctx;
+  pthread_mutex_t mu; /* the queue and the counters */
+  struct job *jobs, **tail;
+  size_t n_jobs;
+  uint64_t writes, fail_at, fail_times, reads, fail_read_at, fail_read_times;
+  uint32_t next_stripe;
+  pthread_mutex_t stripes[STRIPES];
+};
+
+static struct mem_store *mem_of(struct eng_store *s) {
+  return (struct mem_store *)s;
+}
+
+static struct eng_log *mem_log_new(struct eng_store *s, yoi_str worker_id) {
+  struct mem_store *m = mem_of(s);
+  (void)worker_id;
+  struct eng_log *log = yoi_sdk_calloc(1, sizeof *log);
+  if (!log) return NULL;
+  pthread_mutex_lock(&m->mu);
+  log->stripe = m->next_stripe++ % STRIPES;
+  pthread_mutex_unlock(&m->mu);
+  return log;
+}
+
+static void log_clear(struct eng_log *log) {
+  for (uint64_t i = 0; i < log->n; i++) eng_frame_unref(log->frames[i]);
+  yoi_sdk_free(log->frames);
+  log->frames = NULL;
+  log->n = log->cap = 0;
+}
+
+static void mem_log_free(struct eng_store *s, struct eng_log *log) {
+  (void)s;
+  if (!log) return;
+  log_clear(log);
+  yoi_sdk_free(log);
+}
+
+static bool counts(uint64_t *asked, uint64_t at, uint64_t times) {
+  ++*asked;
+  return at > 0 && *asked >= at && *asked - at < times;
+}
+
+static bool write_fails(struct mem_store *m) {
+  pthread_mutex_lock(&m->mu);
+  bool fails = counts(&m->writes, m->fail_at, m->fail_times);
+  pthread_mutex_unlock(&m->mu);
+  return fails;
+}
+
+static bool read_fails(struct mem_store *m) {
+  pthread_mutex_lock(&m->mu);
+  bool fails = counts(&m->reads, m->fail_read_at, m->fail_read_times);
+  pthread_mutex_unlock(&m->mu);
+  return fails;
+}
+
+/* Small steps at first: most workers have a handful of records. */
+static bool log_reserve(struct eng_log *log, size_t n) {
+  if (log->n + n <= log->cap) return true;
+  uint64_t cap = log->cap ? log->cap + log->cap / 2 + 4 : n;
+  if (cap < log->n + n) cap = log->n + n;
+  struct eng_frame **frames = yoi_sdk_reallocarray(log->frames, cap, sizeof(struct eng_frame *));
+  if (!frames) return false;
+  log->frames = frames;
+  log->cap = cap;
+  return true;
+}
+
+static void do_append(struct mem_store *m, struct eng_log *log, struct eng_frame *const *frames,
+                      size_t n, struct eng_ticket *t) {
+  yoi_status st = write_fails(m) ? YOI_INTERNAL : YOI_OK;
+  pthread_mutex_lock(&m->stripes[log->stripe]);
+  if (st == YOI_OK && !log_reserve(log, n)) st = YOI_RESOURCE_EXHAUSTED;
+  for (size_t i = 0; st == YOI_OK && i < n; i++) {
+    assert(frames[i]->pos.sequence == log->n + 1);
+    log->frames[log->n++] = eng_frame_ref(frames[i]);
+  }
+  pthread_mutex_unlock(&m->stripes[log->stripe]);
+  t->done(t, st, NULL, 0);
+}
+
+static void do_read(struct mem_store *m, struct eng_log *log, uint64_t from, size_t limit,
+                    struct eng_ticket *t) {
+  struct eng_frame *frames[YOI_REPLAY_BATCH_MAX];
+  size_t n = 0;
+  if (limit > YOI_REPLAY_BATCH_MAX) limit = YOI_REPLAY_BATCH_MAX;
+  yoi_status st = read_fails(m) ? YOI_INTERNAL : YOI_OK;
+  pthread_mutex_lock(&m->stripes[log->stripe]);
+  if (from == 0) from = 1;
+  if (st == YOI_OK)
+    for (; n < limit && from + n <= log->n; n++)
+      frames[n] = eng_frame_ref(log->frames[from + n - 1]);
+  pthread_mutex_unlock(&m->stripes[log->stripe]);
+  t->done(t, st, frames, n);
+  for (size_t i = 0; i < n; i++) eng_frame_unref(frames[i]);
+}
+
+static void do_remove(struct mem_store *m, struct eng_log *log, struct eng_ticket *t) {
+  bool fails = write_fails(m);
+  pthread_mutex_lock(&m->stripes[log->stripe]);
+  if (!fails) log_clear(log);
+  pthread_mutex_unlock(&m->stripes[log->stripe]);
+  t->done(t, fails ? YOI_INTERNAL : YOI_OK, NULL, 0);
+}
+
+/* 0: memory is short, and the ticket is done. */
+static int enqueue(struct mem_store *m, const struct job *what, struct eng_frame *const *frames) {
+  size_t n = what->kind == JOB_APPEND ? what->n : 0;
+  struct job *j = yoi_sdk_malloc(sizeof *j + n * sizeof *j->frames);
+  if (!j) {
+    what->ticket->done(what->ticket, YOI_RESOURCE_EXHAUSTED, NULL, 0);
+    return 0;
+  }
+  *j = *what;
+  j->next = NULL;
+  for (size_t i = 0; i < n; i++) j->frames[i] = eng_frame_ref(frames[i]);
+  pthread_mutex_lock(&m->mu);
+  *m->tail = j;
+  m->tail = &j->next;
+  m->n_jobs++;
+  pthread_mutex_unlock(&m->mu);
+  if (m->queued) m->queued(m->ctx);
+  return 1;
+}
+
+static void mem_append(struct eng_store *s, struct eng_log *log, struct eng_frame *const *frames,
+                       size_t n, struct eng_ticket *t) {
+  struct mem_store *m = mem_of(s);
+  if (!m->late) {
+    do_append(m, log, frames, n, t);
+    return;
+  }
+  struct job j = {.kind = JOB_APPEND, .log = log, .ticket = t, .n = n};
+  (void)enqueue(m, &j, frames);
+}
+
+static void mem_read(struct eng_store *s, struct eng_log *log, uint64_t from, size_t limit,
+                     struct eng_ticket *t) {
+  struct mem_store *m = mem_of(s);
+  if (!m->late) {
+    do_read(m, log, from, limit, t);
+    return;
+  }
+  struct job j = {.kind = JOB_READ, .log = log, .ticket = t, .from = from, .n = limit};
+  (void)enqueue(m, &j, NULL);
+}
+
+static void mem_remove(struct eng_store *s, struct eng_log *log, struct eng_ticket *t) {
+  struct mem_store *m = mem_of(s);
+  if (!m->late) {
+    do_remove(m, log, t);
+    return;
+  }
+  struct job j = {.kind = JOB_REMOVE, .log = log, .ticket = t};
+  (void)enqueue(m, &j, NULL);
+}
+
+static struct job *dequeue(struct mem_store *m) {
+  pthread_mutex_lock(&m->mu);
+  struct job *j = m->jobs;
+  if (j) {
+    m->jobs = j->next;
+    if (!m->jobs) m->tail = &m->jobs;
+    m->n_jobs--;
+  }
+  pthread_mutex_unlock(&m->mu);
+  return j;
+}
+
+static void job_free(struct job *j) {
+  if (j->kind == JOB_APPEND)
+    for (size_t i = 0; i < j->n; i++) eng_frame_unref(j->frames[i]);
+  yoi_sdk_free(j);
+}
+
+int eng_store_mem_step(struct eng_store *s) {
+  struct mem_store *m = mem_of(s);
+  struct job *j = dequeue(m);
+  if (!j) return 0;
+  switch (j->kind) {
+    case JOB_APPEND:
+      do_append(m, j->log, j->frames, j->n, j->ticket);
+      break;
+    case JOB_READ:
+      do_read(m, j->log, j->from, j->n, j->ticket);
+      break;
+    case JOB_REMOVE:
+      do_remove(m, j->log, j->ticket);
+      break;
+  }
+  job_free(j);
+  return 1;
+}
+
+static void mem_stop(struct eng_store *s) {
+  struct mem_store *m = mem_of(s);
+  for (struct job *j; (j = dequeue(m)) != NULL; job_free(j))
+    j->ticket->done(j->ticket, YOI_CANCELLED, NULL, 0);
+}
+
+static void mem_close(struct eng_store *s) {
+  struct mem_store *m = mem_of(s);
+  for (size_t i = 0; i < STRIPES; i++) pthread_mutex_destroy(&m->stripes[i]);
+  pthread_mutex_destroy(&m->mu);
+  yoi_sdk_free(m);
+}
+
+static const struct eng_store_ops mem_ops = {
+    .log_new = mem_log_new,
+    .log_free = mem_log_free,
+    .append = mem_append,
+    .read = mem_read,
+    .remove = mem_remove,
+    .stop = mem_stop,
+    .close = mem_close,
+};
+
+struct eng_store *eng_store_mem_new(void) {
+  struct mem_store *m = yoi_sdk_calloc(1, sizeof *m);
+  if (!m) return NULL;
+  m->head.ops = &mem_ops;
+  m->tail = &m->jobs;
+  pthread_mutex_init(&m->mu, NULL);
+  for (size_t i = 0; i < STRIPES; i++) pthread_mutex_init(&m->stripes[i], NULL);
+  return &m->head;
+}
+
+struct eng_store *eng_store_mem_new_late(void (*queued)(void *ctx), void *ctx) {
+  struct eng_store *s = eng_store_mem_new();
+  if (!s) return NULL;
+  mem_of(s)->late = true;
+  mem_of(s)->queued = queued;
+  mem_of(s)->ctx = ctx;
+  return s;
+}
+
+size_t eng_store_mem_waiting(struct eng_store *s) {
+  struct mem_store *m = mem_of(s);
+  pthread_mutex_lock(&m->mu);
+  size_t n = m->n_jobs;
+  pthread_mutex_unlock(&m->mu);
+  return n;
+}
+
+void eng_store_mem_fail(struct eng_store *s, uint64_t n, uint64_t times) {
+  struct mem_store *m = mem_of(s);
+  pthread_mutex_lock(&m->mu);
+  m->fail_at = n > 0 ? m->writes + n : 0;
+  m->fail_times = times;
+  pthread_mutex_unlock(&m->mu);
+}
+
+void eng_store_mem_fail_read(struct eng_store *s, uint64_t n, uint64_t times) {
+  struct mem_store *m = mem_of(s);
+  pthread_mutex_lock(&m->mu);
+  m->fail_read_at = n > 0 ? m->reads + n : 0;
+  m->fail_read_times = times;
+  pthread_mutex_unlock(&m->mu);
+}
+
+uint64_t eng_store_mem_writes(struct eng_store *s) {
+  struct mem_store *m = mem_of(s);
+  pthread_mutex_lock(&m->mu);
+  uint64_t n = m->writes;
+  pthread_mutex_unlock(&m->mu);
+  return n;
+}

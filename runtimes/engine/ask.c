@@ -1,0 +1,376 @@
+/* ask.c - bodies: strict in shape, whole in their errors.
+ *
+ * Everything that a caller sends is checked here, once, against the table of
+ * fields in yoi/ops.h; what is not listed there is refused and never ignored.
+ * What exists in the design and not yet in code answers a typed error:
+ * config_bundle and workspace, on_busy queue and interrupt. Invariants:
+ *
+ *  1. Nothing of a refused body has any effect.
+ *  2. A fingerprint is over the validated fields, in the table's order, with
+ *     defaults filled in, each with its length: no other request has it.
+ */
+#include "ask.h"
+
+#include <sdk/error.h>
+#include <sdk/id.h>
+#include <sdk/mem.h>
+
+enum field_type { STRING, INTEGER, OBJECT, ARRAY, CONTENT };
+
+struct field {
+  uint32_t op;
+  const char *name;
+  enum field_type type;
+  int64_t min, max;
+};
+
+static const struct field fields[] = {
+#define FIELD(op, name, type, place, min, max) {YOI_OP_##op, name, type, min, max},
+    YOI_OP_FIELDS(FIELD)
+#undef FIELD
+};
+#define N_FIELDS (sizeof fields / sizeof fields[0])
+
+static yoi_status refuse(yoi_error *err, const char *name, const char *what) {
+  return yoi_sdk_fail(err, YOI_CODE_INVALID_REQUEST, "'%s' %s", name, what);
+}
+
+static yoi_status check_integer(const struct field *f, const yoi_sdk_json *v, yoi_error *err) {
+  int64_t n = 0;
+  if (!yoi_sdk_json_int(v, &n)) return refuse(err, f->name, "is not an integer");
+  if (n < f->min) return refuse(err, f->name, "is too small");
+  if (n > f->max && strcmp(f->name, "limit") == 0)
+    return yoi_sdk_fail(err, YOI_CODE_LIMIT_TOO_LARGE, "'limit' is larger than %lld",
+                        (long long)f->max);
+  return n > f->max ? refuse(err, f->name, "is too large") : YOI_OK;
+}
+
+static yoi_status check_field(const struct field *f, const yoi_sdk_json *v, yoi_error *err) {
+  yoi_str s = {0};
+  uint32_t type = yoi_sdk_json_type(v);
+  switch (f->type) {
+    case STRING:
+      if (!yoi_sdk_json_str(v, &s)) return refuse(err, f->name, "is not a string");
+      if (s.len < (size_t)f->min) return refuse(err, f->name, "is empty");
+      if (s.len > (size_t)f->max) return refuse(err, f->name, "is too long");
+      return YOI_OK;
+    case INTEGER:
+      return check_integer(f, v, err);
+    case OBJECT:
+      return type == YOI_SDK_JSON_OBJECT ? YOI_OK : refuse(err, f->name, "is not an object");
+    case ARRAY:
+      if (type != YOI_SDK_JSON_ARRAY) return refuse(err, f->name, "is not an array");
+      return yoi_sdk_json_count(v) > (size_t)f->max ? refuse(err, f->name, "has too many elements")
+                                                    : YOI_OK;
+    case CONTENT:
+      return type == YOI_SDK_JSON_STRING || type == YOI_SDK_JSON_ARRAY
+                 ? YOI_OK
+                 : refuse(err, f->name, "is neither a string nor an array of text parts");
+  }
+  return YOI_OK;
+}
+
+static const struct field *find_field(uint32_t op, yoi_str name) {
+  for (size_t i = 0; i < N_FIELDS; i++)
+    if (fields[i].op == op && yoi_sdk_str_is(name, fields[i].name)) return &fields[i];
+  return NULL;
+}
+
+yoi_status eng_ask_parse(const yoi_request *req, yoi_sdk_json **out, yoi_error *err) {
+  struct yoi_sdk_json_error jerr;
+  size_t max = req->op == YOI_OP_WORKER_CREATE ? YOI_CREATE_BYTES_MAX : YOI_BODY_BYTES_MAX;
+  *out = NULL;
+  if (req->body.len == 0) return YOI_OK;
+  if (req->body.len > max)
+    return yoi_sdk_fail(err, YOI_CODE_PAYLOAD_TOO_LARGE, "the body is larger than %zu bytes", max);
+  yoi_status st = yoi_sdk_json_parse(req->body, 0, out, &jerr);
+  if (st != YOI_OK) {
+    *out = NULL;
+    return yoi_sdk_fail(err, YOI_CODE_INVALID_JSON,
+                        "the body is not valid JSON: %s at line %u, "
+                        "column %u",
+                        jerr.message, jerr.line, jerr.column);
+  }
+  if (yoi_sdk_json_type(*out) != YOI_SDK_JSON_OBJECT)
+    st = yoi_sdk_fail(err, YOI_CODE_INVALID_REQUEST, "the body is not an object");
+  for (const yoi_sdk_json *m = yoi_sdk_json_first(*out); m && st == YOI_OK;
+       m = yoi_sdk_json_next(m)) {
+    yoi_str name = yoi_sdk_json_key(m);
+    const struct field *f = find_field(req->op, name);
+    if (!f)
+      st = yoi_sdk_fail(err, YOI_CODE_INVALID_REQUEST, "'%.*s' is not a field of %s",
+                        (int)(name.len > 64 ? yoi_sdk_utf8_cut(name, 64) : name.len), name.ptr,
+                        yoi_sdk_op_name(req->op));
+    else
+      st = check_field(f, m, err);
+  }
+  if (st == YOI_OK) return YOI_OK;
+  yoi_sdk_json_free(*out);
+  *out = NULL;
+  return st;
+}
+
+yoi_str eng_ask_str(const yoi_sdk_json *body, const char *name) {
+  yoi_str s = {0};
+  (void)yoi_sdk_json_str(yoi_sdk_json_get(body, name), &s);
+  return s;
+}
+
+yoi_status eng_ask_limit(const yoi_sdk_json *body, size_t standard, size_t max, size_t *limit,
+                         yoi_error *err) {
+  int64_t n = (int64_t)standard;
+  (void)yoi_sdk_json_int(yoi_sdk_json_get(body, "limit"), &n);
+  if ((uint64_t)n > max)
+    return yoi_sdk_fail(err, YOI_CODE_LIMIT_TOO_LARGE, "'limit' is larger than %zu", max);
+  *limit = (size_t)n;
+  return YOI_OK;
+}
+
+static int finish_print(struct yoi_sdk_sha256 *h, struct eng_print *out) {
+  uint8_t sha[YOI_SDK_SHA256_SIZE];
+  if (!h || !yoi_sdk_sha256_final(h, sha)) return 0;
+  memcpy(out->b, sha, sizeof out->b);
+  return 1;
+}
+
+yoi_status eng_ask_key(const yoi_request *req, struct eng_print *out, bool *keyed, yoi_error *err) {
+  yoi_str key = req->idempotency_key;
+  *keyed = key.len > 0;
+  if (!*keyed) return YOI_OK;
+  if (key.len >= 2 && key.ptr[0] == '"' && key.ptr[key.len - 1] == '"')
+    key = (yoi_str){key.ptr + 1, key.len - 2};
+  if (!yoi_sdk_token_valid(key, YOI_IDEMPOTENCY_KEY_MAX))
+    return yoi_sdk_fail(err, YOI_CODE_INVALID_REQUEST, "the idempotency key is not a token");
+  struct yoi_sdk_sha256 *h = yoi_sdk_sha256_new();
+  if (h) {
+    yoi_sdk_sha256_field(h, yoi_sdk_str(yoi_sdk_op_name(req->op)));
+    yoi_sdk_sha256_field(h, req->principal);
+    yoi_sdk_sha256_field(h, key);
+  }
+  return finish_print(h, out) ? YOI_OK : yoi_sdk_fail_memory(err);
+}
+
+/* ---- worker.create ---- */
+
+static int has_control(yoi_str s) {
+  for (size_t i = 0; i < s.len; i++)
+    if ((unsigned char)s.ptr[i] < 0x20 || s.ptr[i] == 0x7f) return 1;
+  return 0;
+}
+
+/* The members of an object, all strings and not empty, into out[i] for
+ * names[i]. */
+static yoi_status read_strings(const yoi_sdk_json *o, const char *what, const char *const *names,
+                               yoi_str *const *out, size_t n, yoi_error *err) {
+  for (const yoi_sdk_json *m = yoi_sdk_json_first(o); m; m = yoi_sdk_json_next(m)) {
+    size_t i = 0;
+    while (i < n && !yoi_sdk_str_is(yoi_sdk_json_key(m), names[i])) i++;
+    if (i == n) return refuse(err, what, "has a member that is not known");
+    if (!yoi_sdk_json_str(m, out[i]) || out[i]->len == 0)
+      return yoi_sdk_fail(err, YOI_CODE_INVALID_REQUEST, "'%s' of '%s' is not a string with text",
+                          names[i], what);
+  }
+  return YOI_OK;
+}
+
+static yoi_status read_intent(struct eng_ask_create *a, const yoi_sdk_json *v, yoi_error *err) {
+  static const char *const names[] = {"kind", "objective", "role", "purpose"};
+  yoi_str *const out[] = {&a->intent_kind, &a->objective, &a->role, &a->purpose};
+  yoi_status st = read_strings(v, "intent", names, out, 4, err);
+  if (st != YOI_OK) return st;
+  if (a->intent_kind.len == 0) a->intent_kind = YOI_LIT("assistant");
+  if (a->objective.len + a->role.len + a->purpose.len > YOI_INTENT_MAX)
+    return refuse(err, "intent", "is too long");
+  if (yoi_sdk_str_is(a->intent_kind, "task"))
+    return a->objective.len ? YOI_OK : refuse(err, "intent", "is a task and needs an objective");
+  if (yoi_sdk_str_is(a->intent_kind, "role"))
+    return a->role.len ? YOI_OK : refuse(err, "intent", "is a role and needs its name in 'role'");
+  return yoi_sdk_str_is(a->intent_kind, "assistant")
+             ? YOI_OK
+             : refuse(err, "intent", "is of none of the kinds assistant, task, role");
+}
+
+static yoi_status read_profile(struct eng_ask_create *a, const yoi_sdk_json *v, yoi_str builtin,
+                               yoi_error *err) {
+  static const char *const names[] = {"kind", "value"};
+  yoi_str *const out[] = {&a->profile_kind, &a->profile_value};
+  yoi_status st = read_strings(v, "profile", names, out, 2, err);
+  if (st != YOI_OK) return st;
+  if (!v) a->profile_kind = YOI_LIT("runtime_default");
+  if (yoi_sdk_str_is(a->profile_kind, "runtime_default"))
+    return a->profile_value.len ? refuse(err, "profile", "is runtime_default and has no value")
+                                : YOI_OK;
+  int named = yoi_sdk_str_is(a->profile_kind, "named");
+  if (!named && !yoi_sdk_str_is(a->profile_kind, "builtin"))
+    return refuse(err, "profile", "is of none of the kinds runtime_default, builtin, named");
+  if (a->profile_value.len == 0) return refuse(err, "profile", "needs a value");
+  if (!yoi_sdk_name_valid(a->profile_value)) return refuse(err, "profile", "has no name as value");
+  if (named)
+    return yoi_sdk_fail(err, YOI_CODE_INVALID_PROFILE,
+                        "profile '%.*s' would be in a bundle, and none is given",
+                        YOI_ARG(a->profile_value));
+  return yoi_sdk_str_eq(a->profile_value, builtin)
+             ? YOI_OK
+             : yoi_sdk_fail(err, YOI_CODE_INVALID_PROFILE, "there is no builtin profile '%.*s'",
+                            YOI_ARG(a->profile_value));
+}
+
+/* The profile has no tools and grants nothing that could be asked for, so
+ * whatever is requested is missing. */
+static yoi_status read_capabilities(const yoi_sdk_json *v, yoi_error *err) {
+  static const char *const names[] = {"name", "reason"};
+  if (yoi_sdk_json_count(v) == 0) return YOI_OK;
+  struct yoi_sdk_buf buf;
+  struct yoi_sdk_jsonw w;
+  yoi_sdk_buf_init(&buf, YOI_CREATE_BYTES_MAX);
+  yoi_sdk_jsonw_init(&w, &buf);
+  yoi_sdk_jsonw_open(&w, '{');
+  yoi_sdk_jsonw_key(&w, "missing");
+  yoi_sdk_jsonw_open(&w, '[');
+  yoi_status st = YOI_OK;
+  for (const yoi_sdk_json *o = yoi_sdk_json_first(v); o && st == YOI_OK; o = yoi_sdk_json_next(o)) {
+    yoi_str name = {0}, reason = {0};
+    yoi_str *const out[] = {&name, &reason};
+    if (yoi_sdk_json_type(o) != YOI_SDK_JSON_OBJECT)
+      st = refuse(err, "requested_capabilities", "has an element that is not an object");
+    else
+      st = read_strings(o, "requested_capabilities", names, out, 2, err);
+    if (st == YOI_OK && (name.len == 0 || name.len > YOI_PLUGIN_ID_MAX || has_control(name)))
+      st = refuse(err, "requested_capabilities", "has an element without a name");
+    if (st == YOI_OK && reason.len > YOI_REASON_MAX)
+      st = refuse(err, "requested_capabilities", "has a reason that is too long");
+    yoi_sdk_jsonw_str(&w, name);
+  }
+  yoi_sdk_jsonw_close(&w, ']');
+  yoi_sdk_jsonw_close(&w, '}');
+  if (st == YOI_OK) {
+    yoi_str first = eng_ask_str(yoi_sdk_json_first(v), "name");
+    st = yoi_sdk_fail(err, YOI_CODE_GRANT_MISSING, "the profile does not grant '%.*s'%s",
+                      YOI_ARG(first), yoi_sdk_json_count(v) > 1 ? " and others" : "");
+    if (!buf.failed) yoi_sdk_fail_details(err, yoi_sdk_buf_str(&buf));
+  }
+  yoi_sdk_buf_release(&buf);
+  return st;
+}
+
+static int print_create(struct eng_ask_create *a) {
+  struct yoi_sdk_sha256 *h = yoi_sdk_sha256_new();
+  if (!h) return 0;
+  yoi_sdk_sha256_field(h, a->worker_id);
+  yoi_sdk_sha256_field(h, a->display_name);
+  yoi_sdk_sha256_field(h, a->intent_kind);
+  yoi_sdk_sha256_field(h, a->objective);
+  yoi_sdk_sha256_field(h, a->role);
+  yoi_sdk_sha256_field(h, a->purpose);
+  yoi_sdk_sha256_field(h, a->profile_kind);
+  yoi_sdk_sha256_field(h, a->profile_value);
+  return finish_print(h, &a->print);
+}
+
+yoi_status eng_ask_create(struct eng_ask_create *a, const yoi_sdk_json *body, yoi_str builtin,
+                          yoi_error *err) {
+  *a = (struct eng_ask_create){
+      .worker_id = eng_ask_str(body, "worker_id"),
+      .display_name = eng_ask_str(body, "display_name"),
+  };
+  if (yoi_sdk_json_get(body, "worker_id") && !yoi_sdk_id_valid(a->worker_id))
+    return yoi_sdk_fail(err, YOI_CODE_INVALID_IDENTIFIER, "'worker_id' is not an identifier");
+  if (has_control(a->display_name)) return refuse(err, "display_name", "has control characters");
+  yoi_status st = read_intent(a, yoi_sdk_json_get(body, "intent"), err);
+  if (st != YOI_OK) return st;
+  if (yoi_sdk_json_get(body, "config_bundle"))
+    return yoi_sdk_fail(err, YOI_CODE_UNSUPPORTED_OPERATION,
+                        "this runtime does not know bundles ('config_bundle')");
+  if (yoi_sdk_json_get(body, "workspace"))
+    return yoi_sdk_fail(err, YOI_CODE_UNSUPPORTED_OPERATION,
+                        "this runtime does not know workspaces ('workspace')");
+  st = read_profile(a, yoi_sdk_json_get(body, "profile"), builtin, err);
+  if (st == YOI_OK) st = read_capabilities(yoi_sdk_json_get(body, "requested_capabilities"), err);
+  if (st == YOI_OK && !print_create(a)) st = yoi_sdk_fail_memory(err);
+  return st;
+}
+
+/* ---- worker.input ---- */
+
+static yoi_status read_part(const yoi_sdk_json *o, yoi_str *text, yoi_error *err) {
+  yoi_str type = {0};
+  if (yoi_sdk_json_type(o) != YOI_SDK_JSON_OBJECT || yoi_sdk_json_count(o) != 2 ||
+      !yoi_sdk_json_str(yoi_sdk_json_get(o, "type"), &type) || !yoi_sdk_str_is(type, "text") ||
+      !yoi_sdk_json_str(yoi_sdk_json_get(o, "text"), text))
+    return refuse(err, "content", "has a part that is not {\"type\":\"text\",\"text\":...}");
+  return YOI_OK;
+}
+
+static void write_part(struct eng_ask_input *a, struct yoi_sdk_jsonw *w, yoi_str text) {
+  yoi_sdk_jsonw_open(w, '{');
+  yoi_sdk_jsonw_kstr(w, "type", YOI_LIT("text"));
+  yoi_sdk_jsonw_key(w, "text");
+  a->text_at = a->content.len;
+  yoi_sdk_jsonw_str(w, text);
+  a->text_len = a->content.len - a->text_at;
+  yoi_sdk_jsonw_close(w, '}');
+}
+
+static yoi_status read_content(struct eng_ask_input *a, const yoi_sdk_json *v, size_t max_bytes,
+                               yoi_error *err) {
+  struct yoi_sdk_jsonw w;
+  yoi_str text = {0};
+  size_t total = 0;
+  yoi_status st = YOI_OK;
+  yoi_sdk_jsonw_init(&w, &a->content);
+  yoi_sdk_jsonw_open(&w, '[');
+  if (yoi_sdk_json_str(v, &text)) {
+    total = text.len;
+    write_part(a, &w, text);
+  } else {
+    for (const yoi_sdk_json *o = yoi_sdk_json_first(v); o && st == YOI_OK;
+         o = yoi_sdk_json_next(o)) {
+      st = read_part(o, &text, err);
+      total += text.len;
+      if (st == YOI_OK) write_part(a, &w, text);
+    }
+    if (yoi_sdk_json_count(v) != 1) a->text_at = a->text_len = 0;
+  }
+  yoi_sdk_jsonw_close(&w, ']');
+  if (st == YOI_OK && total > max_bytes)
+    st = yoi_sdk_fail(err, YOI_CODE_PAYLOAD_TOO_LARGE, "'content' is larger than %zu bytes",
+                      max_bytes);
+  if (st == YOI_OK && total == 0) st = refuse(err, "content", "has no text");
+  if (st == YOI_OK && a->content.failed) st = yoi_sdk_fail_memory(err);
+  return st;
+}
+
+static yoi_status read_input_kind(struct eng_ask_input *a, const yoi_sdk_json *body,
+                                  yoi_error *err) {
+  yoi_str kind = eng_ask_str(body, "kind"), busy = eng_ask_str(body, "on_busy");
+  a->is_system = yoi_sdk_str_is(kind, "system");
+  if (kind.len > 0 && !a->is_system && !yoi_sdk_str_is(kind, "user"))
+    return refuse(err, "kind", "is neither user nor system");
+  if (yoi_sdk_str_is(busy, "queue") || yoi_sdk_str_is(busy, "interrupt"))
+    return yoi_sdk_fail(err, YOI_CODE_UNSUPPORTED_OPERATION,
+                        "this runtime does not know 'on_busy' as '%.*s'", YOI_ARG(busy));
+  if (busy.len > 0 && !yoi_sdk_str_is(busy, "reject"))
+    return refuse(err, "on_busy", "is none of reject, queue, interrupt");
+  return YOI_OK;
+}
+
+yoi_status eng_ask_input(struct eng_ask_input *a, const yoi_sdk_json *body, size_t max_bytes,
+                         int keyed, yoi_error *err) {
+  *a = (struct eng_ask_input){0};
+  yoi_sdk_buf_init(&a->content, YOI_JSON_BYTES_MAX);
+  const yoi_sdk_json *content = yoi_sdk_json_get(body, "content");
+  if (!content) return refuse(err, "content", "is missing");
+  yoi_status st = read_input_kind(a, body, err);
+  if (st == YOI_OK) st = read_content(a, content, max_bytes, err);
+  if (st == YOI_OK && keyed) {
+    struct yoi_sdk_sha256 *h = yoi_sdk_sha256_new();
+    if (h) {
+      yoi_sdk_sha256_field(h, yoi_sdk_buf_str(&a->content));
+      yoi_sdk_sha256_field(h, a->is_system ? YOI_LIT("system") : YOI_LIT("user"));
+      yoi_sdk_sha256_field(h, YOI_LIT("reject"));
+    }
+    if (!finish_print(h, &a->print)) st = yoi_sdk_fail_memory(err);
+  }
+  if (st != YOI_OK) yoi_sdk_buf_release(&a->content);
+  return st;
+}

@@ -1,0 +1,239 @@
+/* context.c - builds what a model is shown, from raw record text.
+ *
+ * The system message is the profile's prompt and a paragraph for the intent.
+ * Then come whole turns, newest first, until the profile's context_tokens
+ * (estimated as bytes / 3) are used up; the turn that runs is always there,
+ * since nothing could be answered without it. No tree is built: a message is
+ * put together from the raw JSON strings of its record. Invariants:
+ *
+ *  1. Turns are taken whole or not at all, and without gaps.
+ *  2. Every tool call has exactly one result, behind it and before any other
+ *     message; no result stands without its call. The engine appends them
+ *     so; here it is checked again, since a provider answers 400 for ever to
+ *     a history in which one is missing. What does not fit is mended and
+ *     counted.
+ */
+#include "context.h"
+
+#include <assert.h>
+#include <sdk/json.h>
+#include <sdk/jsonw.h>
+#include <sdk/mem.h>
+#include <yoi/ops.h>
+
+#include "worker.h"
+
+#define CONTEXT_BYTES_MAX ((size_t)64 << 20)
+
+/* ---- what fits ---- */
+
+static void choose(struct eng_context *c, const struct eng_worker *w, size_t system_bytes) {
+  uint64_t budget = w->spec->limits.context_tokens * YOI_CONTEXT_BYTES_PER_TOKEN;
+  uint64_t used = system_bytes, turn = 0;
+  uint32_t i = w->n_items, first = w->n_items;
+  bool newest = true;
+  while (i > 0) {
+    const struct eng_item *item = &w->items[--i];
+    turn += item->bytes;
+    if (!item->first) continue;
+    if (!newest && used + turn > budget) break;
+    newest = false;
+    used += turn;
+    turn = 0;
+    first = i;
+  }
+  c->from = first < w->n_items ? w->items[first].sequence : 1;
+  c->to = first < w->n_items ? w->items[w->n_items - 1].sequence : 0;
+}
+
+/* ---- writing ---- */
+
+static void message_end(struct eng_context *c) {
+  if (c->n == c->cap) {
+    size_t cap = c->cap ? c->cap * 2 : 16;
+    size_t *ends = yoi_sdk_reallocarray(c->ends, cap, sizeof *ends);
+    if (!ends) {
+      c->buf.failed = YOI_RESOURCE_EXHAUSTED;
+      return;
+    }
+    c->ends = ends;
+    c->cap = cap;
+  }
+  c->ends[c->n++] = c->buf.len;
+}
+
+static void add_intent(struct eng_context *c, yoi_str intent, const char *name, yoi_str before,
+                       bool *begun) {
+  yoi_str raw = yoi_sdk_json_raw_get(intent, name);
+  if (raw.len < 2) return;
+  yoi_sdk_buf_adds(&c->buf, *begun ? YOI_LIT(" ") : YOI_LIT("\\n\\n"));
+  yoi_sdk_buf_adds(&c->buf, before);
+  yoi_sdk_buf_add(&c->buf, raw.ptr + 1, raw.len - 2);
+  *begun = true;
+}
+
+static void add_system(struct eng_context *c, const struct eng_worker *w) {
+  bool begun = false;
+  yoi_sdk_buf_adds(&c->buf, YOI_LIT("{\"role\":\"system\",\"content\":\""));
+  yoi_sdk_buf_adds(&c->buf, w->spec->prompt);
+  add_intent(c, w->intent, "role", YOI_LIT("Your role: "), &begun);
+  add_intent(c, w->intent, "objective", YOI_LIT("Your objective: "), &begun);
+  add_intent(c, w->intent, "purpose", YOI_LIT("Its purpose: "), &begun);
+  yoi_sdk_buf_adds(&c->buf, YOI_LIT("\"}"));
+  message_end(c);
+}
+
+struct eng_context *eng_context_new(const struct eng_worker *w) {
+  struct eng_context *c = yoi_sdk_calloc(1, sizeof *c);
+  if (!c) return NULL;
+  yoi_sdk_buf_init(&c->buf, CONTEXT_BYTES_MAX);
+  (void)yoi_sdk_buf_reserve(&c->buf, 2048);
+  add_system(c, w);
+  choose(c, w, c->buf.len);
+  return c;
+}
+
+void eng_context_free(struct eng_context *c) {
+  if (!c) return;
+  yoi_sdk_buf_release(&c->buf);
+  yoi_sdk_free(c->ends);
+  yoi_sdk_free(c->open);
+  yoi_sdk_free(c);
+}
+
+/* The text parts of a content array as the inside of one JSON string, a line
+ * feed between parts. */
+static void add_text(struct eng_context *c, const struct eng_frame *f, yoi_str content) {
+  if (f->content_len > 0) {
+    yoi_sdk_buf_add(&c->buf, f->ev.text.ptr + f->content_at + 1, f->content_len - 2);
+    return;
+  }
+  yoi_str part;
+  bool begun = false;
+  for (size_t pos = 0; yoi_sdk_json_raw_each(content, &pos, &part);) {
+    yoi_str text = yoi_sdk_json_raw_get(part, "text");
+    if (text.len < 2) continue;
+    if (begun) yoi_sdk_buf_adds(&c->buf, YOI_LIT("\\n"));
+    yoi_sdk_buf_add(&c->buf, text.ptr + 1, text.len - 2);
+    begun = true;
+  }
+}
+
+static void message_begin(struct eng_context *c, yoi_str raw_role) {
+  yoi_sdk_buf_adds(&c->buf, YOI_LIT("{\"role\":"));
+  yoi_sdk_buf_adds(&c->buf, raw_role);
+  yoi_sdk_buf_adds(&c->buf, YOI_LIT(",\"content\":\""));
+}
+
+static void tool_message(struct eng_context *c, yoi_str raw_id) {
+  yoi_sdk_buf_adds(&c->buf, YOI_LIT("{\"role\":\"tool\",\"tool_call_id\":"));
+  yoi_sdk_buf_adds(&c->buf, raw_id);
+  yoi_sdk_buf_adds(&c->buf, YOI_LIT(",\"content\":\""));
+}
+
+/* ---- pairing ---- */
+
+static void close_open(struct eng_context *c) {
+  for (size_t i = 0; i < c->n_open; i++) {
+    /* The id stands in buf, which moves when it grows. */
+    if (!yoi_sdk_buf_reserve(&c->buf, c->open[i].len + 128)) break;
+    tool_message(c, (yoi_str){c->buf.data + c->open[i].at, c->open[i].len});
+    yoi_sdk_buf_adds(&c->buf, YOI_LIT("error: no result was recorded\"}"));
+    message_end(c);
+    c->mended++;
+  }
+  c->n_open = 0;
+}
+
+static void expect(struct eng_context *c, size_t at, size_t len) {
+  if (c->n_open == c->cap_open) {
+    size_t cap = c->cap_open ? c->cap_open * 2 : 8;
+    struct eng_open_call *open = yoi_sdk_reallocarray(c->open, cap, sizeof *open);
+    if (!open) {
+      c->buf.failed = YOI_RESOURCE_EXHAUSTED;
+      return;
+    }
+    c->open = open;
+    c->cap_open = cap;
+  }
+  c->open[c->n_open++] = (struct eng_open_call){.at = at, .len = len};
+}
+
+static int settle(struct eng_context *c, yoi_str raw_id) {
+  for (size_t i = 0; i < c->n_open; i++) {
+    yoi_str id = {c->buf.data + c->open[i].at, c->open[i].len};
+    if (!yoi_sdk_str_eq(id, raw_id)) continue;
+    memmove(&c->open[i], &c->open[i + 1], (c->n_open - i - 1) * sizeof *c->open);
+    c->n_open--;
+    return 1;
+  }
+  return 0;
+}
+
+static void add_calls(struct eng_context *c, yoi_str calls) {
+  yoi_str call;
+  bool begun = false;
+  yoi_sdk_buf_adds(&c->buf, YOI_LIT(",\"tool_calls\":["));
+  for (size_t pos = 0; yoi_sdk_json_raw_each(calls, &pos, &call);) {
+    yoi_str id = yoi_sdk_json_raw_get(call, "id");
+    if (begun) yoi_sdk_buf_addc(&c->buf, ',');
+    begun = true;
+    yoi_sdk_buf_adds(&c->buf, YOI_LIT("{\"id\":"));
+    expect(c, c->buf.len, id.len);
+    yoi_sdk_buf_adds(&c->buf, id);
+    yoi_sdk_buf_adds(&c->buf, YOI_LIT(",\"type\":\"function\",\"function\":{\"name\":"));
+    yoi_sdk_buf_adds(&c->buf, yoi_sdk_json_raw_get(call, "name"));
+    yoi_sdk_buf_adds(&c->buf, YOI_LIT(",\"arguments\":"));
+    yoi_sdk_buf_adds(&c->buf, yoi_sdk_json_raw_get(call, "arguments"));
+    yoi_sdk_buf_adds(&c->buf, YOI_LIT("}}"));
+  }
+  yoi_sdk_buf_addc(&c->buf, ']');
+}
+
+void eng_context_add(struct eng_context *c, const struct eng_frame *f) {
+  yoi_str text = f->ev.text;
+  if (f->ev.kind == YOI_EVENT_INPUT_ACCEPTED) {
+    close_open(c);
+    message_begin(c, yoi_sdk_json_raw_get(text, "kind"));
+    add_text(c, f, f->content_len ? (yoi_str){0} : yoi_sdk_json_raw_get(text, "content"));
+    yoi_sdk_buf_adds(&c->buf, YOI_LIT("\"}"));
+    message_end(c);
+  } else if (f->ev.kind == YOI_EVENT_MESSAGE_COMPLETED) {
+    yoi_str item = f->content_len ? (yoi_str){0} : yoi_sdk_json_raw_get(text, "item");
+    close_open(c);
+    message_begin(c, YOI_LIT("\"assistant\""));
+    add_text(c, f, yoi_sdk_json_raw_get(item, "content"));
+    yoi_sdk_buf_addc(&c->buf, '"');
+    yoi_str calls = yoi_sdk_json_raw_get(item, "tool_calls");
+    if (calls.len > 0) add_calls(c, calls);
+    yoi_sdk_buf_addc(&c->buf, '}');
+    message_end(c);
+  } else if (f->ev.kind == YOI_EVENT_TOOL_COMPLETED) {
+    yoi_str item = yoi_sdk_json_raw_get(text, "item");
+    yoi_str id = yoi_sdk_json_raw_get(item, "tool_call_id");
+    if (!settle(c, id)) {
+      c->mended++;
+      return;
+    }
+    tool_message(c, id);
+    add_text(c, f, yoi_sdk_json_raw_get(item, "content"));
+    yoi_sdk_buf_adds(&c->buf, YOI_LIT("\"}"));
+    message_end(c);
+  }
+}
+
+int eng_context_finish(struct eng_context *c) {
+  close_open(c);
+  return !c->buf.failed;
+}
+
+yoi_str *eng_context_messages(const struct eng_context *c) {
+  yoi_str *list = yoi_sdk_reallocarray(NULL, c->n ? c->n : 1, sizeof *list);
+  if (!list) return NULL;
+  size_t at = 0;
+  for (size_t i = 0; i < c->n; i++) {
+    list[i] = (yoi_str){c->buf.data + at, c->ends[i] - at};
+    at = c->ends[i];
+  }
+  return list;
+}

@@ -1,0 +1,139 @@
+/* core.h - the engine itself, as its own files see it.
+ *
+ * Locks, in this order; none is held across a call to the host (its clocks
+ * excepted), the store or a model:
+ *   worker.mu   everything of one worker, its turn and its streams
+ *   keep.mu     the list of buffers that outlive their turn
+ * dir_mu (directory and keys), slots.mu (turns by cookie) and specs.mu are
+ * taken alone.
+ */
+#ifndef ENG_CORE_H
+#define ENG_CORE_H
+
+#include <pthread.h>
+#include <sdk/error.h>
+#include <stdbool.h>
+#include <yoi/host_clock.h>
+#include <yoi/host_log.h>
+#include <yoi/host_loop.h>
+#include <yoi/host_metrics.h>
+#include <yoi/ops.h>
+
+#include "directory.h"
+#include "engine.h"
+#include "spec.h"
+
+struct eng_worker;
+struct eng_turn;
+struct eng_op;
+struct eng_stage;
+
+struct eng_limits {
+  uint64_t workers, input_bytes, history_bytes, transcript_items, watchers;
+};
+
+/* Live turns by the low half of their cookie; the high half is the slot's
+ * generation, so that a wake for a turn that is gone finds nothing. */
+struct eng_turn_slot {
+  struct eng_turn *turn;
+  uint32_t generation, next_free;
+};
+struct eng_slots {
+  pthread_mutex_t mu;
+  struct eng_turn_slot *slots;
+  uint32_t n, first_free; /* index + 1; 0: none */
+};
+
+/* Buffers of ended turns that somebody may still be behind in, oldest first. */
+struct eng_keep {
+  pthread_mutex_t mu;
+  struct eng_worker *first, *last;
+  bool timer; /* set or posted */
+};
+
+/* Reasons for which a watch ends, as metric and in the end event. */
+#define ENG_ENDS(X)                                                 \
+  X(TURN_ENDED, "turn_ended", 0, 0)                                 \
+  X(LAGGED, "lagged", 0, 1)                                         \
+  X(WORKER_DELETED, "worker_deleted", YOI_CODE_WORKER_NOT_FOUND, 0) \
+  X(DRAINING, "draining", YOI_CODE_SHUTTING_DOWN, 1)                \
+  X(ERROR, "error", YOI_CODE_STORE_ERROR, 1)
+/* clang-format off */
+enum eng_end {
+#define ENG_END(sym, name, code, retry) ENG_END_##sym,
+  ENG_ENDS(ENG_END)
+#undef ENG_END
+  ENG_END_COUNT
+};
+/* clang-format on */
+enum eng_ended { ENG_COMPLETED, ENG_FAILED, ENG_CANCELLED, ENG_INTERRUPTED, ENG_ENDED_COUNT };
+
+/* The stream that drain returned; it is part of the engine. */
+struct eng_drain {
+  yoi_stream head;
+  struct eng_engine *eng;
+  _Atomic uint64_t token;
+  atomic_bool armed;
+  uint64_t deadline_ns;
+};
+
+struct eng_engine {
+  const yoi_host *host;
+  const yoi_host_loop *loop;
+  const yoi_host_clock *clock;
+  const yoi_host_log *log;         /* may be NULL */
+  const yoi_host_metrics *metrics; /* may be NULL */
+  const yoi_host_model *models;
+  struct eng_options options; /* texts owned */
+  struct eng_limits limits;
+  struct eng_store *store;
+  struct eng_specs specs;
+  char instance_id[37];
+  uint32_t metric_turns[ENG_ENDED_COUNT], metric_ends[ENG_END_COUNT], metric_events;
+
+  pthread_mutex_t dir_mu;
+  struct eng_directory directory;
+  struct eng_table keys; /* of creates: to workers */
+
+  struct eng_slots slots;
+  struct eng_keep keep;
+  atomic_bool closing;  /* control thread is in close: completions do nothing */
+  atomic_bool draining; /* no new turns */
+  atomic_bool cutting;  /* drain's deadline has passed: turns are cancelled */
+  atomic_uint active;   /* turns that are not cleaned up, and staged appends */
+  atomic_uint running;  /* turns, for describe */
+  atomic_uint watchers; /* streams of events and follow */
+  struct eng_drain drain;
+};
+
+/* engine.c */
+void eng_count(const struct eng_engine *eng, uint32_t metric, uint64_t n);
+void eng_log(const struct eng_engine *eng, uint32_t level, yoi_str msg, yoi_str request_id,
+             const yoi_log_field *fields, size_t n);
+uint64_t eng_mono(const struct eng_engine *eng);
+uint64_t eng_wall(const struct eng_engine *eng);
+/* A worker that callers may see, with a reference; NULL: there is none. */
+struct eng_worker *eng_find(struct eng_engine *eng, yoi_str worker_id);
+/* Workers behind an id, in order, with references; see eng_directory_page. */
+size_t eng_page_workers(struct eng_engine *eng, yoi_str after, const char *state,
+                        struct eng_worker **out, size_t max, int *out_more);
+/* Takes a worker out of directory and keys. */
+void eng_forget(struct eng_engine *eng, struct eng_worker *w);
+/* Something that drain waits for is done. (drain.c) */
+void eng_active_done(struct eng_engine *eng);
+/* Calls each turn that there is, with a reference held meanwhile. */
+void eng_turns_each(struct eng_engine *eng, void (*each)(struct eng_turn *t));
+
+/* The operations; each is the start of one of ops.h. */
+typedef yoi_status eng_start_fn(struct eng_engine *eng, const yoi_request *req, yoi_stream **out,
+                                yoi_error *err);
+eng_start_fn eng_start_describe, eng_start_create, eng_start_list, eng_start_get, eng_start_input,
+    eng_start_cancel, eng_start_stop, eng_start_delete, eng_start_transcript, eng_start_events;
+
+/* keep.c; add and remove with w's lock held. 1: the timer is to be set, by
+ * eng_keep_timer, without any lock. */
+bool eng_keep_add(struct eng_worker *w);
+void eng_keep_remove(struct eng_worker *w);
+void eng_keep_timer(struct eng_engine *eng);
+
+#endif

@@ -1,0 +1,247 @@
+/* engine.c - opens and closes a runtime, and tells its operations apart.
+ *
+ *   open -> start, wake (any thread) -> drain -> close
+ *
+ * At close the host has taken away every timer and post, every stream of
+ * ours is released and no wake comes; what is left is memory: the store's
+ * unfinished tickets, turns that will never run again, the workers.
+ */
+#include "engine.h"
+
+#include <sdk/id.h>
+#include <sdk/json.h>
+#include <sdk/mem.h>
+#include <sdk/plugin.h>
+
+#include "op.h"
+#include "turn.h"
+
+/* ---- host ---- */
+
+void eng_count(const struct eng_engine *eng, uint32_t metric, uint64_t n) {
+  if (eng->metrics && metric) eng->metrics->add(eng->host, metric, n);
+}
+
+void eng_log(const struct eng_engine *eng, uint32_t level, yoi_str msg, yoi_str request_id,
+             const yoi_log_field *fields, size_t n) {
+  if (eng->log && eng->log->enabled(eng->host, level))
+    eng->log->write(eng->host, level, msg, request_id, fields, n);
+}
+
+uint64_t eng_mono(const struct eng_engine *eng) {
+  return eng->clock->monotonic_ns(eng->host);
+}
+
+uint64_t eng_wall(const struct eng_engine *eng) {
+  return eng->clock->wall_ns(eng->host);
+}
+
+static uint32_t counter(const struct eng_engine *eng, const char *name, const char *help,
+                        const char *label, const char *value) {
+  uint32_t id = 0;
+  if (!eng->metrics) return 0;
+  (void)eng->metrics->counter(eng->host, yoi_sdk_str(name), yoi_sdk_str(help), yoi_sdk_str(label),
+                              yoi_sdk_str(value), &id);
+  return id;
+}
+
+static void open_counters(struct eng_engine *eng) {
+  static const char *const ended[ENG_ENDED_COUNT] = {
+      [ENG_COMPLETED] = "completed",
+      [ENG_FAILED] = "failed",
+      [ENG_CANCELLED] = "cancelled",
+      [ENG_INTERRUPTED] = "interrupted",
+  };
+  static const char *const ends[ENG_END_COUNT] = {
+#define ROW(sym, name, code, retry) [ENG_END_##sym] = name,
+      ENG_ENDS(ROW)
+#undef ROW
+  };
+  for (size_t i = 0; i < ENG_ENDED_COUNT; i++)
+    eng->metric_turns[i] =
+        counter(eng, "yoi_turns_total", "turns that ended, by state", "state", ended[i]);
+  for (size_t i = 0; i < ENG_END_COUNT; i++)
+    eng->metric_ends[i] = counter(eng, "yoi_watchers_ended_total",
+                                  "event streams that a runtime ended", "reason", ends[i]);
+  eng->metric_events = counter(eng, "yoi_events_total", "events of all workers", NULL, NULL);
+}
+
+/* ---- limits ---- */
+
+static yoi_status read_limits(struct eng_engine *eng, yoi_str config, yoi_error *err) {
+  struct {
+    const char *name;
+    uint64_t *out;
+    uint64_t max;
+  } rows[] = {
+      {"workers", &eng->limits.workers, YOI_WORKERS_MAX},
+      {"input_bytes", &eng->limits.input_bytes, YOI_INPUT_BYTES_MAX},
+      {"history_bytes", &eng->limits.history_bytes, YOI_HISTORY_BYTES_MAX},
+      {"transcript_items", &eng->limits.transcript_items, YOI_TRANSCRIPT_ITEMS_MAX},
+      {"watchers", &eng->limits.watchers, YOI_WATCHERS_MAX},
+  };
+  yoi_sdk_json *tree = NULL;
+  struct yoi_sdk_json_error jerr;
+  if (config.len == 0) config = YOI_LIT("{}");
+  yoi_status st = yoi_sdk_json_parse(config, 0, &tree, &jerr);
+  if (st != YOI_OK)
+    return yoi_sdk_fail(err, YOI_CODE_INVALID_JSON, "invalid config: %s", jerr.message);
+  const yoi_sdk_json *limits = yoi_sdk_json_get(tree, "limits");
+  for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+    const yoi_sdk_json *v = yoi_sdk_json_get(limits, rows[i].name);
+    int64_t n = (int64_t)rows[i].max;
+    if (v && (!yoi_sdk_json_int(v, &n) || n < 1 || (uint64_t)n > rows[i].max))
+      st = yoi_sdk_fail(err, YOI_CODE_INVALID_REQUEST, "the limit '%s' is not within 1 and %llu",
+                        rows[i].name, (unsigned long long)rows[i].max);
+    *rows[i].out = (uint64_t)n;
+  }
+  yoi_sdk_json_free(tree);
+  return st;
+}
+
+/* ---- life ---- */
+
+static yoi_status find_host(struct eng_engine *eng, yoi_error *err) {
+  const yoi_host *h = eng->host;
+  eng->loop = yoi_sdk_host_get(h, YOI_HOST_LOOP_ID, sizeof *eng->loop);
+  eng->clock = yoi_sdk_host_get(h, YOI_HOST_CLOCK_ID, sizeof *eng->clock);
+  eng->models = yoi_sdk_host_get(h, YOI_HOST_MODEL_ID, sizeof *eng->models);
+  eng->log = yoi_sdk_host_get(h, YOI_HOST_LOG_ID, sizeof *eng->log);
+  eng->metrics = yoi_sdk_host_get(h, YOI_HOST_METRICS_ID, sizeof *eng->metrics);
+  if (eng->loop && eng->clock && eng->models) return YOI_OK;
+  return yoi_sdk_fail(err, YOI_CODE_INTERNAL, "the host has no loops, clocks or models");
+}
+
+yoi_status eng_open(const yoi_host *host, yoi_str config, const struct eng_options *options,
+                    void **out_self, yoi_error *err) {
+  if (!options->store) return yoi_sdk_fail_memory(err);
+  struct eng_engine *eng = yoi_sdk_calloc(1, sizeof *eng);
+  if (!eng) {
+    options->store->ops->close(options->store);
+    return yoi_sdk_fail_memory(err);
+  }
+  eng->host = host;
+  eng->options = *options;
+  eng->store = options->store;
+  yoi_status st = find_host(eng, err);
+  if (st == YOI_OK) st = read_limits(eng, config, err);
+  if (st == YOI_OK &&
+      (!eng_directory_init(&eng->directory) || !yoi_sdk_uuid7(eng_wall(eng), eng->instance_id)))
+    st = yoi_sdk_fail(err, YOI_CODE_INTERNAL, "there is no randomness");
+  if (st == YOI_OK) st = eng_specs_init(&eng->specs, options->profile, err);
+  if (st != YOI_OK) {
+    eng->store->ops->close(eng->store);
+    yoi_sdk_free(eng);
+    return st;
+  }
+  pthread_mutex_init(&eng->dir_mu, NULL);
+  pthread_mutex_init(&eng->slots.mu, NULL);
+  pthread_mutex_init(&eng->keep.mu, NULL);
+  open_counters(eng);
+  *out_self = eng;
+  return YOI_OK;
+}
+
+static void drop_waiting(struct eng_worker *w) {
+  while (w->waiting) {
+    struct eng_op *op = w->waiting;
+    w->waiting = op->next;
+    eng_op_unref(op);
+  }
+  w->n_waiting = 0;
+}
+
+static void close_turns(struct eng_engine *eng) {
+  for (uint32_t i = 0; i < eng->slots.n; i++) {
+    struct eng_turn *t = eng->slots.slots[i].turn;
+    if (!t) continue;
+    if (t->w->turn == t) t->w->turn = NULL;
+    eng_turn_destroy(t);
+  }
+  yoi_sdk_free(eng->slots.slots);
+}
+
+static void close_workers(struct eng_engine *eng) {
+  struct eng_worker *list[YOI_LIST_LIMIT_MAX];
+  struct eng_entry *entries[YOI_LIST_LIMIT_MAX];
+  int more = 1;
+  while (more) {
+    size_t n = eng_directory_page(&eng->directory, (yoi_str){0}, NULL, NULL, entries,
+                                  YOI_LIST_LIMIT_MAX, &more);
+    for (size_t i = 0; i < n; i++) {
+      list[i] = (struct eng_worker *)entries[i];
+      drop_waiting(list[i]);
+      eng_forget(eng, list[i]);
+    }
+  }
+}
+
+void eng_close(void *self) {
+  struct eng_engine *eng = self;
+  if (!eng) return;
+  atomic_store(&eng->closing, true);
+  eng->store->ops->stop(eng->store);
+  close_turns(eng);
+  close_workers(eng);
+  eng->store->ops->close(eng->store);
+  eng_directory_release(&eng->directory);
+  eng_table_release(&eng->keys);
+  eng_specs_release(&eng->specs);
+  pthread_mutex_destroy(&eng->dir_mu);
+  pthread_mutex_destroy(&eng->slots.mu);
+  pthread_mutex_destroy(&eng->keep.mu);
+  yoi_sdk_free(eng);
+}
+
+void eng_wake(void *self, uint64_t cookie) {
+  eng_turn_wake(self, cookie);
+}
+
+/* ---- operations ---- */
+
+static eng_start_fn *const starts[YOI_OP__END] = {
+    [YOI_OP_RUNTIME_DESCRIBE] = eng_start_describe,
+    [YOI_OP_WORKER_CREATE] = eng_start_create,
+    [YOI_OP_WORKER_LIST] = eng_start_list,
+    [YOI_OP_WORKER_GET] = eng_start_get,
+    [YOI_OP_WORKER_INPUT] = eng_start_input,
+    [YOI_OP_WORKER_CANCEL] = eng_start_cancel,
+    [YOI_OP_WORKER_STOP] = eng_start_stop,
+    [YOI_OP_WORKER_DELETE] = eng_start_delete,
+    [YOI_OP_WORKER_TRANSCRIPT] = eng_start_transcript,
+    [YOI_OP_WORKER_EVENTS] = eng_start_events,
+};
+
+/* What a newer caller says that this engine does not know must be zero. */
+static yoi_status read_request(const yoi_request *in, yoi_request *out, yoi_error *err) {
+  size_t n = in->size < sizeof *out ? in->size : sizeof *out;
+  *out = (yoi_request){0};
+  memcpy(out, in, n);
+  out->size = sizeof *out;
+  for (size_t i = n; i < in->size; i++)
+    if (((const char *)in)[i] != 0)
+      return yoi_sdk_fail(err, YOI_CODE_UNSUPPORTED_OPERATION,
+                          "the request has an unknown member at offset %zu", i);
+  if (out->reserved != 0 || (out->flags & ~YOI_REQ_FOLLOW) != 0)
+    return yoi_sdk_fail(err, YOI_CODE_UNSUPPORTED_OPERATION, "the request has unknown flags");
+  if (out->flags != 0 && out->op != YOI_OP_WORKER_INPUT)
+    return yoi_sdk_fail(err, YOI_CODE_INVALID_REQUEST, "only input can be followed");
+  if (out->principal.len == 0 || out->principal.len > YOI_PRINCIPAL_MAX)
+    return yoi_sdk_fail(err, YOI_CODE_INVALID_REQUEST, "the request has no principal");
+  return YOI_OK;
+}
+
+yoi_status eng_start(void *self, const yoi_request *req, yoi_stream **out, yoi_error *err) {
+  yoi_request r;
+  yoi_status st = read_request(req, &r, err);
+  if (st != YOI_OK) return st;
+  eng_start_fn *start = r.op < YOI_OP__END ? starts[r.op] : NULL;
+  if (!start)
+    return yoi_sdk_fail(err, YOI_CODE_UNSUPPORTED_OPERATION,
+                        "this runtime does not know the operation");
+  bool of_worker =
+      r.op != YOI_OP_RUNTIME_DESCRIBE && r.op != YOI_OP_WORKER_CREATE && r.op != YOI_OP_WORKER_LIST;
+  if (of_worker && !yoi_sdk_id_valid(r.worker_id))
+    return yoi_sdk_fail(err, YOI_CODE_INVALID_IDENTIFIER, "the worker id is not an identifier");
+  return start(self, &r, out, err);
+}

@@ -1,0 +1,451 @@
+/* turn.c - carries one input to its end: context, model, records.
+ *
+ * All of a turn runs on one loop, as a task that looks at the state and does
+ * the next thing; whoever has news (the model, the store, a cancel, a timer)
+ * only kicks it. Kicks that come while it runs make it look once more, so
+ * nothing is missed and nothing runs twice at a time:
+ *
+ *      kick              task begins           task ends
+ *   0 ------> 1 (posted) ----------> 1 (runs) ----------> 0
+ *             |  kick                |  kick
+ *             +--------> 2 <---------+      task ends: runs again
+ *
+ * Invariants:
+ *  1. A turn ends exactly once: with ENG_DO_END, ENG_DO_STOP, or in memory.
+ *  2. Once it is cut nothing of it starts: no step, no call, no delta.
+ *  3. What it holds of the host (token, timer, model stream) is made and
+ *     given back on its loop, before the last task lets go of it.
+ *  4. A stage of someone else (a cancel) makes it wait; the completion kicks.
+ */
+#include "turn.h"
+
+#include <assert.h>
+#include <sdk/id.h>
+#include <sdk/mem.h>
+
+#include "shapes.h"
+
+#define POLLS_PER_TASK 16 /* then other tasks of the loop have their turn */
+#define ROUNDS_PER_TASK 4
+
+/* ---- slots ---- */
+
+static int slot_take(struct eng_slots *x, struct eng_turn *t) {
+  pthread_mutex_lock(&x->mu);
+  if (x->first_free == 0) {
+    uint32_t n = x->n ? x->n * 2 : 16;
+    struct eng_turn_slot *slots = yoi_sdk_reallocarray(x->slots, n, sizeof *slots);
+    if (!slots) {
+      pthread_mutex_unlock(&x->mu);
+      return 0;
+    }
+    for (uint32_t i = x->n; i < n; i++)
+      slots[i] = (struct eng_turn_slot){.next_free = i + 1 < n ? i + 2 : 0};
+    x->slots = slots;
+    x->first_free = x->n + 1;
+    x->n = n;
+  }
+  t->slot = x->first_free - 1;
+  struct eng_turn_slot *slot = &x->slots[t->slot];
+  x->first_free = slot->next_free;
+  slot->turn = t;
+  t->generation = ++slot->generation;
+  pthread_mutex_unlock(&x->mu);
+  return 1;
+}
+
+static void slot_give(struct eng_slots *x, const struct eng_turn *t) {
+  pthread_mutex_lock(&x->mu);
+  x->slots[t->slot].turn = NULL;
+  x->slots[t->slot].next_free = x->first_free;
+  x->first_free = t->slot + 1;
+  pthread_mutex_unlock(&x->mu);
+}
+
+/* A reference, unless the last one is just being let go. */
+static bool try_ref(struct eng_turn *t) {
+  unsigned n = atomic_load(&t->refs);
+  while (n > 0)
+    if (atomic_compare_exchange_weak(&t->refs, &n, n + 1)) return true;
+  return false;
+}
+
+void eng_turn_wake(struct eng_engine *eng, uint64_t cookie) {
+  struct eng_slots *x = &eng->slots;
+  uint32_t index = (uint32_t)cookie, generation = (uint32_t)(cookie >> 32);
+  struct eng_turn *t = NULL;
+  pthread_mutex_lock(&x->mu);
+  if (index < x->n && x->slots[index].generation == generation) t = x->slots[index].turn;
+  if (t && !try_ref(t)) t = NULL;
+  pthread_mutex_unlock(&x->mu);
+  if (!t) return;
+  eng_turn_kick(t);
+  eng_turn_unref(t);
+}
+
+void eng_turns_each(struct eng_engine *eng, void (*each)(struct eng_turn *t)) {
+  struct eng_slots *x = &eng->slots;
+  for (uint32_t i = 0;; i++) {
+    pthread_mutex_lock(&x->mu);
+    bool more = i < x->n;
+    struct eng_turn *t = more ? x->slots[i].turn : NULL;
+    if (t && !try_ref(t)) t = NULL;
+    pthread_mutex_unlock(&x->mu);
+    if (!more) return;
+    if (t) each(t);
+    eng_turn_unref(t);
+  }
+}
+
+/* ---- life ---- */
+
+struct eng_turn *eng_turn_new(struct eng_worker *w, const yoi_request *req) {
+  struct eng_engine *eng = w->eng;
+  struct eng_turn *t = yoi_sdk_calloc(1, sizeof *t);
+  if (!t) return NULL;
+  t->ring = yoi_sdk_calloc(1, sizeof *t->ring);
+  t->words = yoi_sdk_malloc(req->request_id.len + req->trace.len + 1);
+  t->started_wall = eng_wall(eng);
+  t->started_mono = eng_mono(eng);
+  if (!t->ring || !t->words || !yoi_sdk_uuid7(t->started_wall, t->id) ||
+      !slot_take(&eng->slots, t)) {
+    yoi_sdk_free(t->ring);
+    yoi_sdk_free(t->words);
+    yoi_sdk_free(t);
+    return NULL;
+  }
+  if (req->request_id.len) memcpy(t->words, req->request_id.ptr, req->request_id.len);
+  if (req->trace.len) memcpy(t->words + req->request_id.len, req->trace.ptr, req->trace.len);
+  t->request_id = (yoi_str){t->words, req->request_id.len};
+  t->trace = (yoi_str){t->words + req->request_id.len, req->trace.len};
+  t->w = eng_worker_ref(w);
+  atomic_init(&t->refs, 1);
+  yoi_sdk_buf_init(&t->text, YOI_MESSAGE_BYTES_MAX + 1);
+  yoi_sdk_buf_init(&t->reasoning, YOI_MESSAGE_BYTES_MAX + 1);
+  uint32_t here = eng->loop->current(eng->host);
+  t->loop = here != YOI_NO_LOOP ? here : (uint32_t)(w->entry.hash % eng->loop->count(eng->host));
+  return t;
+}
+
+struct eng_turn *eng_turn_ref(struct eng_turn *t) {
+  atomic_fetch_add_explicit(&t->refs, 1, memory_order_relaxed);
+  return t;
+}
+
+void eng_turn_destroy(struct eng_turn *t) {
+  struct eng_engine *eng = t->w->eng;
+  slot_give(&eng->slots, t);
+  eng_model_release(t);
+  if (t->token) eng->host->token_free(eng->host, t->token);
+  eng_calls_clear(t);
+  eng_context_free(t->context);
+  eng_read_free(t->read);
+  if (t->ring) eng_ring_release(t->ring);
+  yoi_sdk_free(t->ring);
+  yoi_sdk_buf_release(&t->text);
+  yoi_sdk_buf_release(&t->reasoning);
+  yoi_sdk_free(t->words);
+  eng_worker_unref(t->w);
+  yoi_sdk_free(t);
+}
+
+void eng_turn_unref(struct eng_turn *t) {
+  if (t && atomic_fetch_sub_explicit(&t->refs, 1, memory_order_acq_rel) == 1) eng_turn_destroy(t);
+}
+
+/* On its loop, or when it never began: gives back what it has of the host. */
+static void clean(struct eng_turn *t) {
+  struct eng_engine *eng = t->w->eng;
+  if (t->cleaned) return;
+  t->cleaned = true;
+  eng_model_release(t);
+  if (t->timer) eng->loop->timer_cancel(eng->host, t->timer);
+  if (t->token) eng->host->token_free(eng->host, t->token);
+  t->timer = t->token = 0;
+  eng_active_done(eng);
+}
+
+/* ---- ending ---- */
+
+static void end_as(struct eng_turn *t, enum eng_ended ended, const char *reason, int32_t code,
+                   const char *message) {
+  t->failed = true;
+  t->end = (struct eng_end_of){.ended = ended, .reason = reason, .code = code, .message = message};
+}
+
+static void end_internal(struct eng_turn *t) {
+  end_as(t, ENG_FAILED, "internal", YOI_CODE_INTERNAL, "memory is short");
+}
+
+/* Stages turn.ended alone, as t->end says. */
+static void finish(struct eng_turn *t) {
+  struct eng_worker *w = t->w;
+  struct eng_after after = {0};
+  eng_model_release(t);
+  pthread_mutex_lock(&w->mu);
+  if (t->state != ENG_TURN_ENDED && !w->stage) {
+    struct eng_stage *s = eng_stage_new(w, ENG_DO_END, 1);
+    if (s) {
+      s->turn = eng_turn_ref(t);
+      eng_stage_add(s, eng_record_turn_ended(w, eng_stage_pos(s), t, &t->end));
+    }
+    if (s && eng_stage_commit(s, &after))
+      t->state = ENG_TURN_WRITING;
+    else
+      eng_turn_end_in_memory(w, t, &t->end, &after);
+  }
+  eng_worker_leave(w, &after);
+}
+
+/* ---- the answer of a step becomes history ---- */
+
+/* How the turn ends with this answer; 0: it goes on. */
+static int ends_with(struct eng_turn *t, int calls) {
+  const struct eng_turn_limits *l = &t->w->spec->limits;
+  if (!calls) {
+    end_as(t, ENG_COMPLETED,
+           t->finish == ENG_FINISH_LENGTH   ? "length"
+           : t->finish == ENG_FINISH_FILTER ? "content_filter"
+                                            : "stop",
+           0, NULL);
+  } else if (t->tool_bytes > l->tool_output_bytes) {
+    end_as(t, ENG_FAILED, "tool_output_limit", YOI_CODE_LIMIT_REACHED,
+           "the tools said more than the profile allows");
+  } else if (t->step >= l->steps) {
+    end_as(t, ENG_FAILED, "step_limit", YOI_CODE_LIMIT_REACHED,
+           "the turn took more steps than its profile allows");
+  } else if (eng_turn_tokens(t) >= l->tokens) {
+    end_as(t, ENG_FAILED, "token_limit", YOI_CODE_LIMIT_REACHED,
+           "the turn used more tokens than its profile allows");
+  } else {
+    return 0;
+  }
+  return 1;
+}
+
+/* Locked: the answer, its calls with their results, and the end if it is. */
+static struct eng_stage *answer_stage(struct eng_turn *t) {
+  int calls = t->n_calls > 0 && (t->finish == ENG_FINISH_TOOLS || t->finish == ENG_FINISH_STOP);
+  struct eng_stage *s = eng_stage_new(t->w, ENG_DO_STEP, 2 + (calls ? 2 * t->n_calls : 0));
+  if (!s) return NULL;
+  s->turn = eng_turn_ref(t);
+  eng_stage_add(s, eng_record_message(s, t, calls));
+  for (uint32_t i = 0; calls && i < t->n_calls; i++) {
+    size_t bytes = 0;
+    eng_stage_add(s, eng_record_tool_requested(s, t, &t->calls[i]));
+    eng_stage_add(s, eng_record_tool_refused(s, t, &t->calls[i], &bytes));
+    t->tool_bytes += bytes;
+  }
+  if (ends_with(t, calls)) {
+    s->what = ENG_DO_END;
+    eng_stage_add(s, eng_record_turn_ended(t->w, eng_stage_pos(s), t, &t->end));
+  }
+  return s;
+}
+
+static void complete(struct eng_turn *t) {
+  struct eng_worker *w = t->w;
+  struct eng_after after = {0};
+  eng_model_release(t);
+  t->complete = true;
+  pthread_mutex_lock(&w->mu);
+  if (t->state == ENG_TURN_MODEL && t->cut == ENG_CUT_NONE && !w->stage) {
+    t->complete = false;
+    struct eng_stage *s = answer_stage(t);
+    if (s && eng_stage_commit(s, &after)) {
+      t->state = ENG_TURN_WRITING;
+      eng_calls_clear(t);
+    } else {
+      end_internal(t);
+      eng_turn_end_in_memory(w, t, &t->end, &after);
+    }
+  }
+  eng_worker_leave(w, &after);
+}
+
+/* ---- the next step begins ---- */
+
+static void on_deadline(void *ctx) {
+  struct eng_turn *t = ctx;
+  t->timer = 0;
+  t->expired = true;
+  eng_turn_kick(t);
+}
+
+static int begin(struct eng_turn *t) {
+  struct eng_engine *eng = t->w->eng;
+  if (t->token) return 1;
+  uint64_t cookie = (uint64_t)t->generation << 32 | t->slot;
+  uint64_t until = t->started_mono + (uint64_t)t->w->spec->limits.wall_ms * 1000000u;
+  if (eng->host->token_new(eng->host, cookie, &t->token, NULL) != YOI_OK) t->token = 0;
+  if (t->token && eng->loop->timer(eng->host, until, on_deadline, t, &t->timer) == YOI_OK) return 1;
+  t->timer = 0;
+  end_as(t, ENG_FAILED, "internal", YOI_CODE_INTERNAL, "the host has no token or timer left");
+  return 0;
+}
+
+static void on_read(struct eng_read *r) {
+  struct eng_turn *t = r->ctx;
+  atomic_store(&t->reading, false);
+  eng_turn_kick(t);
+  eng_turn_unref(t);
+}
+
+static int begin_context(struct eng_turn *t) {
+  pthread_mutex_lock(&t->w->mu);
+  t->step++;
+  yoi_sdk_buf_clear(&t->text);
+  yoi_sdk_buf_clear(&t->reasoning);
+  t->context = eng_context_new(t->w);
+  pthread_mutex_unlock(&t->w->mu);
+  if (t->context && !t->read) t->read = eng_read_new(on_read, t);
+  if (t->context && t->read) return 1;
+  end_internal(t);
+  return 0;
+}
+
+/* Reads what the context needs. 1: it is whole; 0: on_read comes, or it has
+ * failed. */
+static int read_context(struct eng_turn *t) {
+  struct eng_context *c = t->context;
+  struct eng_worker *w = t->w;
+  for (;;) {
+    if (t->read->st != YOI_OK) break;
+    for (size_t i = 0; i < t->read->n; i++) {
+      eng_context_add(c, t->read->frames[i]);
+      c->from = t->read->frames[i]->pos.sequence + 1;
+    }
+    eng_read_clear(t->read);
+    if (c->from > c->to) return 1;
+    uint64_t before = c->from;
+    (void)eng_turn_ref(t);
+    atomic_store(&t->reading, true);
+    if (!eng_read_start(t->read, w->eng->store, w->log, c->from, YOI_REPLAY_BATCH_MAX)) return 0;
+    atomic_store(&t->reading, false);
+    eng_turn_unref(t);
+    if (t->read->st == YOI_OK && (t->read->n == 0 || t->read->frames[0]->pos.sequence < before))
+      t->read->st = YOI_DATA_LOSS;
+  }
+  t->read->st = YOI_OK;
+  end_as(t, ENG_FAILED, "store_error", YOI_CODE_STORE_ERROR, "the history could not be read");
+  return 0;
+}
+
+static void start_model(struct eng_turn *t) {
+  struct eng_context *c = t->context;
+  int ok = eng_context_finish(c);
+  if (c->mended > 0)
+    eng_log(t->w->eng, YOI_LOG_WARN, YOI_LIT("a history had calls without results"), t->request_id,
+            NULL, 0);
+  yoi_status st = ok ? eng_model_start(t) : YOI_RESOURCE_EXHAUSTED;
+  t->context = NULL;
+  eng_context_free(c);
+  if (st == YOI_OK) {
+    pthread_mutex_lock(&t->w->mu);
+    if (t->state == ENG_TURN_CONTEXT) t->state = ENG_TURN_MODEL;
+    pthread_mutex_unlock(&t->w->mu);
+  } else if (!t->failed) {
+    end_internal(t);
+  }
+}
+
+/* 0: it waits for a read. */
+static int next_step(struct eng_turn *t) {
+  if (!begin(t)) return 1;
+  if (!t->context && !begin_context(t)) return 1;
+  if (!read_context(t)) return t->failed;
+  start_model(t);
+  return 1;
+}
+
+/* ---- the task ---- */
+
+/* Looks at what is next; 0: nothing to do until the next kick. */
+static int look(struct eng_turn *t) {
+  struct eng_worker *w = t->w;
+  pthread_mutex_lock(&w->mu);
+  if (t->cut == ENG_CUT_NONE && atomic_load(&w->eng->cutting)) t->cut = ENG_CUT_DRAIN;
+  enum eng_turn_state state = t->state;
+  enum eng_cut cut = t->cut;
+  bool staged = w->stage != NULL;
+  pthread_mutex_unlock(&w->mu);
+  if (state == ENG_TURN_ENDED) {
+    clean(t);
+    return 0;
+  }
+  if (staged || atomic_load(&t->reading)) return 0;
+  assert(state != ENG_TURN_WRITING);
+  if (cut == ENG_CUT_CANCEL) end_as(t, ENG_CANCELLED, "cancel_requested", 0, NULL);
+  if (cut == ENG_CUT_DRAIN) end_as(t, ENG_CANCELLED, "shutting_down", 0, NULL);
+  if (t->expired && !t->failed)
+    end_as(t, ENG_FAILED, "time_limit", YOI_CODE_TIMEOUT,
+           "the turn took longer than its profile allows");
+  if (t->failed) {
+    finish(t);
+    return 1;
+  }
+  if (state == ENG_TURN_CONTEXT) return next_step(t);
+  if (t->complete) {
+    complete(t);
+    return 1;
+  }
+  yoi_status st = eng_model_poll(t);
+  if (st == YOI_END) complete(t);
+  return st != YOI_AGAIN;
+}
+
+/* Looks until there is nothing to do; 0: the task is over, and so may be t. */
+static int rounds(struct eng_turn *t) {
+  for (int round = 0; round < ROUNDS_PER_TASK; round++) {
+    int more = 1;
+    atomic_store(&t->busy, 1);
+    for (int i = 0; i < POLLS_PER_TASK && more; i++) more = look(t);
+    uint32_t one = 1;
+    if (!more && atomic_compare_exchange_strong(&t->busy, &one, 0)) return 0;
+    if (more) return 1;
+  }
+  return 1;
+}
+
+static void turn_task(void *ctx) {
+  struct eng_turn *t = ctx;
+  const struct eng_engine *eng = t->w->eng;
+  while (rounds(t)) {
+    /* Others of this loop first; without memory for a post it goes on here. */
+    yoi_status st = eng->loop->post(eng->host, t->loop, turn_task, t);
+    if (st == YOI_OK) return;
+    if (st == YOI_UNAVAILABLE) break;
+  }
+  eng_turn_unref(t);
+}
+
+/* Its first task could not be posted: it never begins. */
+static void abandon(struct eng_turn *t) {
+  struct eng_worker *w = t->w;
+  struct eng_after after = {0};
+  pthread_mutex_lock(&w->mu);
+  bool never = t->step == 0 && t->state == ENG_TURN_CONTEXT && !w->stage;
+  if (never) {
+    end_internal(t);
+    eng_turn_end_in_memory(w, t, &t->end, &after);
+  }
+  eng_turn_unref(after.kick);
+  after.kick = NULL;
+  eng_worker_leave(w, &after);
+  if (never) clean(t);
+}
+
+void eng_turn_kick(struct eng_turn *t) {
+  const struct eng_engine *eng = t->w->eng;
+  uint32_t busy = atomic_load(&t->busy);
+  for (;;) {
+    if (busy == 2) return;
+    if (atomic_compare_exchange_weak(&t->busy, &busy, busy + 1)) break;
+  }
+  if (busy == 1) return;
+  yoi_status st = eng->loop->post(eng->host, t->loop, turn_task, eng_turn_ref(t));
+  if (st == YOI_OK) return;
+  atomic_store(&t->busy, 0);
+  if (st != YOI_UNAVAILABLE) abandon(t);
+  eng_turn_unref(t);
+}

@@ -1,0 +1,118 @@
+/* turn.h - one turn of one worker: an object only while it runs. */
+#ifndef ENG_TURN_H
+#define ENG_TURN_H
+
+#include "context.h"
+#include "read.h"
+#include "worker.h"
+
+/*
+ *   accepted            context read            model's END
+ *   --------> CONTEXT ---------------> MODEL ----------------> WRITING
+ *                ^                       |                      |   |
+ *                +----- ENG_DO_STEP -----|----------------------+   |
+ *                                        | cancel, limit, error     | ENG_DO_END
+ *                                        +-------> WRITING -------> ENDED
+ *                          worker.stop, from any state: ENG_DO_STOP --^
+ *
+ * Steps run as tasks on the turn's loop (turn_task); `state` and all that is
+ * marked so below are guarded by the worker's lock, the rest belongs to the
+ * loop.
+ */
+enum eng_turn_state { ENG_TURN_CONTEXT, ENG_TURN_MODEL, ENG_TURN_WRITING, ENG_TURN_ENDED };
+
+/* -1: unknown. */
+struct eng_usage {
+  int64_t input, output, cached, reasoning;
+};
+
+struct eng_tool_call {
+  char *text; /* owned; the three stand in it, NUL-terminated */
+  yoi_str id, name, arguments;
+  bool broken; /* arguments were no JSON object; they stand as {} */
+};
+
+/* How a turn ends. */
+struct eng_end_of {
+  enum eng_ended ended;
+  const char *reason;  /* of YOI_TURN_ENDS */
+  int32_t code;        /* of turn.error; 0: none */
+  const char *message; /* of turn.error */
+  const char *kind;    /* of a model error, or NULL */
+  bool retryable;
+};
+
+/* Why it must end, once something else than its model says so. */
+enum eng_cut { ENG_CUT_NONE, ENG_CUT_CANCEL, ENG_CUT_DRAIN };
+
+struct eng_turn {
+  struct eng_worker *w; /* a reference */
+  atomic_uint refs;
+  _Atomic uint32_t busy; /* no task | posted or running | and once more */
+  uint32_t loop, slot, generation;
+  char id[37];
+  char *words;
+  yoi_str request_id, trace; /* in words */
+
+  /* the worker's lock */
+  enum eng_turn_state state;
+  enum eng_cut cut;
+  uint64_t cancel_sequence;
+  uint64_t started_wall, started_mono;
+  uint32_t step; /* of the model call that runs, from 1 */
+  struct yoi_sdk_buf text, reasoning;
+  struct eng_usage usage; /* of all steps; meaningful when has_usage */
+  bool has_usage;
+  struct eng_ring *ring; /* until it begins: the buffer it will have */
+
+  /* its loop */
+  uint64_t token, timer;
+  bool expired, cleaned;
+  bool complete;       /* the model's answer is, and waits to be staged */
+  bool failed;         /* `end` says how */
+  atomic_bool reading; /* a read is under way; it holds a reference */
+  yoi_stream *model;
+  bool model_over; /* it said END or an error */
+  struct eng_context *context;
+  struct eng_read *read;
+  struct eng_tool_call *calls;
+  uint32_t n_calls;
+  struct eng_usage step_usage;
+  bool step_has_usage, incomplete_usage;
+  enum {
+    ENG_FINISH_NONE,
+    ENG_FINISH_STOP,
+    ENG_FINISH_LENGTH,
+    ENG_FINISH_FILTER,
+    ENG_FINISH_TOOLS
+  } finish;
+  uint64_t spent_bytes; /* sent and received where no usage is known */
+  uint64_t tool_bytes;
+  struct eng_end_of end;
+};
+
+/* With one reference and a slot; NULL: memory is short. */
+struct eng_turn *eng_turn_new(struct eng_worker *w, const yoi_request *req);
+struct eng_turn *eng_turn_ref(struct eng_turn *t);
+void eng_turn_unref(struct eng_turn *t);
+/* Frees it whatever refers to it: at close, when nothing runs any more. */
+void eng_turn_destroy(struct eng_turn *t);
+/* It ends although nothing could be appended: owed, see worker.c. The lock
+ * of w is held, t is its turn. */
+void eng_turn_end_in_memory(struct eng_worker *w, struct eng_turn *t, const struct eng_end_of *end,
+                            struct eng_after *after);
+/* Lets a task of its loop look at it. [any], without locks. */
+void eng_turn_kick(struct eng_turn *t);
+void eng_turn_wake(struct eng_engine *eng, uint64_t cookie);
+
+/* model.c: the stream of one step. */
+/* Polls once: OK: something came; AGAIN; END: the step is complete; an
+ * error: t->end says how the turn ends. */
+yoi_status eng_model_poll(struct eng_turn *t);
+yoi_status eng_model_start(struct eng_turn *t);
+void eng_model_release(struct eng_turn *t);
+void eng_calls_clear(struct eng_turn *t);
+/* Tokens spent, counted or estimated. */
+uint64_t eng_turn_tokens(const struct eng_turn *t);
+
+#endif

@@ -1,0 +1,535 @@
+/* worker.c - how a worker changes: stage, append, and only then apply.
+ *
+ * Every change of a worker is a record, and nothing of it is seen before the
+ * store has it. So a change is built as a stage (frames with their sequences)
+ * under the lock, written without it, and applied when the store says so:
+ *
+ *      eng_stage_commit        leave            stage_done
+ *   (none) ---------> STAGED ---------> WRITING ----------> applied, emitted,
+ *                                          |                acknowledged
+ *                                          +--------------> failed: nothing
+ *                                             store error   has changed
+ *
+ * Invariants:
+ *  1. At most one stage per worker. While there is one, readers see the last
+ *     applied state; cancel, stop and replays wait in `waiting`, in order.
+ *  2. Applying cannot fail: all memory it needs was reserved at commit.
+ *  3. `last` rises with every frame that is emitted, and every emitted frame
+ *     goes into the ring when there is one, so that the ring has no holes.
+ *  4. When a turn's own records cannot be appended, the turn ends in memory
+ *     as failed(store_error). Its turn.ended is `owed`: it goes first in the
+ *     next append, whatever that is for, and nothing is accepted without it.
+ *  5. Wakes, kicks and appends happen in leave, after the lock is given back.
+ */
+#include "worker.h"
+
+#include <assert.h>
+#include <sdk/id.h>
+#include <sdk/mem.h>
+
+#include "op.h"
+#include "shapes.h"
+
+const char *eng_state_name(enum eng_state s) {
+  static const char *const names[] = {
+      [ENG_CREATING] = "creating", [ENG_IDLE] = "idle", [ENG_RUNNING] = "running",
+      [ENG_STOPPED] = "stopped",   [ENG_GONE] = "gone",
+  };
+  return names[s];
+}
+
+/* ---- life ---- */
+
+struct eng_worker *eng_worker_new(struct eng_engine *eng, yoi_str id) {
+  struct eng_worker *w = yoi_sdk_calloc(1, sizeof *w + id.len + 1);
+  if (!w) return NULL;
+  memcpy(w->id, id.ptr, id.len);
+  w->entry.id = (yoi_str){w->id, id.len};
+  w->eng = eng;
+  w->cursor_worker = eng_cursor_worker(id);
+  atomic_init(&w->refs, 1);
+  atomic_init(&w->state, ENG_CREATING);
+  if (!yoi_sdk_random(&w->epoch, sizeof w->epoch)) {
+    yoi_sdk_free(w);
+    return NULL;
+  }
+  w->log = eng->store->ops->log_new(eng->store, id);
+  if (!w->log) {
+    yoi_sdk_free(w);
+    return NULL;
+  }
+  pthread_mutex_init(&w->mu, NULL);
+  return w;
+}
+
+struct eng_worker *eng_worker_ref(struct eng_worker *w) {
+  atomic_fetch_add_explicit(&w->refs, 1, memory_order_relaxed);
+  return w;
+}
+
+bool eng_worker_try_ref(struct eng_worker *w) {
+  unsigned n = atomic_load(&w->refs);
+  while (n > 0)
+    if (atomic_compare_exchange_weak(&w->refs, &n, n + 1)) return true;
+  return false;
+}
+
+void eng_worker_unref(struct eng_worker *w) {
+  if (!w || atomic_fetch_sub_explicit(&w->refs, 1, memory_order_acq_rel) != 1) return;
+  assert(!w->stage && !w->waiting && !w->turn && !w->bells);
+  eng_worker_drop_ring(w);
+  eng_frame_unref(w->last_end);
+  eng_frame_unref(w->owed);
+  eng_frame_unref(w->snapshot);
+  eng_idem_release(&w->idem);
+  w->eng->store->ops->log_free(w->eng->store, w->log);
+  yoi_sdk_free(w->items);
+  yoi_sdk_free(w->fixed);
+  pthread_mutex_destroy(&w->mu);
+  yoi_sdk_free(w);
+}
+
+/* ---- emitting ---- */
+
+struct eng_pos eng_worker_next_pos(const struct eng_worker *w) {
+  struct eng_pos pos = w->last;
+  pos.index++;
+  return pos;
+}
+
+yoi_str eng_worker_cursor(const struct eng_worker *w, struct eng_pos pos,
+                          char buf[ENG_CURSOR_SIZE]) {
+  struct eng_cursor c = {.epoch = w->epoch, .worker = w->cursor_worker, .pos = pos};
+  size_t n = eng_cursor_write(&c, buf);
+  return (yoi_str){buf, n};
+}
+
+void eng_worker_emit(struct eng_worker *w, struct eng_frame *f, struct eng_after *after) {
+  eng_frame_unref(w->snapshot);
+  w->snapshot = NULL;
+  if (f) {
+    w->last = f->pos;
+    if (w->ring) eng_ring_push(w->ring, f, YOI_TURN_BUFFER_BYTES);
+  } else {
+    w->last = eng_worker_next_pos(w);
+    if (w->ring) {
+      eng_ring_release(w->ring);
+      eng_ring_init(w->ring, w->last);
+    }
+  }
+  after->events++;
+  eng_bells_due(w, after);
+}
+
+void eng_worker_drop_ring(struct eng_worker *w) {
+  if (!w->ring) return;
+  eng_keep_remove(w);
+  eng_ring_release(w->ring);
+  yoi_sdk_free(w->ring);
+  w->ring = NULL;
+}
+
+/* A record is shown: indexed, counted, emitted. */
+static void show(struct eng_worker *w, struct eng_frame *f, struct eng_after *after) {
+  assert(f->pos.sequence == w->last.sequence + 1);
+  w->history_bytes += eng_frame_cost(f);
+  if (eng_shape_is_item(f)) {
+    assert(w->n_items < w->cap_items);
+    size_t bytes = f->content_len ? f->content_len : f->ev.text.len;
+    w->items[w->n_items++] = (struct eng_item){
+        .sequence = f->pos.sequence,
+        .bytes = (uint32_t)bytes,
+        .first = f->ev.kind == YOI_EVENT_INPUT_ACCEPTED,
+    };
+  }
+  eng_worker_emit(w, f, after);
+}
+
+/* ---- bells ---- */
+
+struct eng_bell *eng_bell_attach(struct eng_worker *w, uint64_t token, bool *ok) {
+  *ok = true;
+  if (token == 0) return NULL;
+  struct eng_bell *b = w->bells;
+  while (b && b->token != token) b = b->next;
+  if (!b) {
+    b = yoi_sdk_calloc(1, sizeof *b);
+    if (!b) {
+      *ok = false;
+      return NULL;
+    }
+    b->token = token;
+    b->next = w->bells;
+    w->bells = b;
+  }
+  b->streams++;
+  return b;
+}
+
+static struct eng_bell **bell_list(struct eng_worker *w, const struct eng_bell *b) {
+  return b->state == ENG_BELL_ARMED ? &w->armed : &w->due;
+}
+
+static void bell_set(struct eng_worker *w, struct eng_bell *b, int state) {
+  if (b->state != ENG_BELL_QUIET) {
+    if (b->prev)
+      b->prev->succ = b->succ;
+    else
+      *bell_list(w, b) = b->succ;
+    if (b->succ) b->succ->prev = b->prev;
+    b->prev = b->succ = NULL;
+  }
+  b->state = state == ENG_BELL_ARMED ? ENG_BELL_ARMED
+             : state == ENG_BELL_DUE ? ENG_BELL_DUE
+                                     : ENG_BELL_QUIET;
+  if (b->state == ENG_BELL_QUIET) return;
+  struct eng_bell **list = bell_list(w, b);
+  b->succ = *list;
+  if (b->succ) b->succ->prev = b;
+  *list = b;
+}
+
+void eng_bell_detach(struct eng_worker *w, struct eng_bell *b) {
+  if (!b || --b->streams > 0) return;
+  bell_set(w, b, ENG_BELL_QUIET);
+  struct eng_bell **at = &w->bells;
+  while (*at != b) at = &(*at)->next;
+  *at = b->next;
+  yoi_sdk_free(b);
+}
+
+void eng_bell_arm(struct eng_worker *w, struct eng_bell *b) {
+  if (b && b->state == ENG_BELL_QUIET) bell_set(w, b, ENG_BELL_ARMED);
+}
+
+void eng_bell_due(struct eng_worker *w, struct eng_bell *b, struct eng_after *after) {
+  if (!b || b->state == ENG_BELL_DUE) return;
+  bell_set(w, b, ENG_BELL_DUE);
+  after->bells = true;
+}
+
+void eng_bells_due(struct eng_worker *w, struct eng_after *after) {
+  while (w->armed) eng_bell_due(w, w->armed, after);
+}
+
+/* ---- stages ---- */
+
+static void stage_done(struct eng_ticket *t, yoi_status st, struct eng_frame *const *frames,
+                       size_t n);
+
+struct eng_stage *eng_stage_new(struct eng_worker *w, enum eng_what what, uint32_t n) {
+  assert(!w->stage);
+  uint32_t cap = n + (w->owed != NULL);
+  struct eng_stage *s = yoi_sdk_calloc(1, sizeof *s + cap * sizeof s->frames[0]);
+  if (!s) return NULL;
+  s->ticket.done = stage_done;
+  s->w = eng_worker_ref(w);
+  s->what = what;
+  s->cap = cap;
+  if (w->owed) {
+    s->owed = true;
+    s->frames[s->n++] = eng_frame_ref(w->owed);
+  }
+  return s;
+}
+
+void eng_stage_free(struct eng_stage *s) {
+  if (!s) return;
+  for (uint32_t i = 0; i < s->n; i++) eng_frame_unref(s->frames[i]);
+  eng_op_unref(s->op);
+  eng_turn_unref(s->turn);
+  eng_worker_unref(s->w);
+  yoi_sdk_free(s);
+}
+
+struct eng_pos eng_stage_pos(const struct eng_stage *s) {
+  return (struct eng_pos){.sequence = s->w->last.sequence + s->n + 1};
+}
+
+void eng_stage_add(struct eng_stage *s, struct eng_frame *f) {
+  assert(s->n < s->cap);
+  s->frames[s->n++] = f;
+}
+
+static bool reserve(struct eng_worker *w, const struct eng_stage *s) {
+  uint32_t items = 0;
+  for (uint32_t i = 0; i < s->n; i++) {
+    if (!s->frames[i]) return false;
+    items += (uint32_t)eng_shape_is_item(s->frames[i]);
+  }
+  if (s->keyed && !eng_idem_reserve(&w->idem)) return false;
+  if (w->n_items + items <= w->cap_items) return true;
+  uint32_t cap = w->cap_items + w->cap_items / 2 + items + 2;
+  struct eng_item *grown = yoi_sdk_reallocarray(w->items, cap, sizeof *grown);
+  if (!grown) return false;
+  w->items = grown;
+  w->cap_items = cap;
+  return true;
+}
+
+int eng_stage_commit(struct eng_stage *s, struct eng_after *after) {
+  struct eng_worker *w = s->w;
+  assert(!w->stage && !after->write);
+  if (!reserve(w, s)) {
+    eng_stage_free(s);
+    return 0;
+  }
+  w->stage = s;
+  after->write = s;
+  atomic_fetch_add(&w->eng->active, 1);
+  return 1;
+}
+
+static void stage_write(struct eng_stage *s) {
+  const struct eng_store_ops *ops = s->w->eng->store->ops;
+  if (s->what == ENG_DO_DELETE)
+    ops->remove(s->w->eng->store, s->w->log, &s->ticket);
+  else
+    ops->append(s->w->eng->store, s->w->log, s->frames, s->n, &s->ticket);
+}
+
+/* ---- applying ---- */
+
+void eng_worker_turn_over(struct eng_worker *w, struct eng_frame *end, enum eng_ended ended,
+                          struct eng_after *after) {
+  struct eng_turn *t = w->turn;
+  assert(t && t->state != ENG_TURN_ENDED);
+  t->state = ENG_TURN_ENDED;
+  w->turn = NULL;
+  eng_turn_unref(after->kick);
+  after->kick = t;
+  atomic_store(&w->state, ENG_IDLE);
+  eng_frame_unref(w->last_end);
+  w->last_end = eng_frame_ref(end);
+  atomic_fetch_sub(&w->eng->running, 1);
+  after->over = true;
+  after->ended = ended;
+  if (w->n_streams == 0)
+    eng_worker_drop_ring(w);
+  else if (w->ring && eng_keep_add(w))
+    after->timer = true;
+}
+
+static void begin_turn(struct eng_worker *w, struct eng_stage *s) {
+  struct eng_turn *t = s->turn;
+  eng_worker_drop_ring(w);
+  w->ring = t->ring;
+  t->ring = NULL;
+  eng_ring_init(w->ring, w->last);
+  w->ring_turn++;
+  w->turn = eng_turn_ref(t);
+  atomic_store(&w->state, ENG_RUNNING);
+  atomic_fetch_add(&w->eng->running, 1);
+  atomic_fetch_add(&w->eng->active, 1);
+}
+
+/* The turn.ended of a stage, and how it ended. */
+static struct eng_frame *end_frame(const struct eng_stage *s) {
+  for (uint32_t i = s->n; i-- > 0;)
+    if (s->frames[i]->ev.kind == YOI_EVENT_TURN_ENDED) return s->frames[i];
+  return NULL;
+}
+
+static void answer_created(struct eng_stage *s, struct eng_after *after) {
+  struct yoi_sdk_buf buf;
+  struct yoi_sdk_jsonw w;
+  yoi_sdk_buf_init(&buf, YOI_BODY_BYTES_MAX);
+  yoi_sdk_jsonw_init(&w, &buf);
+  yoi_sdk_jsonw_open(&w, '{');
+  yoi_sdk_jsonw_key(&w, "worker");
+  eng_shape_worker(&w, s->w, 0);
+  yoi_sdk_jsonw_close(&w, '}');
+  eng_op_answer(s->op, &buf, YOI_EV_CREATED, after);
+  s->op = NULL;
+}
+
+static void answer_ack(struct eng_stage *s, yoi_str turn_id, const char *state,
+                       struct eng_after *after) {
+  struct eng_op *op = s->op;
+  s->op = NULL;
+  /* The first record behind what was owed is the one that was asked for. */
+  uint64_t sequence = s->frames[s->owed]->pos.sequence;
+  if (s->what == ENG_DO_STOP) sequence = s->frames[s->n - 1]->pos.sequence;
+  eng_op_ack(op, turn_id, sequence, state, after);
+}
+
+static void apply(struct eng_worker *w, struct eng_stage *s, struct eng_after *after) {
+  if (s->what == ENG_DO_INPUT) begin_turn(w, s);
+  for (uint32_t i = 0; i < s->n; i++) show(w, s->frames[i], after);
+  if (s->owed) {
+    eng_frame_unref(w->owed);
+    w->owed = NULL;
+  }
+  if (s->keyed) {
+    s->idem.sequence = s->frames[s->owed]->pos.sequence;
+    eng_idem_add(&w->idem, &s->idem);
+  }
+  switch (s->what) {
+    case ENG_DO_CREATE:
+      assert(w->state == ENG_CREATING);
+      atomic_store(&w->state, ENG_IDLE);
+      answer_created(s, after);
+      break;
+    case ENG_DO_INPUT:
+      assert(w->state == ENG_RUNNING);
+      answer_ack(s, yoi_sdk_str(s->turn->id), "running", after);
+      break;
+    case ENG_DO_NOTE:
+      assert(w->state == ENG_IDLE);
+      answer_ack(s, (yoi_str){0}, "idle", after);
+      break;
+    case ENG_DO_CANCEL:
+      assert(w->state == ENG_RUNNING && w->turn == s->turn);
+      w->turn->cut = ENG_CUT_CANCEL;
+      w->turn->cancel_sequence = s->frames[s->n - 1]->pos.sequence;
+      answer_ack(s, yoi_sdk_str(s->turn->id), "running", after);
+      break;
+    case ENG_DO_STEP:
+      assert(w->state == ENG_RUNNING && w->turn == s->turn);
+      w->turn->state = ENG_TURN_CONTEXT;
+      break;
+    case ENG_DO_END:
+      assert(w->state == ENG_RUNNING && w->turn == s->turn);
+      eng_worker_turn_over(w, end_frame(s), s->turn->end.ended, after);
+      break;
+    case ENG_DO_STOP:
+      assert(w->state == ENG_RUNNING || w->state == ENG_IDLE);
+      w->stop_sequence = w->last.sequence;
+      if (w->turn) eng_worker_turn_over(w, end_frame(s), ENG_CANCELLED, after);
+      atomic_store(&w->state, ENG_STOPPED);
+      answer_ack(s, s->turn ? yoi_sdk_str(s->turn->id) : (yoi_str){0}, "stopped", after);
+      break;
+    case ENG_DO_DELETE: {
+      assert(w->state == ENG_STOPPED);
+      atomic_store(&w->state, ENG_GONE);
+      eng_bells_due(w, after);
+      after->forget = true;
+      struct yoi_sdk_buf buf;
+      yoi_sdk_buf_init(&buf, 16);
+      yoi_sdk_buf_adds(&buf, YOI_LIT("{}"));
+      eng_op_answer(s->op, &buf, 0, after);
+      s->op = NULL;
+      break;
+    }
+  }
+}
+
+void eng_turn_end_in_memory(struct eng_worker *w, struct eng_turn *t, const struct eng_end_of *end,
+                            struct eng_after *after) {
+  struct eng_pos pos = {.sequence = w->last.sequence + 1};
+  assert(w->turn == t && !w->owed);
+  t->end = *end;
+  struct eng_frame *f = eng_record_turn_ended(w, pos, t, end);
+  w->owed = eng_frame_ref(f);
+  eng_worker_turn_over(w, f, end->ended, after);
+  eng_frame_unref(f);
+  struct eng_frame *snapshot = eng_shape_snapshot(w, eng_worker_next_pos(w));
+  eng_worker_emit(w, snapshot, after);
+  eng_frame_unref(snapshot);
+}
+
+static void apply_failure(struct eng_worker *w, struct eng_stage *s, struct eng_after *after) {
+  if (s->what == ENG_DO_CREATE) {
+    atomic_store(&w->state, ENG_GONE);
+    after->forget = true;
+  }
+  if (s->what == ENG_DO_STEP || s->what == ENG_DO_END) {
+    static const struct eng_end_of end = {
+        .ended = ENG_FAILED,
+        .reason = "store_error",
+        .code = YOI_CODE_STORE_ERROR,
+        .message = "the history could not be written",
+    };
+    eng_turn_end_in_memory(w, s->turn, &end, after);
+  }
+  if (s->op) {
+    eng_op_fail(s->op, YOI_CODE_STORE_ERROR, "the history could not be written", after);
+    s->op = NULL;
+  }
+}
+
+int eng_worker_wait(struct eng_worker *w, struct eng_op *op) {
+  if (w->n_waiting == YOI_PENDING_OPS_MAX) return 0;
+  op->next = NULL;
+  if (w->waiting)
+    w->waiting_last->next = op;
+  else
+    w->waiting = op;
+  w->waiting_last = op;
+  w->n_waiting++;
+  return 1;
+}
+
+static void stage_done(struct eng_ticket *ticket, yoi_status st, struct eng_frame *const *frames,
+                       size_t n) {
+  (void)frames, (void)n;
+  struct eng_stage *s = (struct eng_stage *)ticket;
+  struct eng_worker *w = eng_worker_ref(s->w);
+  struct eng_engine *eng = w->eng;
+  struct eng_after after = {0};
+  pthread_mutex_lock(&w->mu);
+  w->stage = NULL;
+  if (atomic_load(&eng->closing)) {
+    pthread_mutex_unlock(&w->mu);
+    eng_stage_free(s);
+    eng_worker_unref(w);
+    return;
+  }
+  if (st == YOI_OK)
+    apply(w, s, &after);
+  else
+    apply_failure(w, s, &after);
+  while (!w->stage && w->waiting) {
+    struct eng_op *op = w->waiting;
+    w->waiting = op->next;
+    w->n_waiting--;
+    eng_op_step(op, &after);
+  }
+  if (w->turn && !w->stage && !after.kick) after.kick = eng_turn_ref(w->turn);
+  if (atomic_load(&eng->draining)) eng_bells_due(w, &after);
+  eng_worker_leave(w, &after);
+  eng_stage_free(s);
+  eng_worker_unref(w);
+  eng_active_done(eng);
+}
+
+/* ---- leaving ---- */
+
+#define LEAVE_TOKENS 16
+static size_t pop_due(struct eng_worker *w, uint64_t *tokens) {
+  size_t n = 0;
+  for (; n < LEAVE_TOKENS && w->due; n++) {
+    tokens[n] = w->due->token;
+    bell_set(w, w->due, ENG_BELL_QUIET);
+  }
+  return n;
+}
+
+void eng_worker_leave(struct eng_worker *w, struct eng_after *after) {
+  struct eng_engine *eng = w->eng;
+  uint64_t tokens[LEAVE_TOKENS];
+  size_t n = after->bells ? pop_due(w, tokens) : 0;
+  pthread_mutex_unlock(&w->mu);
+  if (after->events > 0) eng_count(eng, eng->metric_events, after->events);
+  if (after->over) eng_count(eng, eng->metric_turns[after->ended], 1);
+  if (after->forget) eng_forget(eng, w);
+  if (after->timer) eng_keep_timer(eng);
+  while (after->answered) {
+    struct eng_op *op = after->answered;
+    after->answered = op->next;
+    if (op->wake) eng->host->wake(eng->host, op->wake);
+    eng_op_unref(op);
+  }
+  while (n > 0) {
+    for (size_t i = 0; i < n; i++) eng->host->wake(eng->host, tokens[i]);
+    if (n < LEAVE_TOKENS) break;
+    pthread_mutex_lock(&w->mu);
+    n = pop_due(w, tokens);
+    pthread_mutex_unlock(&w->mu);
+  }
+  if (after->kick) {
+    eng_turn_kick(after->kick);
+    eng_turn_unref(after->kick);
+  }
+  if (after->write) stage_write(after->write);
+}

@@ -1,0 +1,159 @@
+/* worker.h - one worker: its state, its history's index, what is staged and
+ * who waits and watches. */
+#ifndef ENG_WORKER_H
+#define ENG_WORKER_H
+
+#include "core.h"
+#include "idem.h"
+#include "ring.h"
+
+/*
+ *            create          input                cancel_requested
+ *   (none) --------> CREATING      +-----> RUNNING ------------+
+ *                      |   append  |         |                 |
+ *               failed |   done    |         | turn.ended      | turn.ended
+ *                      v           |         v                 |
+ *                    GONE  <---+   +------ IDLE <--------------+
+ *                              |             |   RUNNING too
+ *                       delete +-- STOPPED <-+ stop
+ *
+ * Edges are the applied transitions of worker.c (eng_what); a state is never
+ * shown before its append has completed.
+ */
+enum eng_state { ENG_CREATING, ENG_IDLE, ENG_RUNNING, ENG_STOPPED, ENG_GONE };
+const char *eng_state_name(enum eng_state s);
+
+/* One message of the history, as transcript and context need it. */
+struct eng_item {
+  uint64_t sequence;
+  uint32_t bytes; /* of its text, roughly */
+  uint32_t first; /* 1: a turn, or a note between turns, begins here */
+};
+
+/* The distinct tokens of those who watch one worker. */
+struct eng_bell {
+  uint64_t token;
+  uint32_t streams;
+  enum { ENG_BELL_QUIET, ENG_BELL_ARMED, ENG_BELL_DUE } state;
+  struct eng_bell *next;        /* all */
+  struct eng_bell *prev, *succ; /* in `armed` or `due` */
+};
+
+struct eng_worker {
+  struct eng_entry entry; /* first: the directory's */
+  struct eng_engine *eng;
+  atomic_uint refs;
+  _Atomic uint8_t state; /* enum eng_state; written under mu, peeked at by list */
+  bool keyed;            /* its create had a key */
+  bool kept;             /* in the keep list */
+  bool listed;
+  pthread_mutex_t mu;
+  uint64_t epoch;
+  uint32_t cursor_worker;
+  uint32_t ring_turn;  /* counts turns: whose frames the ring has */
+  struct eng_pos last; /* of the last frame that was emitted */
+  struct eng_log *log;
+  uint64_t history_bytes;
+  uint64_t created_ns, stop_sequence;
+  const struct eng_spec *spec;
+  char *fixed;                 /* JSON members that never change, see shapes.c */
+  yoi_str intent;              /* its JSON, inside fixed */
+  struct eng_print key, print; /* of the create */
+  struct eng_item *items;
+  uint32_t n_items, cap_items;
+  struct eng_turn *turn;      /* RUNNING only */
+  struct eng_frame *last_end; /* turn.ended of the last turn, or NULL */
+  struct eng_frame *owed;     /* a turn.ended that could not be appended */
+  struct eng_ring *ring;
+  struct eng_frame *snapshot; /* of `last`, or NULL */
+  struct eng_idem idem;
+  struct eng_stage *stage; /* the one append under way */
+  struct eng_op *waiting, *waiting_last;
+  struct eng_bell *bells, *armed, *due;
+  uint32_t n_waiting, n_streams;
+  struct eng_worker *keep_prev, *keep_next; /* keep.mu */
+  uint64_t keep_until;
+  char id[];
+};
+
+/* A worker in CREATING with one reference; NULL: memory is short. */
+struct eng_worker *eng_worker_new(struct eng_engine *eng, yoi_str id);
+struct eng_worker *eng_worker_ref(struct eng_worker *w);
+/* Unless the last reference is just being let go. */
+bool eng_worker_try_ref(struct eng_worker *w);
+void eng_worker_unref(struct eng_worker *w);
+
+/* What is to be done once the lock is given back. */
+struct eng_after {
+  struct eng_op *answered; /* references; woken and let go */
+  struct eng_turn *kick;   /* a reference */
+  struct eng_stage *write; /* staged, to be appended */
+  uint32_t events;
+  bool bells, forget, timer;
+  bool over; /* a turn ended, as `ended` */
+  enum eng_ended ended;
+};
+/* Unlocks w and does it. */
+void eng_worker_leave(struct eng_worker *w, struct eng_after *after);
+
+/* ---- all below: w->mu held ---- */
+
+/* The transitions. */
+enum eng_what {
+  ENG_DO_CREATE, /* worker.created */
+  ENG_DO_INPUT,  /* input.accepted, turn.started */
+  ENG_DO_NOTE,   /* input.accepted of kind system */
+  ENG_DO_CANCEL, /* turn.cancel_requested */
+  ENG_DO_STEP,   /* message.completed, tool.*: the turn goes on */
+  ENG_DO_END,    /* ... and turn.ended */
+  ENG_DO_STOP,   /* turn.ended when one runs, worker.stopped */
+  ENG_DO_DELETE, /* removes the history */
+};
+#define ENG_STAGE_MAX (2 * YOI_TOOL_CALLS_MAX + 4)
+struct eng_stage {
+  struct eng_ticket ticket;
+  struct eng_worker *w; /* a reference */
+  enum eng_what what;
+  struct eng_op *op;     /* a reference: who is answered; NULL: the turn */
+  struct eng_turn *turn; /* a reference: that begins, or that goes on */
+  struct eng_idem_entry idem;
+  bool keyed, owed; /* owed: frames[0] is w->owed */
+  uint32_t n, cap;
+  struct eng_frame *frames[];
+};
+/* For at most n frames beside what is owed; NULL: memory is short. Nothing
+ * else may be staged. The first frame is what is owed, if anything. */
+struct eng_stage *eng_stage_new(struct eng_worker *w, enum eng_what what, uint32_t n);
+void eng_stage_free(struct eng_stage *s);
+/* The position of the next record to be added. */
+struct eng_pos eng_stage_pos(const struct eng_stage *s);
+/* Takes the frame over; a NULL one makes the stage useless: commit says so. */
+void eng_stage_add(struct eng_stage *s, struct eng_frame *f);
+/* Stages it, to be written by leave; 0: memory was short, and s is freed. */
+int eng_stage_commit(struct eng_stage *s, struct eng_after *after);
+
+/* Emits a frame that is no record. NULL is accepted: memory was short, and
+ * watchers who need it will be told to start anew. */
+void eng_worker_emit(struct eng_worker *w, struct eng_frame *f, struct eng_after *after);
+/* Position of the next live frame. */
+struct eng_pos eng_worker_next_pos(const struct eng_worker *w);
+/* The cursor text of a position. */
+yoi_str eng_worker_cursor(const struct eng_worker *w, struct eng_pos pos,
+                          char buf[ENG_CURSOR_SIZE]);
+/* The turn is over in memory: its end frame is kept as last_end. */
+void eng_worker_turn_over(struct eng_worker *w, struct eng_frame *end, enum eng_ended ended,
+                          struct eng_after *after);
+void eng_worker_drop_ring(struct eng_worker *w);
+
+/* Bells. attach: NULL for token 0 or when memory is short (*ok says). */
+struct eng_bell *eng_bell_attach(struct eng_worker *w, uint64_t token, bool *ok);
+void eng_bell_detach(struct eng_worker *w, struct eng_bell *b);
+void eng_bell_arm(struct eng_worker *w, struct eng_bell *b);
+/* That bell alone, or all armed ones, are to be rung by leave. */
+void eng_bell_due(struct eng_worker *w, struct eng_bell *b, struct eng_after *after);
+void eng_bells_due(struct eng_worker *w, struct eng_after *after);
+
+/* An operation waits behind what is staged; 0: too many do. */
+int eng_worker_wait(struct eng_worker *w, struct eng_op *op);
+
+#endif

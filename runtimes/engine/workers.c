@@ -1,0 +1,380 @@
+/* workers.c - the operations on the set of workers: create, list, get, and
+ * what the runtime says of itself.
+ *
+ * Create is idempotent in two ways: by a worker_id of the caller's choice
+ * and the request's fingerprint, and by an idempotency key. Invariants:
+ *
+ *  1. The replay check comes before every other check.
+ *  2. A place in the directory is taken, and the record staged, before the
+ *     record is written: of two creates of one id, one finds the other and
+ *     waits for the same append. Nobody else sees the worker until then.
+ *  3. A create that fails leaves nothing: no place, no key, no record.
+ */
+#include <sdk/id.h>
+#include <sdk/mem.h>
+#include <sdk/stream.h>
+
+#include "op.h"
+#include "shapes.h"
+
+/* ---- create ---- */
+
+struct creation {
+  struct eng_engine *eng;
+  const yoi_request *req;
+  struct eng_ask_create ask;
+  struct eng_print key;
+  bool keyed;
+};
+
+static uint64_t key_hash(const struct eng_print *key) {
+  uint64_t h;
+  memcpy(&h, key->b, sizeof h);
+  return h;
+}
+
+static int same_key(const void *value, const void *key) {
+  const struct eng_worker *w = value;
+  return eng_print_eq(&w->key, key);
+}
+
+/* dir_mu held: the worker of the same key or id, with a reference. */
+static struct eng_worker *first_attempt(const struct creation *c, bool *by_key) {
+  struct eng_worker *w = NULL;
+  *by_key = false;
+  if (c->keyed) w = eng_table_find(&c->eng->keys, key_hash(&c->key), same_key, &c->key);
+  if (w)
+    *by_key = true;
+  else if (c->ask.worker_id.len > 0)
+    w = (struct eng_worker *)eng_directory_find(&c->eng->directory, c->ask.worker_id);
+  return w ? eng_worker_ref(w) : NULL;
+}
+
+/* Answers as the first attempt was, or will be; lets the reference go. */
+static yoi_status join(const struct creation *c, struct eng_worker *w, bool by_key,
+                       yoi_stream **out, yoi_error *err) {
+  struct eng_after after = {0};
+  yoi_status st = YOI_OK;
+  struct eng_op *op = NULL;
+  if (!eng_print_eq(&w->print, &c->ask.print))
+    st = by_key ? yoi_sdk_fail(err, YOI_CODE_IDEMPOTENCY_CONFLICT,
+                               "this idempotency key was used with another body")
+                : yoi_sdk_fail(err, YOI_CODE_WORKER_CONFLICT,
+                               "worker '%s' exists and was created differently", w->id);
+  if (st == YOI_OK) op = eng_op_new(w, c->req, (yoi_str){0});
+  if (st == YOI_OK && !op) st = yoi_sdk_fail_memory(err);
+  if (st == YOI_OK) {
+    pthread_mutex_lock(&w->mu);
+    if (w->state == ENG_GONE) {
+      st = yoi_sdk_fail(err, YOI_CODE_WORKER_CONFLICT, "worker '%s' is just going", w->id);
+    } else if (w->state != ENG_CREATING) {
+      eng_op_step(eng_op_ref(op), &after);
+    } else if (!eng_worker_wait(w, eng_op_ref(op))) {
+      eng_op_unref(op);
+      st = yoi_sdk_fail(err, YOI_CODE_QUEUE_FULL, "too many operations wait for this worker");
+    }
+    eng_worker_leave(w, &after);
+  }
+  eng_worker_unref(w);
+  if (st == YOI_OK) return eng_op_return(op, out, err);
+  eng_op_unref(op);
+  return st;
+}
+
+/* A worker with its created record staged, seen by nobody; NULL: memory. */
+static struct eng_worker *prepare(const struct creation *c, const struct eng_spec *spec,
+                                  struct eng_op **out_op, struct eng_after *after) {
+  char uuid[YOI_SDK_UUID_SIZE];
+  uint64_t now = eng_wall(c->eng);
+  yoi_str id = c->ask.worker_id;
+  if (id.len == 0) {
+    if (!yoi_sdk_uuid7(now, uuid)) return NULL;
+    id = yoi_sdk_str(uuid);
+  }
+  struct eng_worker *w = eng_worker_new(c->eng, id);
+  if (!w) return NULL;
+  w->spec = spec;
+  w->created_ns = now;
+  w->print = c->ask.print;
+  w->keyed = c->keyed;
+  if (c->keyed) w->key = c->key;
+  struct eng_op *op = eng_op_new(w, c->req, (yoi_str){0});
+  pthread_mutex_lock(&w->mu);
+  struct eng_stage *s =
+      op && eng_shape_fixed(w, &c->ask) ? eng_stage_new(w, ENG_DO_CREATE, 1) : NULL;
+  if (s) {
+    eng_stage_add(s, eng_record_created(s));
+    s->op = eng_op_ref(op);
+    if (!eng_stage_commit(s, after)) s = NULL;
+  }
+  pthread_mutex_unlock(&w->mu);
+  *out_op = op;
+  if (s) return w;
+  eng_op_unref(op);
+  eng_worker_unref(w);
+  return NULL;
+}
+
+/* dir_mu held. */
+static yoi_status enlist(struct eng_engine *eng, struct eng_worker *w, yoi_error *err) {
+  if (eng->directory.n >= eng->limits.workers)
+    return yoi_sdk_fail(err, YOI_CODE_LIMIT_REACHED, "the runtime has its %llu workers already",
+                        (unsigned long long)eng->limits.workers);
+  if (w->keyed && !eng_table_reserve(&eng->keys)) return yoi_sdk_fail_memory(err);
+  yoi_status st = eng_directory_insert(&eng->directory, &w->entry);
+  if (st != YOI_OK) return yoi_sdk_fail_memory(err);
+  if (w->keyed) eng_table_put(&eng->keys, key_hash(&w->key), w);
+  w->listed = true;
+  (void)eng_worker_ref(w);
+  return YOI_OK;
+}
+
+/* It was never written: as if it had not been. */
+static void unstage(struct eng_worker *w, struct eng_after *after) {
+  pthread_mutex_lock(&w->mu);
+  w->stage = NULL;
+  pthread_mutex_unlock(&w->mu);
+  eng_stage_free(after->write);
+  eng_active_done(w->eng);
+}
+
+static yoi_status create(const struct creation *c, yoi_stream **out, yoi_error *err) {
+  struct eng_engine *eng = c->eng;
+  const struct eng_spec *spec = NULL;
+  struct eng_after after = {0};
+  struct eng_op *op = NULL;
+  bool by_key;
+  if (atomic_load(&eng->draining))
+    return yoi_sdk_fail(err, YOI_CODE_SHUTTING_DOWN, "the runtime is shutting down");
+  yoi_status st = eng_specs_resolve(&eng->specs, eng->host, eng->models, &spec, err);
+  if (st != YOI_OK) return st;
+  struct eng_worker *w = prepare(c, spec, &op, &after);
+  if (!w) return yoi_sdk_fail_memory(err);
+  pthread_mutex_lock(&eng->dir_mu);
+  struct eng_worker *other = first_attempt(c, &by_key);
+  st = other ? YOI_OK : enlist(eng, w, err);
+  pthread_mutex_unlock(&eng->dir_mu);
+  if (other || st != YOI_OK) {
+    unstage(w, &after);
+    eng_op_unref(op);
+    eng_worker_unref(w);
+    return other ? join(c, other, by_key, out, err) : st;
+  }
+  pthread_mutex_lock(&w->mu);
+  eng_worker_leave(w, &after);
+  st = eng_op_return(op, out, err);
+  eng_worker_unref(w);
+  return st;
+}
+
+yoi_status eng_start_create(struct eng_engine *eng, const yoi_request *req, yoi_stream **out,
+                            yoi_error *err) {
+  struct creation c = {.eng = eng, .req = req};
+  yoi_sdk_json *body = NULL;
+  bool by_key;
+  yoi_status st = eng_ask_key(req, &c.key, &c.keyed, err);
+  if (st == YOI_OK) st = eng_ask_parse(req, &body, err);
+  if (st == YOI_OK) st = eng_ask_create(&c.ask, body, eng->specs.name, err);
+  if (st == YOI_OK) {
+    pthread_mutex_lock(&eng->dir_mu);
+    struct eng_worker *w = first_attempt(&c, &by_key);
+    pthread_mutex_unlock(&eng->dir_mu);
+    st = w ? join(&c, w, by_key, out, err) : create(&c, out, err);
+  }
+  yoi_sdk_json_free(body);
+  return st;
+}
+
+/* ---- the directory ---- */
+
+static bool is_visible(uint8_t state) {
+  return state != ENG_CREATING && state != ENG_GONE;
+}
+
+struct eng_worker *eng_find(struct eng_engine *eng, yoi_str worker_id) {
+  pthread_mutex_lock(&eng->dir_mu);
+  struct eng_worker *w = (struct eng_worker *)eng_directory_find(&eng->directory, worker_id);
+  if (w && !is_visible(atomic_load(&w->state))) w = NULL;
+  if (w) (void)eng_worker_ref(w);
+  pthread_mutex_unlock(&eng->dir_mu);
+  return w;
+}
+
+void eng_forget(struct eng_engine *eng, struct eng_worker *w) {
+  pthread_mutex_lock(&eng->dir_mu);
+  bool listed = w->listed;
+  w->listed = false;
+  if (listed) {
+    eng_directory_remove(&eng->directory, &w->entry);
+    if (w->keyed) eng_table_remove(&eng->keys, key_hash(&w->key), w);
+  }
+  pthread_mutex_unlock(&eng->dir_mu);
+  if (listed) eng_worker_unref(w);
+}
+
+static int keep_state(void *ctx, const struct eng_entry *e) {
+  const struct eng_worker *w = (const struct eng_worker *)e;
+  const char *state = ctx;
+  uint8_t now = atomic_load(&w->state);
+  return is_visible(now) && (!state || strcmp(eng_state_name((enum eng_state)now), state) == 0);
+}
+
+size_t eng_page_workers(struct eng_engine *eng, yoi_str after, const char *state,
+                        struct eng_worker **out, size_t max, int *out_more) {
+  struct eng_entry *entries[YOI_LIST_LIMIT_MAX];
+  if (max > YOI_LIST_LIMIT_MAX) max = YOI_LIST_LIMIT_MAX;
+  pthread_mutex_lock(&eng->dir_mu);
+  size_t n = eng_directory_page(&eng->directory, after, keep_state, (void *)(uintptr_t)state,
+                                entries, max, out_more);
+  for (size_t i = 0; i < n; i++) out[i] = eng_worker_ref((struct eng_worker *)entries[i]);
+  pthread_mutex_unlock(&eng->dir_mu);
+  return n;
+}
+
+/* ---- list and get ---- */
+
+/* 1 and *out when there is such a state; a worker may never be in it. */
+static int find_state(yoi_str s, const char **out) {
+  static const char *const names[] = {"idle", "running", "awaiting_approval", "stopped", "corrupt"};
+  for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+    if (yoi_sdk_str_is(s, names[i])) *out = names[i];
+  return *out != NULL;
+}
+
+static void write_page(struct eng_worker *const *list, size_t n, int more,
+                       struct yoi_sdk_buf *buf) {
+  struct yoi_sdk_jsonw w;
+  yoi_sdk_jsonw_init(&w, buf);
+  yoi_sdk_jsonw_open(&w, '{');
+  yoi_sdk_jsonw_key(&w, "workers");
+  yoi_sdk_jsonw_open(&w, '[');
+  for (size_t i = 0; i < n; i++) {
+    pthread_mutex_lock(&list[i]->mu);
+    if (is_visible(list[i]->state)) eng_shape_worker(&w, list[i], 0);
+    pthread_mutex_unlock(&list[i]->mu);
+  }
+  yoi_sdk_jsonw_close(&w, ']');
+  yoi_sdk_jsonw_key(&w, "next");
+  if (more && n > 0)
+    yoi_sdk_jsonw_str(&w, list[n - 1]->entry.id);
+  else
+    yoi_sdk_jsonw_null(&w);
+  yoi_sdk_jsonw_close(&w, '}');
+}
+
+static yoi_status answer(struct yoi_sdk_buf *buf, yoi_stream **out, yoi_error *err) {
+  size_t len = 0;
+  char *text = buf->failed ? NULL : yoi_sdk_buf_take(buf, &len);
+  yoi_sdk_buf_release(buf);
+  *out = text ? yoi_sdk_stream_one_take(text, len, 0) : NULL;
+  return *out ? YOI_OK : yoi_sdk_fail_memory(err);
+}
+
+yoi_status eng_start_list(struct eng_engine *eng, const yoi_request *req, yoi_stream **out,
+                          yoi_error *err) {
+  struct eng_worker *list[YOI_LIST_LIMIT_MAX];
+  yoi_sdk_json *body = NULL;
+  struct yoi_sdk_buf buf;
+  size_t limit = 0, n = 0;
+  const char *state = NULL;
+  int more = 0;
+  yoi_sdk_buf_init(&buf, (size_t)16 << 20);
+  yoi_status st = eng_ask_parse(req, &body, err);
+  if (st != YOI_OK) return st;
+  yoi_str after = eng_ask_str(body, "after"), wanted = eng_ask_str(body, "state");
+  st = eng_ask_limit(body, YOI_LIST_LIMIT_DEFAULT, YOI_LIST_LIMIT_MAX, &limit, err);
+  if (st == YOI_OK && after.len > 0 && !yoi_sdk_id_valid(after))
+    st = yoi_sdk_fail(err, YOI_CODE_INVALID_IDENTIFIER, "'after' is not an identifier");
+  if (st == YOI_OK && wanted.len > 0 && !find_state(wanted, &state))
+    st = yoi_sdk_fail(err, YOI_CODE_INVALID_REQUEST, "'state' is not a state of workers");
+  if (st == YOI_OK) {
+    n = eng_page_workers(eng, after, state, list, limit, &more);
+    write_page(list, n, more, &buf);
+    for (size_t i = 0; i < n; i++) eng_worker_unref(list[i]);
+  }
+  yoi_sdk_json_free(body);
+  return st == YOI_OK ? answer(&buf, out, err) : st;
+}
+
+yoi_status eng_start_get(struct eng_engine *eng, const yoi_request *req, yoi_stream **out,
+                         yoi_error *err) {
+  yoi_sdk_json *body = NULL;
+  yoi_status st = eng_ask_parse(req, &body, err);
+  yoi_sdk_json_free(body);
+  if (st != YOI_OK) return st;
+  struct eng_worker *w = eng_find(eng, req->worker_id);
+  if (!w) return yoi_sdk_fail(err, YOI_CODE_WORKER_NOT_FOUND, "there is no such worker");
+  struct yoi_sdk_buf buf;
+  struct yoi_sdk_jsonw jw;
+  yoi_sdk_buf_init(&buf, YOI_JSON_BYTES_MAX);
+  yoi_sdk_jsonw_init(&jw, &buf);
+  yoi_sdk_jsonw_open(&jw, '{');
+  yoi_sdk_jsonw_key(&jw, "worker");
+  pthread_mutex_lock(&w->mu);
+  eng_shape_worker(&jw, w, 1);
+  pthread_mutex_unlock(&w->mu);
+  yoi_sdk_jsonw_close(&jw, '}');
+  eng_worker_unref(w);
+  return answer(&buf, out, err);
+}
+
+/* ---- describe ---- */
+
+static void write_counts(struct eng_engine *eng, struct yoi_sdk_jsonw *w) {
+  const struct eng_limits *l = &eng->limits;
+  pthread_mutex_lock(&eng->dir_mu);
+  size_t n = eng->directory.n;
+  pthread_mutex_unlock(&eng->dir_mu);
+  yoi_sdk_jsonw_key(w, "limits");
+  yoi_sdk_jsonw_open(w, '{');
+  yoi_sdk_jsonw_kint(w, "workers", (int64_t)l->workers);
+  yoi_sdk_jsonw_kint(w, "input_bytes", (int64_t)l->input_bytes);
+  yoi_sdk_jsonw_kint(w, "history_bytes", (int64_t)l->history_bytes);
+  yoi_sdk_jsonw_kint(w, "transcript_items", (int64_t)l->transcript_items);
+  yoi_sdk_jsonw_kint(w, "watchers", (int64_t)l->watchers);
+  yoi_sdk_jsonw_close(w, '}');
+  yoi_sdk_jsonw_key(w, "counts");
+  yoi_sdk_jsonw_open(w, '{');
+  yoi_sdk_jsonw_kint(w, "workers", (int64_t)n);
+  yoi_sdk_jsonw_kint(w, "running", (int64_t)atomic_load(&eng->running));
+  yoi_sdk_jsonw_kint(w, "watchers", (int64_t)atomic_load(&eng->watchers));
+  yoi_sdk_jsonw_close(w, '}');
+}
+
+yoi_status eng_start_describe(struct eng_engine *eng, const yoi_request *req, yoi_stream **out,
+                              yoi_error *err) {
+  static const uint32_t ops[] = {
+      YOI_OP_RUNTIME_DESCRIBE,  YOI_OP_WORKER_CREATE, YOI_OP_WORKER_LIST, YOI_OP_WORKER_GET,
+      YOI_OP_WORKER_INPUT,      YOI_OP_WORKER_CANCEL, YOI_OP_WORKER_STOP, YOI_OP_WORKER_DELETE,
+      YOI_OP_WORKER_TRANSCRIPT, YOI_OP_WORKER_EVENTS};
+  yoi_sdk_json *body = NULL;
+  yoi_status st = eng_ask_parse(req, &body, err);
+  yoi_sdk_json_free(body);
+  if (st != YOI_OK) return st;
+  bool draining = atomic_load(&eng->draining);
+  struct yoi_sdk_buf buf;
+  struct yoi_sdk_jsonw w;
+  yoi_sdk_buf_init(&buf, 8192);
+  yoi_sdk_jsonw_init(&w, &buf);
+  yoi_sdk_jsonw_open(&w, '{');
+  yoi_sdk_jsonw_key(&w, "runtime");
+  yoi_sdk_jsonw_open(&w, '{');
+  yoi_sdk_jsonw_kstr(&w, "display_name", eng->options.display_name);
+  yoi_sdk_jsonw_kstr(&w, "kind", eng->options.kind);
+  yoi_sdk_jsonw_kstr(&w, "version", eng->options.version);
+  yoi_sdk_jsonw_kstr(&w, "api_version", YOI_LIT("1"));
+  yoi_sdk_jsonw_kstr(&w, "instance_id", yoi_sdk_str(eng->instance_id));
+  yoi_sdk_jsonw_kstr(&w, "state_kind", eng->options.state_kind);
+  yoi_sdk_jsonw_kstr(&w, "status", draining ? YOI_LIT("draining") : YOI_LIT("ready"));
+  yoi_sdk_jsonw_key(&w, "capabilities");
+  yoi_sdk_jsonw_open(&w, '[');
+  for (size_t i = 0; i < sizeof ops / sizeof ops[0]; i++)
+    if (!draining || (ops[i] != YOI_OP_WORKER_CREATE && ops[i] != YOI_OP_WORKER_INPUT))
+      yoi_sdk_jsonw_str(&w, yoi_sdk_str(yoi_sdk_op_name(ops[i])));
+  yoi_sdk_jsonw_close(&w, ']');
+  write_counts(eng, &w);
+  yoi_sdk_jsonw_kraw(&w, "diagnostics", YOI_LIT("[]"));
+  yoi_sdk_jsonw_close(&w, '}');
+  yoi_sdk_jsonw_close(&w, '}');
+  return answer(&buf, out, err);
+}

@@ -33,11 +33,12 @@ struct call {
   struct yoi__calls *calls;
   uint64_t id, token;
   uint32_t loop;
-  uint32_t refs;  /* under calls->lock */
-  uint64_t grace; /* timer, on the loop; 0: none */
+  uint32_t refs;         /* under calls->lock */
+  uint64_t grace;        /* timer, on the loop; 0: none */
+  struct yoi__node node; /* of the poll that is posted */
   _Atomic uint32_t queued, cancel_asked, kill;
   _Atomic uint32_t started, early; /* early: a wake came during start */
-  int ended; /* on the loop */
+  int ended;                       /* on the loop */
   yoi_stream *stream;
   yoi_event_fn on_event;
   void *ctx;
@@ -149,9 +150,7 @@ static void call_post(struct call *call) {
   pthread_mutex_lock(&call->calls->lock);
   call->refs++;
   pthread_mutex_unlock(&call->calls->lock);
-  if (yoi__loop_post(call->calls->host->loops, NULL, call->loop, call_poll, call) == YOI_OK) return;
-  atomic_store(&call->queued, 0u); /* memory is short: the next wake tries again */
-  call_unref(call);
+  yoi__loop_post_node(call->calls->host->loops, call->loop, &call->node);
 }
 
 static void killed(struct call *call) {
@@ -250,6 +249,7 @@ yoi_status yoi_call(struct yoi_embed *host, yoi_str runtime_id, const yoi_reques
   struct call *call = yoi_sdk_calloc(1, sizeof *call);
   if (call == NULL) return yoi_sdk_fail_memory(err);
   *call = (struct call){.calls = c, .on_event = on_event, .ctx = ctx, .loop = choose_loop(c)};
+  call->node = (struct yoi__node){.fn = call_poll, .ctx = call};
   atomic_init(&call->queued, 1u); /* no poll during start; a wake then is kept in `early` */
   yoi_status st = slot_take(c, call, err);
   if (st != YOI_OK) {

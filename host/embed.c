@@ -8,8 +8,8 @@
  * new.
  */
 #include <sched.h>
-#include <stdio.h>
 #include <sdk/mem.h>
+#include <stdio.h>
 #include <time.h>
 #include <unistd.h>
 

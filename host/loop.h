@@ -30,6 +30,16 @@ yoi_status yoi__loops_start(struct yoi__loops *ls, yoi_error *err);
  * NULL is accepted. */
 void yoi__loops_free(struct yoi__loops *ls);
 
+/* A post of the host that brings its memory along. fn is called once per post;
+ * the node may be posted again, or freed, from inside it. */
+struct yoi__node {
+  yoi_loop_fn fn;
+  void *ctx;
+  struct yoi__node *next; /* the loop's */
+};
+/* [any] Cannot fail; the node is in no loop. Order with other posts: none. */
+void yoi__loop_post_node(struct yoi__loops *ls, uint32_t loop, struct yoi__node *node);
+
 /* [any] */
 uint32_t yoi__loops_count(const struct yoi__loops *ls);
 /* [any] The loop of this set that the calling thread runs, or YOI_NO_LOOP. */

@@ -215,9 +215,12 @@ static void model_release(yoi_stream *stream) {
   struct yoi__stream *s = (struct yoi__stream *)stream;
   if (s == NULL) return;
   struct yoi__loops *loops = s->in->top->loops;
-  if (yoi__loops_current(loops) == s->loop ||
-      yoi__loop_post(loops, NULL, s->loop, release_here, s) != YOI_OK)
+  if (yoi__loops_current(loops) == s->loop) {
     release_here(s);
+    return;
+  }
+  s->node = (struct yoi__node){.fn = release_here, .ctx = s};
+  yoi__loop_post_node(loops, s->loop, &s->node);
 }
 
 static const yoi_stream_ops model_ops = {sizeof model_ops, 0, model_next, model_cancel,

@@ -111,6 +111,7 @@ struct yoi__deadline {
   uint64_t at_ns, token;
   uint64_t timer; /* on the loop only; 0: not armed, or it went off */
   uint32_t loop;
+  struct yoi__node arm, disarm;
 };
 
 static void deadline_unref(struct yoi__deadline *d) {
@@ -150,10 +151,12 @@ static void deadline_arm(struct yoi__stream *s) {
   atomic_init(&d->refs, 2u);
   d->loop = here != YOI_NO_LOOP ? here : (uint32_t)(s->token % yoi__loops_count(top->loops));
   s->deadline = d;
-  if (here != YOI_NO_LOOP)
+  if (here != YOI_NO_LOOP) {
     deadline_arm_here(d);
-  else if (yoi__loop_post(top->loops, NULL, d->loop, deadline_arm_here, d) != YOI_OK)
-    deadline_unref(d);
+    return;
+  }
+  d->arm = (struct yoi__node){.fn = deadline_arm_here, .ctx = d};
+  yoi__loop_post_node(top->loops, d->loop, &d->arm);
 }
 
 static void deadline_disarm(struct yoi__stream *s) {
@@ -161,10 +164,12 @@ static void deadline_disarm(struct yoi__stream *s) {
   s->deadline_ns = 0;
   s->deadline = NULL;
   if (d == NULL) return;
-  if (yoi__loops_current(d->top->loops) == d->loop)
+  if (yoi__loops_current(d->top->loops) == d->loop) {
     deadline_disarm_here(d);
-  else if (yoi__loop_post(d->top->loops, NULL, d->loop, deadline_disarm_here, d) != YOI_OK)
-    deadline_unref(d); /* the timer frees it when it goes off */
+    return;
+  }
+  d->disarm = (struct yoi__node){.fn = deadline_disarm_here, .ctx = d};
+  yoi__loop_post_node(d->top->loops, d->loop, &d->disarm); /* behind the arming */
 }
 
 /* ---- next, cancel, release --------------------------------------------- */

@@ -30,6 +30,7 @@ struct yoi__stream {
   uint32_t pending;                /* models: YOI__PENDING_*; under in->lock */
   struct yoi__stream *next_waiter; /* models: of in->waiting */
   struct yoi__model_copy *request; /* models: until it is open */
+  struct yoi__node node;           /* models: of a release off the loop */
 
   uint32_t id_len;
   char request_id[]; /* for the log */

@@ -78,7 +78,7 @@ def run_json(argv, what):
 
 
 def routed(build):
-    r = run_json(pinned(0, [build / 'tests/bench/bench_routed']), 'the routed call')
+    r = run_json(pinned(0, [build / 'tests/bench/bench_routed', build]), 'the routed call')
     return [('routed call (look up, reference, start, next, release)', f"{r['routed_ns']:.0f} ns",
              'the same stream without the registry', f"{r['direct_ns']:.0f} ns",
              f"{r['routed_ns'] / r['direct_ns']:.1f}x", 'at most 200 ns')]

@@ -158,14 +158,13 @@ static void rt_close(void *self) {
 
 static yoi_status rt_start(void *self, const yoi_request *req, yoi_stream **out, yoi_error *err) {
   (void)self;
-  (void)err;
   assert_int_equal(req->origin, YOI_ORIGIN_EMBED);
   assert_true(yoi_sdk_str_is(req->principal, "embed"));
   assert_int_not_equal(req->token, 99);
   assert_true(req->request_id.len > 0);
   if (t.mode == ANSWER) {
     *out = yoi_sdk_stream_one(YOI_LIT("{\"a\":1}"), 0);
-    return YOI_OK;
+    return *out == NULL ? yoi_sdk_fail_memory(err) : YOI_OK;
   }
   size_t i = t.n_held++;
   t.held[i] =
@@ -182,6 +181,7 @@ static yoi_status rt_drain(void *self, uint64_t deadline_ns, uint64_t token, yoi
   for (size_t i = 0; i < t.n_held; i++) yoi_sdk_queue_finish(t.held[i]);
   if (t.drain == DRAIN_FAILS) return yoi_sdk_fail(err, YOI_CODE_STORE_ERROR, "cannot flush");
   t.draining = yoi_sdk_queue_new(t.host, token, 64, NULL, NULL, NULL);
+  if (t.draining == NULL) return yoi_sdk_fail_memory(err);
   *out = yoi_sdk_queue_stream(t.draining);
   if (t.drain == DRAIN_NOW) yoi_sdk_queue_finish(t.draining);
   atomic_store(&t.has_drain, 1);
@@ -198,10 +198,9 @@ static const yoi_runtime rt_table = {.size = sizeof rt_table,
 static yoi_status in_open(const yoi_host *host, yoi_str config, void **out_self, yoi_error *err) {
   (void)host;
   (void)config;
-  (void)err;
   note("in.open");
   *out_self = yoi_sdk_calloc(YOI_LOOPS_MAX + 1, sizeof(int32_t));
-  return YOI_OK;
+  return *out_self == NULL ? yoi_sdk_fail_memory(err) : YOI_OK;
 }
 
 static void in_close(void *self) {
@@ -231,10 +230,9 @@ static yoi_status in_drain(void *self, uint64_t deadline_ns, uint64_t token, yoi
   (void)self;
   (void)deadline_ns;
   (void)token;
-  (void)err;
   note("in.drain");
   *out = yoi_sdk_stream_empty();
-  return YOI_OK;
+  return *out == NULL ? yoi_sdk_fail_memory(err) : YOI_OK;
 }
 
 static void in_wake(void *self, uint64_t cookie) {
@@ -589,6 +587,36 @@ static void test_failed_start_leaves_nothing_open(void **state) {
   }
 }
 
+/* ---- memory -------------------------------------------------------------- */
+
+/* Each allocation of this thread fails once: every verb answers with an error
+ * or does its work, and nothing stays behind. */
+static void test_every_allocation_may_fail(void **state) {
+  (void)state;
+  int fds = count_of("/proc/self/fd");
+  uint64_t made = 0, n = 1;
+  do {
+    struct host_fixture f;
+    struct ending x;
+    set_up(&f, 1, ANSWER);
+    host_fixture_ingress(&f, &in_table);
+    (void)yoi_sdk_mem_fail_at(n);
+    yoi_status st = yoi__host_of(&f.config, &f.host, NULL);
+    if (st == YOI_OK) st = yoi_host_start(f.host, NULL);
+    if (st == YOI_OK) st = call(&f, &x, NULL);
+    if (st == YOI_OK)
+      for (int i = 0; i < 20 && !x.ended; i++) (void)yoi_host_step(f.host, 0, NULL);
+    if (st == YOI_OK) (void)yoi_host_drain(f.host, 100, NULL);
+    yoi_host_free(f.host);
+    f.host = NULL;
+    made = yoi_sdk_mem_fail_at(0);
+    host_fixture_stop(&f);
+    drop_queues();
+    assert_int_equal(count_of("/proc/self/fd"), fds);
+  } while (made >= n++ && n < 1000); /* until the n-th is not reached */
+  assert_true(n > 20);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_sync_in_both_modes),
@@ -605,6 +633,7 @@ int main(void) {
       cmocka_unit_test(test_drain_ends_calls_and_refuses_more),
       cmocka_unit_test(test_drain_waits_and_has_an_end),
       cmocka_unit_test(test_failed_start_leaves_nothing_open),
+      cmocka_unit_test(test_every_allocation_may_fail),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

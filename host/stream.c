@@ -20,6 +20,8 @@
  *     it is looked at when the plugin says AGAIN, and its timer is armed at
  *     the first AGAIN only. What answers at once pays nothing for it. END
  *     before the first event is an error there: nothing ends without an answer.
+ *     A unary operation is over with its RESULT: its END is ours, so that a
+ *     plugin that forgets it keeps nobody waiting.
  *  4. No error leaves without a known code and a message, and none with its
  *     private detail; yoi__public_error is the one place.
  */
@@ -59,6 +61,7 @@ yoi_status yoi__public_error(struct yoi__instance *in, yoi_str request_id, yoi_s
     e->code = 0;
     if (!message_fits(e)) (void)snprintf(e->message, e->message_cap, "cancelled");
     if (!details_fit(e)) e->details[0] = '\0';
+    e->private_detail[0] = '\0';
     return st;
   }
   int known = st > YOI_OK && st <= YOI_UNAUTHENTICATED;
@@ -164,7 +167,8 @@ static void deadline_disarm(struct yoi__stream *s) {
   s->deadline_ns = 0;
   s->deadline = NULL;
   if (d == NULL) return;
-  if (yoi__loops_current(d->top->loops) == d->loop) {
+  /* Not armed: its post may still be in the queue, and must not come second. */
+  if (yoi__loops_current(d->top->loops) == d->loop && d->timer != 0) {
     deadline_disarm_here(d);
     return;
   }
@@ -204,7 +208,9 @@ yoi_status yoi__stream_next(struct yoi__stream *s, const yoi_event *const **out_
   size_t n = 0;
   yoi_status st = inner->ops->next(inner, &events, &n, &e.e);
   if (st == YOI_OK && n > 0 && events != NULL) {
-    if (s->deadline_ns != 0) deadline_disarm(s);
+    int answered = !s->unary || events[n - 1]->kind == YOI_EVENT_RESULT;
+    if (answered && s->deadline_ns != 0) deadline_disarm(s);
+    if (answered && s->unary) s->final = YOI_END;
     *out_events = events;
     *out_n = n;
     return YOI_OK;
@@ -276,6 +282,7 @@ yoi_status yoi__stream_start(struct yoi__instance *in, const yoi_request *req, y
   }
   yoi_request r = *req;
   r.deadline_ns = s->deadline_ns = deadline_of(in, req);
+  s->unary = req->op != YOI_OP_WORKER_EVENTS && (req->flags & YOI_REQ_FOLLOW) == 0;
   struct yoi_sdk_error e;
   (void)yoi_sdk_error_init(&e);
   yoi_stream *inner = NULL;

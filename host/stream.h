@@ -20,9 +20,10 @@ struct yoi__stream {
   _Atomic(yoi_stream *) inner; /* NULL: the model is not open yet */
   struct yoi__instance *in;    /* a reference */
   uint64_t token;
-  uint64_t deadline_ns; /* of the first event; 0: none, or it has come */
+  uint64_t deadline_ns; /* of the answer; 0: none, or it has come */
   struct yoi__deadline *deadline;
   _Atomic uint32_t cancelled;
+  int unary;                 /* over with its RESULT */
   yoi_status final;          /* once END or an error: the answer for ever */
   struct yoi_sdk_error *why; /* with it, when it is an error */
 

@@ -212,6 +212,21 @@ static void test_events_then_end_and_end_is_sticky(void **state) {
   tear_down(&b);
 }
 
+static void test_a_unary_answer_needs_no_end(void **state) {
+  struct bench b;
+  size_t n = 0;
+  (void)state;
+  set_up(&b, 1, QUEUE);
+  yoi_stream *s = stream_of(&b);
+  yoi_sdk_queue_push(probe.queue, YOI_EVENT_RESULT, 0, YOI_LIT(""), YOI_LIT("{}"));
+  assert_int_equal(next_of(&b, s, &n), YOI_OK);
+  assert_int_equal(next_of(&b, s, &n), YOI_END); /* and not AGAIN for ever */
+  yoi_sdk_queue_push(probe.queue, YOI_EVENT_RESULT, 0, YOI_LIT(""), YOI_LIT("{}"));
+  assert_int_equal(next_of(&b, s, &n), YOI_END);
+  s->ops->release(s);
+  tear_down(&b);
+}
+
 static void expect_error(struct bench *b, yoi_status st, int32_t code, const char *message) {
   size_t n = 0;
   yoi_stream *s = NULL;
@@ -310,6 +325,7 @@ static void test_cancelled_stays_cancelled(void **state) {
   (void)state;
   set_up(&b, 1, BAD_NEXT);
   probe.st = YOI_CANCELLED;
+  probe.private_detail = "/home/someone";
   expect_error(&b, YOI_CANCELLED, 0, "cancelled");
   tear_down(&b);
 }
@@ -508,7 +524,8 @@ static void test_cancel_and_wake_race_with_next(void **state) {
     size_t n = 0;
     pthread_t feeder, canceller;
     set_up(&b, 0, QUEUE);
-    struct racing r = {.stream = stream_of(&b)};
+    struct racing r = {0};
+    assert_int_equal(start_op(&b, YOI_OP_WORKER_EVENTS, 0, &r.stream), YOI_OK);
     r.queue = probe.queue;
     assert_int_equal(pthread_create(&feeder, NULL, feeds, &r), 0);
     assert_int_equal(pthread_create(&canceller, NULL, cancels, &r), 0);
@@ -542,7 +559,7 @@ static void test_call_cancel_races_with_its_end(void **state) {
     pthread_t feeder;
     uint64_t id = 0;
     set_up(&b, 0, QUEUE);
-    yoi_request req = fixture_request(YOI_OP_RUNTIME_DESCRIBE);
+    yoi_request req = fixture_request(YOI_OP_WORKER_EVENTS);
     assert_int_equal(yoi_call(b.f.host, YOI_LIT("a"), &req, on_event, &x, &id, NULL), YOI_OK);
     struct racing r = {.queue = probe.queue};
     assert_int_equal(pthread_create(&feeder, NULL, feeds, &r), 0);
@@ -561,6 +578,7 @@ static void test_call_cancel_races_with_its_end(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_events_then_end_and_end_is_sticky),
+      cmocka_unit_test(test_a_unary_answer_needs_no_end),
       cmocka_unit_test(test_errors_are_made_public),
       cmocka_unit_test(test_no_stream_and_no_events_are_internal),
       cmocka_unit_test(test_cancelled_stays_cancelled),

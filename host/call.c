@@ -163,8 +163,15 @@ static void killed(struct call *call) {
 static void grace_over(void *ctx) {
   struct call *call = ctx;
   call->grace = 0;
-  atomic_store(&call->kill, 1u);
-  call_post(call);
+  killed(call);
+}
+
+/* From the first poll after a cancel; also for a stream that never says AGAIN. */
+static void arm_grace(struct call *call) {
+  if (!atomic_load(&call->cancel_asked) || call->grace != 0) return;
+  (void)yoi__loop_timer(call->calls->host->loops, NULL,
+                        yoi__now_ns() + YOI_CANCEL_GRACE_MS * YOI__MS, grace_over, call,
+                        &call->grace);
 }
 
 /* One batch; 0 when there is nothing more to do now. */
@@ -173,13 +180,7 @@ static int poll_once(struct call *call) {
   const yoi_event *const *events = NULL;
   size_t n = 0;
   yoi_status st = call->stream->ops->next(call->stream, &events, &n, yoi_sdk_error_init(&e));
-  if (st == YOI_AGAIN) {
-    if (atomic_load(&call->cancel_asked) && call->grace == 0)
-      (void)yoi__loop_timer(call->calls->host->loops, NULL,
-                            yoi__now_ns() + YOI_CANCEL_GRACE_MS * YOI__MS, grace_over, call,
-                            &call->grace);
-    return 0;
-  }
+  if (st == YOI_AGAIN) return 0;
   if (st != YOI_OK) {
     call_end(call, st, st == YOI_END ? NULL : &e.e);
     return 0;
@@ -191,6 +192,7 @@ static int poll_once(struct call *call) {
 static void call_poll(void *ctx) {
   struct call *call = ctx;
   atomic_store(&call->queued, 0u); /* before looking: a wake from here on is kept */
+  if (!call->ended) arm_grace(call);
   for (int left = BATCHES_PER_TURN; !call->ended; left--) {
     if (atomic_load(&call->kill)) {
       killed(call);

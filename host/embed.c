@@ -403,7 +403,7 @@ yoi_status yoi_host_step(struct yoi_embed *host, int timeout_ms, yoi_error *err)
         host->config->step ? "the host is not started" : "the host runs its own threads");
     return YOI_FAILED_PRECONDITION;
   }
-  if (yoi__loops_current(host->loops) != YOI_NO_LOOP) {
+  if (yoi__loops_inside(host->loops)) {
     (void)yoi_sdk_fail(err, YOI_CODE_INVALID_REQUEST, "a callback may not step");
     return YOI_FAILED_PRECONDITION;
   }

@@ -321,12 +321,13 @@ void yoi__loops_free(struct yoi__loops *ls) {
   for (uint32_t i = 0; i < ls->n; i++)
     if (ls->loops[i].has_thread) pthread_join(ls->loops[i].thread, NULL);
   /* Posts of one loop to another that had ended, and those of step mode. */
+  struct yoi__loop *before = yoi__current_loop; /* another host's, in whose callback this is */
   for (uint32_t i = 0; i < ls->n; i++) {
     struct yoi__loop *l = &ls->loops[i];
     yoi__current_loop = l;
     while (has_posts(l)) run_posts(l);
-    yoi__current_loop = NULL;
   }
+  yoi__current_loop = before;
   for (uint32_t i = 0; i < ls->n; i++) loop_release(&ls->loops[i]);
   yoi_sdk_free(ls);
 }
@@ -338,6 +339,10 @@ uint32_t yoi__loops_count(const struct yoi__loops *ls) {
 uint32_t yoi__loops_current(const struct yoi__loops *ls) {
   return yoi__current_loop != NULL && yoi__current_loop->set == ls ? yoi__current_loop->index
                                                                    : YOI_NO_LOOP;
+}
+
+int yoi__loops_inside(const struct yoi__loops *ls) {
+  return yoi__loops_current(ls) != YOI_NO_LOOP || (ls->step && ls->loops[0].in_turn);
 }
 
 int yoi__loops_fd(const struct yoi__loops *ls) {

@@ -44,6 +44,10 @@ void yoi__loop_post_node(struct yoi__loops *ls, uint32_t loop, struct yoi__node 
 uint32_t yoi__loops_count(const struct yoi__loops *ls);
 /* [any] The loop of this set that the calling thread runs, or YOI_NO_LOOP. */
 uint32_t yoi__loops_current(const struct yoi__loops *ls);
+/* 1: the caller is inside a callback of this set, be it that another set,
+ * stepped in that callback, is what its thread runs now. Step mode: on the
+ * thread that steps. */
+int yoi__loops_inside(const struct yoi__loops *ls);
 
 /* [any] and [loop], as in yoi/host_loop.h. */
 yoi_status yoi__loop_post(struct yoi__loops *ls, struct yoi__owner *o, uint32_t loop,

@@ -60,7 +60,7 @@ static yoi_status take_text(struct sync *s, char **out_text, size_t *out_len, yo
 
 yoi_status yoi_call_sync(struct yoi_embed *host, yoi_str runtime_id, const yoi_request *req,
                          char **out_text, size_t *out_len, yoi_error *err) {
-  if (host->loops != NULL && yoi__loops_current(host->loops) != YOI_NO_LOOP) {
+  if (host->loops != NULL && yoi__loops_inside(host->loops)) {
     (void)yoi_sdk_fail(err, YOI_CODE_INVALID_REQUEST, "a callback may not wait for a call");
     return YOI_FAILED_PRECONDITION;
   }

@@ -1,0 +1,223 @@
+/* test_call.c - yoi_call against plugins that do not keep the rules, and hosts
+ * that are driven from inside each other's callbacks.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <sdk/mem.h>
+#include <sdk/stream.h>
+#include <yoi/host_loop.h>
+
+#include "host/clock.h"
+#include "support/host_fixture.h"
+
+/* ---- a runtime that talks for ever, one that never answers ---------------- */
+
+static yoi_status flood_next(yoi_stream *s, const yoi_event *const **out_events, size_t *out_n,
+                             yoi_error *err) {
+  static const yoi_event event = {
+      .size = sizeof event, .kind = YOI_EVENT_TEXT_DELTA, .text = {"{}", 2}};
+  static const yoi_event *const events[] = {&event};
+  (void)s;
+  (void)err;
+  *out_events = events;
+  *out_n = 1;
+  return YOI_OK;
+}
+
+static yoi_status silent_next(yoi_stream *s, const yoi_event *const **out_events, size_t *out_n,
+                              yoi_error *err) {
+  (void)s;
+  (void)out_events;
+  (void)out_n;
+  (void)err;
+  return YOI_AGAIN;
+}
+
+static void nothing(yoi_stream *s) {
+  (void)s;
+}
+
+static const yoi_stream_ops flood_ops = {sizeof flood_ops, 0, flood_next, nothing, nothing};
+static const yoi_stream_ops silent_ops = {sizeof silent_ops, 0, silent_next, nothing, nothing};
+
+static yoi_status open_self(const yoi_host *host, yoi_str config, void **out_self, yoi_error *err) {
+  (void)host;
+  (void)config;
+  (void)err;
+  *out_self = NULL;
+  return YOI_OK;
+}
+
+static void close_self(void *self) {
+  (void)self;
+}
+
+static yoi_status start_stream(void *self, const yoi_request *req, yoi_stream **out,
+                               yoi_error *err) {
+  static yoi_stream flood = {&flood_ops}, silent = {&silent_ops}; /* constants in fact */
+  (void)self;
+  (void)err;
+  if (req->op == YOI_OP_RUNTIME_DESCRIBE)
+    *out = yoi_sdk_stream_one(YOI_LIT("{}"), 0);
+  else
+    *out = req->op == YOI_OP_WORKER_EVENTS ? &flood : &silent;
+  return YOI_OK;
+}
+
+static const yoi_runtime table = {.size = sizeof table,
+                                  .thread_model = YOI_PARALLEL,
+                                  .open = open_self,
+                                  .close = close_self,
+                                  .start = start_stream};
+
+struct seen {
+  uint32_t events, ends;
+  yoi_status st;
+};
+
+static void on_event(void *ctx, const yoi_event *ev, yoi_status st, const yoi_error *err) {
+  struct seen *s = ctx;
+  (void)err;
+  if (ev != NULL) {
+    s->events++;
+    return;
+  }
+  s->ends++;
+  s->st = st;
+}
+
+static void set_up(struct host_fixture *f) {
+  host_fixture_init(f, 1);
+  host_fixture_runtime(f, "a", &table);
+  host_fixture_start(f);
+}
+
+/* A stream that always has an event, and is deaf to its cancel. */
+static void test_a_cancel_ends_a_flood(void **state) {
+  struct host_fixture f;
+  struct seen s = {0};
+  uint64_t id = 0;
+  (void)state;
+  set_up(&f);
+  yoi_request req = fixture_request(YOI_OP_WORKER_EVENTS);
+  assert_int_equal(yoi_call(f.host, YOI_LIT("a"), &req, on_event, &s, &id, NULL), YOI_OK);
+  assert_int_equal(yoi_host_step(f.host, 0, NULL), YOI_OK);
+  assert_true(s.events > 0);
+  yoi_call_cancel(f.host, id);
+  uint64_t until = yoi__now_ns() + 3 * YOI_CANCEL_GRACE_MS * YOI__MS;
+  while (s.ends == 0 && yoi__now_ns() < until)
+    assert_int_equal(yoi_host_step(f.host, 100, NULL), YOI_OK);
+  assert_int_equal(s.ends, 1);
+  assert_int_equal(s.st, YOI_CANCELLED);
+  host_fixture_stop(&f);
+}
+
+/* ---- when memory is short ------------------------------------------------- */
+
+/* Whichever allocation of a call fails: it is refused and never called back,
+ * or its last callback comes. */
+static void test_a_call_ends_whatever_allocation_fails(void **state) {
+  int more = 1;
+  (void)state;
+  for (uint64_t n = 1; more; n++) {
+    struct host_fixture f;
+    struct seen warm = {0}, s = {0};
+    set_up(&f);
+    yoi_request req = fixture_request(YOI_OP_RUNTIME_DESCRIBE);
+    /* The tables have grown then, and the loop has changed to its other queue. */
+    assert_int_equal(yoi_call(f.host, YOI_LIT("a"), &req, on_event, &warm, NULL, NULL), YOI_OK);
+    assert_int_equal(yoi_host_step(f.host, 0, NULL), YOI_OK);
+    assert_int_equal(warm.ends, 1);
+    (void)yoi_sdk_mem_fail_at(n);
+    yoi_status st = yoi_call(f.host, YOI_LIT("a"), &req, on_event, &s, NULL, NULL);
+    more = yoi_sdk_mem_fail_at(0) >= n;
+    for (int i = 0; i < 5; i++) assert_int_equal(yoi_host_step(f.host, 0, NULL), YOI_OK);
+    assert_int_equal(s.ends, st == YOI_OK ? 1 : 0);
+    if (!more) assert_int_equal(st, YOI_OK);
+    host_fixture_stop(&f);
+    assert_int_equal(s.ends, st == YOI_OK ? 1 : 0);
+  }
+}
+
+/* ---- hosts inside each other ---------------------------------------------- */
+
+struct nested {
+  struct host_fixture outer, inner;
+  yoi_status st;
+  int ran;
+};
+
+static void in_inner(void *ctx, const yoi_event *ev, yoi_status st, const yoi_error *err) {
+  struct nested *n = ctx;
+  char *text = NULL;
+  (void)st;
+  (void)err;
+  if (ev == NULL) return;
+  /* The outer host is in the middle of a step, further up this stack. */
+  yoi_request req = fixture_request(YOI_OP_WORKER_GET);
+  n->st = yoi_call_sync(n->outer.host, YOI_LIT("a"), &req, &text, NULL, NULL);
+  n->ran++;
+}
+
+static void in_outer(void *ctx, const yoi_event *ev, yoi_status st, const yoi_error *err) {
+  struct nested *n = ctx;
+  (void)st;
+  (void)err;
+  if (ev == NULL) return;
+  yoi_request req = fixture_request(YOI_OP_RUNTIME_DESCRIBE);
+  assert_int_equal(yoi_call(n->inner.host, YOI_LIT("a"), &req, in_inner, n, NULL, NULL), YOI_OK);
+  for (int i = 0; i < 5; i++) assert_int_equal(yoi_host_step(n->inner.host, 0, NULL), YOI_OK);
+}
+
+static void test_sync_inside_a_callback_is_refused_at_any_depth(void **state) {
+  struct nested n = {.st = YOI_OK};
+  (void)state;
+  set_up(&n.outer);
+  set_up(&n.inner);
+  yoi_request req = fixture_request(YOI_OP_RUNTIME_DESCRIBE);
+  assert_int_equal(yoi_call(n.outer.host, YOI_LIT("a"), &req, in_outer, &n, NULL, NULL), YOI_OK);
+  for (int i = 0; i < 5; i++) assert_int_equal(yoi_host_step(n.outer.host, 0, NULL), YOI_OK);
+  assert_int_equal(n.ran, 1);
+  assert_int_equal(n.st, YOI_FAILED_PRECONDITION);
+  host_fixture_stop(&n.inner);
+  host_fixture_stop(&n.outer);
+}
+
+static void frees_inner(void *ctx, const yoi_event *ev, yoi_status st, const yoi_error *err) {
+  struct nested *n = ctx;
+  (void)st;
+  (void)err;
+  if (ev == NULL) return;
+  uint32_t before = yoi__loops_current(n->outer.host->loops);
+  host_fixture_stop(&n->inner);
+  assert_int_equal(yoi__loops_current(n->outer.host->loops), before); /* still on its loop */
+  n->ran++;
+}
+
+static void test_a_host_may_be_freed_in_anothers_callback(void **state) {
+  struct nested n = {.st = YOI_OK};
+  (void)state;
+  set_up(&n.outer);
+  set_up(&n.inner);
+  yoi_request req = fixture_request(YOI_OP_RUNTIME_DESCRIBE);
+  assert_int_equal(yoi_call(n.outer.host, YOI_LIT("a"), &req, frees_inner, &n, NULL, NULL),
+                   YOI_OK);
+  for (int i = 0; i < 5; i++) assert_int_equal(yoi_host_step(n.outer.host, 0, NULL), YOI_OK);
+  assert_int_equal(n.ran, 1);
+  host_fixture_stop(&n.outer);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(test_a_cancel_ends_a_flood),
+      cmocka_unit_test(test_a_call_ends_whatever_allocation_fails),
+      cmocka_unit_test(test_sync_inside_a_callback_is_refused_at_any_depth),
+      cmocka_unit_test(test_a_host_may_be_freed_in_anothers_callback),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}

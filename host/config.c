@@ -125,7 +125,9 @@ static yoi_status check_schema(struct yoi__build *b) {
   yoi_sdk_json *schema = NULL;
   yoi_status st = yoi_sdk_json_parse(text, 0, &schema, NULL);
   if (st == YOI_OK) st = yoi_sdk_schema_compile(schema, NULL, NULL);
-  if (st == YOI_OK) yoi_sdk_schema_check(schema, b->tree, "", on_schema_finding, b);
+  if (st == YOI_OK && yoi_sdk_schema_check(schema, b->tree, "", on_schema_finding, b) ==
+                          YOI_RESOURCE_EXHAUSTED)
+    st = YOI_RESOURCE_EXHAUSTED;
   yoi_sdk_json_free(schema);
   return st;
 }
@@ -182,7 +184,7 @@ static yoi_status parse(struct yoi__build *b, yoi_sdk_json **out) {
 static yoi_status build(struct yoi__build *b) {
   yoi_status st = check_schema(b);
   if (st != YOI_OK) return st;
-  yoi__build_strings(b->tree, "", on_string, b);
+  if (!yoi__build_strings(b->tree, "", on_string, b)) b->failed = 1;
   yoi__build_scalars(b);
   yoi__build_secrets(b);
   yoi__build_search(b);

@@ -23,9 +23,10 @@ void *yoi__build_alloc(struct yoi__build *b, size_t n, size_t size);
 yoi_str yoi__build_str(struct yoi__build *b, yoi_str s);
 
 /* ---- config_instance.c ------------------------------------------------- */
-/* Calls fn for each string below v; pointers begin with `base`. */
-void yoi__build_strings(const yoi_sdk_json *v, const char *base,
-                        void (*fn)(void *ctx, const char *pointer, yoi_str s), void *ctx);
+/* Calls fn for each string below v; pointers begin with `base`. 0: memory is
+ * short, none was called. */
+int yoi__build_strings(const yoi_sdk_json *v, const char *base,
+                       void (*fn)(void *ctx, const char *pointer, yoi_str s), void *ctx);
 /* plugin, config and secrets of an entry at `pointer`. extra_secret: granted
  * too, when not empty. */
 void yoi__build_instance(struct yoi__build *b, const yoi_sdk_json *entry, const char *pointer,

@@ -66,15 +66,16 @@ static void walk(struct walk *w, const yoi_sdk_json *v) {
   }
 }
 
-void yoi__build_strings(const yoi_sdk_json *v, const char *base,
-                        void (*fn)(void *ctx, const char *pointer, yoi_str s), void *ctx) {
+int yoi__build_strings(const yoi_sdk_json *v, const char *base,
+                       void (*fn)(void *ctx, const char *pointer, yoi_str s), void *ctx) {
   struct walk w = {.fn = fn, .ctx = ctx};
   yoi_sdk_buf_init(&w.pointer, YOI_JSON_DEPTH_MAX * YOI__POINTER_MAX);
-  if (yoi_sdk_buf_reserve(&w.pointer, YOI__POINTER_MAX) == NULL) return;
+  if (yoi_sdk_buf_reserve(&w.pointer, YOI__POINTER_MAX) == NULL) return 0;
   yoi_sdk_buf_adds(&w.pointer, yoi_sdk_str(base));
   walk_back(&w, w.pointer.len);
   walk(&w, v);
   yoi_sdk_buf_release(&w.pointer);
+  return 1;
 }
 
 struct yoi__hint yoi__build_hint(yoi_str word, const yoi_str *names, size_t n) {
@@ -173,8 +174,9 @@ static void check_config(struct yoi__build *b, const struct yoi__plugin *p,
     if (yoi_sdk_json_parse(YOI_LIT("{}"), 0, &empty, NULL) != YOI_OK) b->failed = 1;
     config = empty;
   }
-  if (config != NULL)
-    yoi_sdk_schema_check(p->manifest.config, config, pointer, on_config_finding, b);
+  if (config != NULL && yoi_sdk_schema_check(p->manifest.config, config, pointer, on_config_finding,
+                                             b) == YOI_RESOURCE_EXHAUSTED)
+    b->failed = 1;
   yoi_sdk_json_free(empty);
 }
 
@@ -214,7 +216,7 @@ void yoi__build_instance(struct yoi__build *b, const yoi_sdk_json *entry, const 
   if (out->plugin != NULL) check_config(b, out->plugin, config, at);
   g.names = yoi__build_alloc(b, yoi__secrets_count(b->c->secrets), sizeof *g.names);
   add_grant(&g, extra_secret);
-  if (config != NULL) yoi__build_strings(config, at, on_string, &g);
+  if (config != NULL && !yoi__build_strings(config, at, on_string, &g)) b->failed = 1;
   out->secrets = (struct yoi__grants){g.names, g.n};
   out->config = compact(b, config);
 }

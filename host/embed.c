@@ -266,6 +266,9 @@ static void open_all(void *ctx) {
     o->st = host->ingress[i] == NULL ? yoi_sdk_fail_memory(o->err)
                                      : open_ingress(host->ingress[i], &c->ingress[i], o->err);
   }
+  /* What was opened may have asked for a model: none opens while all is undone,
+   * least of all when the queue is emptied and the loops are gone. */
+  if (o->st != YOI_OK) atomic_store(&host->phase, YOI__FREEING);
 }
 
 /* ---- stop -------------------------------------------------------------- */
@@ -369,8 +372,8 @@ yoi_status yoi_host_start(struct yoi_embed *host, yoi_error *err) {
   if (o.st == YOI_OK) o.st = start_threads(host, err);
   if (o.st == YOI_OK) yoi__control_run(host->control, open_all, &o);
   if (o.st != YOI_OK) {
-    if (stop_all(host) && yoi__registry_init(&host->registry) == YOI_OK)
-      atomic_store(&host->phase, YOI__NEW);
+    int undone = stop_all(host) && yoi__registry_init(&host->registry) == YOI_OK;
+    atomic_store(&host->phase, undone ? YOI__NEW : YOI__STARTING);
     return o.st;
   }
   atomic_store(&host->phase, YOI__READY);

@@ -33,8 +33,9 @@
  *
  *   NEW --start--> STARTING --> READY --drain--> DRAINING
  *    ^                |           |                 |
- *    |     failed     |           +-----free------->+--> FREEING
- *    +----------------+
+ *    |                | failed    +-----free------->+
+ *    |     undone     v                             |
+ *    +------------ FREEING <------------------------+
  */
 #define YOI__NEW 0u
 #define YOI__STARTING 1u

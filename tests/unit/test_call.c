@@ -1,6 +1,7 @@
 /* test_call.c - yoi_call against plugins that do not keep the rules, and hosts
  * that are driven from inside each other's callbacks.
  */
+#include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -11,6 +12,7 @@
 #include <sdk/mem.h>
 #include <sdk/stream.h>
 #include <yoi/host_loop.h>
+#include <yoi/host_model.h>
 
 #include "host/clock.h"
 #include "support/host_fixture.h"
@@ -212,11 +214,95 @@ static void test_a_host_may_be_freed_in_anothers_callback(void **state) {
   host_fixture_stop(&n.outer);
 }
 
+/* ---- a start that fails --------------------------------------------------- */
+
+struct early {
+  const yoi_host *host;
+  yoi_stream *stream;
+  _Atomic int asked, opened;
+};
+
+static struct early early; /* process-wide: tables of plugins have no argument for it */
+
+static yoi_status model_open(const yoi_host *host, yoi_str config, void **out_self,
+                             yoi_error *err) {
+  atomic_fetch_add(&early.opened, 1);
+  return open_self(host, config, out_self, err);
+}
+
+static yoi_status model_start(void *self, const yoi_model_request *req, yoi_stream **out,
+                              yoi_error *err) {
+  (void)self;
+  (void)req;
+  (void)err;
+  *out = yoi_sdk_stream_empty();
+  return YOI_OK;
+}
+
+static void ask_model(void *ctx) {
+  const yoi_host_model *models = early.host->get_interface(early.host, YOI_LIT(YOI_HOST_MODEL_ID));
+  yoi_model_request req = {.size = sizeof req};
+  (void)ctx;
+  assert_int_equal(models->start(early.host, YOI_LIT("m"), &req, &early.stream, NULL), YOI_OK);
+  atomic_store(&early.asked, 1);
+}
+
+static yoi_status asking_open(const yoi_host *host, yoi_str config, void **out_self,
+                              yoi_error *err) {
+  const yoi_host_loop *loop = host->get_interface(host, YOI_LIT(YOI_HOST_LOOP_ID));
+  early.host = host;
+  assert_int_equal(loop->post(host, 0, ask_model, NULL), YOI_OK);
+  return open_self(host, config, out_self, err);
+}
+
+static void asking_close(void *self) {
+  (void)self;
+  if (early.stream != NULL) early.stream->ops->release(early.stream);
+  early.stream = NULL;
+}
+
+static yoi_status failing_open(const yoi_host *host, yoi_str config, void **out_self,
+                               yoi_error *err) {
+  uint64_t until = yoi__now_ns() + 20000 * YOI__MS;
+  (void)host;
+  (void)config;
+  (void)out_self;
+  while (!atomic_load(&early.asked) && yoi__now_ns() < until) sched_yield();
+  assert_true(atomic_load(&early.asked));
+  return yoi_sdk_fail(err, YOI_CODE_INTERNAL, "not today");
+}
+
+/* The open of a model waits on the control thread while the start is undone. */
+static void test_a_failed_start_opens_nothing_more(void **state) {
+  struct host_fixture f;
+  struct yoi_sdk_error e;
+  yoi_model model = {.size = sizeof model,
+                     .thread_model = YOI_PARALLEL,
+                     .open = model_open,
+                     .close = close_self,
+                     .start = model_start};
+  yoi_runtime asking = table, failing = table;
+  (void)state;
+  memset(&early, 0, sizeof early);
+  asking.open = asking_open;
+  asking.close = asking_close;
+  failing.open = failing_open;
+  host_fixture_init(&f, 0);
+  host_fixture_model(&f, "m", &model);
+  host_fixture_runtime(&f, "a", &asking);
+  host_fixture_runtime(&f, "b", &failing);
+  host_fixture_start_as(&f, YOI_INTERNAL, yoi_sdk_error_init(&e));
+  assert_int_equal(early.opened, 0);
+  assert_null(early.stream);
+  host_fixture_stop(&f);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_a_cancel_ends_a_flood),
       cmocka_unit_test(test_a_call_ends_whatever_allocation_fails),
       cmocka_unit_test(test_sync_inside_a_callback_is_refused_at_any_depth),
+      cmocka_unit_test(test_a_failed_start_opens_nothing_more),
       cmocka_unit_test(test_a_host_may_be_freed_in_anothers_callback),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

@@ -551,8 +551,29 @@ static void memory_may_be_short_anywhere(void **state) {
   fail_msg("more allocations than expected");
 }
 
+/* A check that has no memory to speak must not pass what it cannot name. */
+static void short_memory_passes_nothing(void **state) {
+  static const char *const bad[] = {
+      HEAD RUNTIME ",\"log\":{\"level\":\"loud\"}}",
+      HEAD RUNTIME ",\"models\":[{\"name\":\"m\",\"plugin\":\"dev.yoi.test.model\","
+                   "\"config\":{\"k\":\"secret:nobody\"}}]}",
+      HEAD RUNTIME ",\"log\":{\"level\":\"${HOME}\"}}",
+  };
+  (void)state;
+  for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+    int more = 1;
+    for (uint64_t n = 1; more; n++) {
+      (void)yoi_sdk_mem_fail_at(n);
+      yoi_status st = yoi__config_load(yoi_sdk_str(bad[i]), NULL, NULL, NULL, NULL, NULL);
+      more = yoi_sdk_mem_fail_at(0) >= n;
+      if (st == YOI_OK) fail_msg("%s passes when allocation %d fails", bad[i], (int)n);
+    }
+  }
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
+      cmocka_unit_test(short_memory_passes_nothing),
       cmocka_unit_test(everything_is_read),
       cmocka_unit_test(what_is_absent_has_a_default),
       cmocka_unit_test(text_that_is_no_config),

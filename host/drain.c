@@ -126,11 +126,14 @@ yoi_status yoi_host_drain(struct yoi_embed *host, uint32_t deadline_ms, yoi_erro
     (void)yoi_sdk_fail(err, YOI_CODE_RUNTIME_UNAVAILABLE, "the host is not started");
     return YOI_FAILED_PRECONDITION;
   }
-  yoi__log_host(host->log, YOI_LOG_INFO, "draining", NULL, 0);
   size_t parts =
       yoi__table_count(yoi__registry_snapshot(&host->registry)) + host->config->n_ingress;
   struct yoi__drain *d = yoi_sdk_calloc(1, sizeof *d + parts * sizeof *d->parts);
-  if (d == NULL) return yoi_sdk_fail_memory(err);
+  if (d == NULL) {
+    atomic_store(&host->phase, YOI__READY); /* nothing was ended; try again */
+    return yoi_sdk_fail_memory(err);
+  }
+  yoi__log_host(host->log, YOI_LOG_INFO, "draining", NULL, 0);
   d->host = host;
   d->holder.wake = drain_wake;
   d->holder.self = d;

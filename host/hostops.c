@@ -27,9 +27,9 @@
 struct row {
   struct yoi__instance *in;
   yoi_stream *stream; /* NULL: it failed at once */
-  int done;
-  struct yoi_sdk_buf text; /* the answer */
-  struct yoi_sdk_error *why;
+  int done, failed;
+  struct yoi_sdk_buf text;   /* the answer */
+  struct yoi_sdk_error *why; /* when it failed; NULL: memory was short */
 };
 
 struct lists {
@@ -72,12 +72,13 @@ static const char *source_kind(yoi_str plugin_id) {
 static void write_diagnostic(struct yoi_sdk_jsonw *w, const struct row *row) {
   yoi_sdk_jsonw_key(w, "diagnostics");
   yoi_sdk_jsonw_open(w, '[');
-  if (row->why != NULL) {
-    const char *code = yoi_sdk_code_name(row->why->e.code);
+  if (row->failed) {
+    const char *code = row->why == NULL ? NULL : yoi_sdk_code_name(row->why->e.code);
+    const char *message = row->why == NULL ? "out of memory" : row->why->message;
     yoi_sdk_jsonw_open(w, '{');
     yoi_sdk_jsonw_kstr(w, "code", yoi_sdk_str(code == NULL ? "internal" : code));
     yoi_sdk_jsonw_kstr(w, "severity", YOI_LIT("error"));
-    yoi_sdk_jsonw_kstr(w, "message", yoi_sdk_str(row->why->message));
+    yoi_sdk_jsonw_kstr(w, "message", yoi_sdk_str(message));
     yoi_sdk_jsonw_kint(w, "count", 1);
     write_time(w, "last_at", yoi__wall_ns());
     yoi_sdk_jsonw_close(w, '}');
@@ -98,7 +99,7 @@ static void write_runtime(struct yoi_sdk_jsonw *w, const struct row *row) {
   yoi_sdk_jsonw_close(w, '}');
   write_time(w, "last_seen", atomic_load(&in->last_seen_ns));
   yoi_sdk_jsonw_key(w, "runtime");
-  if (row->why == NULL) {
+  if (!row->failed) {
     yoi_sdk_jsonw_raw(w, yoi_sdk_json_raw_get(yoi_sdk_buf_str(&row->text), "runtime"));
   } else {
     /* It did not answer, so nothing is claimed in its name. */
@@ -115,7 +116,7 @@ static void write_runtime(struct yoi_sdk_jsonw *w, const struct row *row) {
 }
 
 static void write_workers(struct yoi_sdk_jsonw *w, const struct row *row) {
-  yoi_str text = row->why == NULL ? yoi_sdk_buf_str(&row->text) : (yoi_str){0};
+  yoi_str text = row->failed ? (yoi_str){0} : yoi_sdk_buf_str(&row->text);
   yoi_str workers = yoi_sdk_json_raw_get(text, "workers");
   yoi_str next = yoi_sdk_json_raw_get(text, "next");
   yoi_sdk_jsonw_open(w, '{');
@@ -147,7 +148,7 @@ static void write_result(struct lists *l) {
 /* ---- polling ----------------------------------------------------------- */
 
 static void row_failed(struct row *row, const yoi_error *why) {
-  row->done = 1;
+  row->done = row->failed = 1;
   if (row->why == NULL) row->why = yoi_sdk_malloc(sizeof *row->why);
   if (row->why != NULL) yoi_sdk_error_copy(yoi_sdk_error_init(row->why), why);
 }

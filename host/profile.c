@@ -10,6 +10,7 @@
 #include "profile.h"
 
 #include <sdk/json.h>
+#include <string.h>
 #include <yoi/limits.h>
 
 /* 1: absent, or {"kind": "runtime_default"} and nothing else. */
@@ -41,12 +42,15 @@ static void write_body(const yoi_sdk_json *tree, yoi_str name, struct yoi_sdk_bu
 
 yoi_status yoi__profile_default(yoi_str body, yoi_str name, struct yoi_sdk_buf *out) {
   yoi_sdk_json *tree = NULL;
+  struct yoi_sdk_json_error e;
   if (body.len == 0) body = YOI_LIT("{}");
   if (body.len > YOI_CREATE_BYTES_MAX) return YOI_OK;
-  if (yoi_sdk_json_parse(body, 0, &tree, NULL) == YOI_OK &&
-      yoi_sdk_json_type(tree) == YOI_SDK_JSON_OBJECT &&
+  yoi_status st = yoi_sdk_json_parse(body, 0, &tree, &e);
+  /* A limit that is passed has the same status; that is for the runtime to say. */
+  int memory = st == YOI_RESOURCE_EXHAUSTED && strcmp(e.message, "out of memory") == 0;
+  if (st == YOI_OK && yoi_sdk_json_type(tree) == YOI_SDK_JSON_OBJECT &&
       is_default(yoi_sdk_json_get(tree, "profile")))
     write_body(tree, name, out);
   yoi_sdk_json_free(tree);
-  return out->failed == YOI_RESOURCE_EXHAUSTED ? YOI_RESOURCE_EXHAUSTED : YOI_OK;
+  return memory || out->failed != 0 ? YOI_RESOURCE_EXHAUSTED : YOI_OK;
 }

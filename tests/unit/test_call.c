@@ -146,6 +146,88 @@ static void test_a_call_ends_whatever_allocation_fails(void **state) {
   }
 }
 
+static yoi_status refuse_start(void *self, const yoi_request *req, yoi_stream **out,
+                               yoi_error *err) {
+  (void)self;
+  (void)req;
+  (void)out;
+  return yoi_sdk_fail(err, YOI_CODE_STORE_ERROR, "the disk is full");
+}
+
+/* A runtime that fails has its diagnostic, also when the reason is lost. */
+static void test_a_failed_row_is_never_an_empty_one(void **state) {
+  int more = 1;
+  yoi_runtime refusing = table;
+  (void)state;
+  refusing.start = refuse_start;
+  for (uint64_t n = 1; more; n++) {
+    struct host_fixture f;
+    char *text = NULL;
+    host_fixture_init(&f, 1);
+    host_fixture_runtime(&f, "a", &refusing);
+    host_fixture_start(&f);
+    yoi_request req = fixture_request(YOI_OP_HOST_WORKERS);
+    (void)yoi_sdk_mem_fail_at(n);
+    yoi_status st = yoi_call_sync(f.host, (yoi_str){0}, &req, &text, NULL, NULL);
+    more = yoi_sdk_mem_fail_at(0) >= n;
+    if (st == YOI_OK && strstr(text, "\"diagnostics\":[{") == NULL)
+      fail_msg("allocation %d: %s", (int)n, text);
+    if (!more) assert_non_null(strstr(text, "\"code\":\"store_error\""));
+    yoi_free(text);
+    host_fixture_stop(&f);
+  }
+}
+
+static int profile_lost; /* process-wide: tables of plugins have no argument for it */
+
+static yoi_status see_profile(void *self, const yoi_request *req, yoi_stream **out,
+                              yoi_error *err) {
+  (void)self;
+  (void)err;
+  if (memmem(req->body.ptr, req->body.len, "\"value\":\"own\"", 13) == NULL) profile_lost++;
+  *out = yoi_sdk_stream_one(YOI_LIT("{}"), 0);
+  return *out != NULL ? YOI_OK : yoi_sdk_fail_memory(err);
+}
+
+/* A create is routed with the profile of its runtime's entry, or not at all. */
+static void test_the_default_profile_is_never_lost(void **state) {
+  int more = 1;
+  yoi_runtime seeing = table;
+  (void)state;
+  seeing.start = see_profile;
+  profile_lost = 0;
+  for (uint64_t n = 1; more; n++) {
+    struct host_fixture f;
+    struct seen s = {0};
+    host_fixture_init(&f, 1);
+    host_fixture_runtime(&f, "a", &seeing)->default_profile = YOI_LIT("own");
+    host_fixture_start(&f);
+    yoi_request req = fixture_request(YOI_OP_WORKER_CREATE);
+    /* A key with an escape makes the reader of JSON allocate. */
+    req.body = YOI_LIT("{\"display\\u005fname\":\"x\"}");
+    (void)yoi_sdk_mem_fail_at(n);
+    (void)yoi_call(f.host, YOI_LIT("a"), &req, on_event, &s, NULL, NULL);
+    more = yoi_sdk_mem_fail_at(0) >= n;
+    for (int i = 0; i < 5; i++) assert_int_equal(yoi_host_step(f.host, 0, NULL), YOI_OK);
+    if (profile_lost > 0) fail_msg("allocation %d", (int)n);
+    host_fixture_stop(&f);
+  }
+}
+
+static void test_a_drain_without_memory_has_not_begun(void **state) {
+  struct host_fixture f;
+  (void)state;
+  set_up(&f);
+  (void)yoi_sdk_mem_fail_at(1);
+  assert_int_equal(yoi_host_drain(f.host, 1000, NULL), YOI_RESOURCE_EXHAUSTED);
+  (void)yoi_sdk_mem_fail_at(0);
+  struct seen s = {0};
+  yoi_request req = fixture_request(YOI_OP_RUNTIME_DESCRIBE);
+  assert_int_equal(yoi_call(f.host, YOI_LIT("a"), &req, on_event, &s, NULL, NULL), YOI_OK);
+  assert_int_equal(yoi_host_drain(f.host, 1000, NULL), YOI_OK);
+  host_fixture_stop(&f);
+}
+
 /* ---- hosts inside each other ---------------------------------------------- */
 
 struct nested {
@@ -301,6 +383,9 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_a_cancel_ends_a_flood),
       cmocka_unit_test(test_a_call_ends_whatever_allocation_fails),
+      cmocka_unit_test(test_a_failed_row_is_never_an_empty_one),
+      cmocka_unit_test(test_the_default_profile_is_never_lost),
+      cmocka_unit_test(test_a_drain_without_memory_has_not_begun),
       cmocka_unit_test(test_sync_inside_a_callback_is_refused_at_any_depth),
       cmocka_unit_test(test_a_failed_start_opens_nothing_more),
       cmocka_unit_test(test_a_host_may_be_freed_in_anothers_callback),

@@ -81,8 +81,9 @@ struct yoi_sdk_http_handler {
 struct yoi_sdk_http_request {
   const char *url;  /* NUL-terminated, checked with yoi_sdk_http_url_check */
   /* Whole lines "Name: value", NUL-terminated; they and the body must stay
-   * until the exchange has ended. libcurl adds Host, Content-Length and
-   * nothing else. At most YOI_HTTP_CLIENT_HEADERS_MAX. */
+   * until the exchange has ended. Host and Content-Length are added, and
+   * Accept and Content-Type when they are missing. At most
+   * YOI_HTTP_CLIENT_HEADERS_MAX. */
   const char *const *headers;
   size_t n_headers;
   yoi_str body;     /* a POST when ptr is not NULL, else a GET */

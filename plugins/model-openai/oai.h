@@ -26,6 +26,8 @@
 #include <sdk/sse.h>
 #include <sdk/str.h>
 #include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
 #include <yoi/host_clock.h>
 #include <yoi/host_log.h>
 #include <yoi/host_loop.h>

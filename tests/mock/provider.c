@@ -54,6 +54,7 @@
 #include <sdk/mem.h>
 #include <sdk/str.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -479,6 +480,11 @@ static void on_conn(struct provider *p, struct conn *c, uint32_t events) {
     return;
   }
   if (events & EPOLLOUT) flush(p, c);
+  if (c->in.len && c->in.data[0] == 0x16) { /* a TLS client's hello */
+    yoi_sdk_buf_adds(&c->out, YOI_LIT("HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n"));
+    flush(p, c);
+    c->dead = 1;
+  }
   serve(p, c);
   if (c->dead) drop(p, c);
 }

@@ -7,6 +7,8 @@
 #include <sdk/jsonw.h>
 #include <sdk/mem.h>
 #include <sdk/str.h>
+#include <stdio.h>
+#include <string.h>
 
 #define ANSWER_MAX 134217728
 #define EVENTS_MAX 4096

@@ -7,6 +7,8 @@
  */
 #include "internal.h"
 
+#include <arpa/inet.h>
+
 #define NAME(sym, num, name) [num] = name,
 static const char *const names[] = {YOI_SDK_HTTP_ENDS(NAME)};
 #undef NAME
@@ -85,9 +87,10 @@ int yoi_sdk_http_url_check(const char *url, int *out_tls, int *out_loopback) {
     curl_free(text);
   }
   if (good && out_tls) *out_tls = strcmp(scheme, "https") == 0;
+  struct in_addr v4;
   if (good && out_loopback)
     *out_loopback = strcmp(host, "localhost") == 0 || strcmp(host, "[::1]") == 0 ||
-                    strncmp(host, "127.", 4) == 0;
+                    (inet_pton(AF_INET, host, &v4) == 1 && ntohl(v4.s_addr) >> 24 == 127);
   curl_free(scheme);
   curl_free(host);
   curl_url_cleanup(u);

@@ -14,6 +14,7 @@
 
 #include <curl/curl.h>
 #include <sdk/http.h>
+#include <string.h>
 #include <yoi/host_clock.h>
 #include <yoi/host_loop.h>
 
@@ -57,7 +58,7 @@ struct yoi_sdk_http_exchange {
   char should_retry[YOI__SDK_HTTP_VALUE_MAX];
   char request_id[YOI__SDK_HTTP_VALUE_MAX];
   char error[CURL_ERROR_SIZE];
-  struct curl_slist lines[YOI_HTTP_CLIENT_HEADERS_MAX + 2];
+  struct curl_slist lines[YOI_HTTP_CLIENT_HEADERS_MAX + 1]; /* and Expect */
 };
 
 struct yoi__sdk_http_loop {

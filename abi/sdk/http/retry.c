@@ -8,6 +8,7 @@
 #include <sdk/retry.h>
 
 #include <sdk/str.h>
+#include <string.h>
 
 #define YEAR_MS 31536000000u
 

@@ -20,6 +20,7 @@
 #include <sdk/sse.h>
 
 #include <sdk/str.h>
+#include <string.h>
 
 void yoi_sdk_sse_init(struct yoi_sdk_sse *s, size_t line_max, size_t event_max, yoi_sdk_sse_fn fn,
                       void *ctx) {

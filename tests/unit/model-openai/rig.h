@@ -18,6 +18,9 @@
 #include <sdk/id.h>
 #include <sdk/mem.h>
 #include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>

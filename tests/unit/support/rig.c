@@ -159,6 +159,7 @@ void ear_open(struct ear *e, struct rig *r, const char *worker, const char *curs
   e->s = rig_start(r, YOI_OP_WORKER_EVENTS, worker, body, &(yoi_request){.token = e->token});
   if (!e->s) print_error("%s\n", r->err->message);
   assert_non_null(e->s);
+  if (!cursor) assert_int_equal(ear_poll(e), YOI_OK);
 }
 
 void ear_follow(struct ear *e, struct rig *r, const char *worker, const char *body,

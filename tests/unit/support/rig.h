@@ -72,7 +72,7 @@ struct ear {
   uint32_t flags; /* of the last event */
   yoi_status st;  /* of the last next that gave no event */
 };
-/* body as of worker.events; NULL: no cursor. */
+/* NULL: no cursor; then the snapshot is heard at once. */
 void ear_open(struct ear *e, struct rig *r, const char *worker, const char *cursor);
 /* An input that is followed. */
 void ear_follow(struct ear *e, struct rig *r, const char *worker, const char *body,

@@ -76,6 +76,10 @@ yoi_str yoi_sdk_json_raw_get(yoi_str text, const char *name);
 /* Iterates the raw elements of the array `text`: *pos is 0 at first. 1 = an
  * element was given. */
 int yoi_sdk_json_raw_each(yoi_str text, size_t *pos, yoi_str *out);
+/* Iterates the members of the object `text`, likewise; *out_key is the inside
+ * of the key's string as it stands, escapes not undone. */
+int yoi_sdk_json_raw_member(yoi_str text, size_t *pos, yoi_str *out_key,
+                            yoi_str *out_value);
 /* Appends the unescaped text of a raw string; 0 when raw is no string. */
 int yoi_sdk_json_raw_unescape(yoi_str raw, struct yoi_sdk_buf *out);
 /* Only digits and a minus sign, within +-(2^53-1). */

@@ -70,6 +70,18 @@ static int is_set(yoi_str raw) {
   return raw.len && !yoi_sdk_str_is(raw, "null");
 }
 
+#define NAME(s) {s, sizeof(s) - 1}
+
+/* The values of those members of an object that have one of n names, in one
+ * pass. Names are as they stand: no server escapes the letters of its own. */
+static void members(yoi_str object, const yoi_str *names, yoi_str *out, size_t n) {
+  size_t pos = 0;
+  yoi_str key, value;
+  while (yoi_sdk_json_raw_member(object, &pos, &key, &value))
+    for (size_t i = 0; i < n; i++)
+      if (key.len == names[i].len && memcmp(key.ptr, names[i].ptr, key.len) == 0) out[i] = value;
+}
+
 /* ---- text ------------------------------------------------------------------ */
 
 static void end_text(struct oai_answer *a) {
@@ -183,16 +195,21 @@ static const char *tool_calls(struct chunk *c, yoi_str list) {
 }
 
 static const char *delta(struct chunk *c, yoi_str d) {
-  yoi_str reasoning = yoi_sdk_json_raw_get(d, "reasoning_content");
-  if (!is_string(reasoning)) reasoning = yoi_sdk_json_raw_get(d, "reasoning");
+  enum { REASONING_CONTENT, REASONING, CONTENT, REFUSAL, TOOL_CALLS, FUNCTION_CALL, N };
+  static const yoi_str names[N] = {
+      [REASONING_CONTENT] = NAME("reasoning_content"), [REASONING] = NAME("reasoning"),
+      [CONTENT] = NAME("content"),                     [REFUSAL] = NAME("refusal"),
+      [TOOL_CALLS] = NAME("tool_calls"),               [FUNCTION_CALL] = NAME("function_call")};
+  yoi_str v[N] = {{0}};
+  members(d, names, v, N);
+  yoi_str reasoning = is_string(v[REASONING_CONTENT]) ? v[REASONING_CONTENT] : v[REASONING];
   const char *kind = text_field(c, reasoning, YOI_EVENT_MODEL_REASONING);
-  if (!kind) kind = content(c, yoi_sdk_json_raw_get(d, "content"));
-  if (!kind) kind = text_field(c, yoi_sdk_json_raw_get(d, "refusal"), YOI_EVENT_MODEL_TEXT);
-  if (!kind) kind = tool_calls(c, yoi_sdk_json_raw_get(d, "tool_calls"));
-  yoi_str legacy = yoi_sdk_json_raw_get(d, "function_call");
-  if (!kind && is_set(legacy)) {
+  if (!kind) kind = content(c, v[CONTENT]);
+  if (!kind) kind = text_field(c, v[REFUSAL], YOI_EVENT_MODEL_TEXT);
+  if (!kind && is_set(v[TOOL_CALLS])) kind = tool_calls(c, v[TOOL_CALLS]);
+  if (!kind && is_set(v[FUNCTION_CALL])) {
     c->others++;
-    kind = oai_calls_add_legacy(&c->a->calls, legacy, c->f);
+    kind = oai_calls_add_legacy(&c->a->calls, v[FUNCTION_CALL], c->f);
   }
   return kind;
 }
@@ -216,13 +233,18 @@ static void finish_reason(struct oai_answer *a, yoi_str raw) {
 }
 
 static void usage(struct oai_answer *a, yoi_str u) {
-  yoi_str in = yoi_sdk_json_raw_get(u, "prompt_tokens_details");
-  yoi_str out = yoi_sdk_json_raw_get(u, "completion_tokens_details");
-  yoi_str cached = yoi_sdk_json_raw_get(in, "cached_tokens");
-  if (!is_set(cached)) cached = yoi_sdk_json_raw_get(u, "prompt_cache_hit_tokens");
-  const yoi_str raw[OAI_USAGE_N] = {yoi_sdk_json_raw_get(u, "prompt_tokens"),
-                                    yoi_sdk_json_raw_get(u, "completion_tokens"), cached,
-                                    yoi_sdk_json_raw_get(out, "reasoning_tokens")};
+  enum { PROMPT, COMPLETION, CACHE_HIT, IN_DETAILS, OUT_DETAILS, N };
+  static const yoi_str names[N] = {[PROMPT] = NAME("prompt_tokens"),
+                                   [COMPLETION] = NAME("completion_tokens"),
+                                   [CACHE_HIT] = NAME("prompt_cache_hit_tokens"),
+                                   [IN_DETAILS] = NAME("prompt_tokens_details"),
+                                   [OUT_DETAILS] = NAME("completion_tokens_details")};
+  yoi_str v[N] = {{0}};
+  members(u, names, v, N);
+  yoi_str cached = yoi_sdk_json_raw_get(v[IN_DETAILS], "cached_tokens");
+  if (!is_set(cached)) cached = v[CACHE_HIT];
+  const yoi_str raw[OAI_USAGE_N] = {v[PROMPT], v[COMPLETION], cached,
+                                    yoi_sdk_json_raw_get(v[OUT_DETAILS], "reasoning_tokens")};
   for (int i = 0; i < OAI_USAGE_N; i++) {
     int64_t n;
     if (!yoi_sdk_json_raw_int(raw[i], &n) || n < 0) continue;
@@ -233,21 +255,25 @@ static void usage(struct oai_answer *a, yoi_str u) {
 
 /* The one choice that we asked for; others are ignored. */
 static const char *choices(struct chunk *c, yoi_str list) {
+  enum { INDEX, DELTA, MESSAGE, FINISH, N };
+  static const yoi_str names[N] = {[INDEX] = NAME("index"),
+                                   [DELTA] = NAME("delta"),
+                                   [MESSAGE] = NAME("message"),
+                                   [FINISH] = NAME("finish_reason")};
   size_t pos = 0;
   yoi_str choice;
   const char *kind = NULL;
   while (!kind && yoi_sdk_json_raw_each(list, &pos, &choice)) {
+    yoi_str v[N] = {{0}};
     int64_t index = 0;
-    if (yoi_sdk_json_raw_int(yoi_sdk_json_raw_get(choice, "index"), &index) && index != 0) {
+    members(choice, names, v, N);
+    if (yoi_sdk_json_raw_int(v[INDEX], &index) && index != 0) {
       c->others++;
       continue;
     }
-    yoi_str d = yoi_sdk_json_raw_get(choice, "delta");
-    if (!is_set(d)) d = yoi_sdk_json_raw_get(choice, "message");
-    kind = delta(c, d);
-    yoi_str finish = yoi_sdk_json_raw_get(choice, "finish_reason");
-    c->others += is_set(finish) != 0;
-    finish_reason(c->a, finish);
+    kind = delta(c, is_set(v[DELTA]) ? v[DELTA] : v[MESSAGE]);
+    c->others += is_set(v[FINISH]) != 0;
+    finish_reason(c->a, v[FINISH]);
   }
   return kind;
 }
@@ -274,21 +300,23 @@ static const char *checked(struct oai_answer *a, yoi_str data, struct chunk *c,
 }
 
 static const char *chunk(struct oai_answer *a, yoi_str data, struct oai_failure *f) {
+  enum { ERROR, CHOICES, USAGE, N };
+  static const yoi_str names[N] = {
+      [ERROR] = NAME("error"), [CHOICES] = NAME("choices"), [USAGE] = NAME("usage")};
   struct chunk c = {.a = a, .f = f};
+  yoi_str v[N] = {{0}};
   const char *kind = checked(a, data, &c, f);
   if (kind) return kind;
-  yoi_str error = yoi_sdk_json_raw_get(c.json, "error");
-  if (is_set(error)) {
+  members(c.json, names, v, N);
+  if (is_set(v[ERROR])) {
     oai_failure_event(f, c.json);
     return f->kind;
   }
-  yoi_str list = yoi_sdk_json_raw_get(c.json, "choices");
-  yoi_str u = yoi_sdk_json_raw_get(c.json, "usage");
-  if (is_set(list)) a->chunks++;
-  kind = choices(&c, list);
-  if (is_set(u)) {
+  if (is_set(v[CHOICES])) a->chunks++;
+  kind = choices(&c, v[CHOICES]);
+  if (is_set(v[USAGE])) {
     c.others++;
-    usage(a, u);
+    usage(a, v[USAGE]);
   }
   if (!kind && c.texts == 1 && c.others == 0 && !c.original.len) keep_shape(a, data, c.kind, c.raw);
   return kind;

@@ -310,7 +310,8 @@ static const yoi_stream_ops ops = {
 /* ---- making one ------------------------------------------------------------------ */
 
 static void add_line(struct yoi_sdk_buf *lines, const char *name, yoi_str value) {
-  yoi_sdk_buf_addf(lines, "%s: %.*s", name, YOI_ARG(value));
+  yoi_sdk_buf_adds(lines, yoi_sdk_str(name));
+  yoi_sdk_buf_adds(lines, value);
   yoi_sdk_buf_addc(lines, '\0');
 }
 
@@ -350,9 +351,9 @@ yoi_status oai_stream_start(struct oai_instance *i, const yoi_model_request *req
   l->streams = s;
   yoi_status st = oai_request_write(&i->config, req, &s->body, err);
   if (st == YOI_OK) {
-    if (yoi_sdk_traceparent_valid(req->trace)) add_line(&s->lines, "traceparent", req->trace);
+    if (yoi_sdk_traceparent_valid(req->trace)) add_line(&s->lines, "traceparent: ", req->trace);
     if (yoi_sdk_token_valid(req->request_id, YOI_REQUEST_ID_MAX))
-      add_line(&s->lines, "X-Request-Id", req->request_id);
+      add_line(&s->lines, "X-Request-Id: ", req->request_id);
     if (s->lines.failed) st = yoi_sdk_fail_memory(err);
   }
   if (st != YOI_OK) {

@@ -57,6 +57,36 @@ static void each(const char *text, const char *expected) {
   yoi_sdk_buf_release(&b);
 }
 
+static void each_member(const char *text, const char *expected) {
+  struct yoi_sdk_buf b;
+  yoi_str key, value;
+  size_t pos = 0;
+  yoi_sdk_buf_init(&b, 1000);
+  yoi_sdk_buf_addc(&b, '|');
+  while (yoi_sdk_json_raw_member(yoi_sdk_str(text), &pos, &key, &value)) {
+    yoi_sdk_buf_adds(&b, key);
+    yoi_sdk_buf_addc(&b, '=');
+    yoi_sdk_buf_adds(&b, value);
+    yoi_sdk_buf_addc(&b, '|');
+  }
+  assert_string_equal(b.data, expected);
+  assert_int_equal(yoi_sdk_json_raw_member(yoi_sdk_str(text), &pos, &key, &value), 0);
+  yoi_sdk_buf_release(&b);
+}
+
+static void members_in_order(void **state) {
+  (void)state;
+  each_member("{}", "|");
+  each_member(" { } ", "|");
+  each_member("{\"a\":1}", "|a=1|");
+  each_member(" { \"a\" : [1,{}] , \"\" : \"}\" ,\"b\":{\"c\":2}\n}",
+              "|a=[1,{}]|=\"}\"|b={\"c\":2}|");
+  each_member("{\"\\u0061\":1}", "|\\u0061=1|"); /* as it stands */
+  each_member("[1]", "|");
+  each_member("\"a\"", "|");
+  each_member("", "|");
+}
+
 static void elements(void **state) {
   (void)state;
   each("[]", "|");
@@ -173,7 +203,7 @@ static void places(void **state) {
 static void poke(const char *text, size_t n) {
   char *copy = yoi_sdk_malloc(n);
   if (n) memcpy(copy, text, n);
-  yoi_str s = {copy, n}, e;
+  yoi_str s = {copy, n}, e, k;
   struct yoi_sdk_buf b;
   size_t pos = 0, rounds = 0;
   uint32_t l, c;
@@ -181,6 +211,8 @@ static void poke(const char *text, size_t n) {
   yoi_sdk_buf_init(&b, 10000);
   (void)yoi_sdk_json_raw_get(s, "er");
   while (yoi_sdk_json_raw_each(s, &pos, &e)) assert_true(++rounds <= n);
+  pos = rounds = 0;
+  while (yoi_sdk_json_raw_member(s, &pos, &k, &e)) assert_true(++rounds <= n);
   (void)yoi_sdk_json_raw_unescape(s, &b);
   (void)yoi_sdk_json_raw_int(s, &i);
   (void)yoi_sdk_json_locate(s, YOI_SDK_JSON_COMMENTS, YOI_LIT("//deep/er"), 1, &l, &c);
@@ -211,7 +243,7 @@ static void nothing_is_read_behind_the_end(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(members), cmocka_unit_test(elements),
+      cmocka_unit_test(members), cmocka_unit_test(members_in_order), cmocka_unit_test(elements),
       cmocka_unit_test(strings), cmocka_unit_test(integers),
       cmocka_unit_test(places),  cmocka_unit_test(nothing_is_read_behind_the_end),
   };

@@ -28,8 +28,9 @@ static const byte *skip_string(const byte *p, const byte *end) {
 }
 
 static const byte *skip_scalar(const byte *p, const byte *end) {
+  static const uint8_t stops[256] = {[','] = 1, [']'] = 1, ['}'] = 1, ['/'] = 1};
   const byte *from = p;
-  while (p<end && * p> ' ' && !strchr(",]}/", *p)) p++;
+  while (p < end && *p > ' ' && !stops[*p]) p++;
   return p > from ? p : NULL;
 }
 
@@ -167,6 +168,23 @@ int yoi_sdk_json_raw_each(yoi_str text, size_t *pos, yoi_str *out) {
   }
   if (!walk_next(&w)) return 0;
   *out = walk_value(&w);
+  *pos = (size_t)(w.p - from);
+  return 1;
+}
+
+int yoi_sdk_json_raw_member(yoi_str text, size_t *pos, yoi_str *out_key, yoi_str *out_value) {
+  struct walk w = walk_over(text, 0);
+  const byte *from = w.p;
+  if (*pos > text.len) return 0;
+  if (*pos == 0) {
+    if (!walk_open(&w) || !w.object) return 0;
+  } else {
+    w.p += *pos;
+    w.object = 1;
+  }
+  if (!walk_next(&w)) return 0;
+  *out_key = (yoi_str){(const char *)w.key, (size_t)(w.key_end - w.key)};
+  *out_value = walk_value(&w);
   *pos = (size_t)(w.p - from);
   return 1;
 }

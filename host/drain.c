@@ -37,7 +37,6 @@ static void part_ended(struct yoi__drain *d, struct part *p) {
   if (p->stream != NULL) p->stream->ops->release(p->stream);
   p->stream = NULL;
   yoi__token_free(d->host->tokens, &d->holder, p->token);
-  if (yoi__now_ns() > d->deadline_ns) atomic_store(&d->late, 1u);
   if (atomic_fetch_sub(&d->left, 1u) == 1) yoi__host_notify(d->host);
 }
 
@@ -53,6 +52,7 @@ static void part_poll(struct yoi__drain *d, struct part *p) {
     yoi__log_failure(d->host->log, st == YOI_DEADLINE_EXCEEDED ? YOI_LOG_INFO : YOI_LOG_WARN,
                      "drain ended early", p->in->name, (yoi_str){0}, &e.e);
   }
+  if (yoi__now_ns() > d->deadline_ns) atomic_store(&d->late, 1u);
   part_ended(d, p);
 }
 

@@ -61,8 +61,12 @@ int cli_config_read(const char *path, struct cli_config *out) {
   size_t n = !slash ? 0 : slash == path ? 1 : (size_t)(slash - path);
   out->base_dir = n ? yoi_sdk_strndup(path, n) : yoi_sdk_strndup(".", 1);
   out->text = read_file(path, YOI_CONFIG_BYTES_MAX, &out->len);
-  if (out->base_dir && out->text) return CLI_OK;
-  cli_say("cannot read config '%s': %s", path, out->base_dir ? strerror(errno) : "no memory");
+  /* To the library nothing at all is the default config; as a file it is one
+   * that was cut off, and no reason to open a port. */
+  int empty = out->text && out->len == 0;
+  if (out->base_dir && out->text && !empty) return CLI_OK;
+  const char *why = !out->base_dir ? "no memory" : empty ? "it is empty" : strerror(errno);
+  cli_say("cannot read config '%s': %s", path, why);
   cli_config_release(out);
   return CLI_INVALID;
 }

@@ -75,6 +75,13 @@ def test_a_config_that_is_too_large_is_exit_1(run, tmp_path):
     assert done.returncode == 1 and 'File too large' in done.stderr
 
 
+@pytest.mark.parametrize('args', [[], ['serve'], ['check'], ['chat']])
+def test_an_empty_file_is_not_the_default_config(run, tmp_path, args):
+    done = run(*args, write(tmp_path, ''))
+    assert done.returncode == 1
+    assert 'it is empty' in done.stderr
+
+
 def test_check_is_content_with_a_good_config(run, tmp_path):
     path = write(tmp_path, config_of(tmp_path))
     done = run('check', path)

@@ -117,10 +117,10 @@ static const char *add_text(struct oai_answer *a, uint32_t kind, yoi_str raw, yo
   }
   struct yoi_sdk_buf piece;
   yoi_sdk_buf_init(&piece, YOI_JSON_BYTES_MAX);
-  oai_text_loose(loose.len ? loose : raw, &a->scratch, &piece);
-  oai_text_add(&a->text, yoi_sdk_buf_str(&piece), text);
+  int good = oai_text_loose(loose.len ? loose : raw, &a->scratch, &piece) && !piece.failed;
+  if (good) oai_text_add(&a->text, yoi_sdk_buf_str(&piece), text);
   yoi_sdk_buf_release(&piece);
-  return text_written(a, kind, from, f);
+  return good ? text_written(a, kind, from, f) : failed(f, "too_large", "no memory for a delta");
 }
 
 /* ---- the same chunk again --------------------------------------------------- */

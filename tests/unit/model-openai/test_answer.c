@@ -7,6 +7,8 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <sdk/mem.h>
+
 #include "plugins/model-openai/oai.h"
 
 struct run {
@@ -418,6 +420,35 @@ static void test_batches_are_bounded_and_pinned(void **state) {
   run_free(r);
 }
 
+static void test_failing_memory_is_a_failure(void **state) {
+  (void)state;
+  static const char stream[] =
+      D("{\"reasoning\":\"r\"}") D("{\"content\":\"a\xc3\"}") D("{\"content\":\"\xa9\"}")
+          TC("{\"index\":0,\"id\":\"a\",\"function\":{\"name\":\"f\",\"arguments\":\"{}\"}}")
+              "data: {\"choices\":[],\"usage\":{\"prompt_tokens\":1}}\n\n" FIN("stop") DONE;
+  struct run *whole = run_new();
+  yoi_sdk_sse_feed(&whole->sse, (yoi_str){stream, sizeof stream - 1});
+  finish(whole);
+  uint64_t n = 1, made = 1;
+  for (; made + 1 >= n; n++) {
+    assert_true(n < 200);
+    struct run *r = run_new();
+    yoi_sdk_mem_fail_at(n);
+    yoi_status st = yoi_sdk_sse_feed(&r->sse, (yoi_str){stream, sizeof stream - 1});
+    if (st == YOI_OK && !r->f.kind[0]) oai_answer_close(&r->a, 0, &r->f);
+    made = yoi_sdk_mem_fail_at(0);
+    drain(r);
+    /* Whole, or a failure; never an answer that lacks something. */
+    if (st == YOI_OK && !r->f.kind[0])
+      assert_string_equal(r->text, whole->text);
+    else
+      assert_null(strstr(r->text, "F:"));
+    run_free(r);
+  }
+  assert_true(n > 10);
+  run_free(whole);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_text),
@@ -443,6 +474,7 @@ int main(void) {
       cmocka_unit_test(test_characters_cut_between_chunks),
       cmocka_unit_test(test_rest_only_decides),
       cmocka_unit_test(test_text_limit),
+      cmocka_unit_test(test_failing_memory_is_a_failure),
       cmocka_unit_test(test_batches_are_bounded_and_pinned),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

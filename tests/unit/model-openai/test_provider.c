@@ -555,6 +555,52 @@ static void test_requests_that_are_refused(void **state) {
   rig_close(&r);
 }
 
+struct short_memory {
+  struct say *s;
+  uint64_t n;
+};
+
+static void begin_short(void *ctx) {
+  struct short_memory *m = ctx;
+  yoi_sdk_mem_fail_at(m->n);
+  m->s->lazy = 1; /* what it says then needs no memory of the rig */
+  say_begin(m->s);
+  yoi_sdk_mem_fail_at(0);
+  m->s->lazy = 0;
+  if (m->s->stream) say_poll(m->s);
+}
+
+static void test_failing_memory_ends_in_an_error(void **state) {
+  (void)state;
+  struct rig r;
+  int failed = 0;
+  rig_open(&r, 0, "\"retries\":0");
+  for (uint64_t n = 1; n < 60; n++) {
+    struct say *s = rig_say_on(&r, 0, "hello");
+    struct short_memory m = {s, n};
+    assert_int_equal(yoi__loop_post(r.ls, &r.holder, 0, begin_short, &m), YOI_OK);
+    rig_wait(&r, s);
+    assert_true(s->st == YOI_END || s->st > 0);
+    failed += s->st > 0;
+  }
+  assert_true(failed > 3 && failed < 50);
+  ends(&r, "hello", "T:" WORDS " " USED " " F_("stop"));
+  rig_close(&r);
+  /* And open itself. */
+  rig_loops(&r, 0);
+  for (uint64_t n = 1;; n++) {
+    yoi_sdk_mem_fail_at(n);
+    yoi_status st = rig_try_open(&r,
+                                 "{\"base_url\":\"http://127.0.0.1:1\",\"api_key\":\"secret:llm\","
+                                 "\"model\":\"m\",\"parameters\":{\"a\":1}}",
+                                 NULL);
+    yoi_sdk_mem_fail_at(0);
+    assert_true(n < 200);
+    if (st == YOI_OK) break;
+  }
+  rig_close(&r);
+}
+
 /* ---- threads ----------------------------------------------------------------------- */
 
 static void test_loops_side_by_side(void **state) {
@@ -644,6 +690,7 @@ int main(void) {
       cmocka_unit_test(test_list_is_retried),
       cmocka_unit_test(test_configs_that_are_refused),
       cmocka_unit_test(test_requests_that_are_refused),
+      cmocka_unit_test(test_failing_memory_ends_in_an_error),
       cmocka_unit_test(test_loops_side_by_side),
       cmocka_unit_test(test_cancel_from_another_thread),
       cmocka_unit_test(test_close_under_load),

@@ -199,6 +199,8 @@ static yoi_status caught_up(struct look *l) {
   x->replaying = false;
   x->attached = true;
   x->ring_turn = w->ring_turn;
+  eng_read_free(x->read); /* it may wait for ever now; 600 bytes are much */
+  x->read = NULL;
   if (w->state == ENG_GONE) return give_end(l, ENG_END_WORKER_DELETED);
   if (op->follow && !(w->turn && strcmp(w->turn->id, x->turn) == 0))
     return give_end(l, ENG_END_ERROR);

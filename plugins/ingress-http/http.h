@@ -36,6 +36,7 @@
 #define HTTP_LINGER_MS 1000    /* a client reads its refusal before the reset */
 #define HTTP_LINGER_BYTES 1048576
 #define HTTP_QUIET_MS 100      /* how long `nothing yet` may mean `not loaded` */
+#define HTTP_DRAIN_IDLE_MS 200 /* a request on its way is told shutting_down */
 #define HTTP_REFUSED_MAX 64    /* connections that only get limit_reached */
 
 struct http_loop;

@@ -230,7 +230,9 @@ void http_loop_drain(void *ctx) {
   http_loop_enter(l);
   for (struct http_conn *c = l->all, *next; c; c = next) {
     next = c->next;
-    if (c->state == HTTP_CONN_IDLE && !c->ready) http_conn_gone(c);
+    if (c->state != HTTP_CONN_IDLE) continue;
+    http_timer_cancel(&l->wheel, &c->timer);
+    http_conn_timer(c, HTTP_DRAIN_IDLE_MS);
   }
   if (l->all && in->loops_of->timer(in->host, in->drain_until_ms * 1000000u, end_all, l, &unused) !=
                     YOI_OK)

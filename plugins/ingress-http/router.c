@@ -154,7 +154,7 @@ static yoi_status route_own(const struct http_request *r, struct http_match *m, 
 yoi_status http_route(uint32_t surface, const struct http_request *r, struct http_match *m,
                       yoi_error *err) {
   struct segments s;
-  const struct route *get = NULL, *hit = NULL;
+  const struct route *get = NULL, *hit = NULL, *any = NULL;
   const char *method = http_method_name(r->method);
   size_t column = surface == YOI_SURFACE_BROWSER ? 1 : 0;
   memset(m, 0, sizeof *m);
@@ -172,13 +172,17 @@ yoi_status http_route(uint32_t surface, const struct http_request *r, struct htt
   for (size_t i = 0; i < N_ROUTES; i++) {
     if (!fits(routes[i].path[column], &s)) continue;
     allow(m, routes[i].method);
+    any = &routes[i];
     if (strcmp(routes[i].method, "GET") == 0) get = &routes[i];
     if (strcmp(routes[i].method, method) == 0) hit = &routes[i];
   }
   m->no_token = get && get->op == YOI_OP_HOST_READY;
-  if (m->allow[0] == 0) return yoi_sdk_fail(err, YOI_CODE_NOT_FOUND, "no such path");
+  if (!any) return yoi_sdk_fail(err, YOI_CODE_NOT_FOUND, "no such path");
   if (!hit && m->head) hit = get;
-  if (!hit) return not_allowed(m, err);
+  if (!hit) { /* what cannot be there has no methods either */
+    st = take_segments(m, any->path[column], &s, err);
+    return st == YOI_OK ? not_allowed(m, err) : st;
+  }
   m->kind = HTTP_KIND_OP;
   m->op = hit->op;
   m->status = hit->status;

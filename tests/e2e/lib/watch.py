@@ -75,10 +75,13 @@ def watch(worker, view, done):
 def watch_cut(worker, view, done, seed, least=10, most=900):
     """Like watch, over connections that end after a random number of bytes.
 
-    Gives the number of cuts."""
-    rng = random.Random(seed)
+    Gives the number of cuts. An event that is longer than `most` needs more
+    than one try: a connection that brought nothing lets the next live longer."""
+    rng, limit, before = random.Random(seed), most, None
     for cuts in range(20000):
-        with worker.events(view.cursor, cut=rng.randint(least, most)) as stream:
+        limit = 2 * limit if view.cursor == before else most
+        before = view.cursor
+        with worker.events(view.cursor, cut=rng.randint(least, limit)) as stream:
             assert stream.head.status == 200, stream.head
             for event in stream:
                 view.take(event)

@@ -696,6 +696,8 @@ static void a_drain_lets_answers_end_and_then_ends_all(void **state) {
                                   yoi_sdk_error_init(&err)), YOI_OK);
   assert_int_equal(out->ops->next(out, &evs, &n, &err.e), YOI_AGAIN);
   settle();
+  assert_int_equal(hear(idle, 1000), 1);
+  advance(300);
   assert_int_equal(hear(idle, 1000), 0);
   wake_all();
   answer_len = 0;
@@ -705,7 +707,7 @@ static void a_drain_lets_answers_end_and_then_ends_all(void **state) {
   close(busy);
   settle();
   assert_int_equal(out->ops->next(out, &evs, &n, &err.e), YOI_AGAIN);
-  advance(600);
+  advance(400);
   assert_int_equal(out->ops->next(out, &evs, &n, &err.e), YOI_END);
   out->ops->release(out);
   close(idle);

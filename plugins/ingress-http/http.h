@@ -37,6 +37,7 @@
 #define HTTP_LINGER_BYTES 1048576
 #define HTTP_QUIET_MS 100      /* how long `nothing yet` may mean `not loaded` */
 #define HTTP_DRAIN_IDLE_MS 200 /* a request on its way is told shutting_down */
+#define HTTP_DRAIN_END_MS 500  /* past its deadline, when runtimes cancel and say so */
 #define HTTP_REFUSED_MAX 64    /* connections that only get limit_reached */
 
 struct http_loop;

@@ -234,8 +234,11 @@ void http_loop_drain(void *ctx) {
     http_timer_cancel(&l->wheel, &c->timer);
     http_conn_timer(c, HTTP_DRAIN_IDLE_MS);
   }
-  if (l->all && in->loops_of->timer(in->host, in->drain_until_ms * 1000000u, end_all, l, &unused) !=
-                    YOI_OK)
+  /* At the deadline runtimes cancel what goes on and end their streams: what
+   * they say then is still to go out. */
+  uint64_t end_ms = in->drain_until_ms + HTTP_DRAIN_END_MS;
+  if (l->all &&
+      in->loops_of->timer(in->host, end_ms * 1000000u, end_all, l, &unused) != YOI_OK)
     while (l->all) http_conn_gone(l->all);
   /* One loop alone may have seen the last connection go before the others
    * were told: each looks, and finishing twice is harmless. */

@@ -707,7 +707,9 @@ static void a_drain_lets_answers_end_and_then_ends_all(void **state) {
   close(busy);
   settle();
   assert_int_equal(out->ops->next(out, &evs, &n, &err.e), YOI_AGAIN);
-  advance(400);
+  advance(300);
+  assert_int_equal(out->ops->next(out, &evs, &n, &err.e), YOI_AGAIN);
+  advance(600);
   assert_int_equal(out->ops->next(out, &evs, &n, &err.e), YOI_END);
   out->ops->release(out);
   close(idle);

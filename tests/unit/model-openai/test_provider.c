@@ -428,7 +428,7 @@ static void test_a_large_request_is_not_held_back(void **state) {
   static char tools[3000000];
   static char last[3100000];
   struct rig r;
-  rig_open(&r, 0, FAST ",\"retries\":0");
+  rig_open(&r, 0, "\"model\":\"m\",\"retries\":0");
   int n = snprintf(tools, sizeof tools, "[{\"name\":\"f\",\"description\":\"");
   memset(tools + n, 'd', sizeof tools - (size_t)n);
   memcpy(tools + sizeof tools - 4, "\"}]", 4);

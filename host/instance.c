@@ -8,7 +8,8 @@
  *     wake (tokens stale, none in flight), no callback (purged on each loop).
  *     In this order, since a wake may post and a callback may use tokens.
  *  4. The plugin's wake is called between the end of open and the begin of
- *     close only; a token that is woken while open runs had nothing to poll.
+ *     close only. What open posted may hold streams already: a wake that comes
+ *     while it runs is kept in `early`, and all tokens are woken after it.
  */
 #include "instance.h"
 
@@ -58,6 +59,10 @@ static void (*plugin_wake(const struct yoi__plugin *p))(void *, uint64_t) {
 static void instance_wake(void *self, uint64_t cookie) {
   struct yoi__instance *in = self;
   uint32_t state = atomic_load_explicit(&in->state, memory_order_acquire);
+  if (state == YOI__OPENING) {
+    atomic_store(&in->early, 1u);
+    state = atomic_load(&in->state); /* open may have looked before that */
+  }
   void (*wake)(void *, uint64_t) = plugin_wake(in->plugin);
   if (state >= YOI__OPEN && state <= YOI__CLOSING && wake != NULL) wake(in->self, cookie);
 }
@@ -164,7 +169,8 @@ yoi_status yoi__instance_open(struct yoi__instance *in, yoi_error *err) {
     atomic_store(&in->state, YOI__FAILED);
     return st > YOI_OK ? st : YOI_INTERNAL;
   }
-  atomic_store_explicit(&in->state, YOI__OPEN, memory_order_release);
+  atomic_store(&in->state, YOI__OPEN);
+  if (atomic_exchange(&in->early, 0u) != 0) yoi__holder_wake(in->top->tokens, &in->holder);
   return YOI_OK;
 }
 

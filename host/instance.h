@@ -46,6 +46,7 @@ struct yoi__instance {
   uint32_t deadline_ms; /* runtimes: of unary operations */
   void *self;
   _Atomic uint32_t state;
+  _Atomic uint32_t early; /* a wake came while open ran */
   _Atomic uint64_t last_seen_ns; /* wall clock of the last answer; 0: never */
   struct yoi__holder holder;
   struct yoi__owner owner;

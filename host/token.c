@@ -100,6 +100,10 @@ static void slot_free(struct shard *s, uint32_t i) {
   s->free = i;
 }
 
+static uint64_t token_of(const struct slot *slot, uint32_t i, uint32_t shard) {
+  return slot->generation << (SLOT_BITS + SHARD_BITS) | (uint64_t)i << SHARD_BITS | shard;
+}
+
 static uint64_t shard_take(struct yoi__tokens *t, uint32_t index, struct yoi__holder *h,
                            uint64_t cookie) {
   struct shard *s = &t->shards[index];
@@ -112,7 +116,7 @@ static uint64_t shard_take(struct yoi__tokens *t, uint32_t index, struct yoi__ho
     s->free = slot->next;
     slot->holder = h;
     slot->cookie = cookie;
-    token = slot->generation << (SLOT_BITS + SHARD_BITS) | (uint64_t)i << SHARD_BITS | index;
+    token = token_of(slot, i, index);
   }
   pthread_mutex_unlock(&s->lock);
   return token;
@@ -172,6 +176,21 @@ void yoi__token_wake(struct yoi__tokens *t, uint64_t token) {
     pthread_mutex_lock(&t->wait_lock);
     pthread_cond_broadcast(&t->idle);
     pthread_mutex_unlock(&t->wait_lock);
+  }
+}
+
+void yoi__holder_wake(struct yoi__tokens *t, const struct yoi__holder *h) {
+  for (uint32_t i = 0; i < SHARDS; i++) {
+    struct shard *s = &t->shards[i];
+    uint64_t token = 0;
+    for (uint32_t k = 0;; k++) {
+      pthread_mutex_lock(&s->lock);
+      int end = k >= s->n;
+      if (!end) token = s->slots[k].holder == h ? token_of(&s->slots[k], k, i) : 0;
+      pthread_mutex_unlock(&s->lock);
+      if (end) break;
+      yoi__token_wake(t, token);
+    }
   }
 }
 

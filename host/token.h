@@ -34,6 +34,8 @@ void yoi__token_free(struct yoi__tokens *t, struct yoi__holder *h, uint64_t toke
 /* [any] Calls the holder on this thread, with no lock held; 0 is accepted. */
 void yoi__token_wake(struct yoi__tokens *t, uint64_t token);
 
+/* [any] Wakes every token that the holder has now. */
+void yoi__holder_wake(struct yoi__tokens *t, const struct yoi__holder *h);
 /* [main] All tokens of the holder become stale; returns when no wake of it
  * runs, and none will come. Not from inside a wake of that holder. */
 void yoi__holder_close(struct yoi__tokens *t, struct yoi__holder *h);

@@ -379,6 +379,56 @@ static void test_a_failed_start_opens_nothing_more(void **state) {
   host_fixture_stop(&f);
 }
 
+/* ---- a wake while open runs ------------------------------------------------ */
+
+struct opening {
+  const yoi_host *host;
+  uint64_t token;
+  _Atomic int woke, wakes;
+};
+
+static struct opening opening; /* process-wide: tables of plugins have no argument for it */
+
+static void wake_self(void *ctx) {
+  (void)ctx;
+  opening.host->wake(opening.host, opening.token);
+  atomic_store(&opening.woke, 1);
+}
+
+static yoi_status slow_open(const yoi_host *host, yoi_str config, void **out_self,
+                            yoi_error *err) {
+  const yoi_host_loop *loop = host->get_interface(host, YOI_LIT(YOI_HOST_LOOP_ID));
+  uint64_t until = yoi__now_ns() + 20000 * YOI__MS;
+  (void)config;
+  opening.host = host;
+  assert_int_equal(host->token_new(host, 7, &opening.token, err), YOI_OK);
+  assert_int_equal(loop->post(host, 0, wake_self, NULL), YOI_OK);
+  while (!atomic_load(&opening.woke) && yoi__now_ns() < until) sched_yield();
+  *out_self = &opening;
+  return YOI_OK;
+}
+
+static void opening_wake(void *self, uint64_t cookie) {
+  assert_ptr_equal(self, &opening);
+  assert_int_equal(cookie, 7);
+  atomic_fetch_add(&opening.wakes, 1);
+}
+
+/* What open posted may hold streams before open returns: their news is kept. */
+static void test_a_wake_during_open_is_kept(void **state) {
+  struct host_fixture f;
+  yoi_runtime slow = table;
+  (void)state;
+  slow.open = slow_open;
+  slow.wake = opening_wake;
+  host_fixture_init(&f, 0);
+  host_fixture_runtime(&f, "a", &slow);
+  host_fixture_start(&f);
+  assert_int_equal(opening.woke, 1);
+  assert_int_equal(opening.wakes, 1);
+  host_fixture_stop(&f);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_a_cancel_ends_a_flood),
@@ -387,6 +437,7 @@ int main(void) {
       cmocka_unit_test(test_the_default_profile_is_never_lost),
       cmocka_unit_test(test_a_drain_without_memory_has_not_begun),
       cmocka_unit_test(test_sync_inside_a_callback_is_refused_at_any_depth),
+      cmocka_unit_test(test_a_wake_during_open_is_kept),
       cmocka_unit_test(test_a_failed_start_opens_nothing_more),
       cmocka_unit_test(test_a_host_may_be_freed_in_anothers_callback),
   };

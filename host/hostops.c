@@ -86,6 +86,28 @@ static void write_diagnostic(struct yoi_sdk_jsonw *w, const struct row *row) {
   yoi_sdk_jsonw_close(w, ']');
 }
 
+/* What the runtime says of itself; only its name for people is the operator's,
+ * when the config gives one. */
+static void write_description(struct yoi_sdk_jsonw *w, const struct row *row) {
+  const struct yoi__instance *in = row->in;
+  yoi_str said = yoi_sdk_json_raw_get(yoi_sdk_buf_str(&row->text), "runtime");
+  yoi_sdk_json *tree = NULL;
+  if (yoi_sdk_str_eq(in->display_name, in->plugin->manifest.display_name) ||
+      yoi_sdk_json_parse(said, 0, &tree, NULL) != YOI_OK) {
+    yoi_sdk_jsonw_raw(w, said);
+    return;
+  }
+  yoi_sdk_jsonw_open(w, '{');
+  yoi_sdk_jsonw_kstr(w, "display_name", in->display_name);
+  for (const yoi_sdk_json *v = yoi_sdk_json_first(tree); v != NULL; v = yoi_sdk_json_next(v)) {
+    if (yoi_sdk_str_is(yoi_sdk_json_key(v), "display_name")) continue;
+    yoi_sdk_jsonw_keyn(w, yoi_sdk_json_key(v));
+    yoi_sdk_json_write(v, w);
+  }
+  yoi_sdk_jsonw_close(w, '}');
+  yoi_sdk_json_free(tree);
+}
+
 static void write_runtime(struct yoi_sdk_jsonw *w, const struct row *row) {
   const struct yoi__instance *in = row->in;
   const struct yoi__manifest *m = &in->plugin->manifest;
@@ -100,7 +122,7 @@ static void write_runtime(struct yoi_sdk_jsonw *w, const struct row *row) {
   write_time(w, "last_seen", atomic_load(&in->last_seen_ns));
   yoi_sdk_jsonw_key(w, "runtime");
   if (!row->failed) {
-    yoi_sdk_jsonw_raw(w, yoi_sdk_json_raw_get(yoi_sdk_buf_str(&row->text), "runtime"));
+    write_description(w, row);
   } else {
     /* It did not answer, so nothing is claimed in its name. */
     yoi_sdk_jsonw_open(w, '{');

@@ -55,6 +55,14 @@ static int details_fit(const yoi_error *e) {
   return text.len == 0 || (text.ptr[0] == '{' && yoi_sdk_json_check(text, 0, NULL) == YOI_OK);
 }
 
+/* What an operator should see: failures of ours, not refusals of callers, and
+ * neither what a runtime does not do nor the end of the host. */
+static uint32_t level_of(int32_t code) {
+  if (code == YOI_CODE_UNSUPPORTED_OPERATION || code == YOI_CODE_SHUTTING_DOWN)
+    return YOI_LOG_DEBUG;
+  return yoi_sdk_code_http(code) >= 500 ? YOI_LOG_WARN : YOI_LOG_DEBUG;
+}
+
 yoi_status yoi__public_error(struct yoi__instance *in, yoi_str request_id, yoi_status st,
                              yoi_error *e) {
   if (st == YOI_CANCELLED) {
@@ -79,9 +87,7 @@ yoi_status yoi__public_error(struct yoi__instance *in, yoi_str request_id, yoi_s
     e->details[0] = '\0';
   }
   if (st != YOI_RESOURCE_EXHAUSTED) st = yoi_sdk_code_status(e->code);
-  int ours = yoi_sdk_code_http(e->code) >= 500;
-  yoi__log_failure(in->top->log, ours ? YOI_LOG_WARN : YOI_LOG_DEBUG, "operation failed", in->name,
-                   request_id, e);
+  yoi__log_failure(in->top->log, level_of(e->code), "operation failed", in->name, request_id, e);
   e->private_detail[0] = '\0';
   return st;
 }
@@ -195,6 +201,7 @@ static yoi_status timed_out(struct yoi__stream *s, yoi_error *err) {
   yoi_status st =
       yoi_sdk_fail(yoi_sdk_error_init(&e), YOI_CODE_TIMEOUT, "%s '%.*s' did not answer in time",
                    yoi__kind_name(s->in->plugin->manifest.kind), YOI_ARG(s->in->name));
+  st = yoi__public_error(s->in, request_id(s), st, &e.e);
   return yoi__stream_end(s, st, &e.e, err);
 }
 

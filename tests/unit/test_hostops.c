@@ -195,6 +195,24 @@ static void test_runtimes_and_one_runtime(void **state) {
   tear_down(&f, all);
 }
 
+static void test_the_operators_name_is_shown(void **state) {
+  struct host_fixture f;
+  struct behaviour all[RUNTIMES];
+  struct yoi_sdk_error e;
+  yoi_sdk_json *tree;
+  (void)state;
+  fill(all);
+  host_fixture_init(&f, 1);
+  host_fixture_runtime(&f, "a", &any_table)->display_name = YOI_LIT("The \"A\"");
+  next_open = all;
+  host_fixture_start(&f);
+  assert_int_equal(ask(&f, YOI_OP_HOST_RUNTIME, "{\"runtime_id\":\"a\"}", &tree, NULL, &e), YOI_OK);
+  assert_string_equal(str_of(tree, "runtime", "display_name"), "The \"A\"");
+  assert_string_equal(str_of(tree, "runtime", "status"), "ready");
+  yoi_sdk_json_free(tree);
+  tear_down(&f, all);
+}
+
 static void test_bodies_are_strict(void **state) {
   static const struct {
     uint32_t op;
@@ -306,6 +324,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_workers_of_all_runtimes),
       cmocka_unit_test(test_runtimes_and_one_runtime),
+      cmocka_unit_test(test_the_operators_name_is_shown),
       cmocka_unit_test(test_bodies_are_strict),
       cmocka_unit_test(test_ready_and_metrics),
       cmocka_unit_test(test_a_list_may_be_left),

@@ -20,6 +20,7 @@ import xml.etree.ElementTree
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 UNIT_LIMIT_S = 120
+E2E_LIMIT_S = 180  # of one test, whatever it waits for; soak tests set their own
 WORKERS = 2
 
 
@@ -68,8 +69,8 @@ def pytest(args):
         report = pathlib.Path(tmp) / 'report.xml'
         env = dict(os.environ, YOI_BUILD=str(BUILD), PYTHONDONTWRITEBYTECODE='1')
         subprocess.run([sys.executable, '-m', 'pytest', '-q', '-p', 'no:cacheprovider', '-n', '4',
-                        f'--junitxml={report}', f'--basetemp={tmp}/t', *args], cwd=ROOT, env=env,
-                       stdin=subprocess.DEVNULL, check=False)
+                        f'--timeout={E2E_LIMIT_S}', f'--junitxml={report}', f'--basetemp={tmp}/t',
+                        *args], cwd=ROOT, env=env, stdin=subprocess.DEVNULL, check=False)
         if not report.exists():
             return 0, 1
         suites = xml.etree.ElementTree.parse(report).getroot().iter('testsuite')

@@ -24,6 +24,7 @@
 #include "worker.h"
 
 #define CONTEXT_BYTES_MAX ((size_t)64 << 20)
+#define MESSAGE_OVERHEAD 15 /* a message costs some tokens of its own */
 
 /* ---- what fits ---- */
 
@@ -34,7 +35,7 @@ static void choose(struct eng_context *c, const struct eng_worker *w, size_t sys
   bool newest = true;
   while (i > 0) {
     const struct eng_item *item = &w->items[--i];
-    turn += item->bytes;
+    turn += item->bytes + MESSAGE_OVERHEAD;
     if (!item->first) continue;
     if (!newest && used + turn > budget) break;
     newest = false;
@@ -103,11 +104,7 @@ void eng_context_free(struct eng_context *c) {
 
 /* The text parts of a content array as the inside of one JSON string, a line
  * feed between parts. */
-static void add_text(struct eng_context *c, const struct eng_frame *f, yoi_str content) {
-  if (f->content_len > 0) {
-    yoi_sdk_buf_add(&c->buf, f->ev.text.ptr + f->content_at + 1, f->content_len - 2);
-    return;
-  }
+static void add_text(struct eng_context *c, yoi_str content) {
   yoi_str part;
   bool begun = false;
   for (size_t pos = 0; yoi_sdk_json_raw_each(content, &pos, &part);) {
@@ -190,19 +187,46 @@ static void add_calls(struct eng_context *c, yoi_str calls) {
   yoi_sdk_buf_addc(&c->buf, ']');
 }
 
+/* Most messages: one text and nothing else, copied in one piece. */
+static int add_plain(struct eng_context *c, const struct eng_frame *f) {
+#define TEXT(role) "{\"role\":\"" role "\",\"content\":"
+#define BEFORE(role) \
+  { TEXT(role), sizeof TEXT(role) - 1 }
+  static const yoi_str before[] = {
+      [ENG_ROLE_USER] = BEFORE("user"),
+      [ENG_ROLE_SYSTEM] = BEFORE("system"),
+      [ENG_ROLE_ASSISTANT] = BEFORE("assistant"),
+  };
+#undef BEFORE
+#undef TEXT
+  if (f->role == ENG_ROLE_UNKNOWN || f->content_len == 0) return 0;
+  close_open(c);
+  yoi_str role = before[f->role];
+  char *at = yoi_sdk_buf_reserve(&c->buf, role.len + f->content_len + 2);
+  if (!at) return 1;
+  memcpy(at, role.ptr, role.len);
+  memcpy(at + role.len, f->ev.text.ptr + f->content_at, f->content_len);
+  at[role.len + f->content_len] = '}';
+  at[role.len + f->content_len + 1] = 0;
+  c->buf.len += role.len + f->content_len + 1;
+  message_end(c);
+  return 1;
+}
+
 void eng_context_add(struct eng_context *c, const struct eng_frame *f) {
   yoi_str text = f->ev.text;
+  if (add_plain(c, f)) return;
   if (f->ev.kind == YOI_EVENT_INPUT_ACCEPTED) {
     close_open(c);
     message_begin(c, yoi_sdk_json_raw_get(text, "kind"));
-    add_text(c, f, f->content_len ? (yoi_str){0} : yoi_sdk_json_raw_get(text, "content"));
+    add_text(c, yoi_sdk_json_raw_get(text, "content"));
     yoi_sdk_buf_adds(&c->buf, YOI_LIT("\"}"));
     message_end(c);
   } else if (f->ev.kind == YOI_EVENT_MESSAGE_COMPLETED) {
-    yoi_str item = f->content_len ? (yoi_str){0} : yoi_sdk_json_raw_get(text, "item");
+    yoi_str item = yoi_sdk_json_raw_get(text, "item");
     close_open(c);
     message_begin(c, YOI_LIT("\"assistant\""));
-    add_text(c, f, yoi_sdk_json_raw_get(item, "content"));
+    add_text(c, yoi_sdk_json_raw_get(item, "content"));
     yoi_sdk_buf_addc(&c->buf, '"');
     yoi_str calls = yoi_sdk_json_raw_get(item, "tool_calls");
     if (calls.len > 0) add_calls(c, calls);
@@ -216,7 +240,7 @@ void eng_context_add(struct eng_context *c, const struct eng_frame *f) {
       return;
     }
     tool_message(c, id);
-    add_text(c, f, yoi_sdk_json_raw_get(item, "content"));
+    add_text(c, yoi_sdk_json_raw_get(item, "content"));
     yoi_sdk_buf_adds(&c->buf, YOI_LIT("\"}"));
     message_end(c);
   }

@@ -97,6 +97,9 @@ struct eng_engine {
 
   struct eng_slots slots;
   struct eng_keep keep;
+  /* Appends that failed: how many, when last, and whether the last one did. */
+  _Atomic uint64_t store_errors, store_error_ns;
+  atomic_bool store_failing;
   atomic_bool closing;  /* control thread is in close: completions do nothing */
   atomic_bool draining; /* no new turns */
   atomic_bool cutting;  /* drain's deadline has passed: turns are cancelled */

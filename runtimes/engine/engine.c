@@ -59,11 +59,13 @@ static void open_counters(struct eng_engine *eng) {
   };
   for (size_t i = 0; i < ENG_ENDED_COUNT; i++)
     eng->metric_turns[i] =
-        counter(eng, "yoi_turns_total", "turns that ended, by state", "state", ended[i]);
+        counter(eng, "yoi_turns_total", "Turns that ended, by state.", "state", ended[i]);
   for (size_t i = 0; i < ENG_END_COUNT; i++)
-    eng->metric_ends[i] = counter(eng, "yoi_watchers_ended_total",
-                                  "event streams that a runtime ended", "reason", ends[i]);
-  eng->metric_events = counter(eng, "yoi_events_total", "events of all workers", NULL, NULL);
+    eng->metric_ends[i] =
+        counter(eng, "yoi_watchers_ended_total", "Event streams that a runtime ended, by reason.",
+                "reason", ends[i]);
+  eng->metric_events =
+      counter(eng, "yoi_events_total", "Events of all workers, each counted once.", NULL, NULL);
 }
 
 /* ---- limits ---- */

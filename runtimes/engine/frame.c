@@ -58,6 +58,7 @@ struct eng_frame *eng_frame_new(const struct eng_frame_parts *parts) {
   if (!f) return NULL;
   *f = (struct eng_frame){
       .aux_len = (uint32_t)parts->aux.len,
+      .role = parts->role,
       .content_at = (uint32_t)parts->content_at,
       .content_len = (uint32_t)parts->content_len,
       .pos = parts->pos,
@@ -95,4 +96,9 @@ size_t eng_frame_cost(const struct eng_frame *f) {
 
 int eng_frame_durable(const struct eng_frame *f) {
   return (f->ev.flags & YOI_EV_DURABLE) != 0;
+}
+
+int eng_frame_is_item(const struct eng_frame *f) {
+  return f->ev.kind == YOI_EVENT_INPUT_ACCEPTED || f->ev.kind == YOI_EVENT_MESSAGE_COMPLETED ||
+         f->ev.kind == YOI_EVENT_TOOL_COMPLETED;
 }

@@ -20,10 +20,15 @@ struct eng_text *eng_text_ref(struct eng_text *t);
 void eng_text_unref(struct eng_text *t);
 yoi_str eng_text_str(const struct eng_text *t);
 
+/* Whose message a record is, where that is known without looking. */
+enum eng_role { ENG_ROLE_UNKNOWN, ENG_ROLE_USER, ENG_ROLE_SYSTEM, ENG_ROLE_ASSISTANT };
+
 /* Immutable once made, counted, one allocation. */
 struct eng_frame {
   atomic_uint refs;
   uint32_t aux_len;
+  uint32_t role; /* enum eng_role */
+  uint32_t reserved;
   /* Where the raw JSON string of a message's only text part stands in
    * ev.text, so that a context is built without scanning; 0: look for it. */
   uint32_t content_at, content_len;
@@ -41,6 +46,7 @@ struct eng_frame_parts {
   yoi_str text;
   yoi_str aux; /* durable but private: keys, fingerprints */
   struct eng_text *shared;
+  enum eng_role role;
   size_t content_at, content_len;
 };
 /* NULL when memory is short. */
@@ -52,5 +58,7 @@ yoi_str eng_frame_aux(const struct eng_frame *f);
 /* What it costs in memory, overhead included. */
 size_t eng_frame_cost(const struct eng_frame *f);
 int eng_frame_durable(const struct eng_frame *f);
+/* It is a message: an item of the transcript. */
+int eng_frame_is_item(const struct eng_frame *f);
 
 #endif

@@ -72,7 +72,7 @@ static void page_take(struct eng_page *p) {
     const struct eng_frame *f = p->read->frames[i];
     p->from = f->pos.sequence + 1;
     if (f->pos.sequence > p->to) break;
-    if (p->n > 0 && eng_shape_is_item(f) && p->buf.len + f->ev.text.len > PAGE_BYTES) {
+    if (p->n > 0 && eng_frame_is_item(f) && p->buf.len + f->ev.text.len > PAGE_BYTES) {
       p->full = true;
       break;
     }
@@ -87,7 +87,7 @@ static void page_run(struct eng_op *op) {
   for (;;) {
     page_take(p);
     if (p->read->st != YOI_OK || p->full || p->from > p->to) break;
-    if (!eng_read_start(p->read, w->eng->store, w->log, p->from, YOI_REPLAY_BATCH_MAX)) return;
+    if (!eng_read_start(p->read, w->eng->store, w->log, p->from, 1)) return;
     if (p->read->n == 0 && p->read->st == YOI_OK) p->read->st = YOI_DATA_LOSS;
   }
   page_answer(op);

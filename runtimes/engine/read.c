@@ -18,7 +18,7 @@ static void read_done(struct eng_ticket *t, yoi_status st, struct eng_frame *con
   struct eng_read *r = (struct eng_read *)t;
   r->st = st;
   r->n = st == YOI_OK ? n : 0;
-  for (size_t i = 0; i < r->n; i++) r->frames[i] = eng_frame_ref(frames[i]);
+  if (r->n > 0) memcpy(r->frames, frames, r->n * sizeof r->frames[0]);
   if (atomic_exchange(&r->state, DONE) == WAITED) r->resume(r);
 }
 
@@ -32,10 +32,10 @@ struct eng_read *eng_read_new(void (*resume)(struct eng_read *r), void *ctx) {
 }
 
 int eng_read_start(struct eng_read *r, struct eng_store *store, struct eng_log *log, uint64_t from,
-                   size_t limit) {
+                   int items_only) {
   eng_read_clear(r);
   atomic_store(&r->state, ISSUED);
-  store->ops->read(store, log, from, limit, &r->ticket);
+  store->ops->read(store, log, from, YOI_REPLAY_BATCH_MAX, items_only, &r->ticket);
   return atomic_exchange(&r->state, WAITED) == DONE;
 }
 

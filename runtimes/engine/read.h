@@ -17,9 +17,10 @@ struct eng_read {
 };
 
 struct eng_read *eng_read_new(void (*resume)(struct eng_read *r), void *ctx);
-/* Clears the last result and asks. 1: the result is there; 0: resume comes. */
+/* Clears the last result and asks for the next YOI_REPLAY_BATCH_MAX records,
+ * or messages only. 1: the result is there; 0: resume comes. */
 int eng_read_start(struct eng_read *r, struct eng_store *store, struct eng_log *log, uint64_t from,
-                   size_t limit);
+                   int items_only);
 void eng_read_clear(struct eng_read *r);
 /* Not while a read is under way. */
 void eng_read_free(struct eng_read *r);

@@ -20,6 +20,7 @@
 struct pen {
   struct yoi_sdk_buf buf, aux;
   struct yoi_sdk_jsonw w;
+  enum eng_role role;
   size_t content_at, content_len;
 };
 
@@ -60,6 +61,7 @@ static struct eng_frame *pen_frame(struct pen *p, const struct eng_worker *w, ui
       .text = yoi_sdk_buf_str(&p->buf),
       .aux = yoi_sdk_buf_str(&p->aux),
       .shared = shared,
+      .role = p->role,
       .content_at = p->content_at,
       .content_len = p->content_len,
   };
@@ -97,6 +99,7 @@ struct eng_frame *eng_record_input(struct eng_stage *s, const struct eng_ask_inp
   struct pen p;
   s->idem.wall_ms = record_init(&p, s->w, pos, turn_id) / 1000000u;
   yoi_sdk_jsonw_kstr(&p.w, "kind", a->is_system ? YOI_LIT("system") : YOI_LIT("user"));
+  p.role = a->is_system ? ENG_ROLE_SYSTEM : ENG_ROLE_USER;
   yoi_sdk_jsonw_key(&p.w, "content");
   if (a->text_len > 0) {
     p.content_at = p.buf.len + a->text_at;
@@ -166,6 +169,7 @@ struct eng_frame *eng_record_message(struct eng_stage *s, const struct eng_turn 
   struct eng_pos pos = eng_stage_pos(s);
   struct pen p;
   uint64_t now = record_init(&p, s->w, pos, yoi_sdk_str(t->id));
+  p.role = ENG_ROLE_ASSISTANT;
   item_init(&p, pos, t, "assistant");
   write_content(&p, yoi_sdk_buf_str(&t->text), !calls);
   yoi_sdk_jsonw_kstr_opt(&p.w, "reasoning", yoi_sdk_buf_str(&t->reasoning));

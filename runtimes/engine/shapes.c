@@ -84,6 +84,21 @@ static void write_spec(struct yoi_sdk_jsonw *w, const struct eng_worker *worker)
   yoi_sdk_jsonw_close(w, '}');
 }
 
+void eng_shape_diagnostics(struct yoi_sdk_jsonw *w, uint64_t store_errors, uint64_t last_ns) {
+  yoi_sdk_jsonw_key(w, "diagnostics");
+  yoi_sdk_jsonw_open(w, '[');
+  if (store_errors > 0) {
+    yoi_sdk_jsonw_open(w, '{');
+    yoi_sdk_jsonw_kstr(w, "code", YOI_LIT("store_error"));
+    yoi_sdk_jsonw_kstr(w, "severity", YOI_LIT("error"));
+    yoi_sdk_jsonw_kstr(w, "message", YOI_LIT("the history could not be written"));
+    yoi_sdk_jsonw_kint(w, "count", (int64_t)store_errors);
+    write_time(w, "last_at", last_ns);
+    yoi_sdk_jsonw_close(w, '}');
+  }
+  yoi_sdk_jsonw_close(w, ']');
+}
+
 void eng_shape_worker(struct yoi_sdk_jsonw *w, const struct eng_worker *worker, int detail) {
   eng_shape_worker_as(w, worker, (enum eng_state)worker->state, worker->last, detail);
 }
@@ -106,6 +121,8 @@ void eng_shape_worker_as(struct yoi_sdk_jsonw *w, const struct eng_worker *worke
   } else if (worker->last_end) {
     yoi_sdk_jsonw_kraw(w, "turn", yoi_sdk_json_raw_get(worker->last_end->ev.text, "turn"));
   }
+  if (worker->store_errors > 0)
+    eng_shape_diagnostics(w, worker->store_errors, worker->store_error_ns);
   if (detail) write_spec(w, worker);
   yoi_sdk_jsonw_close(w, '}');
 }
@@ -179,13 +196,8 @@ void eng_shape_turn(struct yoi_sdk_jsonw *w, const struct eng_turn *t, const str
 
 /* ---- items ---- */
 
-int eng_shape_is_item(const struct eng_frame *f) {
-  return f->ev.kind == YOI_EVENT_INPUT_ACCEPTED || f->ev.kind == YOI_EVENT_MESSAGE_COMPLETED ||
-         f->ev.kind == YOI_EVENT_TOOL_COMPLETED;
-}
-
 int eng_shape_item(struct yoi_sdk_jsonw *w, const struct eng_frame *f) {
-  if (!eng_shape_is_item(f)) return 0;
+  if (!eng_frame_is_item(f)) return 0;
   yoi_str text = f->ev.text;
   if (f->ev.kind != YOI_EVENT_INPUT_ACCEPTED) {
     yoi_sdk_jsonw_raw(w, yoi_sdk_json_raw_get(text, "item"));

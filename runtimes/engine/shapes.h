@@ -20,9 +20,10 @@ void eng_shape_worker_as(struct yoi_sdk_jsonw *w, const struct eng_worker *worke
 void eng_shape_turn(struct yoi_sdk_jsonw *w, const struct eng_turn *t, const struct eng_end_of *end,
                     uint64_t now_wall, uint64_t now_mono);
 void eng_shape_usage(struct yoi_sdk_jsonw *w, const struct eng_usage *u);
+/* The array of diagnostics: of appends that failed. */
+void eng_shape_diagnostics(struct yoi_sdk_jsonw *w, uint64_t store_errors, uint64_t last_ns);
 /* A transcript item from a record; 0: the record is none. */
 int eng_shape_item(struct yoi_sdk_jsonw *w, const struct eng_frame *f);
-int eng_shape_is_item(const struct eng_frame *f);
 /* The snapshot of now, with the position that it includes. */
 struct eng_frame *eng_shape_snapshot(const struct eng_worker *w, struct eng_pos pos);
 

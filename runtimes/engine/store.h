@@ -15,7 +15,8 @@ struct eng_log; /* one worker's place in a store */
 
 /* Embedded in whoever asks, and alive until done. */
 struct eng_ticket {
-  /* frames: of a read, borrowed for the call. CANCELLED: the store stops. */
+  /* frames: of a read; the array is borrowed for the call, the references are
+   * taken over. CANCELLED: the store stops. */
   void (*done)(struct eng_ticket *t, yoi_status st, struct eng_frame *const *frames, size_t n);
   struct eng_ticket *next; /* the store's */
 };
@@ -32,9 +33,10 @@ struct eng_store_ops {
   /* n records whose sequences follow the last ones; references are taken. */
   void (*append)(struct eng_store *s, struct eng_log *log, struct eng_frame *const *frames,
                  size_t n, struct eng_ticket *t);
-  /* Up to limit records from that sequence on. */
+  /* Up to limit records from that sequence on; with items_only only those of
+   * eng_frame_is_item. */
   void (*read)(struct eng_store *s, struct eng_log *log, uint64_t from, size_t limit,
-               struct eng_ticket *t);
+               int items_only, struct eng_ticket *t);
   /* The worker's records, all of them. */
   void (*remove)(struct eng_store *s, struct eng_log *log, struct eng_ticket *t);
   /* Ends what is under way with CANCELLED; nothing is asked afterwards. */

@@ -37,6 +37,7 @@ struct job {
   struct eng_ticket *ticket;
   uint64_t from; /* read */
   size_t n;      /* append: frames; read: limit */
+  int items_only;
   struct eng_frame *frames[];
 };
 
@@ -127,19 +128,17 @@ static void do_append(struct mem_store *m, struct eng_log *log, struct eng_frame
 }
 
 static void do_read(struct mem_store *m, struct eng_log *log, uint64_t from, size_t limit,
-                    struct eng_ticket *t) {
+                    int items_only, struct eng_ticket *t) {
   struct eng_frame *frames[YOI_REPLAY_BATCH_MAX];
   size_t n = 0;
   if (limit > YOI_REPLAY_BATCH_MAX) limit = YOI_REPLAY_BATCH_MAX;
   yoi_status st = read_fails(m) ? YOI_INTERNAL : YOI_OK;
   pthread_mutex_lock(&m->stripes[log->stripe]);
-  if (from == 0) from = 1;
-  if (st == YOI_OK)
-    for (; n < limit && from + n <= log->n; n++)
-      frames[n] = eng_frame_ref(log->frames[from + n - 1]);
+  for (uint64_t i = from > 0 ? from - 1 : 0; st == YOI_OK && i < log->n && n < limit; i++)
+    if (!items_only || eng_frame_is_item(log->frames[i]))
+      frames[n++] = eng_frame_ref(log->frames[i]);
   pthread_mutex_unlock(&m->stripes[log->stripe]);
   t->done(t, st, frames, n);
-  for (size_t i = 0; i < n; i++) eng_frame_unref(frames[i]);
 }
 
 static void do_remove(struct mem_store *m, struct eng_log *log, struct eng_ticket *t) {
@@ -182,13 +181,18 @@ static void mem_append(struct eng_store *s, struct eng_log *log, struct eng_fram
 }
 
 static void mem_read(struct eng_store *s, struct eng_log *log, uint64_t from, size_t limit,
-                     struct eng_ticket *t) {
+                     int items_only, struct eng_ticket *t) {
   struct mem_store *m = mem_of(s);
   if (!m->late) {
-    do_read(m, log, from, limit, t);
+    do_read(m, log, from, limit, items_only, t);
     return;
   }
-  struct job j = {.kind = JOB_READ, .log = log, .ticket = t, .from = from, .n = limit};
+  struct job j = {.kind = JOB_READ,
+                  .log = log,
+                  .ticket = t,
+                  .from = from,
+                  .n = limit,
+                  .items_only = items_only};
   (void)enqueue(m, &j, NULL);
 }
 
@@ -229,7 +233,7 @@ int eng_store_mem_step(struct eng_store *s) {
       do_append(m, j->log, j->frames, j->n, j->ticket);
       break;
     case JOB_READ:
-      do_read(m, j->log, j->from, j->n, j->ticket);
+      do_read(m, j->log, j->from, j->n, j->items_only, j->ticket);
       break;
     case JOB_REMOVE:
       do_remove(m, j->log, j->ticket);

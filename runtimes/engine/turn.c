@@ -320,7 +320,7 @@ static int read_context(struct eng_turn *t) {
     uint64_t before = c->from;
     (void)eng_turn_ref(t);
     atomic_store(&t->reading, true);
-    if (!eng_read_start(t->read, w->eng->store, w->log, c->from, YOI_REPLAY_BATCH_MAX)) return 0;
+    if (!eng_read_start(t->read, w->eng->store, w->log, c->from, 1)) return 0;
     atomic_store(&t->reading, false);
     eng_turn_unref(t);
     if (t->read->st == YOI_OK && (t->read->n == 0 || t->read->frames[0]->pos.sequence < before))

@@ -293,7 +293,7 @@ static int ask(struct eng_op *op, uint64_t from) {
   struct eng_worker *w = op->w;
   struct eng_watch *x = &op->watch;
   (void)eng_op_ref(op);
-  if (!eng_read_start(x->read, w->eng->store, w->log, from, YOI_REPLAY_BATCH_MAX)) return 0;
+  if (!eng_read_start(x->read, w->eng->store, w->log, from, 0)) return 0;
   pthread_mutex_lock(&w->mu);
   x->asked = false;
   x->ready = true;

@@ -133,7 +133,7 @@ void eng_worker_drop_ring(struct eng_worker *w) {
 static void show(struct eng_worker *w, struct eng_frame *f, struct eng_after *after) {
   assert(f->pos.sequence == w->last.sequence + 1);
   w->history_bytes += eng_frame_cost(f);
-  if (eng_shape_is_item(f)) {
+  if (eng_frame_is_item(f)) {
     assert(w->n_items < w->cap_items);
     size_t bytes = f->content_len ? f->content_len : f->ev.text.len;
     w->items[w->n_items++] = (struct eng_item){
@@ -255,7 +255,7 @@ static bool reserve(struct eng_worker *w, const struct eng_stage *s) {
   uint32_t items = 0;
   for (uint32_t i = 0; i < s->n; i++) {
     if (!s->frames[i]) return false;
-    items += (uint32_t)eng_shape_is_item(s->frames[i]);
+    items += (uint32_t)eng_frame_is_item(s->frames[i]);
   }
   if (s->keyed && !eng_idem_reserve(&w->idem)) return false;
   if (w->n_items + items <= w->cap_items) return true;
@@ -354,6 +354,7 @@ static void answer_ack(struct eng_stage *s, yoi_str turn_id, const char *state,
 }
 
 static void apply(struct eng_worker *w, struct eng_stage *s, struct eng_after *after) {
+  if (atomic_load(&w->eng->store_failing)) atomic_store(&w->eng->store_failing, false);
   if (s->what == ENG_DO_INPUT) begin_turn(w, s);
   for (uint32_t i = 0; i < s->n; i++) show(w, s->frames[i], after);
   if (s->owed) {
@@ -429,6 +430,12 @@ void eng_turn_end_in_memory(struct eng_worker *w, struct eng_turn *t, const stru
 }
 
 static void apply_failure(struct eng_worker *w, struct eng_stage *s, struct eng_after *after) {
+  struct eng_engine *eng = w->eng;
+  w->store_errors++;
+  w->store_error_ns = eng_wall(eng);
+  atomic_fetch_add(&eng->store_errors, 1);
+  atomic_store(&eng->store_error_ns, w->store_error_ns);
+  atomic_store(&eng->store_failing, true);
   if (s->what == ENG_DO_CREATE) {
     atomic_store(&w->state, ENG_GONE);
     after->forget = true;

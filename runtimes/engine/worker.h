@@ -55,6 +55,7 @@ struct eng_worker {
   struct eng_log *log;
   uint64_t history_bytes;
   uint64_t created_ns, stop_sequence;
+  uint64_t store_errors, store_error_ns; /* appends of it that failed */
   const struct eng_spec *spec;
   char *fixed;                 /* JSON members that never change, see shapes.c */
   yoi_str intent;              /* its JSON, inside fixed */

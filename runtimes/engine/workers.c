@@ -365,7 +365,10 @@ yoi_status eng_start_describe(struct eng_engine *eng, const yoi_request *req, yo
   yoi_sdk_jsonw_kstr(&w, "api_version", YOI_LIT("1"));
   yoi_sdk_jsonw_kstr(&w, "instance_id", yoi_sdk_str(eng->instance_id));
   yoi_sdk_jsonw_kstr(&w, "state_kind", eng->options.state_kind);
-  yoi_sdk_jsonw_kstr(&w, "status", draining ? YOI_LIT("draining") : YOI_LIT("ready"));
+  yoi_sdk_jsonw_kstr(&w, "status",
+                     draining                           ? YOI_LIT("draining")
+                     : atomic_load(&eng->store_failing) ? YOI_LIT("degraded")
+                                                        : YOI_LIT("ready"));
   yoi_sdk_jsonw_key(&w, "capabilities");
   yoi_sdk_jsonw_open(&w, '[');
   for (size_t i = 0; i < sizeof ops / sizeof ops[0]; i++)
@@ -373,7 +376,7 @@ yoi_status eng_start_describe(struct eng_engine *eng, const yoi_request *req, yo
       yoi_sdk_jsonw_str(&w, yoi_sdk_str(yoi_sdk_op_name(ops[i])));
   yoi_sdk_jsonw_close(&w, ']');
   write_counts(eng, &w);
-  yoi_sdk_jsonw_kraw(&w, "diagnostics", YOI_LIT("[]"));
+  eng_shape_diagnostics(&w, atomic_load(&eng->store_errors), atomic_load(&eng->store_error_ns));
   yoi_sdk_jsonw_close(&w, '}');
   yoi_sdk_jsonw_close(&w, '}');
   return answer(&buf, out, err);

@@ -351,6 +351,7 @@ static void told_done(struct eng_ticket *t, yoi_status st, struct eng_frame *con
   told->st = st;
   told->n = n;
   told->first = n ? frames[0]->pos.sequence : 0;
+  for (size_t i = 0; i < n; i++) eng_frame_unref(frames[i]);
 }
 
 static void append(struct eng_store *s, struct eng_log *log, uint64_t from, size_t n,
@@ -365,7 +366,7 @@ static void append(struct eng_store *s, struct eng_log *log, uint64_t from, size
 static void read_from(struct eng_store *s, struct eng_log *log, uint64_t from, size_t limit,
                       struct told *t) {
   *t = (struct told){.ticket.done = told_done};
-  s->ops->read(s, log, from, limit, &t->ticket);
+  s->ops->read(s, log, from, limit, 0, &t->ticket);
 }
 
 static void the_store_at_once(void **state) {
@@ -379,6 +380,9 @@ static void the_store_at_once(void **state) {
   read_from(s, log, 2, 2, &t);
   assert_true(t.times == 1 && t.n == 2 && t.first == 2);
   read_from(s, log, 5, 8, &t);
+  assert_true(t.times == 1 && t.n == 0 && t.st == YOI_OK);
+  t = (struct told){.ticket.done = told_done};
+  s->ops->read(s, log, 1, 8, 1, &t.ticket); /* no message is among them */
   assert_true(t.times == 1 && t.n == 0 && t.st == YOI_OK);
   eng_store_mem_fail(s, 1, 1);
   append(s, log, 5, 2, &t);

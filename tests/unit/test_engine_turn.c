@@ -532,6 +532,13 @@ static void when_the_answer_cannot_be_written_the_turn_fails_in_memory(void **st
   assert_true(ear_has(&f, "end {\"reason\":\"error\",\"code\":\"store_error\",\"retryable\":true"));
   assert_int_equal(f.st, YOI_END);
   ear_close(&f);
+  assert_string_equal(
+      rig_get(r, "worker.diagnostics"),
+      "[{\"code\":\"store_error\",\"severity\":\"error\",\"message\":\"the history "
+      "could not be written\",\"count\":1,\"last_at\":\"2026-05-28T20:26:41.000Z\"}]");
+  rig_ok(r, YOI_OP_RUNTIME_DESCRIBE, "", "");
+  assert_string_equal(rig_get(r, "runtime.status"), "\"degraded\"");
+  assert_true(rig_has(r, "\"code\":\"store_error\""));
   /* Refused until an append succeeds; then the missing end comes first. */
   rig_refused(r, INPUT, "a", "{\"content\":\"x\"}", YOI_CODE_STORE_ERROR);
   ear_settle(&e);
@@ -545,6 +552,8 @@ static void when_the_answer_cannot_be_written_the_turn_fails_in_memory(void **st
   assert_true(ear_has(&e, "\"sequence\":4,"));
   assert_true(ear_has(&e, "\"sequence\":5,"));
   ended(r, "completed", "stop");
+  rig_ok(r, YOI_OP_RUNTIME_DESCRIBE, "", "");
+  assert_string_equal(rig_get(r, "runtime.status"), "\"ready\"");
   rig_ok(r, TRANSCRIPT, "a", "");
   assert_null(strstr(r->text, "lost"));
   ear_close(&e);

@@ -13,7 +13,7 @@ from lib import configs, wait
 from lib.host import BINARY, environment, merge
 from lib.terminal import CTRL_C, Terminal
 
-ENDLESS = configs.script({'steps': [{'say': 'well '}, {'stall': True}]})
+ENDLESS = configs.script({'say': 'well '}, {'stall': True})
 
 
 @pytest.fixture(name='run')

@@ -36,7 +36,7 @@
 #define HTTP_LINGER_MS 1000    /* a client reads its refusal before the reset */
 #define HTTP_LINGER_BYTES 1048576
 #define HTTP_QUIET_MS 100      /* how long `nothing yet` may mean `not loaded` */
-#define HTTP_DRAIN_IDLE_MS 200 /* a request on its way is told shutting_down */
+#define HTTP_DRAIN_IDLE_MS 1000 /* a request on its way is told shutting_down */
 #define HTTP_DRAIN_END_MS 500  /* past its deadline, when runtimes cancel and say so */
 #define HTTP_REFUSED_MAX 64    /* connections that only get limit_reached */
 
@@ -133,6 +133,8 @@ struct http_loop {
   char date[HTTP_DATE_SIZE];
   char read[HTTP_READ_BYTES];
   char frames[YOI_EVENT_BATCH_MAX][HTTP_FRAME_HEAD_MAX];
+  size_t gathered; /* 0 between two connections */
+  char gather[YOI_DELTA_BYTES_MAX];
   struct yoi_sdk_buf out; /* heads are written here */
   struct http_wheel wheel;
   struct http_slots slots;

@@ -2,10 +2,12 @@
  *
  *   head, `retry:` once, then per event  id: CURSOR / event: KIND / data: JSON
  *
- * A batch that the stream handed out is sent from where it stands, as many
- * events as the socket takes with one call. A watcher that cannot keep up pins
- * that one batch and nothing more: the next one is taken when it is out. The
- * runtime bounds what it keeps for a watcher and ends the slow one.
+ * A call of the kernel costs more than copying a small frame: small frames of
+ * several batches are gathered, up to YOI_DELTA_BYTES_MAX, until the stream has
+ * nothing more for now, and go out with one call. What is larger is sent from
+ * where it stands. A watcher that cannot keep up pins one batch, or what was
+ * gathered, and nothing more: the next one is taken when it is out. The runtime
+ * bounds what it keeps for a watcher and ends the slow one.
  *
  *          events               all sent, AGAIN
  *   BEGIN --------> SENDING -----------------------> QUIET -- heartbeat_ms --> comment
@@ -127,8 +129,9 @@ void http_sse_batch(struct http_conn *c, const yoi_event *const *evs, size_t n) 
 }
 
 struct window {
-  struct iovec iov[3 * WINDOW + 1];
-  size_t n, pending, frames, bytes, sizes[WINDOW];
+  size_t n, bytes, frames;
+  size_t sizes[WINDOW];
+  struct iovec iov[3 * WINDOW + 2];
 };
 
 static void add(struct window *w, const char *p, size_t len, size_t *skip) {
@@ -139,73 +142,106 @@ static void add(struct window *w, const char *p, size_t len, size_t *skip) {
   w->bytes += len - cut;
 }
 
-/* Lays out what is pending and the next events; 0 when one cannot be framed. */
-static int lay_out(struct http_conn *c, struct window *w) {
+/* Copies the next events of the batch to what is gathered, while they fit. */
+static void gather(struct http_conn *c) {
+  struct http_loop *l = c->loop;
+  while (c->batch_at < c->batch_n && c->batch_off == 0) {
+    const yoi_event *ev = c->batch[c->batch_at];
+    char *head = l->frames[0], *out = l->gather + l->gathered;
+    yoi_str tail = tail_of(c, ev);
+    size_t room = sizeof l->gather - l->gathered;
+    if (ev->text.len + tail.len > room) return;
+    size_t len = http_frame_head(head, ev, c->chunked);
+    if (len == 0 || len + ev->text.len + tail.len > room) return;
+    memcpy(out, head, len);
+    if (ev->text.len > 0) memcpy(out + len, ev->text.ptr, ev->text.len);
+    memcpy(out + len + ev->text.len, tail.ptr, tail.len);
+    l->gathered += len + ev->text.len + tail.len;
+    c->batch_at++;
+  }
+}
+
+/* Lays out what is pending, what is gathered, and the next events. */
+static void lay_out(struct http_conn *c, struct window *w) {
   struct http_loop *l = c->loop;
   struct http_pending *p = c->pending;
-  size_t skip = 0;
-  memset(w, 0, offsetof(struct window, sizes));
-  if (p) {
-    skip = p->off;
-    add(w, p->head, p->head_len, &skip);
-    w->pending = w->bytes;
-  }
+  size_t skip = p ? p->off : 0;
+  w->n = w->bytes = w->frames = 0;
+  if (p) add(w, p->head, p->head_len, &skip);
+  skip = 0;
+  add(w, l->gather, l->gathered, &skip);
   skip = c->batch_off;
   for (uint32_t i = c->batch_at; i < c->batch_n && w->frames < WINDOW; i++) {
     const yoi_event *ev = c->batch[i];
     char *head = l->frames[w->frames];
     yoi_str tail = tail_of(c, ev);
     size_t len = http_frame_head(head, ev, c->chunked);
-    if (len == 0) return 0;
+    if (len == 0) return; /* malformed: what stands before it goes out first */
     add(w, head, len, &skip);
     add(w, ev->text.ptr, ev->text.len, &skip);
     add(w, tail.ptr, tail.len, &skip);
     w->sizes[w->frames++] = len + ev->text.len + tail.len;
   }
-  return 1;
 }
 
-/* Notes that the first `sent` bytes of the window are out. */
-static void advance(struct http_conn *c, const struct window *w, size_t sent) {
-  if (c->pending) {
-    size_t part = sent < w->pending ? sent : w->pending;
-    c->pending->off += part;
-    sent -= part;
-    if (part == w->pending) {
-      yoi_sdk_free(c->pending);
-      c->pending = NULL;
-    }
+/* Of what was pending and gathered, keeps what is behind `sent`; 0: no
+ * memory. */
+static int keep_rest(struct http_conn *c, size_t sent) {
+  struct http_loop *l = c->loop;
+  struct http_pending *old = c->pending;
+  size_t before = old ? old->head_len - old->off : 0, total = before + l->gathered;
+  size_t from = sent > before ? sent - before : 0, left = total - sent;
+  struct http_pending *p = left > 0 ? yoi_sdk_malloc(sizeof *p + left) : NULL;
+  if (p) {
+    size_t head = before > sent ? before - sent : 0;
+    *p = (struct http_pending){.off = 0, .head_len = left, .text = {NULL, 0}};
+    if (head > 0) memcpy(p->head, old->head + old->off + sent, head);
+    memcpy(p->head + head, l->gather + from, l->gathered - from);
   }
+  yoi_sdk_free(old);
+  c->pending = p;
+  l->gathered = 0;
+  return left == 0 || p;
+}
+
+/* Notes that the first `sent` bytes of the window are out; 0: no memory. */
+static int advance(struct http_conn *c, const struct window *w, size_t sent) {
+  struct http_pending *p = c->pending;
+  size_t first = (p ? p->head_len - p->off : 0) + c->loop->gathered;
+  size_t part = sent < first ? sent : first;
+  if (first > 0 && !keep_rest(c, part)) return 0;
+  sent -= part;
   for (size_t i = 0; i < w->frames; i++) {
     size_t left = w->sizes[i] - c->batch_off;
     if (sent < left) {
       c->batch_off += sent;
-      return;
+      break;
     }
     sent -= left;
     c->batch_off = 0;
     c->batch_at++;
   }
+  return 1;
 }
 
-/* Sends until nothing is left: 1. 0: the socket is full, or all is over. */
-static int send_batch(struct http_conn *c) {
+/* Sends all that is there: 1. 0: the socket is full, or all is over. */
+static int send_all(struct http_conn *c) {
+  struct http_loop *l = c->loop;
   struct window w;
-  while (c->pending || c->batch_at < c->batch_n) {
-    if (!lay_out(c, &w)) {
+  while (c->pending || l->gathered > 0 || c->batch_at < c->batch_n) {
+    lay_out(c, &w);
+    if (w.bytes == 0) { /* only the malformed one is left */
       struct yoi_sdk_error e;
       yoi_sdk_fail(yoi_sdk_error_init(&e), YOI_CODE_INTERNAL, "an event is malformed");
-      /* Mid-frame nothing can be said any more. */
-      if (c->batch_off > 0 || c->pending) http_conn_gone(c);
-      else finish_failed(c, &e.e);
+      finish_failed(c, &e.e);
       return 0;
     }
     ssize_t sent = http_conn_send(c, w.iov, w.n);
-    if (sent < 0) {
+    if (sent < 0 || !advance(c, &w, (size_t)sent)) {
+      l->gathered = 0;
       http_conn_gone(c);
       return 0;
     }
-    advance(c, &w, (size_t)sent);
     if ((size_t)sent < w.bytes) {
       if (sent > 0 || !(c->interest & YOI_FD_WRITE)) http_conn_blocked(c);
       return 0;
@@ -214,17 +250,24 @@ static int send_batch(struct http_conn *c) {
   return 1;
 }
 
+static void quiet(struct http_conn *c) {
+  http_conn_timer(c, c->loop->in->config.heartbeat_ms);
+  http_conn_interest(c, YOI_FD_READ);
+}
+
 void http_sse_pump(struct http_conn *c) {
   struct yoi_sdk_error e;
   for (int i = 0; i < HTTP_BATCHES_PER_TURN; i++) {
     const yoi_event *const *evs = NULL;
     size_t n = 0;
     int last = c->batch_n > 0 && c->batch && c->batch[c->batch_n - 1]->kind == YOI_EVENT_END;
-    if (!send_batch(c)) return;
+    gather(c);
+    if ((last || c->batch_at < c->batch_n) && !send_all(c)) return;
     if (last) {
       finish(c);
       return;
     }
+    /* What cannot wait is out; the rest goes with what comes, if it does. */
     yoi_status st = c->stream->ops->next(c->stream, &evs, &n, yoi_sdk_error_init(&e));
     if (st == YOI_OK) {
       http_sse_batch(c, evs, n);
@@ -232,17 +275,14 @@ void http_sse_pump(struct http_conn *c) {
     }
     c->batch = NULL;
     c->batch_at = c->batch_n = 0;
-    if (st == YOI_AGAIN) {
-      http_conn_timer(c, c->loop->in->config.heartbeat_ms);
-      http_conn_interest(c, YOI_FD_READ);
-    } else if (st == YOI_END) {
-      finish_with(c, c->chunked ? YOI_LIT(HTTP_LAST_CHUNK) : (yoi_str){NULL, 0});
-    } else {
-      finish_failed(c, &e.e);
-    }
+    if (!send_all(c)) return; /* END and errors are said again */
+    if (st == YOI_AGAIN) quiet(c);
+    else if (st != YOI_END) finish_failed(c, &e.e);
+    else finish_with(c, c->chunked ? YOI_LIT(HTTP_LAST_CHUNK) : (yoi_str){NULL, 0});
     return;
   }
-  http_loop_ready(c);
+  gather(c);
+  if (send_all(c)) http_loop_ready(c);
 }
 
 void http_sse_heartbeat(struct http_conn *c) {

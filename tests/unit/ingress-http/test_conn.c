@@ -692,12 +692,12 @@ static void a_drain_lets_answers_end_and_then_ends_all(void **state) {
   ask(watching, "GET /v1/workers/ea/events", "");
   settle();
   ingress->stop_accepting(self);
-  assert_int_equal(ingress->drain(self, (H.now_ms + 500) * 1000000u, 0, &out,
+  assert_int_equal(ingress->drain(self, (H.now_ms + 1400) * 1000000u, 0, &out,
                                   yoi_sdk_error_init(&err)), YOI_OK);
   assert_int_equal(out->ops->next(out, &evs, &n, &err.e), YOI_AGAIN);
   settle();
   assert_int_equal(hear(idle, 1000), 1);
-  advance(300);
+  advance(1100);
   assert_int_equal(hear(idle, 1000), 0);
   wake_all();
   answer_len = 0;

@@ -22,7 +22,6 @@ LATER = {
     'queue_full',          # on_busy queue
     'rate_limited',        # per principal
     'remote_malformed',    # http-remote
-    'store_corrupt',       # fs-store
 }
 WAYS = {}
 
@@ -45,6 +44,13 @@ def hosts(module_host):
         faulty = module_host(configs.standard(
             runtimes=[configs.embedded('main'), configs.faulty('faulty', deadline_ms=300)],
             ingresses=[configs.BROWSER, configs.ingress(configs.RUNTIME, runtime='faulty')]))
+        archive = module_host(configs.standard(
+            runtimes=[configs.embedded('main'),
+                      {'id': 'archive', 'plugin': 'dev.yoi.local-compat'}]), start=False)
+    records = Hosts.archive.folder / 'home' / 'records'
+    records.mkdir(parents=True)
+    (records / 'broken.json').write_text('{"worker_id": "broken"')
+    Hosts.archive.start()
     return Hosts
 
 
@@ -206,6 +212,11 @@ def internal(h):
 @way
 def store_error(h):
     return h.faulty.v1.post('/v1/workers/idle/input', {'content': 'store_error'})
+
+
+@way
+def store_corrupt(h):
+    return h.archive.api.get('/api/runtimes/archive/workers/broken/transcript')
 
 
 @way

@@ -13,13 +13,14 @@ the test, and its log is looked through for words that no log may hold.
 """
 import itertools
 import pathlib
+import signal
 import sys
 
 import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 
-from lib import configs  # noqa: E402
+from lib import configs, wait  # noqa: E402
 from lib.host import Host  # noqa: E402
 from lib.provider import Provider  # noqa: E402
 from lib.worker import Worker  # noqa: E402
@@ -30,6 +31,20 @@ def pytest_configure(config):
                  'tsan: streams and races; this subset also runs under the thread sanitizer',
                  'rule(name, ...): the numbered rules of the pitfalls that a test covers'):
         config.addinivalue_line('markers', line)
+
+
+@pytest.fixture(autouse=True)
+def limit(request):
+    """The last resort: a test that forgot a bound ends with a traceback."""
+    seconds = 1800 if request.node.get_closest_marker('soak') else 90
+
+    def over(_signal, _frame):
+        raise AssertionError(f'a test of more than {seconds} s')
+    before = signal.signal(signal.SIGALRM, over)
+    signal.alarm(int(wait.bound(seconds)))
+    yield
+    signal.alarm(0)
+    signal.signal(signal.SIGALRM, before)
 
 
 def _keep(made, tmp):

@@ -71,8 +71,7 @@ def test_the_entrys_default_profile_holds_for_creates_that_name_none(new_host):
     host.api.refused('POST', base, 422, 'invalid_profile', body={})
     host.api.refused('POST', base, 422, 'invalid_profile',
                      body={'profile': {'kind': 'runtime_default'}})
-    host.api.ok('POST', base, 201,
-                body={'profile': {'kind': 'builtin', 'value': 'companion'}})
+    host.api.ok('POST', base, {'profile': {'kind': 'builtin', 'value': 'companion'}}, 201)
     host.stop()
 
 

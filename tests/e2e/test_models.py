@@ -5,10 +5,11 @@ one host and one worker per test reach every misbehaviour. Deadlines are
 300 ms here; the rest of a second is room for a loaded machine.
 """
 import re
+import threading
 
 import pytest
 
-from lib import configs, wait
+from lib import configs, wait, wire
 from lib.provider import Provider
 from lib.tables import MODEL_ERRORS
 from lib.wire import Client
@@ -156,10 +157,20 @@ def test_a_provider_that_is_not_there_is_connect(new_host):
     assert turn['error']['details'] == {'kind': 'connect', 'retryable': True}, turn
 
 
-def test_a_provider_that_speaks_no_tls_is_tls(new_host, mock):
-    host = new_host(configs.standard(model=configs.openai(
-        mock.port, base_url=f'https://127.0.0.1:{mock.port}/v1', **FAST)))
-    turn = Worker.create(host.v1).say('mode=text')['turn']
+def test_a_provider_that_speaks_no_tls_is_tls(new_host):
+    with wire.socket.create_server(('127.0.0.1', 0)) as plain:
+        def answer():
+            sock, _ = plain.accept()
+            with sock:
+                sock.recv(4096)
+                sock.sendall(b'HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n')
+        thread = threading.Thread(target=answer)
+        thread.start()
+        port = plain.getsockname()[1]
+        host = new_host(configs.standard(model=configs.openai(
+            port, base_url=f'https://127.0.0.1:{port}/v1', **FAST)))
+        turn = Worker.create(host.v1).say('x')['turn']
+        thread.join(wait.bound(10))
     assert turn['error']['details'] == {'kind': 'tls', 'retryable': False}, turn
 
 

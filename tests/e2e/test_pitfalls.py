@@ -155,7 +155,7 @@ RULES = {
 }
 
 
-def tests_of(name):
+def names_in(name):
     tree = ast.parse((HERE / f'test_{name}.py').read_text())
     return {n.name for n in ast.walk(tree) if isinstance(n, ast.FunctionDef)}
 
@@ -175,7 +175,7 @@ def test_a_rule_has_tests_that_exist(number):
             assert (ROOT / place).exists(), place
             continue
         name, test = place.split('::')
-        assert 'test_' + test in tests_of(name), place
+        assert 'test_' + test in names_in(name), place
 
 
 # ---- rules with a test of their own -------------------------------------------

@@ -23,7 +23,7 @@ SANITIZED = wait.SLOW > 1
 def test_a_signal_ends_the_host_in_order_with_exit_code_0(new_host, number):
     host = new_host(configs.standard())
     Worker.create(host.v1).say('hello')
-    host.proc.send_signal(number)
+    host.signal(number)
     assert host.wait_exit() == 0
     host.stop()
 
@@ -34,7 +34,7 @@ def test_a_drain_lets_a_turn_end(new_host):
     worker = Worker.create(host.v1)
     with worker.follow('go') as stream:
         stream.until('text.delta')
-        host.proc.send_signal(signal.SIGTERM)
+        host.signal()
         events = list(stream)
     assert [e.data['turn']['state'] for e in events if e.kind == 'turn.ended'] == ['completed']
     assert events[-1].kind == 'end'
@@ -49,7 +49,7 @@ def test_a_drain_cancels_what_does_not_end_and_tells_the_watchers(new_host):
         stream.until('text.delta')
         idle.next_event()
         begin = time.monotonic()
-        host.proc.send_signal(signal.SIGTERM)
+        host.signal()
         (ended,) = [e for e in stream if e.kind == 'turn.ended']
         assert (ended.data['turn']['state'], ended.data['turn']['reason']) == \
             ('cancelled', 'shutting_down')
@@ -65,9 +65,9 @@ def test_a_second_signal_ends_it_at_once(new_host):
     worker = Worker.create(host.v1)
     worker.input('go')
     address = host.address('runtime')
-    host.proc.send_signal(signal.SIGTERM)
+    host.signal()
     wait.until(lambda: not accepts(address), what='the end of accepting')
-    host.proc.send_signal(signal.SIGTERM)
+    host.signal()
     assert host.wait_exit() in (128 + signal.SIGTERM, -signal.SIGTERM)
     host.proc = None
 
@@ -167,11 +167,21 @@ def run(*args, folder, env=None, stdin=b'', seconds=30, prefix=()):
     return done
 
 
+def bindable(port):
+    with wire.socket.socket() as sock:
+        sock.setsockopt(wire.socket.SOL_SOCKET, wire.socket.SO_REUSEADDR, 1)
+        try:
+            sock.bind(('127.0.0.1', port))
+        except OSError:
+            return False
+        return True
+
+
 def test_without_a_config_the_default_serves(new_host):
     with open('/tmp/yoi-port-38800.lock', 'w', encoding='ascii') as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        if accepts('127.0.0.1:38800'):
-            pytest.skip('somebody listens on 127.0.0.1:38800')
+        # The port is among those that the kernel gives to clients.
+        wait.until(lambda: bindable(38800), 70, 'a free port 38800')
         host = new_host(None, env={'OPENAI_API_KEY': 'changes-nothing-alone'})
         assert host.addresses == {'browser': ['127.0.0.1:38800']}
         rows = host.api.ok('GET', '/api/runtimes')['runtimes']

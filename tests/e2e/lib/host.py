@@ -151,7 +151,7 @@ class Host(Child):
         self.file = None if config is None else self.etc / 'yoi.json'
         argv = [BINARY, *(args if args is not None else [])]
         super().__init__(argv + ([self.file] if self.file else []), folder, env, 'yoi-host')
-        self.addresses = {}
+        self.addresses, self.signalled = {}, False
 
     def write(self):
         if self.file is not None:
@@ -170,15 +170,19 @@ class Host(Child):
                 self.addresses.setdefault(entry['surface'], []).append(entry['address'])
         return self
 
+    def signal(self, number=signal.SIGTERM):
+        """Asks it to end; a second time would mean: at once."""
+        self.signalled = True
+        self.proc.send_signal(number)
+
     def stop(self, seconds=25.0, code=0):
         """SIGTERM, exit code, log. Idempotent."""
         if self.proc is None:
             return
-        # A second signal would end a drain that the test began at once.
-        if self.alive() and 'msg=draining' not in self.log:
-            self.proc.send_signal(signal.SIGTERM)
+        if self.alive() and not self.signalled:
+            self.signal()
         ended = self.wait_exit(seconds)
-        self.proc, self.addresses = None, {}
+        self.proc, self.addresses, self.signalled = None, {}, False
         self.check_log()
         assert ended == code, f'yoi-host ended with {ended}; log:\n{self.tail()}'
 

@@ -5,8 +5,11 @@ stream ended in is lost, as the standard says. Stream is one connection; with
 `cut` it closes after so many bytes of the body, wherever that falls.
 """
 import json
+import time
 
-from . import wire
+from . import wait, wire
+
+STREAM_S = 40.0  # a stream may live, whatever comes over it
 
 
 class Event:
@@ -94,6 +97,7 @@ class Stream:
         self.sock, self.reader, self.head = client.open(method, target, body, headers, seconds)
         self.parser, self.queue, self.cut, self.raw = Parser(), [], cut, b''
         self.ended = False
+        self.until_s = time.monotonic() + wait.bound(max(seconds, STREAM_S))
         if self.head.status != 200:
             try:
                 self.head.body = self._error_body()
@@ -128,6 +132,8 @@ class Stream:
         return self.parser.last_id
 
     def _more(self):
+        # heartbeats keep a socket's own time limit from passing
+        assert time.monotonic() < self.until_s, f'nothing that was waited for: {self.raw[-500:]!r}'
         try:
             data = next(self.pieces)
         except StopIteration:

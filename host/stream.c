@@ -80,9 +80,10 @@ yoi_status yoi__public_error(struct yoi__instance *in, yoi_str request_id, yoi_s
     (void)snprintf(private_detail, sizeof private_detail, "%s", e->private_detail);
     int32_t code = name == NULL ? YOI_CODE_INTERNAL : e->code;
     int32_t strange = e->code;
+    yoi_status said = st;
     st = yoi_sdk_fail(e, code, "%s '%.*s' failed without a reason",
                       yoi__kind_name(in->plugin->manifest.kind), YOI_ARG(in->name));
-    yoi_sdk_fail_private(e, "status %d, code %d, %s", (int)st, (int)strange, private_detail);
+    yoi_sdk_fail_private(e, "status %d, code %d, %s", (int)said, (int)strange, private_detail);
   } else if (!details_fit(e)) {
     e->details[0] = '\0';
   }

@@ -4,8 +4,9 @@
  * excepted), the store or a model:
  *   worker.mu   everything of one worker, its turn and its streams
  *   keep.mu     the list of buffers that outlive their turn
- * dir_mu (directory and keys), slots.mu (turns by cookie) and specs.mu are
- * taken alone.
+ *   dir_mu      directory and keys
+ * The last two may be taken under the first, never together. slots.mu (turns
+ * by cookie) and specs.mu are taken alone.
  */
 #ifndef ENG_CORE_H
 #define ENG_CORE_H
@@ -120,7 +121,7 @@ struct eng_worker *eng_find(struct eng_engine *eng, yoi_str worker_id);
 /* Workers behind an id, in order, with references; see eng_directory_page. */
 size_t eng_page_workers(struct eng_engine *eng, yoi_str after, const char *state,
                         struct eng_worker **out, size_t max, int *out_more);
-/* Takes a worker out of directory and keys. */
+/* Takes a worker out of directory and keys, and lets their reference go. */
 void eng_forget(struct eng_engine *eng, struct eng_worker *w);
 /* Something that drain waits for is done. (drain.c) */
 void eng_active_done(struct eng_engine *eng);

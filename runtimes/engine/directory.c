@@ -135,21 +135,27 @@ void eng_directory_remove(struct eng_directory *d, struct eng_entry *e) {
 
 size_t eng_directory_page(const struct eng_directory *d, yoi_str after,
                           int (*keep)(void *ctx, const struct eng_entry *e), void *ctx,
-                          struct eng_entry **out, size_t max, int *out_more) {
+                          struct eng_entry **out, size_t max, size_t looks,
+                          const struct eng_entry **out_seen, int *out_more) {
   size_t n = 0;
   *out_more = 0;
+  *out_seen = NULL;
   if (d->n_blocks == 0) return 0;
   size_t i = after.len ? block_of(d, after) : 0;
   uint32_t at = after.len ? place_in(d->blocks[i], after, 0) : 0;
   for (; i < d->n_blocks; i++, at = 0) {
     for (; at < d->blocks[i]->n; at++) {
       struct eng_entry *e = d->blocks[i]->entries[at];
-      if (keep && !keep(ctx, e)) continue;
-      if (n == max) {
-        *out_more = 1;
-        return n;
+      if (!keep || keep(ctx, e)) {
+        if (n == max) {
+          *out_more = 1;
+          return n;
+        }
+        out[n++] = e;
       }
-      out[n++] = e;
+      if (--looks > 0) continue;
+      *out_seen = e;
+      return n;
     }
   }
   return n;

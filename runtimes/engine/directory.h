@@ -34,10 +34,12 @@ struct eng_entry *eng_directory_find(const struct eng_directory *d, yoi_str id);
 yoi_status eng_directory_insert(struct eng_directory *d, struct eng_entry *e);
 void eng_directory_remove(struct eng_directory *d, struct eng_entry *e);
 /* The first max entries behind the id `after` (empty: from the start) that
- * keep(ctx, e) wants (NULL: all), in order; how many. *out_more says whether
- * at least one more follows. */
+ * keep(ctx, e) wants (NULL: all), in order; how many. It looks at `looks`
+ * entries at most: *out_seen is then the last that it looked at, to go on
+ * behind, and otherwise NULL. *out_more: at least one more is wanted. */
 size_t eng_directory_page(const struct eng_directory *d, yoi_str after,
                           int (*keep)(void *ctx, const struct eng_entry *e), void *ctx,
-                          struct eng_entry **out, size_t max, int *out_more);
+                          struct eng_entry **out, size_t max, size_t looks,
+                          const struct eng_entry **out_seen, int *out_more);
 
 #endif

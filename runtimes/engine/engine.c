@@ -166,10 +166,11 @@ static void close_turns(struct eng_engine *eng) {
 static void close_workers(struct eng_engine *eng) {
   struct eng_worker *list[YOI_LIST_LIMIT_MAX];
   struct eng_entry *entries[YOI_LIST_LIMIT_MAX];
+  const struct eng_entry *seen;
   int more = 1;
   while (more) {
     size_t n = eng_directory_page(&eng->directory, (yoi_str){0}, NULL, NULL, entries,
-                                  YOI_LIST_LIMIT_MAX, &more);
+                                  YOI_LIST_LIMIT_MAX, SIZE_MAX, &seen, &more);
     for (size_t i = 0; i < n; i++) {
       list[i] = (struct eng_worker *)entries[i];
       drop_waiting(list[i]);

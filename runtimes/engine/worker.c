@@ -403,8 +403,8 @@ static void apply(struct eng_worker *w, struct eng_stage *s, struct eng_after *a
     case ENG_DO_DELETE: {
       assert(w->state == ENG_STOPPED);
       atomic_store(&w->state, ENG_GONE);
+      eng_forget(w->eng, w); /* before anybody learns of it: the id is free */
       eng_bells_due(w, after);
-      after->forget = true;
       struct yoi_sdk_buf buf;
       yoi_sdk_buf_init(&buf, 16);
       yoi_sdk_buf_adds(&buf, YOI_LIT("{}"));
@@ -438,7 +438,7 @@ static void apply_failure(struct eng_worker *w, struct eng_stage *s, struct eng_
   atomic_store(&eng->store_failing, true);
   if (s->what == ENG_DO_CREATE) {
     atomic_store(&w->state, ENG_GONE);
-    after->forget = true;
+    eng_forget(eng, w);
   }
   if (s->what == ENG_DO_STEP || s->what == ENG_DO_END) {
     static const struct eng_end_of end = {
@@ -519,7 +519,6 @@ void eng_worker_leave(struct eng_worker *w, struct eng_after *after) {
   pthread_mutex_unlock(&w->mu);
   if (after->events > 0) eng_count(eng, eng->metric_events, after->events);
   if (after->over) eng_count(eng, eng->metric_turns[after->ended], 1);
-  if (after->forget) eng_forget(eng, w);
   if (after->timer) eng_keep_timer(eng);
   while (after->answered) {
     struct eng_op *op = after->answered;

@@ -90,7 +90,7 @@ struct eng_after {
   struct eng_turn *kick;   /* a reference */
   struct eng_stage *write; /* staged, to be appended */
   uint32_t events;
-  bool bells, forget, timer;
+  bool bells, timer;
   bool over; /* a turn ended, as `ended` */
   enum eng_ended ended;
 };

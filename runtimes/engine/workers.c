@@ -212,6 +212,10 @@ void eng_forget(struct eng_engine *eng, struct eng_worker *w) {
   if (listed) eng_worker_unref(w);
 }
 
+/* A filter may want few of very many: others must get at the directory
+ * meanwhile. */
+#define LOOKS_PER_LOCK 1024
+
 static int keep_state(void *ctx, const struct eng_entry *e) {
   const struct eng_worker *w = (const struct eng_worker *)e;
   const char *state = ctx;
@@ -222,12 +226,21 @@ static int keep_state(void *ctx, const struct eng_entry *e) {
 size_t eng_page_workers(struct eng_engine *eng, yoi_str after, const char *state,
                         struct eng_worker **out, size_t max, int *out_more) {
   struct eng_entry *entries[YOI_LIST_LIMIT_MAX];
+  char id[YOI_ID_MAX];
+  size_t n = 0;
+  const struct eng_entry *seen;
   if (max > YOI_LIST_LIMIT_MAX) max = YOI_LIST_LIMIT_MAX;
-  pthread_mutex_lock(&eng->dir_mu);
-  size_t n = eng_directory_page(&eng->directory, after, keep_state, (void *)(uintptr_t)state,
-                                entries, max, out_more);
-  for (size_t i = 0; i < n; i++) out[i] = eng_worker_ref((struct eng_worker *)entries[i]);
-  pthread_mutex_unlock(&eng->dir_mu);
+  do {
+    pthread_mutex_lock(&eng->dir_mu);
+    size_t got = eng_directory_page(&eng->directory, after, keep_state, (void *)(uintptr_t)state,
+                                    entries, max - n, LOOKS_PER_LOCK, &seen, out_more);
+    for (size_t i = 0; i < got; i++) out[n++] = eng_worker_ref((struct eng_worker *)entries[i]);
+    if (seen) {
+      after = (yoi_str){id, seen->id.len};
+      memcpy(id, seen->id.ptr, seen->id.len);
+    }
+    pthread_mutex_unlock(&eng->dir_mu);
+  } while (seen);
   return n;
 }
 

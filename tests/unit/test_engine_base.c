@@ -92,13 +92,15 @@ static void check_order(const struct eng_directory *d, const struct named *all, 
   struct eng_entry *page[7];
   char after[16] = "";
   size_t seen = 0, want = 0;
+  const struct eng_entry *last = NULL;
   int more = 1;
   for (size_t i = 0; i < n; i++) {
     want += in[i];
     assert_true((eng_directory_find(d, all[i].entry.id) == &all[i].entry) == in[i]);
   }
   while (more) {
-    size_t got = eng_directory_page(d, yoi_sdk_str(after), NULL, NULL, page, 7, &more);
+    size_t got =
+        eng_directory_page(d, yoi_sdk_str(after), NULL, NULL, page, 7, SIZE_MAX, &last, &more);
     for (size_t i = 0; i < got; i++) {
       assert_true(strcmp(after, page[i]->id.ptr) < 0);
       (void)snprintf(after, sizeof after, "%s", page[i]->id.ptr);
@@ -153,22 +155,35 @@ static void pages_are_filtered_and_exact(void **state) {
   struct eng_directory d;
   struct named all[10];
   struct eng_entry *page[10];
+  const struct eng_entry *last = NULL;
   int more = 1;
   assert_true(eng_directory_init(&d));
-  assert_int_equal(eng_directory_page(&d, (yoi_str){0}, NULL, NULL, page, 10, &more), 0);
+  assert_int_equal(
+      eng_directory_page(&d, (yoi_str){0}, NULL, NULL, page, 10, SIZE_MAX, &last, &more), 0);
   assert_false(more);
   for (size_t i = 0; i < 10; i++) {
     (void)snprintf(all[i].id, sizeof all[i].id, "%zu", i);
     all[i].entry.id = yoi_sdk_str(all[i].id);
     assert_int_equal(eng_directory_insert(&d, &all[i].entry), YOI_OK);
   }
-  assert_int_equal(eng_directory_page(&d, YOI_LIT("1"), keep_even, NULL, page, 3, &more), 3);
+  assert_int_equal(
+      eng_directory_page(&d, YOI_LIT("1"), keep_even, NULL, page, 3, SIZE_MAX, &last, &more), 3);
   assert_true(more);
   assert_string_equal(page[2]->id.ptr, "6");
-  assert_int_equal(eng_directory_page(&d, YOI_LIT("6"), keep_even, NULL, page, 3, &more), 1);
+  assert_int_equal(
+      eng_directory_page(&d, YOI_LIT("6"), keep_even, NULL, page, 3, SIZE_MAX, &last, &more), 1);
   assert_false(more);
-  assert_int_equal(eng_directory_page(&d, YOI_LIT("10"), NULL, NULL, page, 10, &more), 8);
+  assert_int_equal(
+      eng_directory_page(&d, YOI_LIT("10"), NULL, NULL, page, 10, SIZE_MAX, &last, &more), 8);
   assert_string_equal(page[0]->id.ptr, "2");
+  /* it does not look for ever */
+  assert_int_equal(eng_directory_page(&d, YOI_LIT("0"), keep_even, NULL, page, 3, 4, &last, &more),
+                   2);
+  assert_string_equal(last->id.ptr, "4");
+  assert_int_equal(eng_directory_page(&d, last->id, keep_even, NULL, page, 3, 4, &last, &more), 2);
+  assert_string_equal(page[1]->id.ptr, "8");
+  assert_int_equal(eng_directory_page(&d, last->id, keep_even, NULL, page, 3, 4, &last, &more), 0);
+  assert_null(last);
   eng_directory_release(&d);
 }
 

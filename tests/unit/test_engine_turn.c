@@ -626,6 +626,20 @@ static void a_turn_stays_on_the_loop_that_accepted_it(void **state) {
   assert_int_equal(fake_model_loop(r->fh, 2), fake_model_loop(r->fh, 3));
 }
 
+static void request_id_and_trace_reach_the_model(void **state) {
+  struct rig *r = *state;
+  make(r);
+  yoi_request more = {.request_id = YOI_LIT("r-1"), .trace = YOI_LIT("00-aa-bb-01")};
+  struct fake_answer *a = fake_model_answer(r->fh);
+  call(a, "c", "f", "{}");
+  fake_answer_finish(a, "tool_calls");
+  assert_int_equal(rig_call_as(r, INPUT, "a", "{\"content\":\"hi\"}", &more), YOI_OK);
+  rig_settle(r);
+  assert_string_equal(fake_model_origin(r->fh, 0), "r-1 00-aa-bb-01");
+  assert_string_equal(fake_model_origin(r->fh, 1), "r-1 00-aa-bb-01");
+  assert_string_equal(fake_model_name(r->fh, 1), "main");
+}
+
 /* ---- context ---- */
 
 static void the_system_text_is_prompt_and_intent(void **state) {
@@ -731,6 +745,7 @@ int main(void) {
       RIG_TESTS(a_history_that_cannot_be_read_fails_the_turn),
       RIG_TESTS(a_turn_that_cannot_be_posted_ends),
       RIG_TESTS(a_turn_stays_on_the_loop_that_accepted_it),
+      RIG_TESTS(request_id_and_trace_reach_the_model),
       RIG_TESTS(the_system_text_is_prompt_and_intent),
       RIG_TESTS(parts_are_joined_as_lines),
       RIG_TESTS(whole_turns_fit_or_are_left_out),

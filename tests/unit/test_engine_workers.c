@@ -404,6 +404,10 @@ static void many_workers_are_paged(void **state) {
   assert_string_equal(rig_get(r, "next"), "null");
   rig_ok(r, LIST, "", "{\"limit\":100}");
   assert_string_equal(rig_get(r, "next"), "\"w000099\"");
+  rig_ok(r, STOP, "w001950", "");
+  rig_ok(r, LIST, "", "{\"state\":\"stopped\"}");
+  assert_true(rig_has(r, "\"worker_id\":\"w001950\""));
+  assert_string_equal(rig_get(r, "next"), "null");
 }
 
 int main(void) {

@@ -84,6 +84,8 @@ size_t fake_model_requests(struct fake_host *fh);
 /* The messages of request i, one per line, and its name and parameters. */
 const char *fake_model_messages(struct fake_host *fh, size_t i);
 const char *fake_model_name(struct fake_host *fh, size_t i);
+/* Its request id and trace, with a blank between them. */
+const char *fake_model_origin(struct fake_host *fh, size_t i);
 uint32_t fake_model_loop(struct fake_host *fh, size_t i);
 size_t fake_model_live(struct fake_host *fh); /* streams not released */
 size_t fake_model_cancelled(struct fake_host *fh);

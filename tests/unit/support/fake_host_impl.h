@@ -42,7 +42,7 @@ struct fake_metric {
 };
 
 struct fake_request {
-  char *messages, *name;
+  char *messages, *name, *origin; /* origin: request id, blank, trace */
   uint32_t loop;
 };
 

@@ -234,9 +234,13 @@ static void remember(struct fake_host *fh, yoi_str name, const yoi_model_request
     *p++ = '\n';
   }
   *p = 0;
+  char origin[512];
+  (void)snprintf(origin, sizeof origin, "%.*s %.*s", YOI_ARG(req->request_id), YOI_ARG(req->trace));
   fh->requests = fake_grow(fh->requests, fh->n_requests + 1, sizeof *fh->requests);
-  fh->requests[fh->n_requests++] =
-      (struct fake_request){.messages = all, .name = fake_dup(name), .loop = loop};
+  fh->requests[fh->n_requests++] = (struct fake_request){.messages = all,
+                                                         .name = fake_dup(name),
+                                                         .origin = fake_dup(yoi_sdk_str(origin)),
+                                                         .loop = loop};
 }
 
 static yoi_status model_start(const yoi_host *h, yoi_str name, const yoi_model_request *req,
@@ -320,6 +324,11 @@ const char *fake_model_name(struct fake_host *fh, size_t i) {
   return fh->requests[i].name;
 }
 
+const char *fake_model_origin(struct fake_host *fh, size_t i) {
+  assert(i < fh->n_requests);
+  return fh->requests[i].origin;
+}
+
 uint32_t fake_model_loop(struct fake_host *fh, size_t i) {
   assert(i < fh->n_requests);
   return fh->requests[i].loop;
@@ -349,6 +358,7 @@ void fake_model_clear(struct fake_host *fh) {
   for (size_t i = 0; i < fh->n_requests; i++) {
     free(fh->requests[i].messages);
     free(fh->requests[i].name);
+    free(fh->requests[i].origin);
   }
   for (size_t i = 0; i < fh->n_names; i++) free(fh->names[i]);
   free(fh->requests);

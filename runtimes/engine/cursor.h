@@ -11,7 +11,6 @@
 struct eng_pos {
   uint64_t sequence;
   uint32_t index;
-  uint32_t reserved;
 };
 /* <0, 0, >0 as a is before, at or behind b. */
 int eng_pos_cmp(struct eng_pos a, struct eng_pos b);

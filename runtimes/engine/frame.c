@@ -94,10 +94,6 @@ size_t eng_frame_cost(const struct eng_frame *f) {
   return sizeof *f + f->ev.cursor.len + f->ev.text.len + f->aux_len + 3;
 }
 
-int eng_frame_durable(const struct eng_frame *f) {
-  return (f->ev.flags & YOI_EV_DURABLE) != 0;
-}
-
 int eng_frame_is_item(const struct eng_frame *f) {
   return f->ev.kind == YOI_EVENT_INPUT_ACCEPTED || f->ev.kind == YOI_EVENT_MESSAGE_COMPLETED ||
          f->ev.kind == YOI_EVENT_TOOL_COMPLETED;

@@ -28,7 +28,6 @@ struct eng_frame {
   atomic_uint refs;
   uint32_t aux_len;
   uint32_t role; /* enum eng_role */
-  uint32_t reserved;
   /* Where the raw JSON string of a message's only text part stands in
    * ev.text, so that a context is built without scanning; 0: look for it. */
   uint32_t content_at, content_len;
@@ -57,7 +56,6 @@ void eng_frame_unref(struct eng_frame *f);
 yoi_str eng_frame_aux(const struct eng_frame *f);
 /* What it costs in memory, overhead included. */
 size_t eng_frame_cost(const struct eng_frame *f);
-int eng_frame_durable(const struct eng_frame *f);
 /* It is a message: an item of the transcript. */
 int eng_frame_is_item(const struct eng_frame *f);
 

@@ -110,7 +110,6 @@ enum eng_what {
   ENG_DO_STOP,   /* turn.ended when one runs, worker.stopped */
   ENG_DO_DELETE, /* removes the history */
 };
-#define ENG_STAGE_MAX (2 * YOI_TOOL_CALLS_MAX + 4)
 struct eng_stage {
   struct eng_ticket ticket;
   struct eng_worker *w; /* a reference */

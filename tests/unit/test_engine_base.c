@@ -1,8 +1,10 @@
 /* test_engine_base.c - cursors, tables, the directory, the ring, idempotency
  * records and the memory store, each alone. */
+#include <sdk/json.h>
 #include <sdk/mem.h>
 #include <stdlib.h>
 
+#include "runtimes/engine/context.h"
 #include "runtimes/engine/directory.h"
 #include "runtimes/engine/idem.h"
 #include "runtimes/engine/ring.h"
@@ -236,11 +238,10 @@ static void a_frame_carries_its_texts(void **state) {
   assert_true(yoi_sdk_str_is(f->ev.text, "{\"a\":1}"));
   assert_true(yoi_sdk_str_is(f->ev.cursor, "c"));
   assert_true(yoi_sdk_str_is(eng_frame_aux(f), "aux"));
-  assert_true(eng_frame_durable(f));
   assert_int_equal(f->ev.flags, YOI_EV_DURABLE);
   eng_frame_unref(f);
   f = frame_at(3, 1, "{}");
-  assert_false(eng_frame_durable(f));
+  assert_int_equal(f->ev.flags, 0);
   eng_frame_unref(f);
 }
 
@@ -349,6 +350,67 @@ static void without_memory_the_oldest_beyond_64_go(void **state) {
   eng_idem_release(&x);
 }
 
+/* ---- a context is paired, whatever the history says ---- */
+
+static void add_record(struct eng_context *c, uint32_t kind, const char *text) {
+  struct eng_frame_parts parts = {.kind = kind, .text = yoi_sdk_str(text)};
+  struct eng_frame *f = eng_frame_new(&parts);
+  eng_context_add(c, f);
+  eng_frame_unref(f);
+}
+
+static void add_result(struct eng_context *c, const char *id) {
+  char text[256];
+  (void)snprintf(text, sizeof text,
+                 "{\"item\":{\"role\":\"tool\",\"content\":[{\"type\":\"text\",\"text\":\"r\"}],"
+                 "\"tool_call_id\":\"%s\"}}",
+                 id);
+  add_record(c, YOI_EVENT_TOOL_COMPLETED, text);
+}
+
+#define CALLS                                                         \
+  "{\"item\":{\"role\":\"assistant\",\"content\":[],\"tool_calls\":[" \
+  "{\"id\":\"a\",\"name\":\"f\",\"arguments\":\"{}\"},"               \
+  "{\"id\":\"b\",\"name\":\"g\",\"arguments\":\"{}\"}]}}"
+#define SAYS "{\"kind\":\"user\",\"content\":[{\"type\":\"text\",\"text\":\"u\"}]}"
+
+/* Pitfall 62: in both directions. */
+static void a_context_pairs_calls_and_results(void **state) {
+  (void)state;
+  static const char want[] =
+      "{\"role\":\"user\",\"content\":\"u\"}"
+      "{\"role\":\"assistant\",\"content\":\"\",\"tool_calls\":["
+      "{\"id\":\"a\",\"type\":\"function\",\"function\":{\"name\":\"f\",\"arguments\":\"{}\"}},"
+      "{\"id\":\"b\",\"type\":\"function\",\"function\":{\"name\":\"g\",\"arguments\":\"{}\"}}]}"
+      "{\"role\":\"tool\",\"tool_call_id\":\"b\",\"content\":\"r\"}"
+      "{\"role\":\"tool\",\"tool_call_id\":\"a\",\"content\":\"error: no result was recorded\"}"
+      "{\"role\":\"user\",\"content\":\"u\"}";
+  for (int end = 0; end < 2; end++) {
+    struct eng_context *c = yoi_sdk_calloc(1, sizeof *c);
+    yoi_sdk_buf_init(&c->buf, 1 << 20);
+    add_result(c, "z"); /* of no call */
+    add_record(c, YOI_EVENT_INPUT_ACCEPTED, SAYS);
+    add_record(c, YOI_EVENT_MESSAGE_COMPLETED, CALLS);
+    add_result(c, "b");
+    add_result(c, "b"); /* twice */
+    add_result(c, "y");
+    if (end == 0) add_record(c, YOI_EVENT_INPUT_ACCEPTED, SAYS);
+    add_record(c, YOI_EVENT_TURN_STARTED, "{}");
+    assert_true(eng_context_finish(c));
+    size_t len =
+        end ? strlen(want) - strlen("{\"role\":\"user\",\"content\":\"u\"}") : strlen(want);
+    assert_int_equal(c->buf.len, len);
+    assert_memory_equal(c->buf.data, want, len);
+    assert_int_equal(c->mended, 4);
+    yoi_str *messages = eng_context_messages(c);
+    assert_int_equal(c->n, end ? 4 : 5);
+    for (size_t i = 0; i < c->n; i++)
+      assert_int_equal(yoi_sdk_json_check(messages[i], 0, NULL), YOI_OK);
+    yoi_sdk_free(messages);
+    eng_context_free(c);
+  }
+}
+
 /* ---- the memory store ---- */
 
 struct told {
@@ -454,6 +516,7 @@ int main(void) {
       cmocka_unit_test(a_ring_without_memory_has_no_hole),
       cmocka_unit_test(idempotency_is_kept_for_64_inputs_and_a_day),
       cmocka_unit_test(without_memory_the_oldest_beyond_64_go),
+      cmocka_unit_test(a_context_pairs_calls_and_results),
       cmocka_unit_test(the_store_at_once),
       cmocka_unit_test(the_store_late_and_in_order),
   };

@@ -359,6 +359,31 @@ static void no_late_chunk_is_acted_on_after_a_cancel(void **state) {
   ear_close(&e);
 }
 
+static void cancel_now(void *ctx) {
+  struct rig *r = ctx;
+  rig_ok(r, CANCEL, "a", "");
+}
+
+/* The same in the narrowest moment: the chunk is already in the engine's
+ * hands when the cancel is acknowledged. */
+static void a_chunk_in_hand_is_dropped_after_a_cancel(void **state) {
+  struct rig *r = *state;
+  struct ear e;
+  make(r);
+  if (r->late) return;
+  struct fake_answer *a = fake_model_answer(r->fh);
+  fake_answer_text(a, "in hand");
+  fake_answer_finish(a, "stop");
+  ear_open(&e, r, "a", NULL);
+  fake_model_on_next(r->fh, cancel_now, r);
+  rig_ok(r, INPUT, "a", "{\"content\":\"hi\"}");
+  ear_settle(&e);
+  assert_string_equal(ear_kinds(&e),
+                      "snapshot input.accepted turn.started turn.cancel_requested "
+                      "turn.ended");
+  ear_close(&e);
+}
+
 /* turn.ended first: a cancel is acknowledged and changes nothing. */
 static void a_cancel_behind_the_end_changes_nothing(void **state) {
   struct rig *r = *state;
@@ -626,6 +651,7 @@ int main(void) {
       RIG_TESTS(a_requested_cancel_shows_in_the_turn),
       RIG_TESTS(two_cancels_append_one_record),
       RIG_TESTS(no_late_chunk_is_acted_on_after_a_cancel),
+      RIG_TESTS(a_chunk_in_hand_is_dropped_after_a_cancel),
       RIG_TESTS(a_cancel_behind_the_end_changes_nothing),
       RIG_TESTS(a_cancel_before_the_end_wins),
       RIG_TESTS(a_failed_cancel_changes_nothing),

@@ -51,6 +51,7 @@ static void finish_reasons_are_kept(void **state) {
     ended(r, "completed", reasons[i]);
   }
   assert_int_equal(fake_metric(r->fh, "yoi_turns_total", "completed"), 3);
+  assert_int_equal(fake_model_cancelled(r->fh), 0); /* what has ended is not cancelled */
 }
 
 static void a_turn_has_its_shape(void **state) {

@@ -118,6 +118,13 @@ void fake_model_open(struct fake_host *fh) {
   for (size_t i = 0; i < n; i++) fh->host.wake(&fh->host, tokens[i]);
 }
 
+void fake_model_on_next(struct fake_host *fh, void (*fn)(void *ctx), void *ctx) {
+  pthread_mutex_lock(&fh->mu);
+  fh->on_next = fn;
+  fh->on_next_ctx = ctx;
+  pthread_mutex_unlock(&fh->mu);
+}
+
 void fake_model_async(struct fake_host *fh, bool on) {
   pthread_mutex_lock(&fh->mu);
   fh->async = on;
@@ -167,7 +174,10 @@ static yoi_status talk_next(yoi_stream *s, const yoi_event *const **out_events, 
     t->batch[n] = &t->events[n];
     n++;
   }
+  void (*on_next)(void *) = fh->on_next;
+  fh->on_next = NULL;
   pthread_mutex_unlock(&fh->mu);
+  if (on_next) on_next(fh->on_next_ctx);
   if (failed) return talk_fail(failed, err);
   if (st != YOI_OK) return st;
   *out_events = t->batch;

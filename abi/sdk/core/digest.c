@@ -106,9 +106,12 @@ int yoi_sdk_random(void *out, size_t n) {
  * one millisecond, or when the clock goes back, the random bits of the last
  * one are taken as a number and a random step is added (6.2, method 2); the
  * first bit starts as 0, so that there is room, and a carry out of it moves to
- * the next millisecond. */
+ * the next millisecond. A request makes a few of them, so randomness is drawn
+ * from the kernel for many at once; what was given out is wiped. */
 static struct {
   pthread_mutex_t lock;
+  size_t left; /* random bytes not given out */
+  uint8_t random[512];
   uint64_t ms;
   uint32_t high; /* 12 bits */
   uint64_t low;  /* 62 bits */
@@ -117,14 +120,29 @@ static struct {
 #define HIGH_MAX 0xFFFu
 #define LOW_MAX 0x3FFFFFFFFFFFFFFFu
 
+/* Under the lock. */
+static int uuid_random(void *out, size_t n) {
+  if (uuid.left < n) {
+    if (!yoi_sdk_random(uuid.random, sizeof uuid.random)) return 0;
+    uuid.left = sizeof uuid.random;
+  }
+  uuid.left -= n;
+  memcpy(out, uuid.random + uuid.left, n);
+  yoi_sdk_wipe(uuid.random + uuid.left, n);
+  return 1;
+}
+
 int yoi_sdk_uuid7(uint64_t wall_ns, char out[YOI_SDK_UUID_SIZE]) {
   struct {
     uint64_t low;
     uint32_t high, step;
   } r;
-  if (!yoi_sdk_random(&r, sizeof r)) return 0;
   uint64_t ms = wall_ns / 1000000 & 0xFFFFFFFFFFFFu;
   (void)pthread_mutex_lock(&uuid.lock);
+  if (!uuid_random(&r, sizeof r)) {
+    (void)pthread_mutex_unlock(&uuid.lock);
+    return 0;
+  }
   if (ms > uuid.ms) {
     uuid.ms = ms;
     uuid.high = r.high & (HIGH_MAX >> 1);

@@ -249,8 +249,10 @@ static int take_events(struct http_conn *c, const yoi_event *const *evs, size_t 
   case HTTP_BY_EVENTS:
     http_sse_begin(c);
     if (c->state == HTTP_CONN_STREAMING) {
+      /* Not sent yet: a turn that was asked for begins in a task of this loop
+       * that is due before this one's, and its first events go along. */
       http_sse_batch(c, evs, n);
-      http_sse_pump(c);
+      http_loop_ready(c);
     }
     return 1;
   case HTTP_BY_TURN:

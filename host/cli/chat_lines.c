@@ -81,6 +81,10 @@ int cli_lines_take(struct cli_lines *l, char **out, size_t *out_len) {
     yoi_sdk_buf_drop(&l->in, n);
     l->skipping = 0;
     *out_len = text ? join(text, n) : 0;
+    if (*out_len > YOI_INPUT_BYTES_MAX) {
+      cli_say("a line of more than %d bytes is left out", YOI_INPUT_BYTES_MAX);
+      *out_len = 0;
+    }
     if (*out_len && text[strspn(text, " \t\r\n")]) {
       *out = text;
       return 1;

@@ -140,7 +140,7 @@ def test_a_second_signal_ends_it_at_once(new_host):
         with socket.socket() as s:
             return s.connect_ex((address[0], int(address[1]))) != 0
     wait.until(refused, what='nothing new is accepted')
-    assert host.alive()
+    assert host.alive(), host.tail()
     host.proc.send_signal(signal.SIGTERM)
     assert host.wait_exit(5) == 128 + signal.SIGTERM
     host.proc = None

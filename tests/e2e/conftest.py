@@ -11,10 +11,12 @@ the test, and its log is looked through for words that no log may hold.
   v1, api    clients of the shared host's surfaces
   worker     a fresh worker on the shared host's runtime surface
 """
+import faulthandler
 import itertools
 import pathlib
 import signal
 import sys
+import threading
 
 import pytest
 
@@ -36,12 +38,18 @@ def pytest_configure(config):
 @pytest.fixture(autouse=True)
 def limit(request):
     """The last resort: a test that forgot a bound ends with a traceback."""
-    seconds = 1800 if request.node.get_closest_marker('soak') else 90
+    seconds = wait.bound(1800 if request.node.get_closest_marker('soak') else 90)
+    if threading.current_thread() is not threading.main_thread():
+        # No signal arrives here, so it is this whole worker that ends.
+        faulthandler.dump_traceback_later(seconds, exit=True)
+        yield
+        faulthandler.cancel_dump_traceback_later()
+        return
 
     def over(_signal, _frame):
         raise AssertionError(f'a test of more than {seconds} s')
     before = signal.signal(signal.SIGALRM, over)
-    signal.alarm(int(wait.bound(seconds)))
+    signal.alarm(int(seconds))
     yield
     signal.alarm(0)
     signal.signal(signal.SIGALRM, before)

@@ -22,7 +22,8 @@ class Chat:
         path = self.folder / 'yoi.json'
         (self.folder / 'runtime.token').write_text('t' * 32)
         (self.folder / 'runtime.token').chmod(0o600)
-        path.write_text(json.dumps(configs.standard(model=configs.script(**(model or ECHO)), **keys)))
+        model = configs.script(**(model or ECHO))
+        path.write_text(json.dumps(configs.standard(model=model, **keys)))
         return path
 
     def pipe(self, text, *args, model=None, env=None, config=True, **keys):

@@ -525,6 +525,36 @@ def buffers(tree):
                      'yoi/limits.h when a caller can see it')
 
 
+# Limits that no C file names: the file where their value stands instead, or
+# the reason why nothing enforces them yet.
+LIMIT_STANDS_IN = {
+    'YOI_HTTP_STREAMS_MAX': 'plugins/ingress-http/ingress-http.yoi.json',
+    'YOI_HTTP_MS_MAX': 'plugins/ingress-http/ingress-http.yoi.json',
+    'YOI_CAPABILITIES_MAX': 'abi/yoi/ops.h',
+}
+LIMIT_UNUSED = {
+    'YOI_DIAGNOSTICS_MAX': 'each kind of diagnostic is one row with a count; there are few kinds',
+}
+
+
+@rule
+def limits(tree):
+    """A maximum that stands in limits.h is one that something keeps."""
+    name = 'abi/yoi/limits.h'
+    code = '\n'.join(c for n, c in tree.c(*OURS) if n != name)
+    for m in re.finditer(r'^#define (YOI_\w+)[ \t]+(\d+)', tree.text.get(name, ''), re.M):
+        limit, line = m.group(1), tree.at(name, m.start())
+        if re.search(r'\b%s\b' % limit, code):
+            if limit in LIMIT_STANDS_IN or limit in LIMIT_UNUSED:
+                tree.say(name, line, f"'{limit}' is used: take it out of the list in lint.py")
+        elif limit in LIMIT_STANDS_IN:
+            other = LIMIT_STANDS_IN[limit]
+            if not re.search(r'\b%s\b' % m.group(2), tree.text.get(other, '')):
+                tree.say(name, line, f"'{limit}' is {m.group(2)}, but that is not in {other}")
+        elif limit not in LIMIT_UNUSED:
+            tree.say(name, line, f"nothing keeps '{limit}'")
+
+
 @rule
 def sleeps(tree):
     """Tests wait for conditions; a pause in one says why it is there."""

@@ -40,6 +40,11 @@ typedef struct yoi_thing {
 
 #endif
 ''',
+    'abi/yoi/limits.h': ESSAY % 'yoi/limits.h' + '''#ifndef YOI_LIMITS_H
+#define YOI_LIMITS_H
+#define YOI_WORDS_MAX 1 /* one is enough */
+#endif
+''',
     'abi/sdk/mem.h': ESSAY % 'sdk/mem.h' + '#ifndef YOI_SDK_MEM_H\n#define YOI_SDK_MEM_H\n#endif\n',
     'host/libyoi.map': '{ global: yoi_version; local: *; };\n',
     'host/registry.h': ESSAY % 'registry.h' + '''#ifndef YOI__REGISTRY_H
@@ -51,7 +56,7 @@ int yoi__registry_find(void);
 
 #include <stddef.h>
 
-static const char *const words[] = {"a; b", "{"};
+static const char *const words[YOI_WORDS_MAX] = {"a; b"};
 
 const char *yoi_version(void) {
   return words[0];
@@ -120,6 +125,8 @@ PLANTED = [
     ('process', 'host/registry.c', 'return words[0]', 'abort()', 10),
     ('process', 'host/registry.c', 'MSG_NOSIGNAL', '0', 14),
     ('buffers', 'host/registry.c', 'return words[0]', 'char b[4096]', 10),
+    ('limits', 'abi/yoi/limits.h', 'YOI_WORDS_MAX', 'YOI_OTHER_MAX', 5),
+    ('limits', 'abi/yoi/limits.h', 'YOI_WORDS_MAX 1', 'YOI_HTTP_MS_MAX 2', 5),
     ('sleeps', 'tests/e2e/test_thing.py', 'x = 1', 'time.sleep' + '(1)', 3),
     ('links', 'plugins/thing/README.md', 'mem.h', 'gone.h', 3),
     ('documented', 'docs/http.md', '`worker.put`', '`worker.putting`', None),

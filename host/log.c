@@ -77,23 +77,41 @@ static int plain(yoi_str v) {
   return v.len > 0;
 }
 
+/* JSON lets DEL and C1 stand; a terminal that shows the log would obey them. */
+static void add_quoted(struct yoi_sdk_buf *b, yoi_str value) {
+  size_t run = 0;
+  yoi_sdk_buf_addc(b, '"');
+  for (size_t i = 0; i < value.len; i++) {
+    unsigned char c = (unsigned char)value.ptr[i];
+    size_t n = c == 0x7f ? 1 : 0;
+    if (c == 0xc2 && i + 1 < value.len) {
+      c = (unsigned char)value.ptr[i + 1];
+      n = c >= 0x80 && c < 0xa0 ? 2 : 0;
+    }
+    if (n == 0) continue;
+    yoi_sdk_json_escape(b, (yoi_str){value.ptr + run, i - run});
+    yoi_sdk_buf_addf(b, "\\u%04x", (unsigned)c);
+    i += n - 1;
+    run = i + 1;
+  }
+  yoi_sdk_json_escape(b, (yoi_str){value.ptr + run, value.len - run});
+  yoi_sdk_buf_addc(b, '"');
+}
+
 /* One key and value; left out whole when the line has no room for it. */
 static void add_field(const struct yoi__log *log, struct yoi_sdk_buf *b, yoi_str key,
                       yoi_str value) {
   size_t before = b->len;
   if (value.len > VALUE_MAX) value.len = yoi_sdk_utf8_cut(value, VALUE_MAX);
   if (log->format == YOI__LOG_JSON) {
-    yoi_sdk_buf_addf(b, "%s\"%.*s\":\"", before > 1 ? "," : "", YOI_ARG(key));
-    yoi_sdk_json_escape(b, value);
-    yoi_sdk_buf_addc(b, '"');
+    yoi_sdk_buf_addf(b, "%s\"%.*s\":", before > 1 ? "," : "", YOI_ARG(key));
+    add_quoted(b, value);
   } else {
     yoi_sdk_buf_addf(b, "%s%.*s=", before > 0 ? " " : "", YOI_ARG(key));
     if (plain(value)) {
       yoi_sdk_buf_adds(b, value);
     } else {
-      yoi_sdk_buf_addc(b, '"');
-      yoi_sdk_json_escape(b, value);
-      yoi_sdk_buf_addc(b, '"');
+      add_quoted(b, value);
     }
   }
   if (b->failed != 0 || b->len > YOI_LOG_LINE_MAX - 2) { /* room for "}\n" */

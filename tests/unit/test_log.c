@@ -87,6 +87,18 @@ static void test_json(void **state) {
   yoi_sdk_json_free(tree);
 }
 
+/* Who reads the log on a terminal is not at the mercy of what is in it. */
+static void test_no_control_character_is_written(void **state) {
+  (void)state;
+  for (uint32_t format = YOI__LOG_LOGFMT; format <= YOI__LOG_JSON; format++) {
+    struct bench b;
+    yoi_log_field field = {YOI_LIT("odd"), YOI_LIT("a\x7f\xc2\x9b" "b\xc2\xa0\xc2")};
+    set_up(&b, YOI_LOG_INFO, format);
+    yoi__log_write(b.log, YOI_LOG_INFO, YOI_LIT(""), YOI_LIT("m"), YOI_LIT(""), &field, 1);
+    assert_non_null(strstr(finish(&b), "a\\u007f\\u009bb\xc2\xa0\xef\xbf\xbd\""));
+  }
+}
+
 static void test_lines_are_bounded(void **state) {
   (void)state;
   for (uint32_t format = YOI__LOG_LOGFMT; format <= YOI__LOG_JSON; format++) {
@@ -212,6 +224,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_logfmt),
       cmocka_unit_test(test_json),
+      cmocka_unit_test(test_no_control_character_is_written),
       cmocka_unit_test(test_lines_are_bounded),
       cmocka_unit_test(test_private_details_are_for_debug),
       cmocka_unit_test(test_slow_sink_drops_and_counts),

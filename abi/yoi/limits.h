@@ -107,6 +107,7 @@
 #define YOI_HTTP_BODY_MS 30000        /* whole body */
 #define YOI_HTTP_IDLE_MS 60000        /* keep-alive without a request */
 #define YOI_HTTP_WRITE_MS 30000       /* a socket that takes nothing */
+#define YOI_HTTP_WRITE_BYTES_S 4096   /* the slowest reader of an answer */
 #define YOI_HTTP_HEARTBEAT_MS 10000   /* proxies give up after 30 to 60 s */
 #define YOI_HTTP_MS_MAX 3600000       /* any of the five above (config) */
 #define YOI_HTTP_NOTSENT_BYTES 16384  /* kernel buffer of an event stream */

@@ -83,6 +83,7 @@ struct http_exchange {
 /* Bytes that did not go out at once: a copied head, and text that the stream
  * keeps. */
 struct http_pending {
+  uint64_t until_ms; /* an answer's end as a whole; 0: a stream's, no end */
   size_t off, head_len;
   yoi_str text;
   char head[];

@@ -4,7 +4,10 @@
  * in a buffer of the loop), the text where the stream keeps it. Nothing else
  * is queued: no further request is read and no further event is taken until
  * the socket has taken what is pending, or write_ms have passed without a
- * byte of progress.
+ * byte of progress. An answer as a whole must be out write_ms and a second
+ * per YOI_HTTP_WRITE_BYTES_S after it first was blocked: a reader that takes
+ * a byte now and then would hold it for ever. Streams have no such end; a
+ * watcher that falls behind is the runtime's to end.
  */
 #include "http.h"
 
@@ -27,8 +30,11 @@ static struct iovec piece(const char *p, size_t n) {
 }
 
 void http_conn_blocked(struct http_conn *c) {
+  uint64_t now = c->loop->now_ms, ms = c->loop->in->config.write_ms;
+  uint64_t until = c->state == HTTP_CONN_WRITING ? c->pending->until_ms : 0;
+  if (until && until < now + ms) ms = until > now ? until - now : 0;
   http_timer_cancel(&c->loop->wheel, &c->timer);
-  http_conn_timer(c, c->loop->in->config.write_ms);
+  http_conn_timer(c, ms);
   http_conn_interest(c, YOI_FD_WRITE);
 }
 
@@ -39,6 +45,7 @@ int http_conn_pend(struct http_conn *c, size_t sent, yoi_str head, yoi_str text)
   p->off = sent > head.len ? sent - head.len : 0;
   p->head_len = left;
   p->text = text;
+  p->until_ms = 0;
   if (left > 0) memcpy(p->head, head.ptr + sent, left);
   yoi_sdk_free(c->pending);
   c->pending = p;
@@ -61,6 +68,8 @@ void http_conn_answer(struct http_conn *c, yoi_str head, yoi_str text) {
     return;
   }
   c->state = HTTP_CONN_WRITING;
+  c->pending->until_ms = c->loop->now_ms + c->loop->in->config.write_ms +
+                         (head.len + text.len) * 1000u / YOI_HTTP_WRITE_BYTES_S;
   http_conn_blocked(c);
 }
 

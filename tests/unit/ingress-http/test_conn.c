@@ -335,7 +335,7 @@ static int set_up(void **state) {
   H.host = (yoi_host){.size = sizeof H.host, .get_interface = interface, .token_new = token_new,
                       .token_free = token_free, .wake = wake};
   ingress = yoi_plugin_entry_v1()->get_interface(YOI_LIT(YOI_INGRESS_ID));
-  yoi_str config = YOI_LIT("{\"header_ms\":300,\"body_ms\":300,\"idle_ms\":600,\"write_ms\":400,"
+  yoi_str config = YOI_LIT("{\"header_ms\":300,\"body_ms\":300,\"idle_ms\":600,\"write_ms\":2000,"
                            "\"heartbeat_ms\":200,\"connections\":8,\"streams\":4}");
   assert_int_equal(ingress->open(&H.host, config, &self, yoi_sdk_error_init(&err)), YOI_OK);
   listener = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
@@ -650,11 +650,27 @@ static void a_reader_that_stalls_is_closed(void **state) {
   ask(large, "GET /v1/workers/big", "");
   settle();
   assert_int_equal(H.streams_live, 2);
-  advance(300);
+  advance(1900);
   assert_int_equal(H.streams_live, 2);
   advance(200);
   assert_int_equal(H.streams_live, 0);
   close(stream);
+  close(large);
+}
+
+/* 2 s, and 17 s for 70,000 bytes. */
+static void a_reader_that_trickles_is_closed(void **state) {
+  (void)state;
+  H.small_sends = 1;
+  int large = dial(), ms = 0;
+  char bytes[2000];
+  ask(large, "GET /v1/workers/big", "");
+  for (settle(); H.streams_live > 0 && ms < 30000; ms += 700) {
+    (void)recv(large, bytes, sizeof bytes, 0);
+    for (int i = 0; i < 5; i++, settle()) (void)poll(NULL, 0, 1); /* the kernel's part */
+    advance(700);
+  }
+  assert_in_range(ms, 19000, 20500);
   close(large);
 }
 
@@ -770,6 +786,7 @@ int main(void) {
       T(a_batch_is_what_there_is),
       T(deadlines_hold_in_every_state),
       T(a_reader_that_stalls_is_closed),
+      T(a_reader_that_trickles_is_closed),
       T(streams_and_connections_have_limits),
       T(a_drain_lets_answers_end_and_then_ends_all),
       T(memory_may_fail_anywhere),

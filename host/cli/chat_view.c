@@ -5,8 +5,8 @@
  * "message"}}. For people the text appears as it comes, and how a turn ended
  * is said in words when it did not simply end.
  *
- *  1. What a model says never reaches a terminal as a control sequence: only
- *     line feeds and tabs pass.
+ *  1. What a model says never reaches a terminal as a control sequence, nor
+ *     what names, reasons and errors hold: only line feeds and tabs pass.
  *  2. message.completed replaces the deltas of its step; since they are on the
  *     screen already, it is shown only when none came.
  *  3. Standard output has the model's words (and --json lines) only; when it
@@ -98,18 +98,40 @@ void cli_view_prompt(struct cli_view *v) {
 
 void cli_view_note(struct cli_view *v, const char *fmt, ...) {
   if (v->json) return;
+  char line[CLI_LINE_MAX];
   va_list args;
   va_start(args, fmt);
+  vsnprintf(line, sizeof line, fmt, args);
+  va_end(args);
   cli_view_fresh_line(v);
   FILE *to = v->terminal ? stdout : stderr;
-  fputc('(', to);
-  vfprintf(to, fmt, args);
-  fputs(")\n", to);
+  fprintf(to, "(%s)\n", cli_plain(line));
   fflush(to);
-  va_end(args);
 }
 
-/* Model text: on a terminal without C0 (but line feed and tab), DEL and C1. */
+/* Length of the control character at i, 0 when it is none: C0 (but line feed
+ * and tab), DEL and C1. */
+static size_t control_at(yoi_str s, size_t i) {
+  unsigned char c = (unsigned char)s.ptr[i];
+  if (c < 0x20) return c != '\n' && c != '\t';
+  if (c == 0x7f) return 1;
+  return c == 0xc2 && i + 1 < s.len && (unsigned char)s.ptr[i + 1] < 0xa0 ? 2 : 0;
+}
+
+char *cli_plain(char *text) {
+  yoi_str s = {text, strlen(text)};
+  size_t to = 0;
+  s.len -= yoi_sdk_utf8_tail(s);
+  for (size_t i = 0; i < s.len;) {
+    size_t n = control_at(s, i);
+    if (!n) text[to++] = text[i];
+    i += n ? n : 1;
+  }
+  text[to] = 0;
+  return text;
+}
+
+/* Model text; a terminal gets it without control characters. */
 static void show(struct cli_view *v, yoi_str s) {
   size_t begin = 0;
   if (!v->terminal) {
@@ -117,9 +139,7 @@ static void show(struct cli_view *v, yoi_str s) {
     return;
   }
   for (size_t i = 0; i < s.len; i++) {
-    unsigned char c = (unsigned char)s.ptr[i];
-    size_t n = c < 0x20 && c != '\n' && c != '\t' ? 1 : c == 0x7f ? 1 : 0;
-    if (c == 0xc2 && i + 1 < s.len && (unsigned char)s.ptr[i + 1] < 0xa0) n = 2;
+    size_t n = control_at(s, i);
     if (!n) continue;
     out(v, s.ptr + begin, i - begin);
     begin = i + n;

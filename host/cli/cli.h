@@ -24,7 +24,13 @@ int cli_check(int argc, char **argv);
 int cli_chat(int argc, char **argv);
 int cli_version(int argc, char **argv);
 
+#define CLI_LINE_MAX 2048 /* of what is said; longer is cut */
+
 /* ---- words: to standard error, one line, with the program's name ------ */
+/* Takes out of text, in place, what a terminal would obey: C0 but line feed
+ * and tab, DEL, C1, and a character that was cut at the end. Parts of what is
+ * said come from models, plugins and files. Returns text. */
+char *cli_plain(char *text);
 void cli_say(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 /* "WHAT: message", and the private detail: who starts a host owns its log. */
 void cli_say_error(const char *what, const yoi_error *err);

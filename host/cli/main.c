@@ -38,12 +38,12 @@ static const struct command {
 #define N_COMMANDS (sizeof commands / sizeof *commands)
 
 void cli_say(const char *fmt, ...) {
+  char line[CLI_LINE_MAX];
   va_list args;
   va_start(args, fmt);
-  fputs("yoi-host: ", stderr);
-  vfprintf(stderr, fmt, args);
-  fputc('\n', stderr);
+  vsnprintf(line, sizeof line, fmt, args);
   va_end(args);
+  fprintf(stderr, "yoi-host: %s\n", cli_plain(line));
 }
 
 void cli_say_error(const char *what, const yoi_error *err) {

@@ -216,3 +216,15 @@ def test_what_a_model_says_is_no_command_to_the_terminal(chat):
     terminal.see('a[2Jbcd\te')
     terminal.see('> ')
     assert '\x1b' not in terminal.shown and '\x07' not in terminal.shown
+
+
+def test_a_name_that_a_model_made_up_is_no_command_to_the_terminal(chat):
+    name = 'a\x1b[2Jb\x07c\u009bd\x7fe'
+    terminal = chat.terminal({'answers': [{'step': 0, 'steps': [
+        {'call': {'name': name, 'arguments': {}}}]}], 'steps': [{'say': 'done'}]})
+    terminal.see('> ')
+    terminal.type('hello')
+    terminal.see('(the model asks for the tool \'')
+    terminal.see('\')')
+    terminal.see('done')
+    assert not set('\x1b\x07\x7f\u009b') & set(terminal.shown)

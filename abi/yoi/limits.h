@@ -48,7 +48,7 @@
 #define YOI_HISTORY_BYTES_MAX 67108864 /* per worker in memory (config) */
 #define YOI_TRANSCRIPT_ITEMS_MAX 256   /* of one page (config) */
 #define YOI_WATCHERS_MAX 65536         /* streams per runtime (config) */
-#define YOI_MESSAGE_BYTES_MAX 1048576  /* text of one model answer */
+#define YOI_MESSAGE_BYTES_MAX 1048576  /* text and calls of one answer */
 #define YOI_TOOL_ARGUMENTS_MAX 262144  /* of one call */
 #define YOI_TOOL_CALLS_MAX 64          /* in one model answer */
 #define YOI_TURN_BUFFER_BYTES 2097152  /* frames of one turn with overhead */

@@ -75,6 +75,7 @@ struct eng_drain {
   struct eng_engine *eng;
   _Atomic uint64_t token;
   atomic_bool armed;
+  bool over; /* END was said; the holder's */
   uint64_t deadline_ns;
 };
 

@@ -13,10 +13,14 @@ static yoi_status drain_next(yoi_stream *s, const yoi_event *const **out_events,
                              yoi_error *err) {
   struct eng_drain *d = (struct eng_drain *)s;
   (void)out_events, (void)out_n, (void)err;
-  if (atomic_load(&d->eng->active) == 0) return YOI_END;
+  if (d->over || atomic_load(&d->eng->active) == 0) {
+    d->over = true; /* a late stop is an append too, but nobody waits for it */
+    return YOI_END;
+  }
   atomic_store(&d->armed, true);
-  if (atomic_load(&d->eng->active) == 0 && atomic_exchange(&d->armed, false)) return YOI_END;
-  return YOI_AGAIN;
+  if (atomic_load(&d->eng->active) > 0 || !atomic_exchange(&d->armed, false)) return YOI_AGAIN;
+  d->over = true;
+  return YOI_END;
 }
 
 static void drain_cancel(yoi_stream *s) {

@@ -162,10 +162,14 @@ static void flush(struct intake *in) {
   in->n = in->bytes = 0;
 }
 
+static size_t answer_bytes(const struct eng_turn *t) {
+  return t->text.len + t->reasoning.len + t->call_bytes;
+}
+
 static void take_text(struct intake *in, uint32_t kind, yoi_str text) {
   struct eng_turn *t = in->t;
   struct yoi_sdk_buf *buf = kind == YOI_EVENT_TEXT_DELTA ? &t->text : &t->reasoning;
-  if (t->text.len + t->reasoning.len + text.len > YOI_MESSAGE_BYTES_MAX) {
+  if (answer_bytes(t) + text.len > YOI_MESSAGE_BYTES_MAX) {
     fail_as(t, "too_large", -1);
     return;
   }
@@ -251,6 +255,7 @@ void eng_calls_clear(struct eng_turn *t) {
   yoi_sdk_free(t->calls);
   t->calls = NULL;
   t->n_calls = 0;
+  t->call_bytes = 0;
 }
 
 /* The same id twice in an answer, or none, could not be paired with results. */
@@ -273,14 +278,16 @@ static void mend_name(char *name, size_t len) {
 
 static int arguments_are_object(yoi_str s) {
   size_t i = 0;
-  while (i < s.len && (s.ptr[i] == ' ' || s.ptr[i] == '\n' || s.ptr[i] == '\t')) i++;
+  while (i < s.len && (s.ptr[i] == ' ' || s.ptr[i] == '\n' || s.ptr[i] == '\t' || s.ptr[i] == '\r'))
+    i++;
   return i < s.len && s.ptr[i] == '{' && yoi_sdk_json_check(s, 0, NULL) == YOI_OK;
 }
 
 static void take_call(struct eng_turn *t, yoi_str text) {
   yoi_str raw_id = yoi_sdk_json_raw_get(text, "id"), raw_name = yoi_sdk_json_raw_get(text, "name");
   yoi_str raw_args = yoi_sdk_json_raw_get(text, "arguments");
-  if (t->n_calls == YOI_TOOL_CALLS_MAX || raw_args.len > YOI_TOOL_ARGUMENTS_MAX) {
+  if (t->n_calls == YOI_TOOL_CALLS_MAX || raw_args.len > YOI_TOOL_ARGUMENTS_MAX ||
+      answer_bytes(t) + raw_args.len > YOI_MESSAGE_BYTES_MAX) {
     fail_as(t, "too_large", -1);
     return;
   }
@@ -301,8 +308,8 @@ static void take_call(struct eng_turn *t, yoi_str text) {
   yoi_str id = {buf.data, id_end}, name = {buf.data + id_end, name_end - id_end};
   yoi_str args = {buf.data + name_end, buf.len - name_end};
   char made[32];
-  if (!id_is_good(t, id)) {
-    int n = snprintf(made, sizeof made, "call_%u_%u", t->step, t->n_calls + 1u);
+  for (uint32_t k = t->n_calls + 1u; !id_is_good(t, id); k++) { /* one may have been made so */
+    int n = snprintf(made, sizeof made, "call_%u_%u", t->step, k);
     id = (yoi_str){made, (size_t)n};
   }
   if (name.len > YOI_NAME_MAX) name.len = yoi_sdk_utf8_cut(name, YOI_NAME_MAX);
@@ -314,6 +321,7 @@ static void take_call(struct eng_turn *t, yoi_str text) {
     memcpy(own + id.len, name.ptr, name.len);
     memcpy(own + id.len + name.len, args.ptr, args.len);
     mend_name(own + id.len, name.len);
+    t->call_bytes += id.len + name.len + args.len;
     t->calls[t->n_calls++] = (struct eng_tool_call){
         .text = own,
         .id = {own, id.len},

@@ -15,6 +15,7 @@
 #include <assert.h>
 #include <sdk/error.h>
 #include <sdk/id.h>
+#include <sdk/json.h>
 #include <sdk/mem.h>
 
 #include "page.h"
@@ -142,11 +143,20 @@ static void stage_failed(struct eng_op *op, struct eng_after *after) {
   eng_op_fail(op, YOI_CODE_INTERNAL, "memory is short", after);
 }
 
+/* The outcome of the stop that was first. */
+static void ack_stopped(struct eng_op *op, struct eng_after *after) {
+  const struct eng_worker *w = op->w;
+  yoi_str id = {0};
+  if (w->stop_ended && w->last_end) id = yoi_sdk_json_raw_get(w->last_end->ev.text, "turn_id");
+  if (id.len > 2) id = (yoi_str){id.ptr + 1, id.len - 2}; /* a UUID needs no unescaping */
+  eng_op_ack(op, id, w->stop_sequence, "stopped", after);
+}
+
 static void step_cancel(struct eng_op *op, struct eng_after *after) {
   struct eng_worker *w = op->w;
   struct eng_turn *t = w->turn;
   if (w->state == ENG_STOPPED) {
-    eng_op_ack(op, (yoi_str){0}, w->stop_sequence, "stopped", after);
+    ack_stopped(op, after);
     return;
   }
   if (!t) {
@@ -175,7 +185,7 @@ static void step_stop(struct eng_op *op, struct eng_after *after) {
   struct eng_worker *w = op->w;
   struct eng_turn *t = w->turn;
   if (w->state == ENG_STOPPED) {
-    eng_op_ack(op, (yoi_str){0}, w->stop_sequence, "stopped", after);
+    ack_stopped(op, after);
     return;
   }
   struct eng_stage *s = eng_stage_new(w, ENG_DO_STOP, 2);
@@ -316,7 +326,9 @@ static yoi_status op_next(yoi_stream *s, const yoi_event *const **out_events, si
   struct eng_op *op = (struct eng_op *)s;
   yoi_status st = YOI_END;
   pthread_mutex_lock(&op->w->mu);
-  if (op->cancelled && op->state != ENG_OP_FAILED && op->state != ENG_OP_DONE) {
+  if (op->cancelled && op->state != ENG_OP_FAILED && op->state != ENG_OP_DONE)
+    op->cancel_seen = true;
+  if (op->cancel_seen) { /* for ever, whatever is answered meanwhile */
     pthread_mutex_unlock(&op->w->mu);
     yoi_sdk_error_clear(err);
     return YOI_CANCELLED;

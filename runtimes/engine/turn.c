@@ -107,13 +107,7 @@ struct eng_turn *eng_turn_new(struct eng_worker *w, const yoi_request *req) {
   t->words = yoi_sdk_malloc(req->request_id.len + req->trace.len + 1);
   t->started_wall = eng_wall(eng);
   t->started_mono = eng_mono(eng);
-  if (!t->ring || !t->words || !yoi_sdk_uuid7(t->started_wall, t->id) ||
-      !slot_take(&eng->slots, t)) {
-    yoi_sdk_free(t->ring);
-    yoi_sdk_free(t->words);
-    yoi_sdk_free(t);
-    return NULL;
-  }
+  if (!t->ring || !t->words || !yoi_sdk_uuid7(t->started_wall, t->id)) goto fail;
   if (req->request_id.len) memcpy(t->words, req->request_id.ptr, req->request_id.len);
   if (req->trace.len) memcpy(t->words + req->request_id.len, req->trace.ptr, req->trace.len);
   t->request_id = (yoi_str){t->words, req->request_id.len};
@@ -124,7 +118,13 @@ struct eng_turn *eng_turn_new(struct eng_worker *w, const yoi_request *req) {
   yoi_sdk_buf_init(&t->reasoning, YOI_MESSAGE_BYTES_MAX + 1);
   uint32_t here = eng->loop->current(eng->host);
   t->loop = here != YOI_NO_LOOP ? here : (uint32_t)(w->entry.hash % eng->loop->count(eng->host));
-  return t;
+  if (slot_take(&eng->slots, t)) return t; /* from here on others find it */
+  eng_worker_unref(t->w);
+fail:
+  yoi_sdk_free(t->ring);
+  yoi_sdk_free(t->words);
+  yoi_sdk_free(t);
+  return NULL;
 }
 
 struct eng_turn *eng_turn_ref(struct eng_turn *t) {
@@ -159,9 +159,13 @@ static void clean(struct eng_turn *t) {
   if (t->cleaned) return;
   t->cleaned = true;
   eng_model_release(t);
-  if (t->timer) eng->loop->timer_cancel(eng->host, t->timer);
   if (t->token) eng->host->token_free(eng->host, t->token);
-  t->timer = t->token = 0;
+  t->token = 0;
+  if (t->timer) {
+    eng->loop->timer_cancel(eng->host, t->timer);
+    t->timer = 0;
+    eng_turn_unref(t); /* the caller has another */
+  }
   eng_active_done(eng);
 }
 
@@ -270,6 +274,7 @@ static void on_deadline(void *ctx) {
   t->timer = 0;
   t->expired = true;
   eng_turn_kick(t);
+  eng_turn_unref(t);
 }
 
 static int begin(struct eng_turn *t) {
@@ -278,7 +283,10 @@ static int begin(struct eng_turn *t) {
   uint64_t cookie = (uint64_t)t->generation << 32 | t->slot;
   uint64_t until = t->started_mono + (uint64_t)t->w->spec->limits.wall_ms * 1000000u;
   if (eng->host->token_new(eng->host, cookie, &t->token, NULL) != YOI_OK) t->token = 0;
-  if (t->token && eng->loop->timer(eng->host, until, on_deadline, t, &t->timer) == YOI_OK) return 1;
+  if (t->token && eng->loop->timer(eng->host, until, on_deadline, t, &t->timer) == YOI_OK) {
+    (void)eng_turn_ref(t); /* the timer's: what is set on a loop must not outlive t */
+    return 1;
+  }
   t->timer = 0;
   end_as(t, ENG_FAILED, "internal", YOI_CODE_INTERNAL, "the host has no token or timer left");
   return 0;
@@ -364,6 +372,8 @@ static int next_step(struct eng_turn *t) {
 static int look(struct eng_turn *t) {
   struct eng_worker *w = t->w;
   pthread_mutex_lock(&w->mu);
+  /* A drain looks for turns and may find one whose input is not accepted. */
+  bool idle = w->turn != t && t->state != ENG_TURN_ENDED;
   if (t->cut == ENG_CUT_NONE && atomic_load(&w->eng->cutting)) t->cut = ENG_CUT_DRAIN;
   enum eng_turn_state state = t->state;
   enum eng_cut cut = t->cut;
@@ -373,7 +383,7 @@ static int look(struct eng_turn *t) {
     clean(t);
     return 0;
   }
-  if (staged || atomic_load(&t->reading)) return 0;
+  if (idle || staged || atomic_load(&t->reading)) return 0;
   assert(state != ENG_TURN_WRITING);
   if (cut == ENG_CUT_CANCEL) end_as(t, ENG_CANCELLED, "cancel_requested", 0, NULL);
   if (cut == ENG_CUT_DRAIN) end_as(t, ENG_CANCELLED, "shutting_down", 0, NULL);
@@ -424,7 +434,7 @@ static void abandon(struct eng_turn *t) {
   struct eng_worker *w = t->w;
   struct eng_after after = {0};
   pthread_mutex_lock(&w->mu);
-  bool never = t->step == 0 && t->state == ENG_TURN_CONTEXT && !w->stage;
+  bool never = w->turn == t && t->step == 0 && t->state == ENG_TURN_CONTEXT && !w->stage;
   if (never) {
     end_internal(t);
     eng_turn_end_in_memory(w, t, &t->end, &after);

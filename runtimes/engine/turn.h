@@ -77,6 +77,7 @@ struct eng_turn {
   struct eng_read *read;
   struct eng_tool_call *calls;
   uint32_t n_calls;
+  size_t call_bytes; /* of all calls */
   struct eng_usage step_usage;
   bool step_has_usage, incomplete_usage;
   enum {

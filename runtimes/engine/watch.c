@@ -114,6 +114,12 @@ static yoi_status give(struct eng_op *op, struct eng_frame *const *frames, size_
   return YOI_OK;
 }
 
+/* A store has a record before the worker does; it is shown once applied, and
+ * then stands in the ring. */
+static void drop_unapplied(struct eng_read *r, uint64_t last) {
+  while (r->n > 0 && r->frames[r->n - 1]->pos.sequence > last) eng_frame_unref(r->frames[--r->n]);
+}
+
 static yoi_status give_replayed(struct eng_op *op) {
   struct eng_watch *x = &op->watch;
   struct eng_read *r = x->read;
@@ -249,12 +255,13 @@ static yoi_status look(struct look *l) {
     return YOI_AGAIN;
   }
   if (op->follow && (x->turn_seen || x->turn[0] == 0)) return give_end(l, ENG_END_TURN_ENDED);
+  if (x->ready && x->read_at == 0) drop_unapplied(x->read, w->last.sequence);
   if (x->ready && (x->read->st != YOI_OK || x->read->n == 0)) {
     x->ready = false;
     return give_end(l, w->state == ENG_GONE ? ENG_END_WORKER_DELETED : ENG_END_ERROR);
   }
   if (x->ready) return give_replayed(op);
-  if (x->snapshot) return give_snapshot(op);
+  if (x->snapshot && w->state != ENG_GONE) return give_snapshot(op);
   yoi_status st = look_live(l, &done);
   if (done) return st;
   if (x->pos.sequence < w->last.sequence) {

@@ -396,6 +396,7 @@ static void apply(struct eng_worker *w, struct eng_stage *s, struct eng_after *a
     case ENG_DO_STOP:
       assert(w->state == ENG_RUNNING || w->state == ENG_IDLE);
       w->stop_sequence = w->last.sequence;
+      w->stop_ended = w->turn != NULL;
       if (w->turn) eng_worker_turn_over(w, end_frame(s), ENG_CANCELLED, after);
       atomic_store(&w->state, ENG_STOPPED);
       answer_ack(s, s->turn ? yoi_sdk_str(s->turn->id) : (yoi_str){0}, "stopped", after);

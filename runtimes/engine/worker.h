@@ -47,6 +47,7 @@ struct eng_worker {
   bool keyed;            /* its create had a key */
   bool kept;             /* in the keep list */
   bool listed;
+  bool stop_ended; /* stop ended a turn: that of last_end */
   pthread_mutex_t mu;
   uint64_t epoch;
   uint32_t cursor_worker;

@@ -50,7 +50,8 @@ static struct eng_worker *first_attempt(const struct creation *c, bool *by_key) 
   return w ? eng_worker_ref(w) : NULL;
 }
 
-/* Answers as the first attempt was, or will be; lets the reference go. */
+/* Answers as the first attempt was, or will be; lets the reference go. AGAIN:
+ * it has just gone, by a failed append or a delete, and its place is free. */
 static yoi_status join(const struct creation *c, struct eng_worker *w, bool by_key,
                        yoi_stream **out, yoi_error *err) {
   struct eng_after after = {0};
@@ -66,7 +67,7 @@ static yoi_status join(const struct creation *c, struct eng_worker *w, bool by_k
   if (st == YOI_OK) {
     pthread_mutex_lock(&w->mu);
     if (w->state == ENG_GONE) {
-      st = yoi_sdk_fail(err, YOI_CODE_WORKER_CONFLICT, "worker '%s' is just going", w->id);
+      st = YOI_AGAIN;
     } else if (w->state != ENG_CREATING) {
       eng_op_step(eng_op_ref(op), &after);
     } else if (!eng_worker_wait(w, eng_op_ref(op))) {
@@ -167,6 +168,8 @@ static yoi_status create(const struct creation *c, yoi_stream **out, yoi_error *
   return st;
 }
 
+#define CREATE_ROUNDS 16 /* each meets another worker that has just gone */
+
 yoi_status eng_start_create(struct eng_engine *eng, const yoi_request *req, yoi_stream **out,
                             yoi_error *err) {
   struct creation c = {.eng = eng, .req = req};
@@ -175,12 +178,15 @@ yoi_status eng_start_create(struct eng_engine *eng, const yoi_request *req, yoi_
   yoi_status st = eng_ask_key(req, &c.key, &c.keyed, err);
   if (st == YOI_OK) st = eng_ask_parse(req, &body, err);
   if (st == YOI_OK) st = eng_ask_create(&c.ask, body, eng->specs.name, err);
-  if (st == YOI_OK) {
+  for (int round = 0; st == YOI_OK || (st == YOI_AGAIN && round < CREATE_ROUNDS); round++) {
     pthread_mutex_lock(&eng->dir_mu);
     struct eng_worker *w = first_attempt(&c, &by_key);
     pthread_mutex_unlock(&eng->dir_mu);
     st = w ? join(&c, w, by_key, out, err) : create(&c, out, err);
+    if (st == YOI_OK) break;
   }
+  if (st == YOI_AGAIN)
+    st = yoi_sdk_fail(err, YOI_CODE_WORKER_CONFLICT, "the worker comes and goes all the time");
   yoi_sdk_json_free(body);
   return st;
 }
@@ -324,10 +330,15 @@ yoi_status eng_start_get(struct eng_engine *eng, const yoi_request *req, yoi_str
   yoi_sdk_jsonw_open(&jw, '{');
   yoi_sdk_jsonw_key(&jw, "worker");
   pthread_mutex_lock(&w->mu);
-  eng_shape_worker(&jw, w, 1);
+  bool gone = w->state == ENG_GONE;
+  if (!gone) eng_shape_worker(&jw, w, 1);
   pthread_mutex_unlock(&w->mu);
   yoi_sdk_jsonw_close(&jw, '}');
   eng_worker_unref(w);
+  if (gone) {
+    yoi_sdk_buf_release(&buf);
+    return yoi_sdk_fail(err, YOI_CODE_WORKER_NOT_FOUND, "there is no such worker");
+  }
   return answer(&buf, out, err);
 }
 

@@ -445,7 +445,7 @@ static void a_failed_cancel_changes_nothing(void **state) {
 /* Pitfall 1: terminal is terminal. */
 static void stop_is_terminal_and_sticky(void **state) {
   struct rig *r = *state;
-  char first[256];
+  char first[256], turn[256];
   struct ear e;
   make(r);
   ear_open(&e, r, "a", NULL);
@@ -453,6 +453,7 @@ static void stop_is_terminal_and_sticky(void **state) {
   rig_ok(r, STOP, "a", "{\"reason\":\"bye\"}");
   assert_string_equal(rig_get(r, "ack.state"), "\"stopped\"");
   keep(r, "ack.sequence", first);
+  keep(r, "ack.turn_id", turn);
   ear_settle(&e);
   assert_string_equal(ear_kinds(&e),
                       "snapshot input.accepted turn.started turn.ended worker.stopped");
@@ -462,7 +463,7 @@ static void stop_is_terminal_and_sticky(void **state) {
     rig_ok(r, i ? STOP : CANCEL, "a", "");
     assert_string_equal(rig_get(r, "ack.state"), "\"stopped\"");
     assert_string_equal(rig_get(r, "ack.sequence"), first);
-    assert_string_equal(rig_get(r, "ack.turn_id"), "");
+    assert_string_equal(rig_get(r, "ack.turn_id"), turn);
   }
   rig_refused(r, INPUT, "a", "{\"content\":\"x\"}", YOI_CODE_WORKER_STOPPED);
   rig_refused(r, INPUT, "a", "{\"content\":\"x\",\"kind\":\"system\"}", YOI_CODE_WORKER_STOPPED);

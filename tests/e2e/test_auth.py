@@ -11,6 +11,7 @@ from lib.worker import fresh
 
 @pytest.mark.parametrize('field', [
     None, 'Bearer', 'Bearer ', f'Bearer {TOKEN}x', f'Bearer {TOKEN[:-1]}', f'bearer{TOKEN}',
+    f'Bearer {TOKEN[:-1]}x', f'Bearer x{TOKEN[1:]}',
     f'Basic {TOKEN}', TOKEN, f'Bearer {TOKEN} x', f'Bearer  {TOKEN}x', 'Bearer \u00e4'])
 def test_without_the_token_a_runtime_surface_answers_401(host, field):
     client = Client(host.address('runtime'))

@@ -248,10 +248,11 @@ def test_a_noisy_worker_expires_nobodys_cursor(v1):
     assert view.kinds == ['input.accepted', 'turn.started', 'message.completed', 'turn.ended']
 
 
-def test_every_delta_is_whole_characters(new_host):
+@pytest.mark.parametrize('chunk', [0, 7, 4095])
+def test_every_delta_is_whole_characters(new_host, chunk):
     text = 'a\u00e9\u6f22\U0001f600' * 3000
     host = new_host(configs.standard(model=configs.script(
-        {'chunk': 7}, {'say': text})))
+        {'chunk': chunk}, {'say': text})))
     worker = Worker.create(host.v1)
     with worker.follow('go') as stream:
         deltas = [e.data['text'] for e in stream if e.kind == 'text.delta']
@@ -277,6 +278,10 @@ def test_a_list_without_a_limit_is_bounded(new_host):
      {'intent': {'kind': 'task', 'objective': 'ab'}}),
     ({'profile': {'kind': 'runtime_default'}},
      {'profile': {'kind': 'builtin', 'value': 'companion'}}),
+    ({'intent': {'kind': 'assistant', 'purpose': 'a'}},
+     {'intent': {'kind': 'assistant', 'purpose': 'b'}}),
+    ({'intent': {'kind': 'task', 'objective': 'a'}}, {'intent': {'kind': 'task', 'objective': 'b'}}),
+    ({'intent': {'kind': 'role', 'role': 'a'}}, {'intent': {'kind': 'role', 'role': 'b'}}),
     ({'display_name': 'a '}, {'display_name': 'a'}), ({}, {'display_name': 'x'})])
 def test_two_different_requests_never_look_alike(v1, one, two):
     wid = fresh('print')

@@ -229,10 +229,11 @@ def test_an_accepted_item_is_seen_once(worker):
 def test_a_refused_input_leaves_nothing_visible(new_host):
     host = new_host(configs.standard(model=configs.stalls()))
     worker = Worker.create(host.v1)
-    worker.input('go')
-    before = worker.transcript(), worker.get()['cursor']
-    host.v1.refused('POST', worker.path + '/input', 409, 'worker_busy', {'content': 'no'})
-    assert (worker.transcript(), worker.get()['cursor']) == before
+    with worker.follow('go') as stream:
+        stream.until('text.delta')  # and from here on the model says nothing
+        before = worker.transcript(), worker.get()['cursor']
+        host.v1.refused('POST', worker.path + '/input', 409, 'worker_busy', {'content': 'no'})
+        assert (worker.transcript(), worker.get()['cursor']) == before
     worker.stop()
 
 
@@ -280,7 +281,8 @@ def test_a_list_without_a_limit_is_bounded(new_host):
      {'profile': {'kind': 'builtin', 'value': 'companion'}}),
     ({'intent': {'kind': 'assistant', 'purpose': 'a'}},
      {'intent': {'kind': 'assistant', 'purpose': 'b'}}),
-    ({'intent': {'kind': 'task', 'objective': 'a'}}, {'intent': {'kind': 'task', 'objective': 'b'}}),
+    ({'intent': {'kind': 'task', 'objective': 'a'}},
+     {'intent': {'kind': 'task', 'objective': 'b'}}),
     ({'intent': {'kind': 'role', 'role': 'a'}}, {'intent': {'kind': 'role', 'role': 'b'}}),
     ({'display_name': 'a '}, {'display_name': 'a'}), ({}, {'display_name': 'x'})])
 def test_two_different_requests_never_look_alike(v1, one, two):

@@ -267,6 +267,24 @@ def test_watchers_that_leave_make_room(new_host):
     wait.until(again, 5, 'a place for a watcher')
 
 
+# ---- a runtime that does not keep to one line ------------------------------------
+
+@pytest.mark.parametrize('worker', ['lines', 'no-object'])
+def test_a_result_that_is_no_line_of_json_is_internal(quick, at, worker):
+    for client, path in ((quick.v1, '/v1'), (quick.api, '/api/runtimes/faulty')):
+        client.refused('GET', f'{path}/workers/{worker}', 500, 'internal')
+
+
+def test_an_event_of_two_lines_ends_the_stream_and_makes_no_frame(quick, at):
+    with Stream(quick.v1, '/v1/workers/events-2.frame/events') as stream:
+        events = list(stream)
+    assert [e.kind for e in events] == ['text.delta', 'text.delta', 'end']
+    assert events[-1].data['code'] == 'internal'
+    path = '/v1/workers/events-2.frame/events?wait=2'
+    batch = quick.v1.ok('GET', path, headers={'Accept': 'application/json'})
+    assert [e['event'] for e in batch['events']] == ['text.delta'] * 2
+
+
 # ---- limits of a listener ----------------------------------------------------------
 
 def test_above_the_limit_of_connections_there_is_limit_reached(new_host):

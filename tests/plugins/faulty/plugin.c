@@ -19,6 +19,8 @@
  *   bad-text          an error whose texts are no UTF-8 and no JSON
  *   canary            an error whose private detail is the config's canary
  *   garbage           a result that is no JSON
+ *   lines             a result of two lines
+ *   no-object         a result that is no object
  *   no-result         END without a result
  *   no-event          OK with no event at all
  *   no-stream         OK with no stream
@@ -26,6 +28,7 @@
  *   events-N          (events, follow) N deltas, then the end event and END
  *   events-N.error    N deltas, then internal
  *   events-N.cut      N deltas, then END without an end event
+ *   events-N.frame    N deltas, then one that would be two frames
  *   trickle-N         like events-N, with AGAIN and 20 ms between them
  *   idle              nothing is wrong
  *
@@ -73,12 +76,15 @@ enum flt_way {
   WAY_SOON, /* the wake comes before AGAIN */
   WAY_WAKES,
   WAY_GARBAGE,
+  WAY_LINES,
+  WAY_NO_OBJECT,
   WAY_NO_RESULT,
   WAY_NO_EVENT,
   WAY_TWO,
   WAY_EVENTS,
   WAY_EVENTS_ERROR,
   WAY_EVENTS_CUT,
+  WAY_EVENTS_FRAME,
   WAY_TRICKLE,
 };
 
@@ -174,6 +180,9 @@ static yoi_status flt_next_event(struct flt_stream *s, const yoi_event *const **
     return flt_give(s, YOI_EVENT_TEXT_DELTA, (yoi_str){s->cursor, (size_t)c},
                     (yoi_str){s->text, (size_t)n}, out, out_n);
   }
+  if (s->way == WAY_EVENTS_FRAME)
+    return flt_give(s, YOI_EVENT_TEXT_DELTA, (yoi_str){NULL, 0},
+                    YOI_LIT("{\n\nevent: turn.ended\ndata: {}"), out, out_n);
   if (s->way == WAY_EVENTS_ERROR)
     return flt_end(s, yoi_sdk_fail(err, YOI_CODE_INTERNAL, "stream failed as asked"));
   if (s->way == WAY_EVENTS_CUT || s->sent > s->events) return flt_end(s, YOI_END);
@@ -222,9 +231,15 @@ static yoi_status flt_next(yoi_stream *base, const yoi_event *const **out, size_
       if (s->sent++ > 0) return flt_end(s, YOI_END);
       return flt_give(s, YOI_EVENT_RESULT, (yoi_str){NULL, 0}, YOI_LIT("{\"worker\": [}"), out,
                       out_n);
+    case WAY_LINES:
+    case WAY_NO_OBJECT:
+      return flt_give(s, YOI_EVENT_RESULT, (yoi_str){NULL, 0},
+                      s->way == WAY_LINES ? YOI_LIT("{\"worker\":\n{}}") : YOI_LIT("null"), out,
+                      out_n);
     case WAY_EVENTS:
     case WAY_EVENTS_ERROR:
     case WAY_EVENTS_CUT:
+    case WAY_EVENTS_FRAME:
     case WAY_TRICKLE:
       return flt_next_event(s, out, out_n, err);
     case WAY_ANSWER:
@@ -291,12 +306,15 @@ static const struct {
     {"wake-in-next", "", WAY_SOON},
     {"wakes", "", WAY_WAKES},
     {"garbage", "", WAY_GARBAGE},
+    {"lines", "", WAY_LINES},
+    {"no-object", "", WAY_NO_OBJECT},
     {"no-result", "", WAY_NO_RESULT},
     {"no-event", "", WAY_NO_EVENT},
     {"two-results", "", WAY_TWO},
     {"events", "", WAY_EVENTS},
     {"events", "error", WAY_EVENTS_ERROR},
     {"events", "cut", WAY_EVENTS_CUT},
+    {"events", "frame", WAY_EVENTS_FRAME},
     {"trickle", "", WAY_TRICKLE},
 };
 

@@ -10,6 +10,10 @@
 
 enum { LOOPS = 2, THREADS = 4, ROUNDS = 800, WORKERS = 3 };
 
+/* When the runtime is drained: not at all, in the middle of everything, or
+ * when all have done their work. */
+enum when { NEVER, MEANWHILE, AFTERWARDS };
+
 struct yard {
   struct fake_host *fh;
   void *self;
@@ -179,7 +183,30 @@ static void *work(void *ctx) {
   return NULL;
 }
 
-static void everything_at_once(bool late, bool drained) {
+static void drain(struct yard *y, yoi_error *err) {
+  uint64_t token = fake_token(y->fh);
+  yoi_stream *s = NULL;
+  const yoi_event *const *evs = NULL;
+  size_t n = 0;
+  assert_int_equal(eng_drain(y->self, fake_host_now(y->fh), token, &s, err), YOI_OK);
+  while (s->ops->next(s, &evs, &n, err) == YOI_AGAIN)
+    assert_true(fake_token_wait(y->fh, token, 20000));
+  s->ops->release(s);
+  fake_token_free(y->fh, token);
+}
+
+/* Some have begun, and most is still to come. */
+static void wait_until_busy(struct yard *y) {
+  uint64_t ended = 0, token = fake_token(y->fh);
+  for (int i = 0; i < 20000 && ended < WORKERS; i++) {
+    (void)fake_token_wait(y->fh, token, 1);
+    ended = fake_metric(y->fh, "yoi_turns_total", "completed");
+  }
+  fake_token_free(y->fh, token);
+  assert_true(ended >= WORKERS);
+}
+
+static void everything_at_once(bool late, enum when drained) {
   struct yard y = {0};
   struct hand hands[THREADS];
   pthread_t threads[THREADS];
@@ -197,41 +224,46 @@ static void everything_at_once(bool late, bool drained) {
     hands[i] = (struct hand){.y = &y, .seed = i * 77 + 1, .token = fake_token(y.fh)};
     assert_int_equal(pthread_create(&threads[i], NULL, work, &hands[i]), 0);
   }
-  for (uint32_t i = 0; i < THREADS; i++) pthread_join(threads[i], NULL);
-  if (drained) {
-    uint64_t token = fake_token(y.fh);
-    yoi_stream *s = NULL;
-    const yoi_event *const *evs = NULL;
-    size_t n = 0;
-    assert_int_equal(eng_drain(y.self, fake_host_now(y.fh), token, &s, err), YOI_OK);
-    while (s->ops->next(s, &evs, &n, err) == YOI_AGAIN)
-      assert_true(fake_token_wait(y.fh, token, 20000));
-    s->ops->release(s);
-    fake_token_free(y.fh, token);
+  if (drained == MEANWHILE) {
+    wait_until_busy(&y);
+    drain(&y, err);
   }
+  for (uint32_t i = 0; i < THREADS; i++) pthread_join(threads[i], NULL);
+  if (drained == AFTERWARDS) drain(&y, err);
   fake_host_threads_stop(y.fh);
   fake_host_close(y.fh);
   eng_close(y.self);
   for (uint32_t i = 0; i < THREADS; i++) fake_token_free(y.fh, hands[i].token);
   fake_host_free(y.fh);
   pthread_mutex_destroy(&y.mu);
+  if (drained == MEANWHILE) return;
   assert_true(y.answered > THREADS * ROUNDS / 8);
   assert_true(y.seen > THREADS * ROUNDS / 4);
 }
 
 static void at_once(void **state) {
   (void)state;
-  everything_at_once(false, true);
+  everything_at_once(false, AFTERWARDS);
 }
 
 static void late(void **state) {
   (void)state;
-  everything_at_once(true, true);
+  everything_at_once(true, AFTERWARDS);
 }
 
 static void late_and_closed_in_the_middle(void **state) {
   (void)state;
-  everything_at_once(true, false);
+  everything_at_once(true, NEVER);
+}
+
+static void drained_in_the_middle(void **state) {
+  (void)state;
+  everything_at_once(false, MEANWHILE);
+}
+
+static void late_and_drained_in_the_middle(void **state) {
+  (void)state;
+  everything_at_once(true, MEANWHILE);
 }
 
 int main(void) {
@@ -239,6 +271,8 @@ int main(void) {
       cmocka_unit_test(at_once),
       cmocka_unit_test(late),
       cmocka_unit_test(late_and_closed_in_the_middle),
+      cmocka_unit_test(drained_in_the_middle),
+      cmocka_unit_test(late_and_drained_in_the_middle),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -86,3 +86,35 @@ def test_the_minimal_application_writes_no_file(tmp_path):
     before = sorted(str(p) for p in pathlib.Path(tmp_path).rglob('*'))
     run_minimal(BUILD / 'examples/minimal', tmp_path)
     assert sorted(str(p) for p in pathlib.Path(tmp_path).rglob('*')) == before
+
+
+def test_the_metrics_that_are_listed_are_those_there_are(host):
+    page = (ROOT / 'docs/operate.md').read_text()
+    listed = set(re.findall(r'^\| `(yoi_\w+_total)', page, re.M))
+    there = set(re.findall(r'^(yoi_\w+_total)', host.api.get('/metrics').text, re.M))
+    assert listed == there
+
+
+def make(*args):
+    done = subprocess.run(['make', '-n', '-B', *args], cwd=ROOT, stdout=subprocess.PIPE, check=True,
+                          timeout=wait.bound(60))
+    return done.stdout.decode()
+
+
+def test_make_core_needs_no_http_library():
+    """What it would run names none of them, for a build from nothing."""
+    commands = make('core')
+    assert 'yoi-host' in commands and 'embedded.so' in commands
+    for other in ('-lcurl', '-lssl', '/usr/share/llhttp/', 'abi/sdk/http/', 'ingress-http.so',
+                  'model-openai.so'):
+        assert other not in commands
+
+
+def test_make_help_names_every_target():
+    text = (ROOT / 'Makefile').read_text()
+    phony = re.search(r'^\.PHONY: ((?:.*\\\n)*.*)', text, re.M).group(1).replace('\\', '').split()
+    told = subprocess.run(['make', 'help'], cwd=ROOT, stdout=subprocess.PIPE, check=True,
+                          timeout=wait.bound(60)).stdout.decode()
+    inner = {'help', 'packages-run', 'packages-test', 'test-binaries'}
+    for target in set(phony) - inner:
+        assert re.search(r'\b%s\b' % target, told), f'{target} is not in make help'

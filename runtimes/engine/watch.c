@@ -276,7 +276,8 @@ static yoi_status look(struct look *l) {
   }
   bool in_ring = w->ring && eng_pos_cmp(x->pos, w->ring->base) >= 0;
   int behind = eng_pos_cmp(x->pos, w->last);
-  if (behind > 0 || (behind < 0 && !in_ring)) return give_snapshot(op);
+  bool lost = behind > 0 || (behind < 0 && !in_ring);
+  if (lost && w->state != ENG_GONE) return give_snapshot(op);
   return caught_up(l);
 }
 
@@ -326,9 +327,14 @@ yoi_status eng_watch_next(struct eng_op *op, const yoi_event *const **out, size_
       x->read_at = 0;
       eng_bell_arm(w, x->bell);
     }
+    if (st == YOI_RESOURCE_EXHAUSTED) { /* errors are final */
+      op->state = ENG_OP_FAILED;
+      op->code = YOI_CODE_INTERNAL;
+      op->message = "memory is short";
+    }
     pthread_mutex_unlock(&w->mu);
     if (l.has_ended) eng_count(w->eng, w->eng->metric_ends[l.ended], 1);
-    if (st == YOI_RESOURCE_EXHAUSTED) return yoi_sdk_fail_memory(err);
+    if (st == YOI_RESOURCE_EXHAUSTED) return eng_op_error(op, err);
     if (st != YOI_OK) return st;
     if (x->batch) {
       *out = x->batch->at;

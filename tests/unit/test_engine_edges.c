@@ -164,6 +164,39 @@ static void a_worker_that_is_gone_is_shown_to_nobody(void **state) {
   ear_close(&e);
 }
 
+static void a_watch_without_memory_ends_for_good(void **state) {
+  struct rig *r = *state;
+  const yoi_event *const *evs = NULL;
+  size_t n = 0;
+  struct ear e;
+  make(r);
+  ear_open(&e, r, "a", NULL);
+  ear_settle(&e);
+  begin_turn(r);
+  (void)yoi_sdk_mem_fail_at(1);
+  assert_int_equal(e.s->ops->next(e.s, &evs, &n, r->err), YOI_INTERNAL);
+  (void)yoi_sdk_mem_fail_at(0);
+  assert_int_equal(e.s->ops->next(e.s, &evs, &n, r->err), YOI_INTERNAL);
+  assert_int_equal(r->err->code, YOI_CODE_INTERNAL);
+  ear_close(&e);
+}
+
+static void a_position_that_never_was_shows_no_worker_that_is_gone(void **state) {
+  struct rig *r = *state;
+  struct ear e;
+  char cursor[128];
+  make(r);
+  rig_ok(r, STOP, "a", "");
+  rig_ok(r, GET, "a", "");
+  (void)snprintf(cursor, sizeof cursor, "%s", rig_get(r, "worker.cursor") + 1);
+  memcpy(strrchr(cursor, '-'), "-9", 3);
+  ear_open(&e, r, "a", cursor);
+  rig_ok(r, DELETE, "a", "");
+  ear_settle(&e);
+  assert_string_equal(ear_kinds(&e), "end");
+  ear_close(&e);
+}
+
 /* ---- calls ---- */
 
 static void call(struct fake_answer *a, const char *id, const char *arguments) {
@@ -337,6 +370,8 @@ int main(void) {
       cmocka_unit_test_setup_teardown(a_cancelled_operation_stays_cancelled, rig_setup_late,
                                       rig_teardown),
       RIG_TESTS(a_worker_that_is_gone_is_shown_to_nobody),
+      RIG_TESTS(a_watch_without_memory_ends_for_good),
+      RIG_TESTS(a_position_that_never_was_shows_no_worker_that_is_gone),
       RIG_TESTS(an_id_that_is_made_up_is_no_other_call),
       RIG_TESTS(the_calls_of_an_answer_are_bounded_together),
       cmocka_unit_test_setup_teardown(a_replay_shows_no_record_before_it_is_applied,

@@ -65,6 +65,10 @@ void yoi__findings_add(struct yoi__findings *f, const char *pointer, int is_key,
   yoi_str at = yoi_sdk_str(pointer);
   uint32_t line = 1, column = 1;
   va_list ap;
+  if (f->n == YOI_CONFIG_FINDINGS_MAX) { /* looking up its place walks the whole text */
+    f->dropped++;
+    return;
+  }
   va_start(ap, fmt);
   vsnprintf(message, sizeof message, fmt, ap);
   va_end(ap);

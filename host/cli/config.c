@@ -91,9 +91,12 @@ struct findings {
 static void print_finding(void *ctx, uint32_t line, uint32_t column, const char *pointer,
                           const char *message) {
   struct findings *f = ctx;
+  char *text = yoi_sdk_strndup(message, strlen(message));
   (void)pointer;
   f->count++;
-  fprintf(f->to, "%s:%u:%u: %s\n", f->name, line, column, message);
+  fprintf(f->to, "%s:%u:%u: %s\n", f->name, line, column,
+          text ? cli_plain(text) : "out of memory");
+  yoi_sdk_free(text);
 }
 
 int cli_config_findings(const struct cli_config *c, int to_stderr) {

@@ -109,6 +109,19 @@ def test_everything_that_is_wrong_is_said_at_once_with_its_place(run, tmp_path, 
     assert 'runtimes' in places[0].group(3), said
 
 
+@pytest.mark.parametrize('command', ['check', 'serve', 'chat'])
+def test_what_is_wrong_is_no_command_to_the_terminal(run, tmp_path, command):
+    done = run(command, write(tmp_path, '{"a\\u001b[31m\u009bb\x7fc": 1}'))
+    assert "unknown key 'a[31mbc'" in done.stdout + done.stderr and done.returncode == 1
+
+
+def test_a_flood_of_findings_is_counted_and_not_looked_up(run, tmp_path):
+    before = os.times().children_user
+    done = run('check', write(tmp_path, {f'k{n}': 1 for n in range(20000)}))
+    assert 'and 19744 more findings' in done.stdout and done.returncode == 1
+    assert os.times().children_user - before < wait.bound(2)
+
+
 def test_an_address_in_use_is_exit_3(run, tmp_path):
     with socket.socket() as taken:
         taken.bind(('127.0.0.1', 0))

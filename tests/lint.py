@@ -583,6 +583,11 @@ def links(tree):
 def documented(tree):
     """What callers can meet stands in the documents."""
     http, embed = tree.text.get('docs/http.md'), tree.text.get('docs/embed.md')
+    shapes = tree.text.get('docs/workers.md')
+    if shapes is not None:
+        for line, cells in table(tree, 'YOI_EVENTS'):
+            if cells[3] != 'MODEL' and cells[2] != 'result' and f'`{cells[2]}`' not in shapes:
+                tree.say('abi/yoi/ops.h', line, f"'{cells[2]}' is not in docs/workers.md")
     if http is not None:
         for name, col in (('YOI_OPS', 2), ('YOI_CODES', 2)):
             for line, cells in table(tree, name):

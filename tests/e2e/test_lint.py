@@ -32,6 +32,7 @@ YOI_API const char *yoi_version(void);
   X(WORKER_GET, 1, "worker.get", RUNTIME, "GET", "", "") \\
   X(WORKER_PUT, 2, "worker.put", RUNTIME, "PUT", "", "")
 
+#define YOI_EVENTS(X) X(TURN_ENDED, 27, "turn.ended", DURABLE)
 typedef struct yoi_thing {
   uint32_t size; /* [any] is no tag here */
   /* [any & open] Goes. */
@@ -86,11 +87,12 @@ int thing_stop(void) {
         ' "abi": 1, "interfaces": [], "threads": "parallel", "config": {}}\n',
     'tests/e2e/test_thing.py': '"""Tests the thing and nothing but it."""\n\nx = 1\n',
     'docs/http.md': '# HTTP\n\n`worker.get` and `worker.put`.\n',
+    'docs/workers.md': '# Workers\n\n`turn.ended`.\n',
     'docs/embed.md': '# Embed\n\n`yoi_version` says it.\n',
 }
 PLANTED = [
-    ('tags', 'abi/yoi/ops.h', '[any & open] Goes.', 'Goes.', 13),
-    ('tags', 'abi/yoi/ops.h', '  /* [any & open] Goes. */\n', '', 12),
+    ('tags', 'abi/yoi/ops.h', '[any & open] Goes.', 'Goes.', 14),
+    ('tags', 'abi/yoi/ops.h', '  /* [any & open] Goes. */\n', '', 13),
     ('exports', 'abi/yoi.h', 'yoi_version(void);', 'yoi_other(void);', 8),
     ('numbers', 'abi/yoi/ops.h', 'WORKER_PUT, 2', 'WORKER_PUT, 1', 8),
     ('guard', 'host/registry.h', '#ifndef YOI__REGISTRY_H', '#ifndef YOI__OTHER_H', 1),
@@ -105,7 +107,7 @@ PLANTED = [
     ('plugins', 'plugins/thing/thing.yoi.json', '"abi": 1, ', '', 1),
     ('plugins', 'plugins/thing/plugin.c', '', None, 1),
     ('length', 'host/long.c', None, ESSAY % 'x' + 'int x;\n' * 800, 801),
-    ('width', 'abi/yoi/ops.h', '[any & open] Goes.', f'[any & open] {"x" * 60}', 12),
+    ('width', 'abi/yoi/ops.h', '[any & open] Goes.', f'[any & open] {"x" * 60}', 13),
     ('essay', 'host/registry.c', ESSAY % 'registry.c', '/* registry */\n', 1),
     ('essay', 'tests/e2e/test_thing.py', '"""Tests the thing and nothing but it."""\n', '', 1),
     ('comments', 'host/registry.c', 'words[0];', 'words[0]; // the first', 10),
@@ -130,6 +132,7 @@ PLANTED = [
     ('sleeps', 'tests/e2e/test_thing.py', 'x = 1', 'time.sleep' + '(1)', 3),
     ('links', 'plugins/thing/README.md', 'mem.h', 'gone.h', 3),
     ('documented', 'docs/http.md', '`worker.put`', '`worker.putting`', None),
+    ('documented', 'docs/workers.md', '`turn.ended`', '`turn.ends`', None),
     ('documented', 'docs/embed.md', '`yoi_version`', '`yoi_versions`', None),
 ]
 

@@ -3,7 +3,7 @@
  * A runtime answers the RUNTIME operations of ops.h; one that it does not
  * know is UNIMPLEMENTED with YOI_CODE_UNSUPPORTED_OPERATION. A unary
  * operation is a stream of one RESULT event and END; its text is the answer
- * as it goes over /v1 (docs/http.md has the shapes). worker.events and
+ * as it goes over /v1 (docs/workers.md has the shapes). worker.events and
  * worker.input with YOI_REQ_FOLLOW go on; their last event is END's `end`.
  * The runtime's id on its host never reaches it.
  */

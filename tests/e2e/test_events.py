@@ -248,7 +248,6 @@ def test_the_header_wins_over_the_query_since_browsers_repeat_the_url(worker):
     with sse.Stream(worker.client, target, cursor=now) as stream:
         worker.input('more')
         assert stream.next_event().kind == 'input.accepted'
-        assert 'more' in stream.until('turn.ended')[0].text or True
     with sse.Stream(worker.client, target) as stream:
         assert stream.next_event().kind == 'input.accepted'
 

@@ -126,9 +126,7 @@ def test_two_turns_are_two_turns(worker):
 # ---- busy -------------------------------------------------------------------
 
 def test_a_second_input_while_one_runs_is_worker_busy(stuck):
-    error = stuck.client.refused('POST', stuck.path + '/input', 409, 'worker_busy',
-                                 {'content': 'and?'})
-    assert stuck.id in error['message'] or True
+    stuck.client.refused('POST', stuck.path + '/input', 409, 'worker_busy', {'content': 'and?'})
     assert stuck.transcript()['total'] == 1, 'the refused one left nothing'
 
 

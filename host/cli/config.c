@@ -122,6 +122,19 @@ uint32_t cli_config_drain_ms(const struct cli_config *c) {
   return given && ms >= 0 && ms <= YOI_DRAIN_MS_MAX ? (uint32_t)ms : YOI_DRAIN_MS_DEFAULT;
 }
 
+uint64_t cli_config_connections(const struct cli_config *c) {
+  yoi_sdk_json *tree = parse(c);
+  const yoi_sdk_json *v = yoi_sdk_json_first(yoi_sdk_json_get(tree, "ingress"));
+  uint64_t sum = 0;
+  for (; v; v = yoi_sdk_json_next(v)) {
+    int64_t n = YOI_HTTP_CONNECTIONS_DEFAULT;
+    yoi_sdk_json_int(yoi_sdk_json_get(yoi_sdk_json_get(v, "config"), "connections"), &n);
+    if (n > 0) sum += (uint64_t)n;
+  }
+  yoi_sdk_json_free(tree);
+  return sum;
+}
+
 int cli_config_for_chat(const struct cli_config *c, struct yoi_sdk_buf *out) {
   static const char *const replaced[] = {"ingress", "step", "loops"};
   struct yoi_sdk_jsonw w;

@@ -80,22 +80,11 @@ int cli_version(int argc, char **argv) {
   return fflush(stdout) == 0 ? CLI_OK : CLI_FAILED;
 }
 
-/* Below this, connections are refused in ordinary use. */
-#define FILES_WANTED 4096
-
 static void raise_open_files(void) {
   struct rlimit limit;
   if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
-  if (limit.rlim_cur < limit.rlim_max) {
-    rlim_t before = limit.rlim_cur;
-    limit.rlim_cur = limit.rlim_max;
-    if (setrlimit(RLIMIT_NOFILE, &limit) != 0) limit.rlim_cur = before;
-  }
-  if (limit.rlim_cur < FILES_WANTED) {
-    cli_say("the limit of open files is %llu: that is how many connections, streams and "
-            "plugins fit (`ulimit -n` raises it)",
-            (unsigned long long)limit.rlim_cur);
-  }
+  limit.rlim_cur = limit.rlim_max;
+  setrlimit(RLIMIT_NOFILE, &limit);
 }
 
 /* 1: descriptors 0 to 2 are open. */

@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <stdio.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "cli.h"
@@ -28,6 +29,19 @@ static void announce(const struct cli_config *c) {
   fflush(stdout);
   yoi_sdk_buf_release(&model);
   yoi_sdk_buf_release(&url);
+}
+
+/* What a connection is beside: loops, listeners, plugins' own. */
+#define FILES_BESIDE 256
+
+static void look_at_open_files(const struct cli_config *c) {
+  struct rlimit limit;
+  uint64_t connections = cli_config_connections(c);
+  if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < connections + FILES_BESIDE) {
+    cli_say("the limit of open files is %llu, but the config allows %llu connections "
+            "(`ulimit -n` raises it)",
+            (unsigned long long)limit.rlim_cur, (unsigned long long)connections);
+  }
 }
 
 int cli_serve(int argc, char **argv) {
@@ -52,6 +66,7 @@ int cli_serve(int argc, char **argv) {
     code = CLI_INVALID;
     goto out;
   }
+  look_at_open_files(&c);
   if (yoi_host_new(c.text, c.len, c.base_dir, &host, err) != YOI_OK ||
       yoi_host_start(host, err) != YOI_OK) {
     cli_say_error("cannot start", err);

@@ -180,11 +180,21 @@ def test_only_the_program_changes_its_process(new_host):
     assert soft == hard
 
 
-def test_a_low_limit_of_files_is_said(run, tmp_path):
+@pytest.mark.parametrize('connections,said', [(None, True), (100, True), (10, False)])
+def test_a_limit_of_files_below_the_connections_is_said(run, tmp_path, connections, said):
+    """The start itself fails here, so that the program ends."""
     def low():
-        resource.setrlimit(resource.RLIMIT_NOFILE, (64, 200))
-    done = run('gone.json', preexec_fn=low)
-    assert 'the limit of open files is 200' in done.stderr
+        resource.setrlimit(resource.RLIMIT_NOFILE, (64, 300))
+    with socket.socket() as taken:
+        taken.bind(('127.0.0.1', 0))
+        taken.listen()
+        config = {} if connections is None else {'connections': connections}
+        entry = configs.ingress(configs.BROWSER, listen=f'127.0.0.1:{taken.getsockname()[1]}',
+                                **config)
+        done = run(write(tmp_path, config_of(tmp_path, ingresses=[entry])), preexec_fn=low)
+    assert done.returncode == 3
+    words = f'the limit of open files is 300, but the config allows {connections or 16384}'
+    assert (words in done.stderr) == said, done.stderr
 
 
 def test_closed_standard_descriptors_do_no_harm(run, tmp_path):

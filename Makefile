@@ -17,7 +17,7 @@ PKGS_CORE = gcc libc6-dev make pkg-config binutils libcjson-dev libssl-dev
 PKGS_RUN  = $(PKGS_CORE) libcurl4-openssl-dev node-llhttp curl
 PKGS_TEST = $(PKGS_RUN) g++ clang libclang-rt-14-dev libcmocka-dev python3 \
             python3-pytest python3-pytest-xdist python3-pytest-timeout python3-hypothesis \
-            dwarves git
+            dwarves git strace
 
 # ---- variants ------------------------------------------------------------
 VARIANT := $(if $(findstring clang,$(CC)),clang-)$(if $(findstring thread,$(SANITIZE)),tsan,$(if \

@@ -112,7 +112,7 @@ MOCKS     := $(patsubst tests/mock/%.c,$(B)/tests/mock/%,$(wildcard tests/mock/*
 help:
 	@echo 'make run        install what is missing, build, start the host'
 	@echo 'make test       install what is missing, build, run all tests'
-	@echo 'make all        build the host, libyoi and every plugin'
+	@echo 'make all        build the host, libyoi, every plugin and the examples'
 	@echo 'make core       build and test without any HTTP library'
 	@echo 'make unit | e2e the unit tests | the black-box tests'
 	@echo 'make lint       house rules: names, tags, includes, lengths, docs'
@@ -123,7 +123,8 @@ help:
 	@echo 'make clean      remove build/'
 	@echo 'variants: CC=clang, SANITIZE=address,undefined, SANITIZE=thread'
 
-all: $(YOI_HOST) $(LIBYOI_A) $(LIBYOI_SO) $(so_runtimes) $(so_plugins)
+all: $(YOI_HOST) $(LIBYOI_A) $(LIBYOI_SO) $(so_runtimes) $(so_plugins) $(EXAMPLES)
+	@:
 
 # ---- compiling -----------------------------------------------------------
 $(B)/obj/%.o: %.c Makefile
@@ -156,6 +157,7 @@ $(LIBYOI_SO): $(call objs,host) $(SDK_SCHEMA) $(SDK_CORE) host/libyoi.map
 	@$(if $(V),,echo '  ld      $@')
 	$(Q)$(CC) -shared $(LDFLAGS) $(DEFS) -Wl,-soname,libyoi.so.1 -Wl,--version-script=host/libyoi.map \
 	  -o $@ $(filter %.o %.a,$^) $(LIBS_CORE)
+	$(Q)ln -sf $(@F) $@.1
 $(B)/yoi-host: $(call objs,host/cli) $(LIBYOI_A)
 	@$(if $(V),,echo '  ld      $@')
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LIBS_CORE)
@@ -211,7 +213,7 @@ $(B)/examples/%: docs/examples/%.c $(LIBYOI_A)
 	$(Q)$(CC) -std=c11 $(WARN) $(OPT) $(if $(SANITIZE),-fsanitize=$(SANITIZE)) -Iabi -o $@ $< \
 	  $(LIBYOI_A) $(LIBS_CORE)
 
-test-binaries: all $(so_test_plugins) $(UNIT_CORE) $(UNIT_HTTP) $(MOCKS) $(EXAMPLES)
+test-binaries: all $(so_test_plugins) $(UNIT_CORE) $(UNIT_HTTP) $(MOCKS)
 
 core: $(YOI_HOST) $(LIBYOI_SO) $(CORE_RUNTIMES:%=$(B)/runtimes/%.so) \
       $(CORE_PLUGINS:%=$(B)/plugins/%.so) $(so_test_plugins) $(UNIT_CORE)

@@ -70,7 +70,14 @@ static yoi_status failed(const struct yoi__config_ingress *in, int cause, yoi_er
                                                          : "the system refuses";
   yoi_status st = yoi_sdk_fail(err, YOI_CODE_RUNTIME_UNAVAILABLE, "cannot listen on '%.*s': %s",
                                YOI_ARG(in->listen), why);
-  yoi_sdk_fail_private(err, "errno %d", cause);
+  char number[32];
+  (void)snprintf(number, sizeof number, "errno %d", cause);
+  yoi_sdk_fail_private(err, "%s",
+                       cause == EADDRINUSE
+                           ? "another program listens there, perhaps another yoi-host; end it, or "
+                             "give this one a config with another 'listen'"
+                       : cause == EACCES ? "ports below 1024 need a privilege"
+                                         : number);
   return st;
 }
 

@@ -112,9 +112,16 @@ int main(int argc, char **argv) {
     argc = 1;
     return cli_version(argc, argv);
   }
+  for (int i = 2; i < argc; i++) {
+    if (!strcmp(argv[i], "--help")) return help();
+  }
+  if (argc == 2 && !strcmp(argv[1], "help")) return help();
   raise_open_files();
   for (size_t i = 0; argc > 1 && i < N_COMMANDS; i++) {
     if (!strcmp(argv[1], commands[i].name)) return commands[i].run(argc - 1, argv + 1);
   }
+  /* Read as a config, a mistyped command would be blamed on a missing file. */
+  if (argc > 1 && argv[1][0] != '-' && !strpbrk(argv[1], "./") && access(argv[1], F_OK) != 0)
+    return cli_usage_error("'%s' is no command, and there is no config of that name", argv[1]);
   return cli_serve(argc, argv);
 }

@@ -45,8 +45,8 @@ def test_version_is_the_librarys(run):
 
 
 def test_help_lists_every_command_and_exit_code(run):
-    for flag in ('--help', '-h'):
-        done = run(flag)
+    for args in (['--help'], ['-h'], ['help'], ['chat', '--help'], ['check', '--help']):
+        done = run(*args)
         assert done.returncode == 0
         for word in ('serve', 'check', 'chat', 'version', 'Exit codes', '38800'):
             assert word in done.stdout
@@ -54,7 +54,7 @@ def test_help_lists_every_command_and_exit_code(run):
 
 @pytest.mark.parametrize('args', [['check'], ['check', 'a', 'b'], ['--fast'], ['serve', '-x'],
                                   ['serve', 'a', 'b'], ['chat', '--worker'], ['chat', '--fast'],
-                                  ['version', 'now']])
+                                  ['version', 'now'], ['chta']])
 def test_a_wrong_command_line_is_exit_2(run, args):
     done = run(*args)
     assert done.returncode == 2
@@ -131,6 +131,7 @@ def test_an_address_in_use_is_exit_3(run, tmp_path):
         done = run(write(tmp_path, config))
     assert done.returncode == 3
     assert 'yoi-host: cannot start: ' in done.stderr and address in done.stderr
+    assert "a config with another 'listen'" in done.stderr
 
 
 @pytest.mark.parametrize('number', [signal.SIGTERM, signal.SIGINT])

@@ -380,8 +380,11 @@ static void errors_say_where(void **state) {
   where("{\n\"a~\\u00e9\" 1}", 0, 2, 12, "/a~0\xC3\xA9", "expected ':'");
   where("[1,\n2\n3]", 0, 3, 1, "", "expected ',' or ']'");
   where("{\"a\":{\"b\":1 \"c\"}}", 0, 1, 13, "/a", "expected ',' or '}'");
-  where("{\"a\":{\"b\":1,}}", 0, 1, 13, "/a", "expected a key in double quotes");
+  where("{\"a\":{\"b\":1,}}", 0, 1, 13, "/a", "expected a key, since a comma stands before");
   where("[[0],[0,{\"x\":[tru]}]]", 0, 1, 15, "/1/1/x/0", "expected a value");
+  where("[1,]", 0, 1, 4, "/1", "expected a value, since a comma stands before");
+  where("{\"a\":]}", 0, 1, 6, "/a", "expected a value");
+  where("{\"a\":{\"b\":1,c}}", 0, 1, 13, "/a", "expected a key in double quotes");
   where("{\"a\":1,\n \"a\":2}", 0, 2, 2, "/a", "this key is there twice");
   where("{\"a\":\"x\\u0000\"}", 0, 1, 8, "/a", "\\u0000 is not accepted");
   where("{\"a\\ud800\":1}", 0, 1, 4, "", "half of a surrogate pair");

@@ -295,7 +295,10 @@ static yoi_status value(struct scan *s, enum state *state) {
       return literal(s, "null", 4);
     default:
       if (*s->p == '-' || (*s->p >= '0' && *s->p <= '9')) return number(s);
-      return bad(s, s->p, "expected a value");
+      return bad(s, s->p,
+                 *s->p == ']' && s->depth > 0 && !s->frames[s->depth - 1].object
+                     ? "expected a value, since a comma stands before"
+                     : "expected a value");
   }
 }
 
@@ -310,6 +313,8 @@ static yoi_status key(struct scan *s) {
   struct frame *f = &s->frames[s->depth - 1];
   f->inside = 0;
   const unsigned char *from = s->p;
+  if (from < s->end && *from == '}')
+    return bad(s, from, "expected a key, since a comma stands before");
   if (from == s->end || *from != '"') return bad(s, from, "expected a key in double quotes");
   int escaped;
   yoi_status st = string(s, &escaped);

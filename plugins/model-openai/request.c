@@ -12,6 +12,8 @@
 
 #include <sdk/error.h>
 
+#define REQUEST_REST_BYTES 512 /* all but messages and tools, as a rule */
+
 static int is_ours(yoi_str key) {
   static const char *const ours[] = {"model",    "messages",       "tools", "stream",
                                      "functions", "stream_options", "n"};
@@ -95,6 +97,10 @@ yoi_status oai_request_write(const struct oai_config *c, const yoi_model_request
   struct yoi_sdk_jsonw w;
   yoi_status st = YOI_OK;
   if (c->max_output_tokens && (!max || c->max_output_tokens < max)) max = c->max_output_tokens;
+  /* A request is mostly its messages: room for them is made once. */
+  size_t bytes = REQUEST_REST_BYTES;
+  for (size_t i = 0; i < req->n_messages; i++) bytes += req->messages[i].len + 1;
+  (void)yoi_sdk_buf_reserve(out, bytes);
   yoi_sdk_jsonw_init(&w, out);
   yoi_sdk_jsonw_open(&w, '{');
   yoi_sdk_jsonw_kbool(&w, "stream", 1);

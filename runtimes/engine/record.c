@@ -140,6 +140,7 @@ static void item_init(struct pen *p, struct eng_pos pos, const struct eng_turn *
 }
 
 static void write_content(struct pen *p, yoi_str text, int remember) {
+  (void)yoi_sdk_buf_reserve(&p->buf, text.len + text.len / 8 + 128);
   yoi_sdk_jsonw_key(&p->w, "content");
   yoi_sdk_jsonw_open(&p->w, '[');
   if (text.len > 0) {

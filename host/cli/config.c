@@ -48,8 +48,21 @@ out:
   return text;
 }
 
+/* The one thing of the environment that is typed by hand: without a scheme the
+ * mistake would show at the first turn only. */
+static int is_address(const char *url) {
+  yoi_str s = yoi_sdk_str(url);
+  return s.len == 0 || yoi_sdk_str_starts(s, YOI_LIT("http://")) ||
+         yoi_sdk_str_starts(s, YOI_LIT("https://"));
+}
+
 int cli_config_read(const char *path, struct cli_config *out) {
   *out = (struct cli_config){.name = path ? path : "(the default config)"};
+  if (!path && !is_address(getenv("OPENAI_BASE_URL"))) {
+    cli_say("OPENAI_BASE_URL does not begin with http:// or https://; for Ollama on this machine "
+            "it is http://127.0.0.1:11434/v1");
+    return CLI_INVALID;
+  }
   if (!path) {
     struct yoi_sdk_error se;
     yoi_error *err = yoi_sdk_error_init(&se);

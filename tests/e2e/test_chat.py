@@ -158,6 +158,13 @@ def test_without_a_config_the_environment_names_the_model(chat, provider, tmp_pa
     assert done.stdout.strip()
 
 
+@pytest.mark.parametrize('url', ['127.0.0.1:11434/v1', 'ftp://127.0.0.1/v1', 'localhost'])
+def test_an_address_without_a_scheme_is_said_before_the_first_turn(chat, url):
+    done = chat.pipe('hello\n', env={'OPENAI_BASE_URL': url}, config=False)
+    assert (done.returncode, done.stdout) == (1, '')
+    assert 'OPENAI_BASE_URL does not begin with http:// or https://' in done.stderr
+
+
 def test_without_anything_a_script_says_that_it_is_no_language_model(chat):
     done = chat.pipe('hello\n', config=False)
     assert done.returncode == 0, done.stderr

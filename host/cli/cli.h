@@ -55,6 +55,8 @@ int cli_config_findings(const struct cli_config *c, int to_stderr);
 uint32_t cli_config_drain_ms(const struct cli_config *c);
 /* How many connections its listeners may have, all together. */
 uint64_t cli_config_connections(const struct cli_config *c);
+/* 1: the log is JSON, and so is every line that stands in it. */
+int cli_config_logs_json(const struct cli_config *c);
 /* The same config for a conversation in this process: no ingress, driven by
  * steps, and a log of errors only when it says nothing of a log. 0: no memory. */
 int cli_config_for_chat(const struct cli_config *c, struct yoi_sdk_buf *out);

@@ -148,6 +148,15 @@ uint64_t cli_config_connections(const struct cli_config *c) {
   return sum;
 }
 
+int cli_config_logs_json(const struct cli_config *c) {
+  yoi_sdk_json *tree = parse(c);
+  yoi_str format = {0};
+  yoi_sdk_json_str(yoi_sdk_json_get(yoi_sdk_json_get(tree, "log"), "format"), &format);
+  int json = yoi_sdk_str_is(format, "json");
+  yoi_sdk_json_free(tree);
+  return json;
+}
+
 int cli_config_for_chat(const struct cli_config *c, struct yoi_sdk_buf *out) {
   static const char *const replaced[] = {"ingress", "step", "loops"};
   struct yoi_sdk_jsonw w;

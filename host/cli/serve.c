@@ -9,8 +9,11 @@
  */
 #include <errno.h>
 #include <poll.h>
+#include <sdk/id.h>
+#include <sdk/jsonw.h>
 #include <stdio.h>
 #include <sys/resource.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "cli.h"
@@ -34,14 +37,41 @@ static void announce(const struct cli_config *c) {
 /* What a connection is beside: loops, listeners, plugins' own. */
 #define FILES_BESIDE 256
 
+/* A remark that does not end the program stands in its log, in the log's form:
+ * who reads that line by line must not meet a stranger. */
+static void remark(const struct cli_config *c, const char *text) {
+  char at[YOI_SDK_TIME_SIZE];
+  struct timespec now;
+  struct yoi_sdk_buf line;
+  struct yoi_sdk_jsonw w;
+  if (!cli_config_logs_json(c)) {
+    cli_say("%s", text);
+    return;
+  }
+  clock_gettime(CLOCK_REALTIME, &now);
+  yoi_sdk_time_text((uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec, at);
+  yoi_sdk_buf_init(&line, YOI_LOG_LINE_MAX);
+  yoi_sdk_jsonw_init(&w, &line);
+  yoi_sdk_jsonw_open(&w, '{');
+  yoi_sdk_jsonw_kstr(&w, "time", yoi_sdk_str(at));
+  yoi_sdk_jsonw_kstr(&w, "level", YOI_LIT("warn"));
+  yoi_sdk_jsonw_kstr(&w, "msg", yoi_sdk_str(text));
+  yoi_sdk_jsonw_close(&w, '}');
+  if (!line.failed) fprintf(stderr, "%.*s\n", YOI_ARG(yoi_sdk_buf_str(&line)));
+  yoi_sdk_buf_release(&line);
+}
+
 static void look_at_open_files(const struct cli_config *c) {
   struct rlimit limit;
+  char text[256];
   uint64_t connections = cli_config_connections(c);
-  if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < connections + FILES_BESIDE) {
-    cli_say("the limit of open files is %llu, but the config allows %llu connections "
-            "(`ulimit -n` raises it)",
-            (unsigned long long)limit.rlim_cur, (unsigned long long)connections);
-  }
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= connections + FILES_BESIDE)
+    return;
+  snprintf(text, sizeof text,
+           "the limit of open files is %llu, but the config allows %llu connections "
+           "(`ulimit -n` raises it)",
+           (unsigned long long)limit.rlim_cur, (unsigned long long)connections);
+  remark(c, text);
 }
 
 int cli_serve(int argc, char **argv) {

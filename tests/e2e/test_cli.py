@@ -181,6 +181,20 @@ def test_only_the_program_changes_its_process(new_host):
     assert soft == hard
 
 
+def test_a_low_limit_of_files_is_a_line_of_the_log_when_that_is_json(run, tmp_path):
+    def low():
+        resource.setrlimit(resource.RLIMIT_NOFILE, (64, 300))
+    with socket.socket() as taken:
+        taken.bind(('127.0.0.1', 0))
+        taken.listen()
+        entry = configs.ingress(configs.BROWSER, listen=f'127.0.0.1:{taken.getsockname()[1]}')
+        config = config_of(tmp_path, ingresses=[entry], log={'format': 'json'})
+        done = run(write(tmp_path, config), preexec_fn=low)
+    entry = json.loads(done.stderr.splitlines()[0])
+    assert entry['level'] == 'warn' and {'time', 'msg'} <= set(entry)
+    assert 'the limit of open files is 300' in entry['msg']
+
+
 @pytest.mark.parametrize('connections,said', [(None, True), (100, True), (10, False)])
 def test_a_limit_of_files_below_the_connections_is_said(run, tmp_path, connections, said):
     """The start itself fails here, so that the program ends."""

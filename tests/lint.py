@@ -293,10 +293,10 @@ def resolve(tree, name, quote, what):
 
 @rule
 def host_size(tree):
-    """A minimal host stays one that can be read."""
-    total = sum(t.count('\n') for _, t in tree.each(('.c', '.h'), ('host/',)))
+    """A minimal host stays one that can be read: comments and blank lines are free."""
+    total = sum(1 for _, code in tree.c('host/') for line in code.splitlines() if line.strip())
     if total >= 10000:
-        tree.say('host', 1, f'{total} lines; it stays under 10000')
+        tree.say('host', 1, f'{total} lines of code; it stays under 10000')
 
 
 @rule

@@ -16,6 +16,7 @@
  *  5. Borrowed text lives until the call returns, or as long as its header
  *     says. Who allocates frees. Nothing unwinds across the boundary.
  *  6. Release and free functions accept NULL. Every yoi_error * may be NULL.
+ *  7. What came after 1.0 says "since 1.N"; ask with YOI_HAS before using it.
  */
 #ifndef YOI_BASE_H
 #define YOI_BASE_H
@@ -32,7 +33,7 @@ extern "C" {
 #endif
 
 #define YOI_ABI_MAJOR 1u
-#define YOI_ABI_MINOR 0u
+#define YOI_ABI_MINOR 1u
 
 /* Marks what a shared object exports; all else is built hidden. */
 #define YOI_API __attribute__((visibility("default")))

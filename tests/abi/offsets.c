@@ -1,6 +1,6 @@
 /* offsets.c - sizes and offsets of the ABI, asserted by the compiler.
  *
- * The same facts as layout-1.0.txt, where no tool is needed to check them:
+ * The same facts as the newest layout-*.txt, where no tool is needed to check them:
  * compiling this file is the test. A member that is appended adds a line here
  * and changes its struct's SIZE; a line that is here never changes. The flags
  * are those of a plugin, so that whoever suspects their compiler can compile

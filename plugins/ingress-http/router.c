@@ -151,10 +151,32 @@ static yoi_status route_own(const struct http_request *r, struct http_match *m, 
   return not_allowed(m, err);
 }
 
+static const struct route *find(const char *method, size_t column, const struct segments *s) {
+  for (size_t i = 0; i < N_ROUTES; i++)
+    if (strcmp(routes[i].method, method) == 0 && fits(routes[i].path[column], s)) return &routes[i];
+  return NULL;
+}
+
+/* What the path allows instead, if it is one; what cannot be there has no
+ * methods either. */
+static yoi_status no_route(struct http_match *m, size_t column, const struct segments *s,
+                           yoi_error *err) {
+  const struct route *any = NULL;
+  for (size_t i = 0; i < N_ROUTES; i++) {
+    if (!fits(routes[i].path[column], s)) continue;
+    any = &routes[i];
+    allow(m, any->method);
+    if (any->op == YOI_OP_HOST_READY) m->no_token = 1;
+  }
+  if (!any) return yoi_sdk_fail(err, YOI_CODE_NOT_FOUND, "no such path");
+  yoi_status st = take_segments(m, any->path[column], s, err);
+  return st == YOI_OK ? not_allowed(m, err) : st;
+}
+
 yoi_status http_route(uint32_t surface, const struct http_request *r, struct http_match *m,
                       yoi_error *err) {
   struct segments s;
-  const struct route *get = NULL, *hit = NULL, *any = NULL;
+  const struct route *hit;
   const char *method = http_method_name(r->method);
   size_t column = surface == YOI_SURFACE_BROWSER ? 1 : 0;
   memset(m, 0, sizeof *m);
@@ -169,20 +191,10 @@ yoi_status http_route(uint32_t surface, const struct http_request *r, struct htt
   if (st != YOI_OK) return st;
   if (fits("/healthz", &s)) return route_own(r, m, HTTP_KIND_HEALTH, err);
   if (column == 1 && fits("/", &s)) return route_own(r, m, HTTP_KIND_PAGE, err);
-  for (size_t i = 0; i < N_ROUTES; i++) {
-    if (!fits(routes[i].path[column], &s)) continue;
-    allow(m, routes[i].method);
-    any = &routes[i];
-    if (strcmp(routes[i].method, "GET") == 0) get = &routes[i];
-    if (strcmp(routes[i].method, method) == 0) hit = &routes[i];
-  }
-  m->no_token = get && get->op == YOI_OP_HOST_READY;
-  if (!any) return yoi_sdk_fail(err, YOI_CODE_NOT_FOUND, "no such path");
-  if (!hit && m->head) hit = get;
-  if (!hit) { /* what cannot be there has no methods either */
-    st = take_segments(m, any->path[column], &s, err);
-    return st == YOI_OK ? not_allowed(m, err) : st;
-  }
+  hit = find(method, column, &s);
+  if (!hit && m->head) hit = find("GET", column, &s);
+  if (!hit) return no_route(m, column, &s, err);
+  m->no_token = hit->op == YOI_OP_HOST_READY;
   m->kind = HTTP_KIND_OP;
   m->op = hit->op;
   m->status = hit->status;

@@ -110,8 +110,8 @@ static const unsigned char *comment_end(const unsigned char *p, const unsigned c
   return NULL;
 }
 
-const unsigned char *yoi_sdk__json_white(const unsigned char *p, const unsigned char *end,
-                                         uint32_t flags, int *comment) {
+const unsigned char *yoi_sdk__json_white_here(const unsigned char *p, const unsigned char *end,
+                                              uint32_t flags, int *comment) {
   for (;;) {
     while (p < end && (*p == ' ' || *p == '\n' || *p == '\r' || *p == '\t')) p++;
     if (p == end || *p != '/' || !(flags & YOI_SDK_JSON_COMMENTS)) return p;

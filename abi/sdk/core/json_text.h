@@ -18,8 +18,15 @@ int yoi_sdk__json_escape_at(const unsigned char *p, const unsigned char *end, ch
 /* Past white space; comments are white space when flags say so, and *comment
  * (may be NULL) is set when there was one. Stops at a slash that begins no
  * whole comment. */
-const unsigned char *yoi_sdk__json_white(const unsigned char *p, const unsigned char *end,
-                                         uint32_t flags, int *comment);
+const unsigned char *yoi_sdk__json_white_here(const unsigned char *p, const unsigned char *end,
+                                              uint32_t flags, int *comment);
+static inline const unsigned char *yoi_sdk__json_white(const unsigned char *p,
+                                                       const unsigned char *end, uint32_t flags,
+                                                       int *comment) {
+  /* Texts made by programs have none at most places. */
+  if (p < end && *p > ' ' && *p != '/') return p;
+  return yoi_sdk__json_white_here(p, end, flags, comment);
+}
 
 /* Overwrites the comments of text that passed the strict pass with blanks. */
 void yoi_sdk__json_blank(char *text, size_t n);

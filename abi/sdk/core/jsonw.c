@@ -16,6 +16,7 @@
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <yoi/limits.h>
 
 static void escape_ascii(struct yoi_sdk_buf *buf, unsigned char c) {
@@ -99,17 +100,47 @@ void yoi_sdk_jsonw_close(struct yoi_sdk_jsonw *w, char c) {
   w->comma = 1;
 }
 
-static void quoted(struct yoi_sdk_buf *buf, yoi_str s) {
-  yoi_sdk_buf_addc(buf, '"');
-  yoi_sdk_json_escape(buf, s);
-  yoi_sdk_buf_addc(buf, '"');
+/* Nothing in it needs an escape or a closer look. */
+static int is_plain(yoi_str s) {
+  const unsigned char *p = (const unsigned char *)s.ptr;
+  if (s.len < 8) {
+    for (size_t i = 0; i < s.len; i++)
+      if (p[i] < 0x20 || p[i] >= 0x80 || p[i] == '"' || p[i] == '\\') return 0;
+    return 1;
+  }
+  uint64_t special = yoi_sdk__json_special8(yoi_sdk__load8(p + s.len - 8)); /* overlaps */
+  for (size_t i = 0; i + 8 < s.len; i += 8)
+    special |= yoi_sdk__json_special8(yoi_sdk__load8(p + i));
+  return special == 0;
+}
+
+/* A string value, or with ':' behind it a key; a plain one, as nearly all are,
+ * is put down in one piece. */
+static void quoted(struct yoi_sdk_jsonw *w, yoi_str s, int key) {
+  struct yoi_sdk_buf *buf = w->buf;
+  if (!is_plain(s)) {
+    begin_value(w);
+    yoi_sdk_buf_addc(buf, '"');
+    yoi_sdk_json_escape(buf, s);
+    yoi_sdk_buf_adds(buf, key ? YOI_LIT("\":") : YOI_LIT("\""));
+  } else {
+    size_t comma = w->comma != 0, n = comma + s.len + 2 + (key != 0);
+    char *to = yoi_sdk_buf_reserve(buf, n);
+    if (to == NULL) return;
+    if (comma) *to++ = ',';
+    *to++ = '"';
+    if (s.len > 0) memcpy(to, s.ptr, s.len);
+    to += s.len;
+    *to++ = '"';
+    if (key) *to++ = ':';
+    *to = '\0';
+    buf->len += n;
+  }
+  w->comma = !key;
 }
 
 void yoi_sdk_jsonw_keyn(struct yoi_sdk_jsonw *w, yoi_str key) {
-  begin_value(w);
-  quoted(w->buf, key);
-  yoi_sdk_buf_addc(w->buf, ':');
-  w->comma = 0;
+  quoted(w, key, 1);
 }
 
 void yoi_sdk_jsonw_key(struct yoi_sdk_jsonw *w, const char *key) {
@@ -117,8 +148,7 @@ void yoi_sdk_jsonw_key(struct yoi_sdk_jsonw *w, const char *key) {
 }
 
 void yoi_sdk_jsonw_str(struct yoi_sdk_jsonw *w, yoi_str s) {
-  begin_value(w);
-  quoted(w->buf, s);
+  quoted(w, s, 0);
 }
 
 void yoi_sdk_jsonw_int(struct yoi_sdk_jsonw *w, int64_t n) {

@@ -100,7 +100,9 @@ char *yoi_sdk_buf_reserve(struct yoi_sdk_buf *b, size_t n) {
 }
 
 void yoi_sdk_buf_add(struct yoi_sdk_buf *b, const void *p, size_t n) {
-  char *to = yoi_sdk_buf_reserve(b, n);
+  /* What fits already is most of what is ever added. */
+  int fits = !b->failed && n < b->cap - b->len && n <= b->max - b->len;
+  char *to = fits ? b->data + b->len : yoi_sdk_buf_reserve(b, n);
   if (!to) return;
   if (n) memcpy(to, p, n);
   b->len += n;

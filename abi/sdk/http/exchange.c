@@ -185,6 +185,7 @@ static struct yoi_sdk_http_exchange *make(struct yoi__sdk_http_loop *l) {
   SET(CURLOPT_PROTOCOLS_STR, "http,https");
   SET(CURLOPT_FOLLOWLOCATION, 0L);
   SET(CURLOPT_PROXY, "");
+  SET(CURLOPT_NOPROXY, "*"); /* or the environment is asked each time */
   SET(CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
   SET(CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
   SET(CURLOPT_SSL_VERIFYPEER, 1L);

@@ -18,6 +18,7 @@
 #include "clock.h"
 #include "host.h"
 #include "model.h"
+#include "process.h"
 #include "stream.h"
 
 #define STDERR 2
@@ -77,14 +78,29 @@ void yoi__host_notify(struct yoi_embed *host) {
 /* ---- new --------------------------------------------------------------- */
 
 static yoi_status make_counters(struct yoi_embed *host) {
-  yoi_str none = {0};
-  yoi_status st = yoi__metrics_counter(host->metrics, YOI_LIT("yoi_wakes_stale_total"),
-                                       YOI_LIT("Wakes of tokens that were freed."), none, none,
-                                       &host->counters.wakes_stale);
-  if (st == YOI_OK)
-    st = yoi__metrics_counter(host->metrics, YOI_LIT("yoi_log_dropped_total"),
-                              YOI_LIT("Log lines lost to a slow sink."), none, none,
-                              &host->counters.log_dropped);
+  uint32_t build = 0;
+  const struct {
+    uint32_t type;
+    const char *name, *help, *label, *value;
+    uint32_t *id;
+  } all[] = {
+      {YOI_METRIC_COUNTER, "yoi_wakes_stale_total", "Wakes of tokens that were freed.", NULL, NULL,
+       &host->counters.wakes_stale},
+      {YOI_METRIC_COUNTER, "yoi_log_dropped_total", "Log lines lost to a slow sink.", NULL, NULL,
+       &host->counters.log_dropped},
+      {YOI_METRIC_HISTOGRAM, "yoi_loop_lag_seconds", "How late timers of the event loops ran.",
+       NULL, NULL, &host->counters.loop_lag},
+      {YOI_METRIC_GAUGE, "yoi_plugins_mapped", "Plugins whose code is in the process.", NULL, NULL,
+       &host->counters.plugins_mapped},
+      {YOI_METRIC_GAUGE, "yoi_build_info", "Always 1; its label is the version.", "version",
+       yoi_version(), &build},
+  };
+  yoi_status st = YOI_OK;
+  for (size_t i = 0; i < sizeof all / sizeof *all && st == YOI_OK; i++)
+    st = yoi__metrics_make_one(host->metrics, all[i].type, yoi_sdk_str(all[i].name),
+                               yoi_sdk_str(all[i].help), yoi_sdk_str(all[i].label),
+                               yoi_sdk_str(all[i].value), all[i].id);
+  yoi__metrics_set(host->metrics, build, 1);
   return st == YOI_OK ? yoi__model_counters(host) : st;
 }
 
@@ -110,6 +126,7 @@ yoi_status yoi__host_of(struct yoi__config *config, struct yoi_embed **out, yoi_
   pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
   pthread_cond_init(&host->idle, &monotonic);
   pthread_condattr_destroy(&monotonic);
+  host->began_ns = yoi__process_began_ns();
   host->metrics = yoi__metrics_new();
   if (host->metrics == NULL || make_counters(host) != YOI_OK) goto memory;
   host->log = yoi__log_new(STDERR, config->log_level, config->log_format,
@@ -334,6 +351,7 @@ static uint32_t cores(void) {
 static yoi_status start_threads(struct yoi_embed *host, yoi_error *err) {
   const struct yoi__config *c = host->config;
   yoi_status st = yoi__loops_new(c->loops != 0 ? c->loops : cores(), c->step, &host->loops, err);
+  if (st == YOI_OK) yoi__loops_measure(host->loops, host->metrics, host->counters.loop_lag);
   if (st == YOI_OK) st = yoi__loops_start(host->loops, err);
   if (st == YOI_OK) st = yoi__control_new(c->step ? host->loops : NULL, &host->control, err);
   return st;

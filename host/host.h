@@ -43,9 +43,9 @@
 #define YOI__DRAINING 3u
 #define YOI__FREEING 4u
 
-/* Counters of the host itself; ids of metrics.h. */
+/* Metrics of the host itself; ids of metrics.h. */
 struct yoi__counters {
-  uint32_t wakes_stale, log_dropped;
+  uint32_t wakes_stale, log_dropped, loop_lag, plugins_mapped;
   uint32_t model_ok, model_error, model_cancelled;
 };
 
@@ -54,6 +54,7 @@ struct yoi_embed {
   int own_config; /* 0: it is the maker's (unit tests) */
   struct yoi__metrics *metrics;
   struct yoi__counters counters;
+  uint64_t began_ns; /* the process; process.h */
   struct yoi__log *log;
   struct yoi__tokens *tokens;
   struct yoi__loops *loops;

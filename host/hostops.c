@@ -22,6 +22,7 @@
 
 #include "clock.h"
 #include "host.h"
+#include "process.h"
 #include "stream.h"
 
 struct row {
@@ -360,6 +361,7 @@ static yoi_status start_ready(struct yoi_embed *host, yoi_stream **out, yoi_erro
 static yoi_status start_metrics(struct yoi_embed *host, yoi_stream **out, yoi_error *err) {
   struct yoi_sdk_buf text;
   yoi_sdk_buf_init(&text, YOI_JSON_BYTES_MAX);
+  yoi__process_text(&text, host->began_ns);
   yoi__metrics_text(host->metrics, &text);
   *out = text.failed != 0 ? NULL : yoi_sdk_stream_one(yoi_sdk_buf_str(&text), 0);
   yoi_sdk_buf_release(&text);

@@ -157,9 +157,17 @@ static void detach(struct yoi__instance *in) {
   yoi__loops_purge(in->top->loops, &in->owner);
 }
 
+static yoi_status load(struct yoi__instance *in, yoi_error *err) {
+  int mapped = in->plugin->handle != NULL;
+  yoi_status st = yoi__plugin_load(in->plugin, err);
+  if (!mapped && in->plugin->handle != NULL)
+    yoi__metrics_add(in->top->metrics, in->top->counters.plugins_mapped, 1);
+  return st;
+}
+
 yoi_status yoi__instance_open(struct yoi__instance *in, yoi_error *err) {
   atomic_store(&in->state, YOI__OPENING);
-  yoi_status st = yoi__plugin_load(in->plugin, err);
+  yoi_status st = load(in, err);
   if (st == YOI_OK) st = call_open(in, err);
   if (st != YOI_OK) {
     /* An open that failed may have left something behind on the loops. */

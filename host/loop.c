@@ -32,6 +32,7 @@
 
 #include "clock.h"
 #include "loop_impl.h"
+#include "metrics.h"
 
 #define EVENTS 128    /* descriptors of one turn: 1.5 KiB of stack */
 #define ID_EVENTFD 0u /* epoll data that is no id */
@@ -40,6 +41,8 @@
 struct yoi__loops {
   uint32_t n;
   int step;
+  struct yoi__metrics *metrics; /* NULL: lag is not measured */
+  uint32_t lag;                 /* a histogram of metrics */
   struct yoi__loop loops[];
 };
 
@@ -186,9 +189,17 @@ static void run_posts(struct yoi__loop *l) {
 }
 
 static void run_timers(struct yoi__loop *l) {
-  if (yoi__objects_first(l) == UINT64_MAX) return;
+  uint64_t first = yoi__objects_first(l);
+  if (first == UINT64_MAX) return;
   uint64_t now = yoi__now_ns();
   if (l->armed_ns != 0 && now >= l->armed_ns) l->armed_ns = 0;
+  uint64_t before = l->looked_ns;
+  l->looked_ns = now;
+  if (first > now) return;
+  /* Of those that are due the first has waited longest. One for a time before
+   * the last look was set into the past, and says nothing of the loop. */
+  if (l->set->metrics != NULL && first > before)
+    yoi__metrics_observe(l->set->metrics, l->set->lag, now - first);
   yoi__objects_due(l, now);
 }
 
@@ -288,6 +299,11 @@ yoi_status yoi__loops_new(uint32_t n, int step, struct yoi__loops **out, yoi_err
   }
   *out = ls;
   return YOI_OK;
+}
+
+void yoi__loops_measure(struct yoi__loops *ls, struct yoi__metrics *metrics, uint32_t lag) {
+  ls->metrics = metrics;
+  ls->lag = lag;
 }
 
 yoi_status yoi__loops_start(struct yoi__loops *ls, yoi_error *err) {

@@ -16,6 +16,7 @@
 #include <yoi/host_loop.h>
 
 struct yoi__loops;
+struct yoi__metrics;
 
 /* Whose a watch, timer or post is. Zeroed is open; purge closes it. */
 struct yoi__owner {
@@ -24,6 +25,8 @@ struct yoi__owner {
 
 /* [main] n loops, 1 in step mode; no thread runs yet, posts are accepted. */
 yoi_status yoi__loops_new(uint32_t n, int step, struct yoi__loops **out, yoi_error *err);
+/* [main] Before start: how late timers run goes into that histogram. */
+void yoi__loops_measure(struct yoi__loops *ls, struct yoi__metrics *metrics, uint32_t lag);
 /* [main] Starts the threads; nothing to do in step mode. */
 yoi_status yoi__loops_start(struct yoi__loops *ls, yoi_error *err);
 /* [main] Runs what is posted already, ends and joins the threads, frees.

@@ -40,6 +40,7 @@ struct yoi__loop {
   uint64_t seq, seq_end; /* sequences for ids, taken from the process' */
 
   uint64_t armed_ns;         /* what the timerfd is armed for; 0: nothing */
+  uint64_t looked_ns;        /* when timers were last looked through */
   struct yoi__queue running; /* the batch of this turn */
 
   pthread_mutex_t lock; /* guards what follows */

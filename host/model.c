@@ -311,7 +311,8 @@ yoi_status yoi__model_counters(struct yoi_embed *host) {
              {"cancelled", &host->counters.model_cancelled}};
   yoi_status st = YOI_OK;
   for (size_t i = 0; i < 3 && st == YOI_OK; i++)
-    st = yoi__metrics_counter(host->metrics, YOI_LIT("yoi_model_requests_total"), yoi_sdk_str(help),
-                              YOI_LIT("result"), yoi_sdk_str(all[i].result), all[i].id);
+    st = yoi__metrics_make_one(host->metrics, YOI_METRIC_COUNTER,
+                               YOI_LIT("yoi_model_requests_total"), yoi_sdk_str(help),
+                               YOI_LIT("result"), yoi_sdk_str(all[i].result), all[i].id);
   return st;
 }

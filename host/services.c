@@ -18,6 +18,7 @@
 #include "clock.h"
 #include "host.h"
 #include "model.h"
+#include "take.h"
 
 static struct yoi__instance *of(const yoi_host *h) {
   return h->ctx;
@@ -100,15 +101,42 @@ static const yoi_host_loop loop_table = {
 
 static yoi_status metrics_counter(const yoi_host *h, yoi_str name, yoi_str help, yoi_str label,
                                   yoi_str value, uint32_t *out_id) {
-  return yoi__metrics_counter(of(h)->top->metrics, name, help, label, value, out_id);
+  return yoi__metrics_make_one(of(h)->top->metrics, YOI_METRIC_COUNTER, name, help, label, value,
+                               out_id);
 }
 
 static void metrics_add(const yoi_host *h, uint32_t id, uint64_t n) {
   yoi__metrics_add(of(h)->top->metrics, id, n);
 }
 
-static const yoi_host_metrics metrics_table = {sizeof metrics_table, 0, metrics_counter,
-                                               metrics_add};
+static yoi_status metrics_make(const yoi_host *h, const yoi_metric *metric, uint32_t *out_id) {
+  yoi_metric own;
+  *out_id = 0;
+  if (yoi__take_in(&own, sizeof own, metric, "metric", NULL) != YOI_OK) return YOI_INVALID_ARGUMENT;
+  return yoi__metrics_make(of(h)->top->metrics, &own, out_id);
+}
+
+static void metrics_sub(const yoi_host *h, uint32_t id, uint64_t n) {
+  yoi__metrics_sub(of(h)->top->metrics, id, n);
+}
+
+static void metrics_set(const yoi_host *h, uint32_t id, uint64_t n) {
+  yoi__metrics_set(of(h)->top->metrics, id, n);
+}
+
+static void metrics_observe(const yoi_host *h, uint32_t id, uint64_t duration_ns) {
+  yoi__metrics_observe(of(h)->top->metrics, id, duration_ns);
+}
+
+static const yoi_host_metrics metrics_table = {
+    .size = sizeof metrics_table,
+    .counter = metrics_counter,
+    .add = metrics_add,
+    .make = metrics_make,
+    .sub = metrics_sub,
+    .set = metrics_set,
+    .observe = metrics_observe,
+};
 
 /* ---- secrets and plugins ----------------------------------------------- */
 

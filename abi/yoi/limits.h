@@ -77,7 +77,8 @@
 #define YOI_LOOP_OBJECTS_MAX 1048576 /* watches and timers of one loop */
 #define YOI_LOOP_POSTS_MAX 1048576   /* tasks that wait on one loop */
 #define YOI_CANCEL_GRACE_MS 2000   /* until a cancelled stream must end */
-#define YOI_METRICS_MAX 1024       /* counters: names times label values */
+#define YOI_METRICS_MAX 1024       /* lines of /metrics that are made */
+#define YOI_METRIC_LABELS_MAX 4    /* more would multiply past the above */
 
 /* ---- host ----------------------------------------------------------- */
 #define YOI_CONFIG_BYTES_MAX 1048576

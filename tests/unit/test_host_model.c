@@ -215,7 +215,7 @@ static int woken(void *ctx) {
 static const char expected[] = "{\"role\":\"user\"};two;[]|{}|rid|trc|7";
 
 static uint64_t counted(struct bench *b, uint32_t id) {
-  return atomic_load(yoi__metrics_cell(b->f.host->metrics, id));
+  return yoi__metrics_value(b->f.host->metrics, id);
 }
 
 /* ---- tests ------------------------------------------------------------- */

@@ -264,6 +264,46 @@ static void test_second_runtime_under_one_id_is_refused(void **state) {
   host_fixture_stop(&f);
 }
 
+static void test_metrics_of_another_size_are_taken_in(void **state) {
+  struct host_fixture f;
+  struct {
+    yoi_metric metric;
+    uint64_t more; /* of a later version */
+  } later = {.metric = {.size = sizeof later,
+                        .type = YOI_METRIC_HISTOGRAM,
+                        .name = YOI_LIT("yoi_x_seconds"),
+                        .help = YOI_LIT("X.")}};
+  uint32_t id = 0, again = 0;
+  (void)state;
+  host_fixture_init(&f, 1);
+  host_fixture_runtime(&f, "a", &noisy_table);
+  host_fixture_start(&f);
+  const yoi_host_metrics *m = seen_host->get_interface(seen_host, YOI_LIT(YOI_HOST_METRICS_ID));
+  assert_true(YOI_HAS(yoi_host_metrics, m, observe));
+  assert_int_equal(m->make(seen_host, &later.metric, &id), YOI_OK);
+  later.metric.size = sizeof later.metric;
+  later.more = 1;
+  assert_int_equal(m->make(seen_host, &later.metric, &again), YOI_OK);
+  assert_int_equal(again, id);
+  later.metric.size = sizeof later;
+  assert_int_equal(m->make(seen_host, &later.metric, &again), YOI_INVALID_ARGUMENT);
+  assert_int_equal(again, 0);
+  m->observe(seen_host, id, 5);
+  m->observe(seen_host, id, 5);
+  assert_int_equal(yoi__metrics_value(f.host->metrics, id), 2);
+  const yoi_metric now = {.size = sizeof now,
+                          .type = YOI_METRIC_GAUGE,
+                          .name = YOI_LIT("yoi_now"),
+                          .help = YOI_LIT("Now.")};
+  assert_int_equal(m->make(seen_host, &now, &id), YOI_OK);
+  m->set(seen_host, id, 9);
+  assert_int_equal(yoi__metrics_value(f.host->metrics, id), 9);
+  m->sub(seen_host, id, 4);
+  m->add(seen_host, id, 1);
+  assert_int_equal(yoi__metrics_value(f.host->metrics, id), 6);
+  host_fixture_stop(&f);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_close_meets_nothing_that_runs),
@@ -271,6 +311,7 @@ int main(void) {
       cmocka_unit_test(test_failed_open_leaves_nothing),
       cmocka_unit_test(test_interfaces_by_kind),
       cmocka_unit_test(test_second_runtime_under_one_id_is_refused),
+      cmocka_unit_test(test_metrics_of_another_size_are_taken_in),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

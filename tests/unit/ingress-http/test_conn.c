@@ -243,7 +243,8 @@ static const yoi_host_loop loop_table = {sizeof loop_table, 0, one_loop, loop_ze
 static const yoi_host_registry registry_table = {sizeof registry_table, 0, start};
 static const yoi_host_clock clock_table = {sizeof clock_table, 0, mono, wall};
 static const yoi_host_log log_table = {sizeof log_table, 0, no_log, log_write};
-static const yoi_host_metrics metrics_table = {sizeof metrics_table, 0, counter, count};
+static const yoi_host_metrics metrics_table = {
+    .size = sizeof metrics_table, .counter = counter, .add = count};
 
 static const void *interface(const yoi_host *h, yoi_str id) {
   (void)h;

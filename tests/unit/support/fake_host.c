@@ -366,48 +366,93 @@ size_t fake_host_tokens(struct fake_host *fh) {
   return n;
 }
 
-/* ---- counters and log ---- */
+/* ---- metrics and log ---- */
 
-static yoi_status metrics_counter(const yoi_host *h, yoi_str name, yoi_str help, yoi_str label,
-                                  yoi_str value, uint32_t *out_id) {
+/* By its name and the values of its labels, parted by commas. */
+static yoi_status metrics_make(const yoi_host *h, const yoi_metric *metric, uint32_t *out_id) {
   struct fake_host *fh = fake_of(h);
-  (void)help, (void)label;
+  char value[256] = "";
+  size_t at = 0;
+  for (size_t k = 0; k < metric->n_labels; k++)
+    at += (size_t)snprintf(value + at, sizeof value - at, "%s%.*s", k > 0 ? "," : "",
+                           YOI_ARG(metric->labels[k].value));
   pthread_mutex_lock(&fh->mu);
   size_t i = 0;
-  while (i < fh->n_metrics && !(yoi_sdk_str_is(name, fh->metrics[i].name) &&
-                                yoi_sdk_str_is(value, fh->metrics[i].value)))
+  while (i < fh->n_metrics && !(yoi_sdk_str_is(metric->name, fh->metrics[i].name) &&
+                                strcmp(value, fh->metrics[i].value) == 0))
     i++;
   if (i == fh->n_metrics) {
     fh->metrics = fake_grow(fh->metrics, i + 1, sizeof *fh->metrics);
-    fh->metrics[fh->n_metrics++] =
-        (struct fake_metric){.name = fake_dup(name), .value = fake_dup(value)};
+    fh->metrics[fh->n_metrics++] = (struct fake_metric){
+        .name = fake_dup(metric->name), .value = fake_dup(yoi_sdk_str(value))};
   }
   *out_id = (uint32_t)i + 1;
   pthread_mutex_unlock(&fh->mu);
   return YOI_OK;
 }
 
-static void metrics_add(const yoi_host *h, uint32_t id, uint64_t n) {
+static yoi_status metrics_counter(const yoi_host *h, yoi_str name, yoi_str help, yoi_str label,
+                                  yoi_str value, uint32_t *out_id) {
+  const yoi_metric_label one = {label, value};
+  const yoi_metric metric = {sizeof metric, YOI_METRIC_COUNTER, name, help, &one, label.len > 0};
+  return metrics_make(h, &metric, out_id);
+}
+
+static void metrics_move(const yoi_host *h, uint32_t id, uint64_t n, uint64_t ns) {
   struct fake_host *fh = fake_of(h);
   pthread_mutex_lock(&fh->mu);
-  if (id > 0) fh->metrics[id - 1].n += n;
+  if (id > 0) {
+    fh->metrics[id - 1].n += n;
+    fh->metrics[id - 1].ns += ns;
+  }
   pthread_mutex_unlock(&fh->mu);
+}
+
+static void metrics_add(const yoi_host *h, uint32_t id, uint64_t n) {
+  metrics_move(h, id, n, 0);
+}
+
+static void metrics_sub(const yoi_host *h, uint32_t id, uint64_t n) {
+  metrics_move(h, id, 0u - n, 0);
+}
+
+static void metrics_set(const yoi_host *h, uint32_t id, uint64_t n) {
+  struct fake_host *fh = fake_of(h);
+  pthread_mutex_lock(&fh->mu);
+  if (id > 0) fh->metrics[id - 1].n = n;
+  pthread_mutex_unlock(&fh->mu);
+}
+
+static void metrics_observe(const yoi_host *h, uint32_t id, uint64_t ns) {
+  metrics_move(h, id, 1, ns);
 }
 
 static const yoi_host_metrics metrics_table = {
     .size = sizeof(yoi_host_metrics),
     .counter = metrics_counter,
     .add = metrics_add,
+    .make = metrics_make,
+    .sub = metrics_sub,
+    .set = metrics_set,
+    .observe = metrics_observe,
 };
 
-uint64_t fake_metric(struct fake_host *fh, const char *name, const char *value) {
-  uint64_t n = 0;
+static struct fake_metric metric_of(struct fake_host *fh, const char *name, const char *value) {
+  struct fake_metric found = {0};
   pthread_mutex_lock(&fh->mu);
   for (size_t i = 0; i < fh->n_metrics; i++)
     if (strcmp(fh->metrics[i].name, name) == 0 && strcmp(fh->metrics[i].value, value) == 0)
-      n = fh->metrics[i].n;
+      found = fh->metrics[i];
   pthread_mutex_unlock(&fh->mu);
-  return n;
+  return found;
+}
+
+uint64_t fake_metric(struct fake_host *fh, const char *name, const char *value) {
+  return metric_of(fh, name, value).n;
+}
+
+uint64_t fake_metric_ns(struct fake_host *fh, const char *name, const char *value) {
+  return metric_of(fh, name, value).ns;
 }
 
 static uint32_t log_enabled(const yoi_host *h, uint32_t level) {

@@ -94,6 +94,8 @@ size_t fake_model_cancelled(struct fake_host *fh);
 
 /* ---- what was counted and logged ---- */
 uint64_t fake_metric(struct fake_host *fh, const char *name, const char *value);
+/* A histogram's sum; fake_metric is how often it has observed. */
+uint64_t fake_metric_ns(struct fake_host *fh, const char *name, const char *value);
 /* All lines above debug level, each `msg key=value...`. */
 const char *fake_log(struct fake_host *fh);
 

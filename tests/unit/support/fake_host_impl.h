@@ -38,7 +38,7 @@ struct fake_token {
 
 struct fake_metric {
   char *name, *value;
-  uint64_t n;
+  uint64_t n, ns; /* a histogram's: how often, and the sum */
 };
 
 struct fake_request {

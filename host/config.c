@@ -110,8 +110,19 @@ static int is_at(const char *pointer, const char *parent, const char *key) {
   return *pointer == '/' && strcmp(pointer + 1, key) == 0;
 }
 
+/* 1: it is the declaration of one secret, "/local/secrets/NAME". */
+static int is_secret(const char *pointer) {
+  static const char parent[] = "/local/secrets/";
+  size_t n = sizeof parent - 1;
+  return strncmp(pointer, parent, n) == 0 && strchr(pointer + n, '/') == NULL;
+}
+
 static void on_schema_finding(void *ctx, const char *pointer, int is_key, const char *message) {
   struct yoi__build *b = ctx;
+  /* Whoever writes the value itself here is told where it belongs. */
+  if (!is_key && is_secret(pointer))
+    message =
+        "expected {\"file\": PATH} or {\"env\": VARIABLE}; the value itself never stands here";
   for (size_t i = 0; is_key && i < sizeof later / sizeof *later; i++) {
     if (!is_at(pointer, later[i].parent, later[i].key)) continue;
     yoi__findings_add(&b->found, pointer, 1, "'%s' is not supported by this version", later[i].key);
@@ -125,8 +136,8 @@ static yoi_status check_schema(struct yoi__build *b) {
   yoi_sdk_json *schema = NULL;
   yoi_status st = yoi_sdk_json_parse(text, 0, &schema, NULL);
   if (st == YOI_OK) st = yoi_sdk_schema_compile(schema, NULL, NULL);
-  if (st == YOI_OK && yoi_sdk_schema_check(schema, b->tree, "", on_schema_finding, b) ==
-                          YOI_RESOURCE_EXHAUSTED)
+  if (st == YOI_OK &&
+      yoi_sdk_schema_check(schema, b->tree, "", on_schema_finding, b) == YOI_RESOURCE_EXHAUSTED)
     st = YOI_RESOURCE_EXHAUSTED;
   yoi_sdk_json_free(schema);
   return st;
@@ -146,7 +157,8 @@ static void on_string(void *ctx, const char *pointer, yoi_str s) {
   for (const char *p = s.ptr; s.len > 0 && p + 2 < end; p++) {
     if (p[0] != '$' || p[1] != '{') continue;
     yoi__findings_add(&b->found, pointer, 0,
-                      "'${' stands for the environment only in 'file' of a secret");
+                      "'${' stands for the environment only in 'file' of a secret; a value from "
+                      "it is a secret with 'env', used as 'secret:NAME'");
     return;
   }
 }
@@ -156,7 +168,8 @@ static void on_string(void *ctx, const char *pointer, yoi_str s) {
 /* What relative paths start with; NULL when there is no working directory. */
 static char *absolute(const char *base_dir, char out[PATH_MAX]) {
   size_t n;
-  if (base_dir == NULL || base_dir[0] == '\0') return getcwd(out, PATH_MAX);
+  if (base_dir == NULL || base_dir[0] == '\0' || strcmp(base_dir, ".") == 0)
+    return getcwd(out, PATH_MAX);
   if (base_dir[0] == '/') {
     n = strlen(base_dir);
     if (n >= PATH_MAX) return NULL;
@@ -169,15 +182,35 @@ static char *absolute(const char *base_dir, char out[PATH_MAX]) {
   return out;
 }
 
+/* What somebody means who gives a file that is not even the beginning of an
+ * object; NULL: the parser's own message is the better one. */
+static const char *no_object(yoi_str text) {
+  static const char white[] = " \t\r\n";
+  size_t n = 0;
+  if (yoi_sdk_str_starts(text, YOI_LIT("\xef\xbb\xbf")))
+    return "a byte order mark; save the file as UTF-8 without one";
+  if (text.len > 1 && (text.ptr[0] == '\0' || text.ptr[1] == '\0' || text.ptr[0] == '\xff' ||
+                       text.ptr[0] == '\xfe'))
+    return "this is not UTF-8; save the file as UTF-8";
+  while (n < text.len && memchr(white, text.ptr[n], sizeof white - 1) != NULL) n++;
+  if (n < text.len && (text.ptr[n] == '{' || text.ptr[n] == '/') &&
+      memchr(text.ptr, '{', text.len) != NULL)
+    return NULL;
+  return "expected '{': a config is one JSON object";
+}
+
 static yoi_status parse(struct yoi__build *b, yoi_sdk_json **out) {
   struct yoi_sdk_json_error e;
+  const char *why;
   yoi_status st;
   if (b->found.text.len > YOI_CONFIG_BYTES_MAX) {
     yoi__findings_add_at(&b->found, 1, 1, "", "config is larger than 1048576 bytes");
     return YOI_INVALID_ARGUMENT;
   }
   st = yoi_sdk_json_parse(b->found.text, YOI_SDK_JSON_COMMENTS, out, &e);
-  if (st != YOI_OK) yoi__findings_add_at(&b->found, e.line, e.column, e.pointer, e.message);
+  if (st == YOI_OK) return st;
+  why = no_object(b->found.text);
+  yoi__findings_add_at(&b->found, e.line, e.column, e.pointer, why != NULL ? why : e.message);
   return st;
 }
 
@@ -252,6 +285,8 @@ yoi_status yoi__config_read_secrets(struct yoi__config *c, yoi_error *err) {
     st = yoi_sdk_fail(err, YOI_CODE_INVALID_REQUEST,
                       "secret '%.*s', the token of listener '%.*s', has no value", YOI_ARG(token),
                       YOI_ARG(c->ingress[i].listen));
+    yoi_sdk_fail_private(err, "environment variable '%.*s' is unset or empty",
+                         YOI_ARG(yoi__secrets_variable(c->secrets, token)));
   }
   return st;
 }

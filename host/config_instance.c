@@ -13,6 +13,7 @@
  *     refused naming each missing grant.
  */
 #include <stdio.h>
+#include <string.h>
 
 #include <sdk/mem.h>
 #include <sdk/schema.h>
@@ -138,15 +139,31 @@ static void explain(struct yoi__build *b) {
   yoi_sdk_buf_release(&text);
 }
 
+/* The one name that ends in ".WORD"; empty when none or several do. */
+static yoi_str last_part(yoi_str word, const yoi_str *names, size_t n) {
+  yoi_str found = {NULL, 0};
+  for (size_t i = 0; i < n; i++) {
+    size_t before = names[i].len - word.len;
+    if (names[i].len <= word.len || names[i].ptr[before - 1] != '.' ||
+        memcmp(names[i].ptr + before, word.ptr, word.len) != 0)
+      continue;
+    if (found.len > 0) return (yoi_str){NULL, 0};
+    found = names[i];
+  }
+  return found;
+}
+
 struct yoi__plugin *yoi__build_plugin(struct yoi__build *b, yoi_str id, const char *pointer) {
   struct yoi__plugin *p = yoi__catalogue_find(b->c->plugins, id);
   yoi_str names[YOI_PLUGINS_MAX];
   size_t n = yoi__catalogue_count(b->c->plugins);
   if (p != NULL) return p;
   for (size_t i = 0; i < n; i++) names[i] = yoi__catalogue_at(b->c->plugins, i)->manifest.id;
+  yoi_str meant = last_part(id, names, n);
+  struct yoi__hint hint =
+      meant.len > 0 ? yoi__build_hint(meant, &meant, 1) : yoi__build_hint(id, names, n);
   yoi__findings_add(&b->found, pointer, 0, "no plugin has the id '%.*s'%s",
-                    (int)yoi_sdk_utf8_cut(id, YOI_PLUGIN_ID_MAX), id.ptr,
-                    yoi__build_hint(id, names, n).text);
+                    (int)yoi_sdk_utf8_cut(id, YOI_PLUGIN_ID_MAX), id.ptr, hint.text);
   explain(b);
   return NULL;
 }

@@ -102,7 +102,7 @@ void yoi__build_secrets(struct yoi__build *b) {
     snprintf(at, sizeof at, "/local/secrets/%.*s", YOI_ARG(name));
     if (yoi_sdk_json_type(v) != YOI_SDK_JSON_OBJECT) continue;
     if ((file.len == 0) == (env.len == 0))
-      yoi__findings_add(&b->found, at, 0, "expected one of 'file' and 'env'");
+      yoi__findings_add(&b->found, at, 0, "expected exactly one of 'file' and 'env'");
     if (env.len > 0 && !variable_valid(env))
       yoi__findings_add(&b->found, at, 0, "env: expected the name of an environment variable");
     if (yoi__secrets_declare(b->c->secrets, name, file, env, NULL) != YOI_OK) b->failed = 1;

@@ -22,6 +22,8 @@ static const struct sockaddr_in6 *v6(const struct sockaddr_storage *a) {
   return (const void *)a;
 }
 
+static const char no_address[] = "expected a numeric address or 'localhost' before the port";
+
 const char *yoi__listen_parse(yoi_str text, struct sockaddr_storage *out, socklen_t *out_len) {
   struct sockaddr_in *in4 = (void *)out;
   struct sockaddr_in6 *in6 = (void *)out;
@@ -33,11 +35,14 @@ const char *yoi__listen_parse(yoi_str text, struct sockaddr_storage *out, sockle
   if (yoi_sdk_str_starts(text, YOI_LIT("unix:")))
     return "a Unix socket is not supported by this version";
   colon = text.len > 0 ? memrchr(text.ptr, ':', text.len) : NULL;
-  if (colon == NULL) return "expected ADDRESS:PORT";
+  if (colon == NULL) return "expected ADDRESS:PORT, for example 127.0.0.1:38800";
+  if (memmem(text.ptr, text.len, "://", 3) != NULL) return "expected ADDRESS:PORT and no more";
   n = (size_t)(colon - text.ptr);
+  if (text.ptr[0] == '[' && text.ptr[text.len - 1] == ']')
+    return "expected a port behind the brackets, [ADDRESS]:PORT";
   if (!yoi_sdk_parse_u64((yoi_str){colon + 1, text.len - n - 1}, UINT16_MAX, &port))
     return "expected a port of 0 to 65535";
-  if (n == 0 || n + 1 > sizeof host) return "expected a numeric address before the port";
+  if (n == 0 || n + 1 > sizeof host) return no_address;
   if (text.ptr[0] == '[' && text.ptr[n - 1] == ']') {
     snprintf(host, sizeof host, "%.*s", (int)(n - 2), text.ptr + 1);
     if (strlen(host) != n - 2 || inet_pton(AF_INET6, host, &in6->sin6_addr) != 1)
@@ -48,10 +53,10 @@ const char *yoi__listen_parse(yoi_str text, struct sockaddr_storage *out, sockle
     return NULL;
   }
   snprintf(host, sizeof host, "%.*s", (int)n, text.ptr);
-  if (strlen(host) != n) return "expected a numeric address before the port";
+  if (strlen(host) != n) return no_address;
   if (memchr(host, ':', n) != NULL) return "expected brackets around an IPv6 address";
   if (inet_pton(AF_INET, strcmp(host, "localhost") == 0 ? "127.0.0.1" : host, &in4->sin_addr) != 1)
-    return "expected a numeric address before the port";
+    return no_address;
   in4->sin_family = AF_INET;
   in4->sin_port = htons((uint16_t)port);
   *out_len = sizeof *in4;

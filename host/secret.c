@@ -104,6 +104,11 @@ yoi_str yoi__secrets_name(const struct yoi__secrets *s, size_t i) {
   return s->all[i].name;
 }
 
+yoi_str yoi__secrets_variable(const struct yoi__secrets *s, yoi_str name) {
+  const struct secret *e = find(s, name);
+  return e != NULL ? e->env : (yoi_str){"", 0};
+}
+
 int yoi__secrets_filled(const struct yoi__secrets *s, yoi_str name) {
   const struct secret *e = find(s, name);
   return e != NULL && e->value != NULL;

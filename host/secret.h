@@ -30,6 +30,8 @@ yoi_status yoi__secrets_declare(struct yoi__secrets *s, yoi_str name, yoi_str fi
 int yoi__secrets_has(const struct yoi__secrets *s, yoi_str name); /* declared */
 size_t yoi__secrets_count(const struct yoi__secrets *s);
 yoi_str yoi__secrets_name(const struct yoi__secrets *s, size_t i); /* i < count */
+/* The environment variable that it comes from; empty: a file. */
+yoi_str yoi__secrets_variable(const struct yoi__secrets *s, yoi_str name);
 
 /* Reads all values. A variable that is unset or empty leaves its secret
  * without a value. A file must be regular, no symbolic link, owned by this

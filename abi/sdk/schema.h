@@ -2,7 +2,9 @@
  *
  * Enforced: type (one name), properties, required, additionalProperties
  * (true, false or a schema), items (one schema), enum (of strings, numbers,
- * booleans), minimum, maximum, minLength, maxLength (in bytes). Annotations,
+ * booleans), minimum, maximum, minLength, maxLength (in bytes), format (of
+ * strings: "secret" is "secret:NAME", "http-url" begins with http:// or
+ * https:// and a host). Annotations,
  * kept but without effect: $schema, title, description, default. Any other
  * keyword is refused when the schema is compiled: what is not enforced must
  * not look as if it were.

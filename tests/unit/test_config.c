@@ -290,8 +290,8 @@ static void secrets_must_be_declared(void **state) {
         "\"models\":[{\"name\":\"m\",\"plugin\":\"dev.yoi.test.model\",\n"
         "\"config\":{\"key\":\"secret:lln\",\n\"a/b\":{\"~\":[0,\"secret:\"]}}}]}",
         "2:20 /local/secrets name of a secret:...",
-        "2:46 /local/secrets/both expected one of 'file' and 'env'",
-        "2:76 /local/secrets/none expected one of 'file' and 'env'",
+        "2:46 /local/secrets/both expected exactly one of 'file' and 'env'",
+        "2:76 /local/secrets/none expected exactly one of 'file' and 'env'",
         "2:103 /local/secrets/bad env: expected the name of an environment variable",
         "4:17 /models/0/config/key secret 'lln' is not declared in local.secrets, did you mean "
         "'llm'",

@@ -376,12 +376,16 @@ static void where(const char *text, uint32_t flags, uint32_t line, uint32_t colu
 static void errors_say_where(void **state) {
   (void)state;
   where("", 0, 1, 1, "", "unexpected end of the text");
-  where("{\r\n  \"a/b\": [1,\r\n   x]}", 0, 3, 4, "/a~1b/1", "expected a value");
+  where("{\r\n  \"a/b\": [1,\r\n   x]}", 0, 3, 4, "/a~1b/1",
+        "expected a value; text stands in double quotes");
   where("{\n\"a~\\u00e9\" 1}", 0, 2, 12, "/a~0\xC3\xA9", "expected ':'");
   where("[1,\n2\n3]", 0, 3, 1, "", "expected ',' or ']'");
   where("{\"a\":{\"b\":1 \"c\"}}", 0, 1, 13, "/a", "expected ',' or '}'");
   where("{\"a\":{\"b\":1,}}", 0, 1, 13, "/a", "expected a key, since a comma stands before");
-  where("[[0],[0,{\"x\":[tru]}]]", 0, 1, 15, "/1/1/x/0", "expected a value");
+  where("[[0],[0,{\"x\":[tru]}]]", 0, 1, 15, "/1/1/x/0",
+        "expected a value; text stands in double quotes");
+  where("[True]", 0, 1, 2, "/0", "expected a value; true, false and null are lower case");
+  where("['a']", 0, 1, 2, "/0", "expected a value; text stands in double quotes");
   where("[1,]", 0, 1, 4, "/1", "expected a value, since a comma stands before");
   where("{\"a\":]}", 0, 1, 6, "/a", "expected a value");
   where("{\"a\":{\"b\":1,c}}", 0, 1, 13, "/a", "expected a key in double quotes");
@@ -389,17 +393,20 @@ static void errors_say_where(void **state) {
   where("{\"a\":\"x\\u0000\"}", 0, 1, 8, "/a", "\\u0000 is not accepted");
   where("{\"a\\ud800\":1}", 0, 1, 4, "", "half of a surrogate pair");
   where("[\"\\q\"]", 0, 1, 3, "/0", "unknown escape");
-  where("[\"a\tb\"]", 0, 1, 4, "/0", "control character in a string");
+  where("[\"a\tb\"]", 0, 1, 4, "/0", "a tab in a string is written \\t");
+  where("[\"a\n\"]", 0, 1, 4, "/0", "a string ends on its line; a line feed in it is written \\n");
+  where("[\"a\x01\"]", 0, 1, 4, "/0", "control character in a string");
   where("[\"ab\xFF\"]", 0, 1, 5, "/0", "invalid UTF-8");
   where("[0,-]", 0, 1, 5, "/1", "expected a digit");
   where("[0, 1e400]", 0, 1, 5, "/1", "number out of range");
-  where("{\"a\":[1", 0, 1, 8, "/a", "unexpected end of the text");
+  where("{\"a\":[1", 0, 1, 8, "/a", "unexpected end of the text, ']' is missing");
+  where("{\"a\":1", 0, 1, 7, "", "unexpected end of the text, '}' is missing");
   where("{} {}", 0, 1, 4, "", "something stands behind the value");
   where("{\n/* \n", YOI_SDK_JSON_COMMENTS, 2, 1, "", "a comment without an end, or a stray '/'");
   where("[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[", 0, 1, 65,
         "/0/0/0/0/0/0/0/0/0/0/0/0/0/0/0/0/0/0/0/0/0/0/0/0/0/0/0/0/0/0/0/0/0/0/0/0/0/0/0/0/0/0/0"
         "/0/0/0/0/0/0/0/0/0/0/0/0/0/0/0/0/0/0/0/0/0",
-        "nested too deeply");
+        "nested more than 64 deep");
 }
 
 static void a_long_pointer_is_cut_at_a_token(void **state) {

@@ -59,6 +59,32 @@ static void unknown_keywords_are_refused(void **state) {
            "/additionalProperties/not#: keyword 'not' is not enforced here\n");
 }
 
+static void formats_are_enforced_or_refused(void **state) {
+  (void)state;
+  static const char secret[] = "{\"type\":\"string\",\"format\":\"secret\"}";
+  static const char url[] = "{\"type\":\"string\",\"format\":\"http-url\",\"minLength\":8}";
+  static const char no_secret[] =
+      "/c: expected 'secret:NAME', the name of a secret and never its value\n";
+  static const char no_url[] = "/c: expected an address that begins with http:// or https://\n";
+  static const char *const urls[] = {"\"http://h\"", "\"https://h/v1\"", "\"http://[::1]:1/\"",
+                                     "\"https://\u00e9.example\""};
+  static const char *const other[] = {"\"\"",          "\"h/v1\"",       "\"ftp://h\"",
+                                      "\"http://\"",   "\"http:///v1\"", "\"https://:1\"",
+                                      "\"HTTP://h\"",  "\"http://h x\"", "\"http://h\\n\"",
+                                      "\" http://h\"", "\"http://?q\""};
+  checks(secret, "\"secret:a.B_9-\"", "");
+  checks(secret, "\"\"", no_secret);
+  checks(secret, "\"secret:\"", no_secret);
+  checks(secret, "\"Secret:a\"", no_secret);
+  checks(secret, "\"sk-12345\"", no_secret);
+  checks(secret, "\"secret:a b\"", no_secret);
+  for (size_t i = 0; i < sizeof urls / sizeof *urls; i++) checks(url, urls[i], "");
+  for (size_t i = 0; i < sizeof other / sizeof *other; i++) checks(url, other[i], no_url);
+  checks("{\"format\":\"secret\"}", "1", "");
+  compiles("{\"format\":\"email\"}", "/format: expected the format 'secret' or 'http-url'\n");
+  compiles("{\"format\":1}", "/format: expected the format 'secret' or 'http-url'\n");
+}
+
 static void malformed_keywords_are_refused(void **state) {
   (void)state;
   compiles("[]", ": expected a schema, which is an object\n");
@@ -198,6 +224,7 @@ static void memory_short(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(unknown_keywords_are_refused),
+      cmocka_unit_test(formats_are_enforced_or_refused),
       cmocka_unit_test(malformed_keywords_are_refused),
       cmocka_unit_test(depth_is_bounded),
       cmocka_unit_test(types),

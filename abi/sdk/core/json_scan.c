@@ -115,7 +115,9 @@ static yoi_status fail(const struct scan *s, yoi_status st, const unsigned char 
 
 static yoi_status bad(const struct scan *s, const unsigned char *at, const char *message) {
   if (at == s->end)
-    message = "unexpected end of the text";
+    message = s->depth == 0                    ? "unexpected end of the text"
+              : s->frames[s->depth - 1].object ? "unexpected end of the text, '}' is missing"
+                                               : "unexpected end of the text, ']' is missing";
   else if (*at == '/' && (s->flags & YOI_SDK_JSON_COMMENTS))
     message = "a comment without an end, or a stray '/'";
   return fail(s, YOI_INVALID_ARGUMENT, at, message);
@@ -129,6 +131,12 @@ static yoi_status too_much(const struct scan *s, const unsigned char *at, const 
 
 static void white(struct scan *s) {
   s->p = yoi_sdk__json_white(s->p, s->end, s->flags, &s->comments);
+}
+
+static yoi_status control(const struct scan *s, const unsigned char *p) {
+  if (*p == '\t') return bad(s, p, "a tab in a string is written \\t");
+  if (*p == '\n') return bad(s, p, "a string ends on its line; a line feed in it is written \\n");
+  return bad(s, p, "control character in a string");
 }
 
 static yoi_status escape(const struct scan *s, const unsigned char **p) {
@@ -170,7 +178,7 @@ static yoi_status string(struct scan *s, int *out_escaped) {
       if (st != YOI_OK) return st;
       *out_escaped = 1;
     } else if (*p < 0x20) {
-      return bad(s, p, "control character in a string");
+      return control(s, p);
     } else if (*p >= 0x80) {
       size_t n = yoi_sdk__utf8_char(p, (size_t)(end - p));
       if (n == 0) return bad(s, p, "invalid UTF-8");
@@ -247,9 +255,18 @@ static yoi_status number(struct scan *s) {
   return YOI_OK;
 }
 
+/* What people write who come from another language: 'text', text, True. */
+static yoi_status no_value(const struct scan *s) {
+  unsigned char c = *s->p;
+  if (c == 'T' || c == 'F' || c == 'N')
+    return bad(s, s->p, "expected a value; true, false and null are lower case");
+  if (c == '\'' || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z'))
+    return bad(s, s->p, "expected a value; text stands in double quotes");
+  return bad(s, s->p, "expected a value");
+}
+
 static yoi_status literal(struct scan *s, const char *word, size_t n) {
-  if ((size_t)(s->end - s->p) < n || memcmp(s->p, word, n) != 0)
-    return bad(s, s->p, "expected a value");
+  if ((size_t)(s->end - s->p) < n || memcmp(s->p, word, n) != 0) return no_value(s);
   s->p += n;
   return YOI_OK;
 }
@@ -258,9 +275,12 @@ static yoi_status literal(struct scan *s, const char *word, size_t n) {
 
 enum state { VALUE, AFTER, KEY };
 
+static const char too_deep[] = "nested more than 64 deep";
+_Static_assert(YOI_JSON_DEPTH_MAX == 64, "the message names it");
+
 static yoi_status open_container(struct scan *s, enum state *state) {
   int object = *s->p == '{';
-  if (s->depth == YOI_JSON_DEPTH_MAX) return too_much(s, s->p, "nested too deeply");
+  if (s->depth == YOI_JSON_DEPTH_MAX) return too_much(s, s->p, too_deep);
   s->frames[s->depth++] =
       (struct frame){.mark = yoi_sdk__json_keys_mark(&s->keys), .object = (uint8_t)object};
   s->p++;
@@ -295,10 +315,9 @@ static yoi_status value(struct scan *s, enum state *state) {
       return literal(s, "null", 4);
     default:
       if (*s->p == '-' || (*s->p >= '0' && *s->p <= '9')) return number(s);
-      return bad(s, s->p,
-                 *s->p == ']' && s->depth > 0 && !s->frames[s->depth - 1].object
-                     ? "expected a value, since a comma stands before"
-                     : "expected a value");
+      if (*s->p == ']' && s->depth > 0 && !s->frames[s->depth - 1].object)
+        return bad(s, s->p, "expected a value, since a comma stands before");
+      return no_value(s);
   }
 }
 

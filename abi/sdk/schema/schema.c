@@ -16,6 +16,7 @@
  */
 #include <sdk/schema.h>
 
+#include <sdk/id.h>
 #include <sdk/mem.h>
 #include <string.h>
 
@@ -201,6 +202,46 @@ static void compile_length(struct walk *w, const yoi_sdk_json *v, size_t depth) 
   if (!yoi_sdk_json_int(v, &n) || n < 0) say(w, "expected a length in bytes");
 }
 
+/* What a string may have to look like; JSON Schema leaves names to whoever
+ * enforces them, and editors pass over those that they do not know. */
+static int is_secret(yoi_str s) {
+  yoi_str prefix = YOI_LIT("secret:");
+  return yoi_sdk_str_starts(s, prefix) &&
+         yoi_sdk_name_valid((yoi_str){s.ptr + prefix.len, s.len - prefix.len});
+}
+
+static int is_http_url(yoi_str s) {
+  size_t n = yoi_sdk_str_starts(s, YOI_LIT("http://"))    ? 7
+             : yoi_sdk_str_starts(s, YOI_LIT("https://")) ? 8
+                                                          : s.len;
+  if (n == s.len || memchr("/:?#", s.ptr[n], 4) != NULL) return 0;
+  for (size_t i = n; i < s.len; i++)
+    if ((unsigned char)s.ptr[i] <= ' ' || s.ptr[i] == 0x7f) return 0;
+  return 1;
+}
+
+static const struct format {
+  const char *name;
+  int (*fits)(yoi_str s);
+  const char *expected;
+} formats[] = {
+    {"secret", is_secret, "expected 'secret:NAME', the name of a secret and never its value"},
+    {"http-url", is_http_url, "expected an address that begins with http:// or https://"},
+};
+
+static const struct format *find_format(const yoi_sdk_json *v) {
+  yoi_str name;
+  if (!yoi_sdk_json_str(v, &name)) return NULL;
+  for (size_t i = 0; i < sizeof formats / sizeof formats[0]; i++)
+    if (yoi_sdk_str_is(name, formats[i].name)) return &formats[i];
+  return NULL;
+}
+
+static void compile_format(struct walk *w, const yoi_sdk_json *v, size_t depth) {
+  (void)depth;
+  if (!find_format(v)) say(w, "expected the format 'secret' or 'http-url'");
+}
+
 static void compile_text(struct walk *w, const yoi_sdk_json *v, size_t depth) {
   (void)depth;
   if (yoi_sdk_json_type(v) != YOI_SDK_JSON_STRING) say(w, "expected a string");
@@ -221,8 +262,9 @@ static const struct keyword {
     {"items", compile_items},       {"enum", compile_enum},
     {"minimum", compile_number},    {"maximum", compile_number},
     {"minLength", compile_length},  {"maxLength", compile_length},
-    {"$schema", compile_text},      {"title", compile_text},
-    {"description", compile_text},  {"default", compile_anything},
+    {"format", compile_format},     {"$schema", compile_text},
+    {"title", compile_text},        {"description", compile_text},
+    {"default", compile_anything},
 };
 
 static const struct keyword *find_keyword(yoi_str name) {
@@ -326,7 +368,12 @@ static void check_number(struct walk *w, const yoi_sdk_json *schema, double n) {
 }
 
 static void check_string(struct walk *w, const yoi_sdk_json *schema, yoi_str s) {
+  const struct format *format = find_format(yoi_sdk_json_get(schema, "format"));
   int64_t bound;
+  if (format && !format->fits(s)) {
+    say(w, format->expected);
+    return;
+  }
   if (yoi_sdk_json_int(yoi_sdk_json_get(schema, "minLength"), &bound) && s.len < (size_t)bound) {
     if (bound == 1)
       yoi_sdk_buf_adds(&w->message, YOI_LIT("must not be empty"));

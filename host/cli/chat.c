@@ -144,17 +144,17 @@ static int converse(struct chat *c) {
     struct pollfd fds[] = {{.fd = yoi_host_fd(c->host), .events = POLLIN},
                            {.fd = c->signals, .events = POLLIN},
                            {.fd = reads ? c->lines.fd : -1, .events = POLLIN}};
-    if (poll(fds, sizeof fds / sizeof *fds, -1) < 0 && errno != EINTR) return CLI_FAILED;
+    if (poll(fds, sizeof fds / sizeof *fds, -1) < 0 && errno != EINTR) return CLI_INTERNAL;
     while ((signal_no = cli_signals_take(c->signals)) != 0) on_signal(c, signal_no);
-    if (fds[2].revents && !cli_lines_read(&c->lines)) return CLI_FAILED;
+    if (fds[2].revents && !cli_lines_read(&c->lines)) return CLI_INTERNAL;
     if (c->terminal && c->lines.ended && c->state != IDLE) c->state = LEAVING;
     if (fds[0].revents && yoi_host_step(c->host, 0, err) != YOI_OK) {
       cli_view_error(&c->view, "the host failed", err);
-      return CLI_FAILED;
+      return CLI_INTERNAL;
     }
   }
   if (c->signalled) return 128 + c->signalled;
-  if (c->view.broken) return CLI_FAILED;
+  if (c->view.broken) return CLI_INTERNAL;
   return c->failed && !c->terminal ? CLI_TURN : CLI_OK;
 }
 
@@ -284,9 +284,9 @@ int cli_chat(int argc, char **argv) {
   yoi_sdk_buf_init(&c.ids, 2 * YOI_ID_MAX + 1);
   yoi_sdk_buf_init(&c.body, YOI_BODY_BYTES_MAX);
   /* Both ids point into this buffer, which therefore never moves. */
-  code = yoi_sdk_buf_reserve(&c.ids, 2 * YOI_ID_MAX) ? CLI_OK : CLI_FAILED;
-  if (code == CLI_OK) c.signals = cli_signals_open();
-  if (code == CLI_OK && c.signals < 0) code = CLI_FAILED;
+  code = yoi_sdk_buf_reserve(&c.ids, 2 * YOI_ID_MAX) ? CLI_OK : CLI_INTERNAL;
+  if (code == CLI_OK) c.signals = cli_signals_open(0);
+  if (code == CLI_OK && c.signals < 0) code = CLI_INTERNAL;
   if (code == CLI_OK) code = open_host(&c, &config, &o);
   if (code == CLI_OK) {
     greet(&c, &config);

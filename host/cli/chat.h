@@ -43,8 +43,7 @@ void cli_view_event(struct cli_view *v, const yoi_event *ev);
 /* Something was refused or broke. */
 void cli_view_error(struct cli_view *v, const char *what, const yoi_error *err);
 /* A remark of the program; to nobody when scripts read. */
-void cli_view_note(struct cli_view *v, const char *fmt, ...)
-    __attribute__((format(printf, 2, 3)));
+void cli_view_note(struct cli_view *v, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 void cli_view_prompt(struct cli_view *v);
 /* Ends a line that was begun. */
 void cli_view_fresh_line(struct cli_view *v);

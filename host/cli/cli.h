@@ -13,16 +13,19 @@
 
 /* Exit codes; docs/operate.md. 128 + n: ended by the signal n. */
 #define CLI_OK 0
-#define CLI_INVALID 1 /* the config is wrong or cannot be read */
-#define CLI_USAGE 2   /* the command line is wrong */
-#define CLI_FAILED 3  /* the host could not start or go on */
-#define CLI_TURN 4    /* chat: a turn did not complete */
+#define CLI_INVALID 1  /* the config is wrong or cannot be read */
+#define CLI_USAGE 2    /* the command line is wrong */
+#define CLI_FAILED 3   /* the host could not start */
+#define CLI_TURN 4     /* chat: a turn did not complete */
+#define CLI_INTERNAL 5 /* it could not go on: no memory, no output, no order */
 
 /* Each command: argv[0] is its name. */
 int cli_serve(int argc, char **argv);
 int cli_check(int argc, char **argv);
 int cli_chat(int argc, char **argv);
 int cli_version(int argc, char **argv);
+/* `check` behind its command line; path NULL: the default config. */
+int cli_check_file(const char *path);
 
 #define CLI_LINE_MAX 2048 /* of what is said; longer is cut */
 
@@ -66,11 +69,19 @@ void cli_config_model(const struct cli_config *c, struct yoi_sdk_buf *out);
 void cli_config_url(const struct cli_config *c, struct yoi_sdk_buf *out);
 
 /* ---- signals.c --------------------------------------------------------- */
-/* SIGINT and SIGTERM become readable on the descriptor; -1 on failure. */
-int cli_signals_open(void);
+/* SIGINT and SIGTERM become readable on the descriptor, for a server also those
+ * that others reload or reopen on; -1 on failure. */
+int cli_signals_open(int serves);
 /* The signal that came, 0 when none is left. */
 int cli_signals_take(int fd);
+/* 1: it asks for the end. */
+int cli_signals_end(int number);
 /* From now on either of them ends the process at once, with 128 + n. */
 void cli_signals_exit_at_once(void);
+
+/* ---- notify.c ---------------------------------------------------------- */
+/* Sends "NAME=value" lines to the service manager that started this, if any.
+ * NULL, or why that was not possible. */
+const char *cli_notify(const char *message);
 
 #endif

@@ -59,8 +59,9 @@ static int is_address(const char *url) {
 int cli_config_read(const char *path, struct cli_config *out) {
   *out = (struct cli_config){.name = path ? path : "(the default config)"};
   if (!path && !is_address(getenv("OPENAI_BASE_URL"))) {
-    cli_say("OPENAI_BASE_URL does not begin with http:// or https://; for Ollama on this machine "
-            "it is http://127.0.0.1:11434/v1");
+    cli_say(
+        "OPENAI_BASE_URL does not begin with http:// or https://; for Ollama on this machine "
+        "it is http://127.0.0.1:11434/v1");
     return CLI_INVALID;
   }
   if (!path) {
@@ -68,7 +69,7 @@ int cli_config_read(const char *path, struct cli_config *out) {
     yoi_error *err = yoi_sdk_error_init(&se);
     if (yoi_default_config(&out->text, &out->len, err) == YOI_OK) return CLI_OK;
     cli_say_error("cannot make the default config", err);
-    return CLI_FAILED;
+    return CLI_INTERNAL;
   }
   const char *slash = strrchr(path, '/');
   size_t n = !slash ? 0 : slash == path ? 1 : (size_t)(slash - path);
@@ -78,7 +79,11 @@ int cli_config_read(const char *path, struct cli_config *out) {
    * that was cut off, and no reason to open a port. */
   int empty = out->text && out->len == 0;
   if (out->base_dir && out->text && !empty) return CLI_OK;
-  const char *why = !out->base_dir ? "no memory" : empty ? "it is empty" : strerror(errno);
+  const char *why = !out->base_dir    ? "no memory"
+                    : empty           ? "it is empty"
+                    : errno == EFBIG  ? "it is larger than 1048576 bytes"
+                    : errno == EISDIR ? "it is a folder, not a file"
+                                      : strerror(errno);
   cli_say("cannot read config '%s': %s", path, why);
   cli_config_release(out);
   return CLI_INVALID;
@@ -107,8 +112,7 @@ static void print_finding(void *ctx, uint32_t line, uint32_t column, const char 
   char *text = yoi_sdk_strndup(message, strlen(message));
   (void)pointer;
   f->count++;
-  fprintf(f->to, "%s:%u:%u: %s\n", f->name, line, column,
-          text ? cli_plain(text) : "out of memory");
+  fprintf(f->to, "%s:%u:%u: %s\n", f->name, line, column, text ? cli_plain(text) : "out of memory");
   yoi_sdk_free(text);
 }
 

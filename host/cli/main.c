@@ -30,7 +30,8 @@ static const struct command {
   const char *what;
 } commands[] = {
     {"serve", cli_serve, "[serve] [CONFIG]", "run the host until SIGINT or SIGTERM"},
-    {"check", cli_check, "check CONFIG", "say everything that is wrong with a config"},
+    {"check", cli_check, "check [CONFIG]",
+     "say everything that is wrong with a config; also --check"},
     {"chat", cli_chat, "chat [CONFIG] [--json] [--runtime ID] [--worker ID]",
      "talk to a worker in this terminal; nothing listens"},
     {"version", cli_version, "version", "print the version"},
@@ -66,18 +67,20 @@ static int help(void) {
   for (size_t i = 0; i < N_COMMANDS; i++) {
     printf("  yoi-host %s\n      %s\n", commands[i].usage, commands[i].what);
   }
-  puts("\nWithout CONFIG the default is used: one worker runtime in memory, a page and an\n"
-       "API for people on http://127.0.0.1:38800/, and the language model of\n"
-       "OPENAI_BASE_URL when that is set.\n\n"
-       "Exit codes: 0 fine, 1 the config is wrong, 2 the command line is wrong, 3 the\n"
-       "host could not start, 4 a turn of a chat did not complete.");
-  return fflush(stdout) == 0 ? CLI_OK : CLI_FAILED;
+  puts(
+      "\nWithout CONFIG the default is used: one worker runtime in memory, a page and an\n"
+      "API for people on http://127.0.0.1:38800/, and the language model of\n"
+      "OPENAI_BASE_URL when that is set.\n\n"
+      "Exit codes: 0 fine, 1 the config is wrong, 2 the command line is wrong, 3 the\n"
+      "host could not start, 4 a turn of a chat did not complete, 5 it could not go on,\n"
+      "128 + n ended by signal n.");
+  return fflush(stdout) == 0 ? CLI_OK : CLI_INTERNAL;
 }
 
 int cli_version(int argc, char **argv) {
   if (argc > 1) return cli_usage_error("'%s' takes no argument", argv[0]);
   printf("yoi-host %s\n", yoi_version());
-  return fflush(stdout) == 0 ? CLI_OK : CLI_FAILED;
+  return fflush(stdout) == 0 ? CLI_OK : CLI_INTERNAL;
 }
 
 static void raise_open_files(void) {
@@ -104,7 +107,7 @@ static void ignore(int number) {
 }
 
 int main(int argc, char **argv) {
-  if (!standard_descriptors()) return CLI_FAILED;
+  if (!standard_descriptors()) return CLI_INTERNAL;
   ignore(SIGPIPE);
   ignore(SIGXFSZ);
   if (argc > 1 && (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h"))) return help();

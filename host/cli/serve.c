@@ -1,8 +1,9 @@
 /* serve.c - yoi-host [serve] [CONFIG]: a host until a signal ends it.
  *
  *   read, check --> start --> serving --SIGINT, SIGTERM--> draining --> exit 0
- *                                                             |
- *                                          a second one: exit 128 + n at once
+ *                     |        |    ^                          |
+ *                 READY=1      +----+ SIGHUP, SIGUSR1, 2:      STOPPING=1; a second one:
+ *                                     said to mean nothing     exit 128 + n at once
  *
  * The log goes to standard error. To a terminal this says where to look and
  * what answers; a service manager has no use for that and does not get it.
@@ -11,7 +12,9 @@
 #include <poll.h>
 #include <sdk/id.h>
 #include <sdk/jsonw.h>
+#include <signal.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
@@ -44,19 +47,21 @@ static void remark(const struct cli_config *c, const char *text) {
   struct timespec now;
   struct yoi_sdk_buf line;
   struct yoi_sdk_jsonw w;
-  if (!cli_config_logs_json(c)) {
-    cli_say("%s", text);
-    return;
-  }
   clock_gettime(CLOCK_REALTIME, &now);
   yoi_sdk_time_text((uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec, at);
   yoi_sdk_buf_init(&line, YOI_LOG_LINE_MAX);
-  yoi_sdk_jsonw_init(&w, &line);
-  yoi_sdk_jsonw_open(&w, '{');
-  yoi_sdk_jsonw_kstr(&w, "time", yoi_sdk_str(at));
-  yoi_sdk_jsonw_kstr(&w, "level", YOI_LIT("warn"));
-  yoi_sdk_jsonw_kstr(&w, "msg", yoi_sdk_str(text));
-  yoi_sdk_jsonw_close(&w, '}');
+  if (cli_config_logs_json(c)) {
+    yoi_sdk_jsonw_init(&w, &line);
+    yoi_sdk_jsonw_open(&w, '{');
+    yoi_sdk_jsonw_kstr(&w, "time", yoi_sdk_str(at));
+    yoi_sdk_jsonw_kstr(&w, "level", YOI_LIT("warn"));
+    yoi_sdk_jsonw_kstr(&w, "msg", yoi_sdk_str(text));
+    yoi_sdk_jsonw_close(&w, '}');
+  } else {
+    yoi_sdk_buf_addf(&line, "time=%s level=warn msg=\"", at);
+    yoi_sdk_json_escape(&line, yoi_sdk_str(text));
+    yoi_sdk_buf_addc(&line, '"');
+  }
   if (!line.failed) fprintf(stderr, "%.*s\n", YOI_ARG(yoi_sdk_buf_str(&line)));
   yoi_sdk_buf_release(&line);
 }
@@ -65,8 +70,7 @@ static void look_at_open_files(const struct cli_config *c) {
   struct rlimit limit;
   char text[256];
   uint64_t connections = cli_config_connections(c);
-  if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= connections + FILES_BESIDE)
-    return;
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= connections + FILES_BESIDE) return;
   snprintf(text, sizeof text,
            "the limit of open files is %llu, but the config allows %llu connections "
            "(`ulimit -n` raises it)",
@@ -74,47 +78,87 @@ static void look_at_open_files(const struct cli_config *c) {
   remark(c, text);
 }
 
-int cli_serve(int argc, char **argv) {
+static void notify(const struct cli_config *c, const char *message) {
+  char text[256];
+  const char *why = cli_notify(message);
+  if (why == NULL) return;
+  snprintf(text, sizeof text, "cannot tell the service manager at NOTIFY_SOCKET: %s", why);
+  remark(c, text);
+}
+
+static void say_ignored(const struct cli_config *c, int number) {
+  remark(c, number == SIGHUP ? "SIGHUP: this version cannot reload its config; a restart reads it"
+                             : "SIGUSR1 and SIGUSR2 have no meaning here");
+}
+
+/* Returns when a signal asks for the end. */
+static int wait_for_end(const struct cli_config *c, int signals) {
+  struct pollfd wait = {.fd = signals, .events = POLLIN};
+  for (;;) {
+    int number;
+    while ((number = cli_signals_take(signals)) != 0) {
+      if (cli_signals_end(number)) return 1;
+      say_ignored(c, number);
+    }
+    if (poll(&wait, 1, -1) < 0 && errno != EINTR) return 0;
+  }
+}
+
+/* From the start to the end. */
+static int run(const struct cli_config *c, int signals) {
   struct yoi_sdk_error se;
   yoi_error *err = yoi_sdk_error_init(&se);
   struct yoi_embed *host = NULL;
-  struct cli_config c = {0};
-  const char *path = argc > 1 ? argv[1] : NULL;
-  int signals = -1, code;
-  if (path && path[0] == '-') return cli_usage_error("unknown option '%s'", path);
-  if (argc > 2) return cli_usage_error("'%s' is one argument too many", argv[2]);
-  code = cli_config_read(path, &c);
-  if (code != CLI_OK) return code;
-
-  code = CLI_FAILED;
-  signals = cli_signals_open();
-  if (signals < 0) {
-    cli_say("cannot watch signals");
-    goto out;
-  }
-  if (cli_config_findings(&c, 1) > 0) {
-    code = CLI_INVALID;
-    goto out;
-  }
-  look_at_open_files(&c);
-  if (yoi_host_new(c.text, c.len, c.base_dir, &host, err) != YOI_OK ||
+  int code = CLI_FAILED;
+  if (yoi_host_new(c->text, c->len, c->base_dir, &host, err) != YOI_OK ||
       yoi_host_start(host, err) != YOI_OK) {
     cli_say_error("cannot start", err);
     goto out;
   }
-  if (isatty(STDOUT_FILENO)) announce(&c);
-
-  struct pollfd wait = {.fd = signals, .events = POLLIN};
-  while (cli_signals_take(signals) == 0) {
-    if (poll(&wait, 1, -1) < 0 && errno != EINTR) break;
-  }
+  notify(c, "READY=1");
+  if (isatty(STDOUT_FILENO)) announce(c);
+  code = wait_for_end(c, signals) ? CLI_OK : CLI_INTERNAL;
+  notify(c, "STOPPING=1");
   cli_signals_exit_at_once();
   /* A turn that had to be cancelled is no failure of the program. */
-  yoi_status st = yoi_host_drain(host, cli_config_drain_ms(&c), err);
-  code = st == YOI_OK || st == YOI_DEADLINE_EXCEEDED ? CLI_OK : CLI_FAILED;
-  if (code != CLI_OK) cli_say_error("cannot end in order", err);
+  yoi_status st = yoi_host_drain(host, cli_config_drain_ms(c), err);
+  if (st != YOI_OK && st != YOI_DEADLINE_EXCEEDED) {
+    code = CLI_INTERNAL;
+    cli_say_error("cannot end in order", err);
+  }
 out:
   yoi_host_free(host);
+  return code;
+}
+
+int cli_serve(int argc, char **argv) {
+  struct cli_config c = {0};
+  const char *path = NULL;
+  int check = 0;
+  for (int i = 1; i < argc; i++) {
+    if (!strcmp(argv[i], "--check")) {
+      check = 1;
+    } else if (argv[i][0] == '-') {
+      return cli_usage_error("unknown option '%s'", argv[i]);
+    } else if (path) {
+      return cli_usage_error("'%s' is one argument too many", argv[i]);
+    } else {
+      path = argv[i];
+    }
+  }
+  if (check) return cli_check_file(path);
+  int code = cli_config_read(path, &c);
+  if (code != CLI_OK) return code;
+  int signals = cli_signals_open(1);
+  if (signals < 0) {
+    cli_say("cannot watch signals");
+    code = CLI_INTERNAL;
+  } else if (cli_config_findings(&c, 1) > 0) {
+    code = CLI_INVALID;
+  } else {
+    look_at_open_files(&c);
+    code = run(&c, signals);
+  }
   if (signals >= 0) close(signals);
   cli_config_release(&c);
   return code;

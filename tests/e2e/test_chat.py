@@ -178,7 +178,7 @@ def test_a_reader_that_goes_away_ends_it(chat, tmp_path):
         proc.stdout.close()
         proc.stdin.write(b'hello\n')
         proc.stdin.flush()
-        assert proc.wait(wait.bound(20)) == 3
+        assert proc.wait(wait.bound(20)) == 5
 
 
 def test_ctrl_c_cancels_the_answer_and_the_conversation_goes_on(chat):

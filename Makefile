@@ -15,6 +15,7 @@ LIBDIR  = $(PREFIX)/lib
 # ---- Debian packages: the one list ---------------------------------------
 PKGS_CORE = gcc libc6-dev make pkg-config binutils libcjson-dev libssl-dev
 PKGS_RUN  = $(PKGS_CORE) libcurl4-openssl-dev node-llhttp curl
+PKGS_BENCH = $(PKGS_RUN) python3 util-linux nginx-light nodejs
 PKGS_TEST = $(PKGS_RUN) g++ clang libclang-rt-14-dev libcmocka-dev python3 \
             python3-pytest python3-pytest-xdist python3-pytest-timeout python3-hypothesis \
             dwarves git strace
@@ -100,12 +101,12 @@ so_test_plugins := $(TEST_PLUGINS:%=$(B)/tests/plugins/%.so)
 UNIT_CORE := $(patsubst tests/unit/%.c,$(B)/tests/unit/%,$(wildcard tests/unit/test_*.c))
 UNIT_HTTP := $(patsubst tests/unit/%.c,$(B)/tests/unit/%,$(wildcard tests/unit/*/test_*.c))
 UNIT_SUPPORT := $(call objs,tests/unit/support)
-BENCH     := $(patsubst tests/bench/%.c,$(B)/tests/bench/%,$(wildcard tests/bench/*.c))
+BENCH     := $(patsubst tests/bench/%.c,$(B)/tests/bench/%,$(wildcard tests/bench/bench_*.c))
 EXAMPLES  := $(patsubst docs/examples/%.c,$(B)/examples/%,$(wildcard docs/examples/*.c))
 MOCKS     := $(patsubst tests/mock/%.c,$(B)/tests/mock/%,$(wildcard tests/mock/*.c))
 
 .PHONY: help all core run test unit e2e lint abi-check bench fuzz soak clean \
-        packages-run packages-test test-binaries
+        packages-run packages-test packages-bench test-binaries
 .DEFAULT_GOAL := all
 .SECONDARY:
 
@@ -202,7 +203,7 @@ $(B)/tests/unit/$(1): $(B)/obj/tests/unit/$(1).o $(UNIT_SUPPORT) $(call unit_obj
 	$(Q)$(CC) $(LDFLAGS) -o $$@ $$^ -lcmocka $(if $(wildcard abi/sdk/http/*.c),-lcurl) $(LIBS_CORE)
 endef
 $(foreach t,$(patsubst tests/unit/%.c,%,$(wildcard tests/unit/*/test_*.c)),$(eval $(call unit_http,$(t))))
-$(B)/tests/bench/%: $(B)/obj/tests/bench/%.o $(LIBYOI_A)
+$(B)/tests/bench/%: $(B)/obj/tests/bench/%.o $(B)/obj/tests/bench/load.o $(LIBYOI_A)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LIBS_CORE)
 $(B)/tests/mock/%: $(B)/obj/tests/mock/%.o $(SDK_CORE)
@@ -213,7 +214,7 @@ $(B)/examples/%: docs/examples/%.c $(LIBYOI_A)
 	$(Q)$(CC) -std=c11 $(WARN) $(OPT) $(if $(SANITIZE),-fsanitize=$(SANITIZE)) -Iabi -o $@ $< \
 	  $(LIBYOI_A) $(LIBS_CORE)
 
-test-binaries: all $(so_test_plugins) $(UNIT_CORE) $(UNIT_HTTP) $(MOCKS)
+test-binaries: all $(so_test_plugins) $(UNIT_CORE) $(UNIT_HTTP) $(MOCKS) $(BENCH)
 
 core: $(YOI_HOST) $(LIBYOI_SO) $(CORE_RUNTIMES:%=$(B)/runtimes/%.so) \
       $(CORE_PLUGINS:%=$(B)/plugins/%.so) $(so_test_plugins) $(UNIT_CORE)
@@ -231,7 +232,8 @@ test: packages-test
 	$(Q)$(MAKE) --no-print-directory test-binaries
 	$(Q)$(PYTHON) tests/run.py --build $(B) all
 
-bench: all $(BENCH) $(MOCKS) $(so_test_plugins)
+bench: packages-bench
+	$(Q)$(MAKE) --no-print-directory all $(BENCH) $(MOCKS) $(so_test_plugins)
 	$(Q)$(PYTHON) tests/bench/bench.py --build $(B) $(if $(WRITE),--write)
 
 FUZZ_SECONDS = 20
@@ -249,6 +251,8 @@ packages-run:
 	@tests/packages.sh $(PKGS_RUN)
 packages-test:
 	@tests/packages.sh $(PKGS_TEST)
+packages-bench:
+	@tests/packages.sh $(PKGS_BENCH)
 
 clean:
 	rm -rf build

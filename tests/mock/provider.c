@@ -34,6 +34,7 @@
  *   mode=html, mode=garbage, mode=empty, mode=plain
  *   mode=huge      one line of size=N bytes
  *   options        chunks=8 size=N (bytes per delta) delay=MS (between events)
+ *                  stamp=1 (a delta says when it is sent, "@" and nanoseconds)
  *                  first=MS (before the header) head=MS (between header and
  *                  body) split=1 (every byte a chunk of its own) eol=lf|crlf|cr
  *                  done=0 (no [DONE]) blank=0 (no last blank line) usage=
@@ -74,7 +75,7 @@ struct conn {
   uint64_t at_ms; /* when the next event goes, 0 = not paced */
   uint32_t delay, first, head_wait;
   int64_t stall, reset, shut;
-  int bytewise, keep;
+  int bytewise, keep, stamped;
 };
 
 struct key {
@@ -89,6 +90,7 @@ struct provider {
   int models_empty;
   struct conn *conns[CONNS_MAX];
   uint32_t n_waiting;
+  int fd_end; /* above every connection's */
   uint64_t chat, models, connections, open, closed_early;
   struct yoi_sdk_buf last;
   struct yoi_sdk_buf plain; /* the whole answer to a request without options */
@@ -165,6 +167,17 @@ static void add_chunked(struct yoi_sdk_buf *out, yoi_str bytes, int bytewise) {
   }
 }
 
+/* Puts the time into an event that has a place for it. */
+static void stamp(char *event, size_t n) {
+  char text[sizeof STAMP];
+  struct timespec t;
+  char *at = memmem(event, n, STAMP, sizeof STAMP - 1);
+  if (!at) return;
+  clock_gettime(CLOCK_MONOTONIC, &t);
+  snprintf(text, sizeof text, "@%019lld", (long long)t.tv_sec * 1000000000 + t.tv_nsec);
+  memcpy(at, text, sizeof text - 1);
+}
+
 static void pace(struct provider *p, struct conn *c, uint64_t in_ms) {
   c->at_ms = now_ms() + in_ms;
   if (!c->waiting) p->n_waiting++;
@@ -193,6 +206,7 @@ static void go_on(struct provider *p, struct conn *c) {
       return;
     }
     uint32_t from = c->i ? c->ends[c->i - 1] : 0;
+    if (c->stamped) stamp(c->plan.data + from, c->ends[c->i] - from);
     add_chunked(&c->out, (yoi_str){c->plan.data + from, c->ends[c->i] - from}, c->bytewise);
     c->i++;
     if (paced && c->i < c->n) {
@@ -289,6 +303,7 @@ static void chat(struct provider *p, struct conn *c, yoi_str body) {
   c->shut = num(&s, "close", -1);
   c->delay = (uint32_t)num(&s, "delay", 0);
   c->bytewise = num(&s, "split", 0) != 0;
+  c->stamped = num(&s, "stamp", 0) != 0;
   c->first = (uint32_t)num(&s, "first", 0);
   c->head_wait = (uint32_t)num(&s, "head", 0);
   if (!c->first) {
@@ -461,6 +476,7 @@ static void on_accept(struct provider *p) {
     yoi_sdk_buf_init(&c->out, ANSWER_MAX);
     yoi_sdk_buf_init(&c->plan, ANSWER_MAX);
     p->conns[fd] = c;
+    if (fd >= p->fd_end) p->fd_end = fd + 1;
     struct epoll_event ev = {.events = EPOLLIN | EPOLLRDHUP, .data.ptr = c};
     epoll_ctl(p->ep, EPOLL_CTL_ADD, fd, &ev);
   }
@@ -493,7 +509,7 @@ static void on_conn(struct provider *p, struct conn *c, uint32_t events) {
 static int due(struct provider *p) {
   uint64_t now = now_ms(), next = UINT64_MAX;
   if (!p->n_waiting) return -1;
-  for (int fd = 0; fd < CONNS_MAX; fd++) {
+  for (int fd = 0; fd < p->fd_end; fd++) {
     struct conn *c = p->conns[fd];
     if (!c || !c->waiting) continue;
     if (c->at_ms <= now) {

@@ -125,11 +125,18 @@ static void delta_text(struct answer *a, const char *field, yoi_str text) {
   yoi_sdk_buf_release(&b);
 }
 
+/* What stands for the time until an event is sent: an at sign, 19 digits. The
+ * delta is 32 bytes: merged ones, cut at a power of two, cut no stamp. */
+#define STAMP "@0000000000000000000"
+#define STAMP_DELTA STAMP " and so on. "
+
 static void words(struct answer *a, const char *field, const char *prefix) {
   int64_t n = num(a->s, "chunks", 8), size = num(a->s, "size", 0);
+  int64_t stamped = num(a->s, "stamp", 0);
   char word[4096];
   for (int64_t i = 0; i < n; i++) {
     int len = snprintf(word, sizeof word, "%s%lld ", prefix, (long long)i);
+    if (stamped) len = snprintf(word, sizeof word, STAMP_DELTA);
     for (; len < size && len < (int)sizeof word; len++) word[len] = 'x';
     delta_text(a, field, (yoi_str){word, (size_t)len});
   }

@@ -21,6 +21,7 @@
 #define YOI_H
 
 #include <yoi/ops.h>
+#include <yoi/plugin.h>
 #include <yoi/request.h>
 #include <yoi/stream.h>
 
@@ -32,6 +33,34 @@ struct yoi_embed;
 
 /* The version of the library that is running, "1.0.0". */
 YOI_API const char *yoi_version(void);
+
+/* Since 1.1: a plugin that is linked into the program (docs/embed.md). */
+typedef struct yoi_linked_plugin {
+  uint32_t size;
+  uint32_t reserved;
+  /* [main] What a shared object exports as yoi_plugin_entry_v1. */
+  const yoi_plugin *(*entry)(void);
+  const char *manifest;     /* its manifest, of static storage ... */
+  const char *manifest_end; /* ... up to here */
+} yoi_linked_plugin;
+
+/* Since 1.1: yoi_linked_NAME, of a plugin that was compiled with
+ * -DYOI_STATIC=NAME; at file scope. */
+#define YOI_LINKED_PLUGIN(name)                                              \
+  extern const yoi_plugin *YOI_PLUGIN(name)(void);                           \
+  extern const char yoi_manifest_v1_##name[], yoi_manifest_v1_##name##_end[]; \
+  static const yoi_linked_plugin yoi_linked_##name = {                       \
+      sizeof(yoi_linked_plugin), 0, YOI_PLUGIN(name), yoi_manifest_v1_##name, \
+      yoi_manifest_v1_##name##_end}
+
+/* Since 1.1. Names the plugins that are linked into the program, for every
+ * config that is checked or loaded after it in this process; they come before
+ * all files, and go through the same checks. Array and rows stay the
+ * caller's and must stay; another call replaces the list. n may be 0. Any
+ * thread, once no other uses the library. INVALID_ARGUMENT: more than
+ * YOI_PLUGINS_MAX, or a row without its members. */
+YOI_API yoi_status yoi_link_plugins(const yoi_linked_plugin *const *plugins,
+                                    size_t n, yoi_error *err);
 
 /* Checks a config (docs/config.md) and makes a host from it; nothing is
  * opened yet. `json` is a JSON object with comments, at most

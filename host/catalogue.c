@@ -74,7 +74,7 @@ struct yoi__catalogue *yoi__catalogue_new(void) {
   return c;
 }
 
-static void plugin_free(struct yoi__plugin *p) {
+void yoi__plugin_free(struct yoi__plugin *p) {
   if (p == NULL) return;
   /* p->handle stays: code that has run may have left thread-local
    * destructors and callbacks behind, so it is never unmapped. */
@@ -86,7 +86,7 @@ static void plugin_free(struct yoi__plugin *p) {
 
 void yoi__catalogue_free(struct yoi__catalogue *c) {
   if (c == NULL) return;
-  for (size_t i = 0; i < c->n; i++) plugin_free(c->plugins[i]);
+  for (size_t i = 0; i < c->n; i++) yoi__plugin_free(c->plugins[i]);
   for (size_t i = 0; i < c->n_passed; i++) {
     yoi_sdk_str_free(&c->passed[i].path);
     yoi_sdk_str_free(&c->passed[i].id);
@@ -183,7 +183,7 @@ static const char *open_file(int dir_fd, const char *name, struct stat *sb, int 
   return why;
 }
 
-static const char *hash_file(int fd, uint64_t size, char digest[YOI_SDK_DIGEST_SIZE]) {
+const char *yoi__file_digest(int fd, uint64_t size, char digest[YOI_SDK_DIGEST_SIZE]) {
   uint8_t sha[YOI_SDK_SHA256_SIZE];
   char *chunk = yoi_sdk_malloc(HASH_CHUNK);
   struct yoi_sdk_sha256 *h = yoi_sdk_sha256_new();
@@ -261,7 +261,7 @@ static const char *examine(const struct look *l, const char *name, struct yoi__p
       why = e->message;
   }
   if (why == NULL) why = narrow(l, name, &p->manifest, e);
-  if (why == NULL) why = hash_file(fd, (uint64_t)sb.st_size, p->digest);
+  if (why == NULL) why = yoi__file_digest(fd, (uint64_t)sb.st_size, p->digest);
   p->dev = sb.st_dev;
   p->ino = sb.st_ino;
   p->size = sb.st_size;
@@ -344,8 +344,29 @@ static yoi_status look_at(const struct look *l, const char *name, yoi_error *err
     }
   }
 out:
-  plugin_free(p);
+  yoi__plugin_free(p);
   yoi_sdk_free(e);
+  return st;
+}
+
+yoi_status yoi__catalogue_take(struct yoi__catalogue *c, struct yoi__plugin *p, const char *path,
+                               const char *why, yoi_error *err) {
+  const struct look l = {.c = c};
+  struct yoi_sdk_error e;
+  int taken = 0;
+  yoi_status st;
+  if (why == NULL) {
+    (void)yoi_sdk_error_init(&e);
+    why = judge(&l, p, &taken, &e);
+  }
+  if (why != NULL) {
+    st = pass_over(c, path, p->manifest.id, 0, why, err);
+  } else {
+    p->path = yoi_sdk_str_dup(yoi_sdk_str(path));
+    st = p->path.ptr == NULL ? yoi_sdk_fail_memory(err) : insert(c, p, err);
+    if (st == YOI_OK) p = NULL;
+  }
+  yoi__plugin_free(p);
   return st;
 }
 

@@ -86,7 +86,6 @@ static const struct later {
 } later[] = {
     {"", "policy"},
     {"", "bundles"},
-    {"/plugins/*", "digest"},
     {"/runtimes/*", "require_bundle"},
     {"/runtimes/*", "workspaces"},
     {"/runtimes/*", "bundle"},

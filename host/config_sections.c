@@ -20,6 +20,7 @@
 
 #include "config_build.h"
 #include "listen.h"
+#include "pin.h"
 
 /* The members of a section that is an array, and how many there are. */
 static const yoi_sdk_json *array(struct yoi__build *b, const char *section, size_t max,
@@ -192,6 +193,8 @@ static void scan_default(struct yoi__build *b) {
 }
 
 void yoi__build_search(struct yoi__build *b) {
+  struct yoi_sdk_error e;
+  if (yoi__catalogue_link(b->c->plugins, yoi_sdk_error_init(&e)) != YOI_OK) b->failed = 1;
   if (yoi_sdk_json_get(b->tree, "plugin_path") == NULL) {
     scan_default(b);
   } else {
@@ -220,6 +223,39 @@ static void check_pattern(struct yoi__build *b, yoi_str grant, const char *point
   yoi__findings_add(&b->found, pointer, 0, "expected 'model:NAME' or 'model:*'");
 }
 
+/* A pin that the plugin meets now; at the load it is asked for again. */
+static void read_pin(struct yoi__build *b, yoi_str digest, struct yoi__plugin *p,
+                     const char *pointer) {
+  struct yoi__pinned *pinned;
+  struct yoi_sdk_error e;
+  yoi_status st;
+  if (!yoi__pin_valid(digest)) {
+    yoi__findings_add(&b->found, pointer, 0, "expected 'sha256:' and 64 digits of 0-9 a-f");
+    return;
+  }
+  if (p == NULL) return;
+  if (p->linked != NULL) {
+    yoi__findings_add(&b->found, pointer, 0,
+                      "plugin '%.*s' is linked into the program: there is no file to pin",
+                      YOI_ARG(p->manifest.id));
+    return;
+  }
+  snprintf(p->pin, sizeof p->pin, "%.*s", YOI_ARG(digest));
+  pinned = yoi_sdk_malloc(sizeof *pinned);
+  if (pinned == NULL) {
+    b->failed = 1;
+    return;
+  }
+  st = yoi__pin_open(p, pinned, yoi_sdk_error_init(&e));
+  if (st == YOI_OK) {
+    yoi__pin_release(pinned);
+  } else {
+    yoi__findings_add(&b->found, pointer, 0, "%s", e.message);
+    yoi__findings_detail(&b->found, yoi_sdk_str(e.private_detail));
+  }
+  yoi_sdk_free(pinned);
+}
+
 void yoi__build_entries(struct yoi__build *b) {
   size_t n = 0, i = 0;
   const yoi_sdk_json *v = array(b, "plugins", YOI_PLUGINS_MAX, &n);
@@ -228,17 +264,21 @@ void yoi__build_entries(struct yoi__build *b) {
   b->c->entries = all;
   for (; v != NULL; v = yoi_sdk_json_next(v), i++) {
     const yoi_sdk_json *grants = yoi_sdk_json_get(v, "grants");
+    struct yoi__plugin *p = NULL;
+    yoi_str digest = {NULL, 0};
     char at[YOI__POINTER_MAX];
     yoi_str *list;
     b->c->n_entries = i + 1;
     all[i].id = yoi__build_str(b, text(v, "id"));
     snprintf(at, sizeof at, "/plugins/%zu/id", i);
-    if (all[i].id.len > 0) yoi__build_plugin(b, all[i].id, at);
+    if (all[i].id.len > 0) p = yoi__build_plugin(b, all[i].id, at);
     for (size_t k = 0; k < i && all[i].id.len > 0; k++) {
       if (!yoi_sdk_str_eq(all[k].id, all[i].id)) continue;
       yoi__findings_add(&b->found, at, 0, "plugin '%.*s' has an entry already, /plugins/%zu",
                         YOI_ARG(all[i].id), k);
     }
+    snprintf(at, sizeof at, "/plugins/%zu/digest", i);
+    if (yoi_sdk_json_str(yoi_sdk_json_get(v, "digest"), &digest)) read_pin(b, digest, p, at);
     snprintf(at, sizeof at, "/plugins/%zu/isolation", i);
     if (yoi_sdk_str_is(text(v, "isolation"), "process"))
       yoi__findings_add(&b->found, at, 0, "isolation 'process' is not supported by this version");

@@ -16,6 +16,9 @@
  *  4. A plugin is loaded or refused once; later calls repeat the answer.
  *  5. The public message names the plugin by id; its path and the dynamic
  *     loader's words are private.
+ *  6. A pinned plugin runs the pinned bytes or nothing (pin.c).
+ *  7. What is linked into the program is mapped already, and then treated like
+ *     any other: entry, table, agreement with its manifest.
  */
 #include "loader.h"
 
@@ -28,6 +31,9 @@
 #include <unistd.h>
 
 #include <sdk/mem.h>
+
+#include "generation.h"
+#include "pin.h"
 
 /* Entry names of other major versions that a message may name. */
 #define ENTRY_MAJORS 10
@@ -91,7 +97,7 @@ static yoi_status refuse(const struct yoi__plugin *p, yoi_error *err, const char
 }
 
 /* The file at the path is the one that was hashed. The window between this
- * and dlopen is closed by digest pins, which load a private copy. */
+ * and dlopen is closed by digest pins (pin.c), which load a private copy. */
 static yoi_status check_file(const struct yoi__plugin *p, yoi_error *err) {
   struct stat sb;
   int fd = open(p->path.ptr, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
@@ -191,19 +197,70 @@ static yoi_status copy_interface(struct yoi__plugin *p, const yoi_plugin *t, yoi
   return YOI_OK;
 }
 
+/* Maps the file at the path, which is p's or a private copy of it, unless that
+ * very code is mapped already. */
+static yoi_status map(struct yoi__plugin *p, struct yoi__pinned *pinned, yoi_error *err) {
+  yoi_str id = p->manifest.id, none = {NULL, 0};
+  struct yoi_sdk_error e;
+  yoi_status st = yoi__generation_take(id, p->digest, pinned != NULL ? none : p->path, &p->handle,
+                                       yoi_sdk_error_init(&e));
+  if (st != YOI_OK) {
+    (void)refuse(p, err, "%s", e.message);
+    if (err != NULL) err->code = e.e.code;
+    return st;
+  }
+  if (pinned != NULL && p->handle == NULL) st = yoi__pin_copy(p, pinned, err);
+  if (st == YOI_OK && p->handle == NULL) {
+    const char *path = pinned != NULL ? pinned->path : p->path.ptr, *why;
+    p->handle = dlopen(path, RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
+    if (p->handle == NULL) {
+      why = dlerror();
+      st = refuse(p, err, "the dynamic loader refused it");
+      yoi_sdk_fail_private(err, "file '%.*s': %s", YOI_ARG(p->path), why != NULL ? why : "?");
+    }
+  }
+  if (p->handle == NULL) {
+    yoi__generation_drop(id, p->digest);
+  } else {
+    yoi__generation_keep(id, p->digest, pinned != NULL ? p->handle : NULL);
+  }
+  return st;
+}
+
+static yoi_status map_pinned(struct yoi__plugin *p, yoi_error *err) {
+  struct yoi__pinned *pinned = yoi_sdk_malloc(sizeof *pinned);
+  yoi_status st;
+  if (pinned == NULL) return yoi_sdk_fail_memory(err);
+  st = yoi__pin_open(p, pinned, err);
+  if (st == YOI_OK) {
+    st = map(p, pinned, err);
+    yoi__pin_release(pinned);
+  }
+  yoi_sdk_free(pinned);
+  return st;
+}
+
+/* The file's code, mapped, and its entry. */
+static yoi_status map_file(struct yoi__plugin *p, entry_fn *out, yoi_error *err) {
+  yoi_status st;
+  if (p->pin[0] != '\0') {
+    st = map_pinned(p, err);
+  } else {
+    st = check_file(p, err);
+    if (st == YOI_OK) st = map(p, NULL, err);
+  }
+  return st == YOI_OK ? find_entry(p, out, err) : st;
+}
+
 static yoi_status load(struct yoi__plugin *p, yoi_error *err) {
   entry_fn entry = NULL;
   yoi_plugin table;
-  yoi_status st = check_file(p, err);
-  if (st != YOI_OK) return st;
-  p->handle = dlopen(p->path.ptr, RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
-  if (p->handle == NULL) {
-    const char *why = dlerror();
-    st = refuse(p, err, "the dynamic loader refused it");
-    yoi_sdk_fail_private(err, "file '%.*s': %s", YOI_ARG(p->path), why != NULL ? why : "?");
-    return st;
+  yoi_status st = YOI_OK;
+  if (p->linked != NULL) {
+    entry = p->linked->entry;
+  } else {
+    st = map_file(p, &entry, err);
   }
-  st = find_entry(p, &entry, err);
   if (st == YOI_OK) st = check_table(p, entry(), &table, err);
   if (st == YOI_OK) st = copy_interface(p, &table, err);
   return st;

@@ -1,7 +1,8 @@
 /* host/loader.h - which plugins there are (catalogue.c), and how one becomes
  * callable (loader.c).
  *
- * A catalogue is filled from directories at start and then never changes; a
+ * A catalogue is filled at start, with what is linked into the program
+ * (linked.c) and from directories, and then never changes; a
  * plugin in it has a well-formed manifest, a hash, and an id of its own, and
  * none of its code has run. yoi__plugin_load runs the code: dlopen, entry,
  * agreement of table and manifest, copy of the interface table.
@@ -20,6 +21,7 @@
 #include <sdk/error.h>
 #include <sdk/id.h>
 #include <sdk/json.h>
+#include <yoi.h>
 #include <yoi/ingress.h>
 #include <yoi/model.h>
 #include <yoi/plugin.h>
@@ -34,8 +36,10 @@
 
 struct yoi__plugin {
   struct yoi__manifest manifest;    /* id, kind, version, schema, grants, ... */
-  char digest[YOI_SDK_DIGEST_SIZE]; /* sha256:HEX of the file's bytes */
+  char digest[YOI_SDK_DIGEST_SIZE]; /* sha256:HEX of the file's bytes; empty: linked */
+  char pin[YOI_SDK_DIGEST_SIZE];    /* what the config wants it to be; empty: anything */
   yoi_str path;                     /* private: for the log only */
+  const yoi_linked_plugin *linked;  /* it is in the program; NULL: it is a file */
   uint32_t state;                   /* YOI__PLUGIN_* */
   int drop_in;                      /* found in a drop_in folder (too) */
   /* Once LOADED: a full, zeroed-tail copy of the plugin's own table, with
@@ -46,7 +50,7 @@ struct yoi__plugin {
     yoi_ingress ingress;
   } table;
   struct yoi_sdk_error *refusal; /* once REFUSED */
-  void *handle;                  /* of dlopen; never closed */
+  void *handle;                  /* of dlopen, never closed; NULL: linked */
   uint64_t dev, ino;             /* the file that was hashed ... */
   int64_t size, mtime_ns;        /* ... and must still stand there at load */
 };
@@ -73,6 +77,14 @@ void yoi__catalogue_free(struct yoi__catalogue *c);
 yoi_status yoi__catalogue_scan(struct yoi__catalogue *c, const char *dir, int drop_in,
                                yoi_error *err);
 
+/* Takes in what yoi_link_plugins has named, under the same rules. */
+yoi_status yoi__catalogue_link(struct yoi__catalogue *c, yoi_error *err);
+
+/* For those two: takes over an examined p when `why` is NULL and its id is
+ * free, else notes why it was passed over. */
+yoi_status yoi__catalogue_take(struct yoi__catalogue *c, struct yoi__plugin *p, const char *path,
+                               const char *why, yoi_error *err);
+
 /* Plugins in byte order of id. */
 size_t yoi__catalogue_count(const struct yoi__catalogue *c);
 struct yoi__plugin *yoi__catalogue_at(const struct yoi__catalogue *c, size_t i);
@@ -91,6 +103,10 @@ void yoi__catalogue_explain(const struct yoi__catalogue *c, struct yoi_sdk_buf *
  * unsupported_declaration (SERIAL, a draft of a later version), internal
  * (everything that does not agree). */
 yoi_status yoi__plugin_load(struct yoi__plugin *p, yoi_error *err);
+
+/* sha256:HEX of a file's bytes; NULL, or why not: a constant text. */
+const char *yoi__file_digest(int fd, uint64_t size, char digest[YOI_SDK_DIGEST_SIZE]);
+void yoi__plugin_free(struct yoi__plugin *p);
 
 /* "runtime", "model", "ingress"; "?" else. */
 const char *yoi__kind_name(uint32_t kind);

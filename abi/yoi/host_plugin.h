@@ -15,7 +15,8 @@ typedef struct yoi_plugin_info {
   uint32_t kind; /* YOI_KIND_* */
   yoi_str id;
   yoi_str version;
-  yoi_str digest; /* sha256:HEX of the file */
+  yoi_str digest; /* sha256:HEX of the file; since 1.1 empty when the
+                     * plugin is linked into the program */
 } yoi_plugin_info;
 
 typedef struct yoi_host_plugin {

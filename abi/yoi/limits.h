@@ -87,6 +87,8 @@
 #define YOI_MANIFEST_BYTES_MAX 65536
 #define YOI_PLUGIN_BYTES_MAX 268435456 /* of one file: it is hashed whole */
 #define YOI_PLUGINS_MAX 256        /* found on all search paths */
+#define YOI_PLUGIN_GENERATIONS_MAX 8 /* digests of one plugin in a process: code
+                                      * that was loaded is never unmapped */
 #define YOI_RUNTIMES_MAX 256
 #define YOI_MODELS_MAX 64
 #define YOI_INGRESS_MAX 16

@@ -56,15 +56,37 @@ typedef struct yoi_plugin {
   const void *(*get_interface)(yoi_str id);
 } yoi_plugin;
 
+/* Since 1.1: in a static build several plugins are linked into one program.
+ * Compiled with -DYOI_STATIC=NAME, NAME an identifier, the entry is called
+ * YOI_PLUGIN(NAME), and the manifest's bytes are between two symbols of that
+ * name instead of in a section; YOI_LINKED_PLUGIN(NAME) of yoi.h finds both. */
+#define YOI_PLUGIN_NAMED(name) yoi_plugin_entry_v1_##name
+#define YOI_PLUGIN(name) YOI_PLUGIN_NAMED(name)
+#ifdef YOI_STATIC
+#define yoi_plugin_entry_v1 YOI_PLUGIN(YOI_STATIC)
+#endif
+
 /* [main] The one exported symbol. */
 YOI_API const yoi_plugin *yoi_plugin_entry_v1(void);
 
 /* Puts the bytes of a file into the manifest section; flags "aR", so that
  * neither stripping nor garbage collection of sections takes it away. Use it
  * once, at file scope; the path is searched like an assembler include. */
+#ifndef YOI_STATIC
 #define YOI_MANIFEST_FILE(path)                                    \
   __asm__(".pushsection .yoi.manifest,\"aR\",%progbits\n\t.incbin \"" path \
           "\"\n\t.popsection\n")
+#else
+#define YOI_MANIFEST_NAMED(name) "yoi_manifest_v1_" #name
+#define YOI_MANIFEST_NAME(name) YOI_MANIFEST_NAMED(name)
+#define YOI_MANIFEST_SYMBOL(end)                                 \
+  "\n\t.globl " YOI_MANIFEST_NAME(YOI_STATIC) end "\n\t.hidden " \
+  YOI_MANIFEST_NAME(YOI_STATIC) end "\n" YOI_MANIFEST_NAME(YOI_STATIC) end ":"
+#define YOI_MANIFEST_FILE(path)                                           \
+  __asm__(".pushsection .rodata\n\t" YOI_MANIFEST_SYMBOL("")              \
+          "\n\t.incbin \"" path "\"" YOI_MANIFEST_SYMBOL("_end") \
+          "\n\t.byte 0\n\t.popsection\n")
+#endif
 
 #ifdef __cplusplus
 }

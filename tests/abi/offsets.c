@@ -135,6 +135,13 @@ AT(yoi_ingress, stop_accepting, 32)
 AT(yoi_ingress, drain, 40)
 AT(yoi_ingress, wake, 48)
 
+SIZE(yoi_linked_plugin, 32)
+AT(yoi_linked_plugin, size, 0)
+AT(yoi_linked_plugin, reserved, 4)
+AT(yoi_linked_plugin, entry, 8)
+AT(yoi_linked_plugin, manifest, 16)
+AT(yoi_linked_plugin, manifest_end, 24)
+
 SIZE(yoi_listener, 88)
 AT(yoi_listener, size, 0)
 AT(yoi_listener, surface, 4)

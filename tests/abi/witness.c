@@ -35,6 +35,7 @@ WITNESS(yoi_stream)
 WITNESS(yoi_stream_ops)
 
 WITNESS(yoi_plugin)
+WITNESS(yoi_linked_plugin)
 WITNESS(yoi_runtime)
 WITNESS(yoi_model_request)
 WITNESS(yoi_model)

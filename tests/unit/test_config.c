@@ -203,7 +203,7 @@ static void later_features_are_refused_as_such(void **state) {
   (void)state;
   FINDS(HEAD
         "\"policy\":[],\n\"bundles\":[],\n\"local\":{\"mounts\":{},\"network\":{},\"shell\":{},"
-        "\"git\":{}},\n\"plugins\":[{\"id\":\"dev.yoi.test.ctor\",\"digest\":\"sha256:0\","
+        "\"git\":{}},\n\"plugins\":[{\"id\":\"dev.yoi.test.ctor\","
         "\"isolation\":\"process\"}],\n\"runtimes\":[{\"id\":\"r\","
         "\"plugin\":\"dev.yoi.test.ctor\",\"require_bundle\":\"never\",\"workspaces\":[],"
         "\"bundle\":\"b\"}]}",
@@ -213,8 +213,7 @@ static void later_features_are_refused_as_such(void **state) {
         "4:22 /local/network 'network' is not supported by this version",
         "4:35 /local/shell 'shell' is not supported by this version",
         "4:46 /local/git 'git' is not supported by this version",
-        "5:38 /plugins/0/digest 'digest' is not supported by this version",
-        "5:70 /plugins/0/isolation isolation 'process' is not supported by this version",
+        "5:50 /plugins/0/isolation isolation 'process' is not supported by this version",
         "6:52 /runtimes/0/require_bundle 'require_bundle' is not supported by this version",
         "6:77 /runtimes/0/workspaces 'workspaces' is not supported by this version",
         "6:93 /runtimes/0/bundle 'bundle' is not supported by this version");
@@ -258,6 +257,38 @@ static void grants_are_checked(void **state) {
   FINDS("{\"plugin_path\":[\"wants\"],\n" RUNTIME
         ",\n\"plugins\":[{\"id\":\"dev.yoi.test.ctor\",\"grants\":[\"model:other\"]}]}",
         "2:32 /runtimes/0/plugin plugin 'dev.yoi.test.ctor' wants the grant 'model:m'...");
+}
+
+/* What a pin of this digest finds. */
+static void pin_finds(const char *digest, const char *finding) {
+  const char *const expected[] = {finding};
+  char json[CONFIG_MAX];
+  snprintf(json, sizeof json,
+           HEAD "\"plugins\":[{\"id\":\"dev.yoi.test.ctor\",\n\"digest\":\"%s\"}]}", digest);
+  finds(json, expected, finding != NULL);
+}
+
+static void pins_are_checked(void **state) {
+  (void)state;
+  char other[YOI_SDK_DIGEST_SIZE], pin[YOI_SDK_DIGEST_SIZE], want[512];
+  struct yoi__config *c = load(HEAD RUNTIME "}");
+  memcpy(pin, c->runtimes[0].instance.plugin->digest, sizeof pin);
+  assert_string_equal(c->runtimes[0].instance.plugin->pin, "");
+  yoi__config_free(c);
+  pin_finds(pin, NULL);
+  pin_finds("sha256:0", "3:10 /plugins/0/digest expected 'sha256:' and 64 digits of 0-9 a-f");
+  memcpy(other, pin, sizeof other);
+  other[70] = other[70] == '0' ? '1' : '0';
+  snprintf(want, sizeof want,
+           "3:10 /plugins/0/digest pinned plugin 'dev.yoi.test.ctor': field 'digest': expected %s, "
+           "found %s in its file...plug/ctor.so",
+           other, pin);
+  pin_finds(other, want);
+  assert_int_equal(chmod("plug/ctor.so", 0620), 0);
+  pin_finds(pin,
+            "3:10 /plugins/0/digest pinned plugin 'dev.yoi.test.ctor': field 'mode' of its file: "
+            "expected no writing by group or others, found 0620...plug/ctor.so");
+  assert_int_equal(chmod("plug/ctor.so", 0600), 0);
 }
 
 static void names_are_used_once(void **state) {
@@ -555,8 +586,9 @@ static void memory_may_be_short_anywhere(void **state) {
 static void short_memory_passes_nothing(void **state) {
   static const char *const bad[] = {
       HEAD RUNTIME ",\"log\":{\"level\":\"loud\"}}",
-      HEAD RUNTIME ",\"models\":[{\"name\":\"m\",\"plugin\":\"dev.yoi.test.model\","
-                   "\"config\":{\"k\":\"secret:nobody\"}}]}",
+      HEAD RUNTIME
+      ",\"models\":[{\"name\":\"m\",\"plugin\":\"dev.yoi.test.model\","
+      "\"config\":{\"k\":\"secret:nobody\"}}]}",
       HEAD RUNTIME ",\"log\":{\"level\":\"${HOME}\"}}",
   };
   (void)state;
@@ -582,6 +614,7 @@ int main(void) {
       cmocka_unit_test(later_features_are_refused_as_such),
       cmocka_unit_test(plugins_must_exist_and_fit),
       cmocka_unit_test(grants_are_checked),
+      cmocka_unit_test(pins_are_checked),
       cmocka_unit_test(names_are_used_once),
       cmocka_unit_test(an_entry_fits_its_plugins_schema),
       cmocka_unit_test(secrets_must_be_declared),

@@ -1,0 +1,71 @@
+/* host/linked.c - plugins that are part of the program.
+ *
+ * What is linked is a property of the program, like its code, so the list is
+ * the process' and not a host's: yoi_host_check, which makes no host, must know
+ * the same plugins. There is no file, so there is no digest, no owner and no
+ * mode to check; manifest, entry and table are checked as for any other.
+ */
+#include <pthread.h>
+
+#include <sdk/mem.h>
+
+#include "loader.h"
+
+#define WHERE "(linked into the program)"
+
+/* process-wide: so is what is linked; both under the lock */
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static const yoi_linked_plugin *const *linked; /* process-wide, the same */
+static size_t n_linked;                        /* process-wide, the same */
+
+/* A row of a size of its own; its tail is of a newer caller. */
+static const char *row_fault(const yoi_linked_plugin *r) {
+  if (r == NULL) return "is NULL";
+  if (!YOI_HAS(yoi_linked_plugin, r, manifest_end)) return "field 'size': too small";
+  if (r->reserved != 0) return "field 'reserved': expected 0";
+  if (r->entry == NULL) return "field 'entry': is NULL";
+  if (r->manifest == NULL || r->manifest_end < r->manifest) return "field 'manifest': no text";
+  return NULL;
+}
+
+yoi_status yoi_link_plugins(const yoi_linked_plugin *const *plugins, size_t n, yoi_error *err) {
+  if (n > YOI_PLUGINS_MAX)
+    return yoi_sdk_fail(err, YOI_CODE_INVALID_REQUEST,
+                        "linked plugins: expected at most %d, found %zu", YOI_PLUGINS_MAX, n);
+  for (size_t i = 0; i < n; i++) {
+    const char *why = row_fault(plugins[i]);
+    if (why != NULL)
+      return yoi_sdk_fail(err, YOI_CODE_INVALID_REQUEST, "linked plugin %zu: %s", i, why);
+  }
+  pthread_mutex_lock(&lock);
+  linked = plugins;
+  n_linked = n;
+  pthread_mutex_unlock(&lock);
+  return YOI_OK;
+}
+
+static const char *examine(struct yoi__plugin *p, struct yoi_sdk_error *e) {
+  const yoi_linked_plugin *r = p->linked;
+  yoi_str text = {r->manifest, (size_t)(r->manifest_end - r->manifest)};
+  if (text.len > YOI_MANIFEST_BYTES_MAX) return "its manifest is too large";
+  if (yoi__manifest_parse(text, &p->manifest, yoi_sdk_error_init(e)) == YOI_OK) return NULL;
+  return e->message;
+}
+
+yoi_status yoi__catalogue_link(struct yoi__catalogue *c, yoi_error *err) {
+  const yoi_linked_plugin *const *rows;
+  yoi_status st = YOI_OK;
+  size_t n;
+  pthread_mutex_lock(&lock);
+  rows = linked;
+  n = n_linked;
+  pthread_mutex_unlock(&lock);
+  for (size_t i = 0; st == YOI_OK && i < n; i++) {
+    struct yoi__plugin *p = yoi_sdk_calloc(1, sizeof *p);
+    struct yoi_sdk_error e;
+    if (p == NULL) return yoi_sdk_fail_memory(err);
+    p->linked = rows[i];
+    st = yoi__catalogue_take(c, p, WHERE, examine(p, &e), err);
+  }
+  return st;
+}

@@ -105,7 +105,7 @@ BENCH     := $(patsubst tests/bench/%.c,$(B)/tests/bench/%,$(wildcard tests/benc
 EXAMPLES  := $(patsubst docs/examples/%.c,$(B)/examples/%,$(wildcard docs/examples/*.c))
 MOCKS     := $(patsubst tests/mock/%.c,$(B)/tests/mock/%,$(wildcard tests/mock/*.c))
 
-.PHONY: help all core run test unit e2e lint abi-check bench fuzz soak clean \
+.PHONY: help all static core run test unit e2e lint abi-check bench fuzz soak clean \
         packages-run packages-test packages-bench test-binaries
 .DEFAULT_GOAL := all
 .SECONDARY:
@@ -114,6 +114,7 @@ help:
 	@echo 'make run        install what is missing, build, start the host'
 	@echo 'make test       install what is missing, build, run all tests'
 	@echo 'make all        build the host, libyoi, every plugin and the examples'
+	@echo 'make static     build yoi-host-static, one program with all plugins in it'
 	@echo 'make core       build and test without any HTTP library'
 	@echo 'make unit | e2e the unit tests | the black-box tests'
 	@echo 'make lint       house rules: names, tags, includes, lengths, docs'
@@ -186,6 +187,36 @@ $(B)/obj/abi/sdk/core/json_tree.o: EXTRA_CPPFLAGS = -include cjson/cJSON.h
 $(call objs,host): $(wildcard host/*.json)
 $(call objs,runtimes/engine): $(wildcard bundles/builtin/*)
 
+# ---- the static build ----------------------------------------------------
+# One program with the plugins in it: their plugin.c again, with an entry and a
+# manifest of a name of its own, and beside it what their shared objects are
+# made of. STATIC names them.
+STATIC        = $(RUNTIMES) $(PLUGINS)
+static_runtimes = $(filter $(RUNTIMES),$(STATIC))
+static_plugins  = $(filter $(PLUGINS),$(STATIC))
+static_dirs   = $(static_runtimes:%=runtimes/%) $(static_plugins:%=plugins/%)
+static_objs   = $(STATIC:%=$(B)/obj/static/%.o) $(foreach n,$(STATIC),$($(n)_OBJS)) \
+                $(filter-out %/plugin.o,$(foreach d,$(static_dirs),$(call objs,$(d))))
+# $(call static,SOURCE-DIRECTORY,NAME)
+define static
+$(B)/obj/static/$(2).o: $(1)/plugin.c $(wildcard $(1)/*.json) Makefile
+	@mkdir -p $$(@D)
+	@$(if $(V),,echo '  cc      $$< (static)')
+	$(Q)$(CC) $(CPPFLAGS) -DYOI_STATIC=$(subst -,_,$(2)) -DMANIFEST='"$(1)/$(2).yoi.json"' \
+	  $$($(2)_CPPFLAGS) $(CFLAGS) -MMD -MP -c $$< -o $$@
+endef
+$(foreach n,$(RUNTIMES),$(eval $(call static,runtimes/$(n),$(n))))
+$(foreach n,$(PLUGINS),$(eval $(call static,plugins/$(n),$(n))))
+$(B)/obj/static-linked.o: host/cli/linked.c Makefile
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CPPFLAGS) -D'CLI_LINKED(X)=$(foreach n,$(STATIC),X($(subst -,_,$(n))))' \
+	  $(CFLAGS) -MMD -MP -c $< -o $@
+$(B)/yoi-host-static: $(filter-out %/linked.o,$(call objs,host/cli)) $(B)/obj/static-linked.o \
+  $(static_objs) $(sort $(foreach n,$(STATIC),$($(n)_ARCHIVES))) $(LIBYOI_A)
+	@$(if $(V),,echo '  ld      $@')
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(sort $(foreach n,$(STATIC),$($(n)_LIBS))) $(LIBS_CORE)
+static: $(B)/yoi-host-static
+
 # ---- tests ---------------------------------------------------------------
 # tests/unit/test_X.c sees the core; tests/unit/NAME/test_X.c also the objects
 # of the plugin NAME (or of sdk/http for `sdk-http`).
@@ -214,7 +245,7 @@ $(B)/examples/%: docs/examples/%.c $(LIBYOI_A)
 	$(Q)$(CC) -std=c11 $(WARN) $(OPT) $(if $(SANITIZE),-fsanitize=$(SANITIZE)) -Iabi -o $@ $< \
 	  $(LIBYOI_A) $(LIBS_CORE)
 
-test-binaries: all $(so_test_plugins) $(UNIT_CORE) $(UNIT_HTTP) $(MOCKS) $(BENCH)
+test-binaries: all static $(so_test_plugins) $(UNIT_CORE) $(UNIT_HTTP) $(MOCKS) $(BENCH)
 
 core: $(YOI_HOST) $(LIBYOI_SO) $(CORE_RUNTIMES:%=$(B)/runtimes/%.so) \
       $(CORE_PLUGINS:%=$(B)/plugins/%.so) $(so_test_plugins) $(UNIT_CORE)

@@ -68,6 +68,10 @@ void cli_config_model(const struct cli_config *c, struct yoi_sdk_buf *out);
 /* Where a person looks: the first browser surface; empty when there is none. */
 void cli_config_url(const struct cli_config *c, struct yoi_sdk_buf *out);
 
+/* ---- linked.c ---------------------------------------------------------- */
+/* Tells the library what is linked into this program. 0: it said why not. */
+int cli_link_plugins(void);
+
 /* ---- signals.c --------------------------------------------------------- */
 /* SIGINT and SIGTERM become readable on the descriptor, for a server also those
  * that others reload or reopen on; -1 on failure. */

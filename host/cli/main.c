@@ -119,6 +119,7 @@ int main(int argc, char **argv) {
     if (!strcmp(argv[i], "--help")) return help();
   }
   if (argc == 2 && !strcmp(argv[1], "help")) return help();
+  if (!cli_link_plugins()) return CLI_FAILED;
   raise_open_files();
   for (size_t i = 0; argc > 1 && i < N_COMMANDS; i++) {
     if (!strcmp(argv[1], commands[i].name)) return commands[i].run(argc - 1, argv + 1);

@@ -1,4 +1,5 @@
-/* load.c - see load.h. */
+/* load.c - connections, requests and answers of the load programs, which
+ * load.h describes. */
 #include "load.h"
 
 #include <arpa/inet.h>

@@ -96,13 +96,32 @@ static void test_tool_calls(void **state) {
   rig_close(&r);
 }
 
-static void test_each_failure_has_its_kind(void **state) {
+typedef const char *const failure_row[2];
+
+/* Each fails as its row says, none is asked twice, the instance goes on. */
+static void fail_each(const char *config, failure_row *rows, size_t n) {
+  struct rig r;
+  rig_open(&r, 0, config);
+  for (size_t i = 0; i < n; i++) fails(&r, rows[i][0], rows[i][1]);
+  assert_int_equal(rig_stat(&r, "chat"), n);
+  ends(&r, "hello", "T:" WORDS " " USED " " F_("stop"));
+  rig_close(&r);
+}
+
+static void test_each_silence_has_its_kind(void **state) {
   (void)state;
-  static const char *const rows[][2] = {
+  static failure_row rows[] = {
       {"mode=text stall=3", "stalled"},
       {"mode=text stall=0", "first_byte_timeout"},
       {"mode=text first=20000", "first_byte_timeout"},
       {"mode=text head=20000", "first_byte_timeout"},
+  };
+  fail_each(FAST ",\"retries\":0", rows, sizeof rows / sizeof rows[0]);
+}
+
+static void test_each_failure_has_its_kind(void **state) {
+  (void)state;
+  static failure_row rows[] = {
       {"mode=text reset=3", "closed"},
       {"mode=text close=3", "closed"},
       {"mode=text reset=0", "closed"},
@@ -128,13 +147,7 @@ static void test_each_failure_has_its_kind(void **state) {
       {"mode=status code=503", "overloaded"},
       {"mode=status code=529", "overloaded"},
   };
-  struct rig r;
-  rig_open(&r, 0, FAST ",\"retries\":0");
-  for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) fails(&r, rows[i][0], rows[i][1]);
-  /* None of them was asked twice, and the instance goes on. */
-  assert_int_equal(rig_stat(&r, "chat"), sizeof rows / sizeof rows[0]);
-  ends(&r, "hello", "T:" WORDS " " USED " " F_("stop"));
-  rig_close(&r);
+  fail_each("\"model\":\"mock\",\"retries\":0", rows, sizeof rows / sizeof rows[0]);
 }
 
 static void test_nothing_listens(void **state) {
@@ -668,6 +681,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_odd_but_right_streams),
       cmocka_unit_test(test_tool_calls),
+      cmocka_unit_test(test_each_silence_has_its_kind),
       cmocka_unit_test(test_each_failure_has_its_kind),
       cmocka_unit_test(test_nothing_listens),
       cmocka_unit_test(test_tls_to_a_server_without),

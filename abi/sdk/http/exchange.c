@@ -3,7 +3,7 @@
  * An exchange owns an easy handle. Making one costs more than a whole request
  * on it, so that ended exchanges go to their loop's pool, with every option
  * that does not depend on the request still set; what is set per request is
- * the URL, the header list, the body and, when they change, the method and
+ * the header list, the body and, when they change, the URL, the method and
  * the connect timeout. The header list is a chain of our own nodes over the
  * caller's lines: libcurl only reads it.
  *
@@ -152,6 +152,8 @@ static void unlink_active(struct yoi_sdk_http_exchange *x) {
 
 void yoi__sdk_http_exchange_free(struct yoi_sdk_http_exchange *x) {
   curl_easy_cleanup(x->easy);
+  curl_url_cleanup(x->url);
+  yoi_sdk_free(x->url_text);
   yoi_sdk_free(x);
 }
 
@@ -222,9 +224,31 @@ static struct curl_slist *chain(struct yoi_sdk_http_exchange *x, const char *con
   return x->lines;
 }
 
+/* An exchange is nearly always for the URL that it had before, and libcurl
+ * would take the text apart and put it together again each time. */
+static CURLcode set_url(struct yoi_sdk_http_exchange *x, const char *text) {
+  if (x->url_text && strcmp(x->url_text, text) == 0) return CURLE_OK;
+  CURLU *url = curl_url();
+  char *copy = yoi_sdk_strndup(text, strlen(text));
+  if (!url || !copy || curl_url_set(url, CURLUPART_URL, text, 0) != CURLUE_OK) {
+    CURLcode code = url && copy ? CURLE_URL_MALFORMAT : CURLE_OUT_OF_MEMORY;
+    curl_url_cleanup(url);
+    yoi_sdk_free(copy);
+    return code;
+  }
+  /* The text that libcurl derived from the old one goes first. */
+  (void)curl_easy_setopt(x->easy, CURLOPT_URL, NULL);
+  (void)curl_easy_setopt(x->easy, CURLOPT_CURLU, url);
+  curl_url_cleanup(x->url);
+  yoi_sdk_free(x->url_text);
+  x->url = url;
+  x->url_text = copy;
+  return CURLE_OK;
+}
+
 static CURLcode set_request(struct yoi_sdk_http_exchange *x,
                             const struct yoi_sdk_http_request *req) {
-  CURLcode code = curl_easy_setopt(x->easy, CURLOPT_URL, req->url);
+  CURLcode code = set_url(x, req->url);
   if (code == CURLE_OK)
     code = curl_easy_setopt(x->easy, CURLOPT_HTTPHEADER, chain(x, req->headers, req->n_headers));
   if (code == CURLE_OK && x->connect_ms != req->connect_ms) {

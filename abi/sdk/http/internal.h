@@ -40,6 +40,8 @@ struct yoi_sdk_http_exchange {
   struct yoi_sdk_http_exchange *prev, *next; /* active list, or pool (next) */
   struct yoi__sdk_http_loop *loop;
   CURL *easy;
+  CURLU *url; /* of url_text, which easy refers to */
+  char *url_text;
   const struct yoi_sdk_http_handler *handler; /* NULL: left */
   void *ctx;
   uint64_t deadline_ns; /* of the whole exchange, UINT64_MAX = none */

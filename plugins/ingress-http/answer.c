@@ -34,8 +34,9 @@ struct http_reply http_answer_reply(struct http_conn *c, int status, const char 
                              .request_id = request_id(c)};
 }
 
-static void send_out(struct http_conn *c, yoi_str text) {
+static void send_out(struct http_conn *c, int status, yoi_str text) {
   struct http_loop *l = c->loop;
+  http_measure_answer(c, status);
   if (l->out.failed) {
     http_conn_gone(c);
     return;
@@ -53,11 +54,11 @@ void http_answer_error(struct http_conn *c, const yoi_error *err) {
   }
   if (err->code == YOI_CODE_METHOD_NOT_ALLOWED && c->x) r.allow = c->x->match.allow;
   http_reply_error(&c->loop->out, &r, err);
-  in->metrics->add(in->host, in->errors_total, 1);
+  http_measure_error(in);
   if (r.status >= 500 && err->private_cap > 0 && err->private_detail[0])
     http_log(in, YOI_LOG_WARN, "request failed", r.request_id, "private",
              yoi_sdk_str(err->private_detail));
-  send_out(c, (yoi_str){NULL, 0});
+  send_out(c, r.status, (yoi_str){NULL, 0});
 }
 
 void http_answer_code(struct http_conn *c, int32_t code, const char *message) {
@@ -117,7 +118,7 @@ void http_answer_result(struct http_conn *c, yoi_str text, uint32_t event_flags)
   http_reply_head(&c->loop->out, &r);
   if (r.head) text.len = 0;
   else if (wrapped > 0) yoi_sdk_buf_add(&c->loop->out, prefix, wrapped);
-  send_out(c, text);
+  send_out(c, r.status, text);
 }
 
 void http_answer_json(struct http_conn *c, int status, yoi_str json) {
@@ -130,7 +131,7 @@ void http_answer_json(struct http_conn *c, int status, yoi_str json) {
     yoi_sdk_buf_add(&c->loop->out, prefix, wrapped);
     yoi_sdk_buf_adds(&c->loop->out, json);
   }
-  send_out(c, (yoi_str){NULL, 0});
+  send_out(c, r.status, (yoi_str){NULL, 0});
 }
 
 void http_answer_static(struct http_conn *c, const char *type, yoi_str text) {
@@ -138,5 +139,5 @@ void http_answer_static(struct http_conn *c, const char *type, yoi_str text) {
   r.length = text.len;
   http_reply_head(&c->loop->out, &r);
   if (!r.head) yoi_sdk_buf_adds(&c->loop->out, text);
-  send_out(c, (yoi_str){NULL, 0});
+  send_out(c, r.status, (yoi_str){NULL, 0});
 }

@@ -82,6 +82,7 @@ void http_conn_new(struct http_loop *l, int32_t fd, int refused) {
   if (l->all) l->all->prev = c;
   l->all = c;
   atomic_fetch_add(refused ? &in->refused : &in->connections, 1u);
+  http_measure_connection(in, 1);
   http_conn_timer(c, in->config.idle_ms);
   if (refused) refuse(c);
 }
@@ -113,7 +114,10 @@ void http_conn_drop_stream(struct http_conn *c) {
     c->slot = NULL;
     c->slot_prev = c->slot_next = NULL;
   }
-  if (c->counted) atomic_fetch_sub(&l->in->streams, 1u);
+  if (c->counted) {
+    atomic_fetch_sub(&l->in->streams, 1u);
+    http_measure_stream(l->in, 0);
+  }
   c->counted = 0;
   yoi_sdk_free(c->cursor);
   c->cursor = NULL;
@@ -139,6 +143,7 @@ void http_conn_gone(struct http_conn *c) {
   c->next = l->dead;
   l->dead = c;
   atomic_fetch_sub(c->refused ? &l->in->refused : &l->in->connections, 1u);
+  http_measure_connection(l->in, 0);
   http_loop_drained(l);
 }
 

@@ -110,7 +110,7 @@ yoi_status http_exchange_head(struct http_conn *c, yoi_error *err) {
   struct http_instance *in = c->loop->in;
   struct http_request *r = &x->codec.req;
   struct yoi_sdk_error routed;
-  in->metrics->add(in->host, in->requests_total, 1);
+  http_measure_request(c);
   take_request_id(c);
   x->keep_alive = r->keep_alive;
   yoi_status found = http_route(in->guard.surface, r, &x->match, yoi_sdk_error_init(&routed));
@@ -156,6 +156,7 @@ static yoi_status reserve(struct http_conn *c, yoi_error *err) {
       return yoi_sdk_fail(err, YOI_CODE_LIMIT_REACHED, "too many event streams");
     }
     c->counted = 1;
+    http_measure_stream(in, 1);
     k.len = (size_t)snprintf(key, sizeof key, "%s/%s", x->match.runtime_id, x->match.worker_id);
   }
   c->slot = http_slot_get(&c->loop->slots, k);

@@ -21,12 +21,12 @@
 #include "slots.h"
 #include "timers.h"
 
+#include <sdk/metric.h>
 #include <sdk/stream.h>
 #include <sys/uio.h>
 #include <yoi/host_clock.h>
 #include <yoi/host_log.h>
 #include <yoi/host_loop.h>
-#include <yoi/host_metrics.h>
 #include <yoi/host_registry.h>
 
 #define HTTP_READ_BYTES 16384  /* of one read: a header and a common body */
@@ -73,6 +73,7 @@ struct http_exchange {
   uint8_t routed;     /* match is good */
   uint32_t hops;
   uint64_t deadline_ns;
+  uint64_t began_ns; /* when the header was whole */
   yoi_str trace, idempotency_key; /* borrowed from the codec */
   struct yoi_sdk_buf body;        /* made from query and path */
   struct http_collect *collect;   /* wait.c: what came so far */
@@ -127,7 +128,7 @@ struct http_loop {
   uint64_t listen_watch, timer, timer_at_ms, earliest_ms;
   struct http_conn *all, *dead, *ready, *ready_last;
   struct http_exchange *spare; /* one, for the next request */
-  uint64_t now_ms, date_s;
+  uint64_t now_ns, now_ms, date_s;
   uint8_t ready_posted; /* a task for `ready` is on its way */
   uint8_t starved;      /* no descriptor was left; said once */
   uint8_t listen_paused;
@@ -146,18 +147,26 @@ struct http_config {
   uint32_t connections, streams;
 };
 
+/* Ids of metrics; measure.c makes them. */
+#define HTTP_CLASSES 3 /* of status: 2xx, 4xx, 5xx; there are no others */
+struct http_metrics {
+  uint32_t requests, errors, connections, streams, streams_total;
+  uint32_t answer_time[HTTP_CLASSES];
+};
+
 struct http_instance {
   const yoi_host *host;
   const yoi_host_loop *loops_of;
   const yoi_host_registry *registry;
   const yoi_host_clock *clock;
   const yoi_host_log *log;
-  const yoi_host_metrics *metrics;
+  struct yoi_sdk_metrics metrics;
+  struct http_metrics metric;
   struct http_config config;
   struct http_guard guard;
   uint8_t guarded; /* guard is set */
   char runtime_id[YOI_ID_MAX + 1]; /* of a runtime surface */
-  uint32_t n_loops, requests_total, errors_total; /* the latter: counters */
+  uint32_t n_loops;
   struct http_loop *loops;
   char *page;
   size_t page_len;
@@ -169,6 +178,15 @@ struct http_instance {
 /* ---- plugin.c ---- */
 void http_log(struct http_instance *in, uint32_t level, const char *msg, yoi_str request_id,
               const char *key, yoi_str value);
+
+/* ---- measure.c ---- */
+void http_measure_open(struct http_instance *in);
+void http_measure_surface(struct http_instance *in); /* once it is known */
+void http_measure_request(struct http_conn *c);
+void http_measure_answer(struct http_conn *c, int status); /* its head is made */
+void http_measure_error(struct http_instance *in);
+void http_measure_connection(struct http_instance *in, int comes);
+void http_measure_stream(struct http_instance *in, int comes);
 
 /* ---- listener.c: tasks of a loop ---- */
 void http_loop_listen(void *loop);

@@ -41,7 +41,8 @@ static void on_time(void *ctx) {
 }
 
 void http_loop_enter(struct http_loop *l) {
-  l->now_ms = l->in->clock->monotonic_ns(l->in->host) / 1000000u;
+  l->now_ns = l->in->clock->monotonic_ns(l->in->host);
+  l->now_ms = l->now_ns / 1000000u;
 }
 
 static void arm(struct http_loop *l) {

@@ -15,6 +15,7 @@
  *   exchange.c         one request from header to answer
  *   answer.c sse.c wait.c   the three ways to answer
  *   listener.c timers.c slots.c   a loop: accept, deadlines, wakes
+ *   measure.c          what /metrics tells of it
  *
  * An instance is one listener. It has no thread of its own: all runs on the
  * host's loops, and a connection stays on the loop that accepted it.
@@ -91,20 +92,12 @@ static yoi_status http_open(const yoi_host *host, yoi_str config, void **out_sel
   in->registry = get(host, YOI_HOST_REGISTRY_ID, sizeof *in->registry, &st, err);
   in->clock = get(host, YOI_HOST_CLOCK_ID, sizeof *in->clock, &st, err);
   in->log = get(host, YOI_HOST_LOG_ID, sizeof *in->log, &st, err);
-  in->metrics = get(host, YOI_HOST_METRICS_ID, sizeof *in->metrics, &st, err);
   if (st == YOI_OK) st = read_config(&in->config, config, err);
-  if (st == YOI_OK)
-    st = in->metrics->counter(host, YOI_LIT("yoi_http_requests_total"),
-                              YOI_LIT("HTTP requests with a whole header."), (yoi_str){NULL, 0},
-                              (yoi_str){NULL, 0}, &in->requests_total);
-  if (st == YOI_OK)
-    st = in->metrics->counter(host, YOI_LIT("yoi_http_errors_total"),
-                              YOI_LIT("HTTP answers that were errors, and streams ended by one."),
-                              (yoi_str){NULL, 0}, (yoi_str){NULL, 0}, &in->errors_total);
   if (st != YOI_OK) {
     yoi_sdk_free(in);
     return st;
   }
+  http_measure_open(in);
   *out_self = in;
   return YOI_OK;
 }
@@ -174,6 +167,7 @@ static yoi_status take_listener(struct http_instance *in, const yoi_listener *on
                           "a runtime surface needs the id of its runtime");
     memcpy(in->runtime_id, on->runtime_id.ptr, on->runtime_id.len);
   }
+  http_measure_surface(in);
   if ((st = make_page(in, err)) != YOI_OK) return st;
   return make_loops(in, err);
 }

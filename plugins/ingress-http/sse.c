@@ -79,7 +79,7 @@ static void finish_failed(struct http_conn *c, const yoi_error *err) {
   yoi_sdk_buf_adds(&l->out, tail_of(c, &ev));
   int failed = data.failed | l->out.failed;
   yoi_sdk_buf_release(&data);
-  l->in->metrics->add(l->in->host, l->in->errors_total, 1);
+  http_measure_error(l->in);
   if (failed) http_conn_gone(c);
   else finish_with(c, yoi_sdk_buf_str(&l->out));
 }
@@ -92,6 +92,7 @@ void http_sse_begin(struct http_conn *c) {
   r.chunked = c->chunked;
   r.close = !c->chunked || !c->keep_alive;
   http_reply_head(&l->out, &r);
+  http_measure_answer(c, r.status);
   if (head_only) {
     http_conn_drop_stream(c);
     http_conn_answer(c, yoi_sdk_buf_str(&l->out), (yoi_str){NULL, 0});

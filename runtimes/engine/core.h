@@ -1,7 +1,7 @@
 /* core.h - the engine itself, as its own files see it.
  *
  * Locks, in this order; none is held across a call to the host (its clocks
- * excepted), the store or a model:
+ * and moving a metric excepted), the store or a model:
  *   worker.mu   everything of one worker, its turn and its streams
  *   keep.mu     the list of buffers that outlive their turn
  *   dir_mu      directory and keys
@@ -13,11 +13,11 @@
 
 #include <pthread.h>
 #include <sdk/error.h>
+#include <sdk/metric.h>
 #include <stdbool.h>
 #include <yoi/host_clock.h>
 #include <yoi/host_log.h>
 #include <yoi/host_loop.h>
-#include <yoi/host_metrics.h>
 #include <yoi/ops.h>
 
 #include "directory.h"
@@ -69,6 +69,13 @@ enum eng_end {
 /* clang-format on */
 enum eng_ended { ENG_COMPLETED, ENG_FAILED, ENG_CANCELLED, ENG_INTERRUPTED, ENG_ENDED_COUNT };
 
+/* Ids of yoi.host.metrics/1; docs/operate.md says what each counts. */
+struct eng_metrics {
+  uint32_t turns[ENG_ENDED_COUNT], ends[ENG_END_COUNT], events, tokens_in, tokens_out;
+  uint32_t workers, watchers, running;                      /* gauges */
+  uint32_t turn_time, queue_time, first_delta, append_time; /* histograms */
+};
+
 /* The stream that drain returned; it is part of the engine. */
 struct eng_drain {
   yoi_stream head;
@@ -84,14 +91,14 @@ struct eng_engine {
   const yoi_host_loop *loop;
   const yoi_host_clock *clock;
   const yoi_host_log *log;         /* may be NULL */
-  const yoi_host_metrics *metrics; /* may be NULL */
   const yoi_host_model *models;
   struct eng_options options; /* texts owned */
   struct eng_limits limits;
   struct eng_store *store;
   struct eng_specs specs;
   char instance_id[37];
-  uint32_t metric_turns[ENG_ENDED_COUNT], metric_ends[ENG_END_COUNT], metric_events;
+  struct yoi_sdk_metrics metrics; /* the host's; where it has none, ids are 0 */
+  struct eng_metrics metric;
 
   pthread_mutex_t dir_mu;
   struct eng_directory directory;
@@ -112,7 +119,9 @@ struct eng_engine {
 };
 
 /* engine.c */
-void eng_count(const struct eng_engine *eng, uint32_t metric, uint64_t n);
+static inline void eng_count(const struct eng_engine *eng, uint32_t metric, uint64_t n) {
+  yoi_sdk_metric_add(&eng->metrics, metric, n);
+}
 void eng_log(const struct eng_engine *eng, uint32_t level, yoi_str msg, yoi_str request_id,
              const yoi_log_field *fields, size_t n);
 uint64_t eng_mono(const struct eng_engine *eng);

@@ -18,10 +18,6 @@
 
 /* ---- host ---- */
 
-void eng_count(const struct eng_engine *eng, uint32_t metric, uint64_t n) {
-  if (eng->metrics && metric) eng->metrics->add(eng->host, metric, n);
-}
-
 void eng_log(const struct eng_engine *eng, uint32_t level, yoi_str msg, yoi_str request_id,
              const yoi_log_field *fields, size_t n) {
   if (eng->log && eng->log->enabled(eng->host, level))
@@ -36,16 +32,9 @@ uint64_t eng_wall(const struct eng_engine *eng) {
   return eng->clock->wall_ns(eng->host);
 }
 
-static uint32_t counter(const struct eng_engine *eng, const char *name, const char *help,
-                        const char *label, const char *value) {
-  uint32_t id = 0;
-  if (!eng->metrics) return 0;
-  (void)eng->metrics->counter(eng->host, yoi_sdk_str(name), yoi_sdk_str(help), yoi_sdk_str(label),
-                              yoi_sdk_str(value), &id);
-  return id;
-}
-
-static void open_counters(struct eng_engine *eng) {
+static void make_metrics(struct eng_engine *eng) {
+  const struct yoi_sdk_metrics *m = &eng->metrics;
+  struct eng_metrics *x = &eng->metric;
   static const char *const ended[ENG_ENDED_COUNT] = {
       [ENG_COMPLETED] = "completed",
       [ENG_FAILED] = "failed",
@@ -57,15 +46,38 @@ static void open_counters(struct eng_engine *eng) {
       ENG_ENDS(ROW)
 #undef ROW
   };
+  const struct {
+    uint32_t *id, type;
+    const char *name, *help, *kind;
+  } rows[] = {
+      {&x->events, YOI_METRIC_COUNTER, "yoi_events_total",
+       "Events of all workers, each counted once.", NULL},
+      {&x->tokens_in, YOI_METRIC_COUNTER, "yoi_model_tokens_total",
+       "Tokens that models said they were given and gave.", "input"},
+      {&x->tokens_out, YOI_METRIC_COUNTER, "yoi_model_tokens_total",
+       "Tokens that models said they were given and gave.", "output"},
+      {&x->workers, YOI_METRIC_GAUGE, "yoi_workers", "Workers that there are.", NULL},
+      {&x->watchers, YOI_METRIC_GAUGE, "yoi_watchers", "Event streams of workers.", NULL},
+      {&x->running, YOI_METRIC_GAUGE, "yoi_turns_running", "Turns in progress.", NULL},
+      {&x->turn_time, YOI_METRIC_HISTOGRAM, "yoi_turn_duration_seconds",
+       "From an input's arrival to the end of its turn.", NULL},
+      {&x->queue_time, YOI_METRIC_HISTOGRAM, "yoi_turn_queue_seconds",
+       "From an input's arrival to its turn's first step.", NULL},
+      {&x->first_delta, YOI_METRIC_HISTOGRAM, "yoi_model_first_delta_seconds",
+       "From a step's beginning to the first its model says.", NULL},
+      {&x->append_time, YOI_METRIC_HISTOGRAM, "yoi_store_append_seconds",
+       "How long appends to histories took.", NULL},
+  };
   for (size_t i = 0; i < ENG_ENDED_COUNT; i++)
-    eng->metric_turns[i] =
-        counter(eng, "yoi_turns_total", "Turns that ended, by state.", "state", ended[i]);
+    x->turns[i] = yoi_sdk_metric(m, YOI_METRIC_COUNTER, "yoi_turns_total",
+                                 "Turns that ended, by state.", YOI_SDK_LABELS("state", ended[i]));
   for (size_t i = 0; i < ENG_END_COUNT; i++)
-    eng->metric_ends[i] =
-        counter(eng, "yoi_watchers_ended_total", "Event streams that a runtime ended, by reason.",
-                "reason", ends[i]);
-  eng->metric_events =
-      counter(eng, "yoi_events_total", "Events of all workers, each counted once.", NULL, NULL);
+    x->ends[i] = yoi_sdk_metric(m, YOI_METRIC_COUNTER, "yoi_watchers_ended_total",
+                                "Event streams that a runtime ended, by reason.",
+                                YOI_SDK_LABELS("reason", ends[i]));
+  for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
+    *rows[i].id = yoi_sdk_metric(m, rows[i].type, rows[i].name, rows[i].help,
+                                 rows[i].kind ? YOI_SDK_LABELS("kind", rows[i].kind) : NULL);
 }
 
 /* ---- limits ---- */
@@ -109,7 +121,7 @@ static yoi_status find_host(struct eng_engine *eng, yoi_error *err) {
   eng->clock = yoi_sdk_host_get(h, YOI_HOST_CLOCK_ID, sizeof *eng->clock);
   eng->models = yoi_sdk_host_get(h, YOI_HOST_MODEL_ID, sizeof *eng->models);
   eng->log = yoi_sdk_host_get(h, YOI_HOST_LOG_ID, sizeof *eng->log);
-  eng->metrics = yoi_sdk_host_get(h, YOI_HOST_METRICS_ID, sizeof *eng->metrics);
+  eng->metrics = yoi_sdk_metrics_of(h);
   if (eng->loop && eng->clock && eng->models) return YOI_OK;
   return yoi_sdk_fail(err, YOI_CODE_INTERNAL, "the host has no loops, clocks or models");
 }
@@ -139,7 +151,7 @@ yoi_status eng_open(const yoi_host *host, yoi_str config, const struct eng_optio
   pthread_mutex_init(&eng->dir_mu, NULL);
   pthread_mutex_init(&eng->slots.mu, NULL);
   pthread_mutex_init(&eng->keep.mu, NULL);
-  open_counters(eng);
+  make_metrics(eng);
   *out_self = eng;
   return YOI_OK;
 }
@@ -186,6 +198,7 @@ void eng_close(void *self) {
   eng->store->ops->stop(eng->store);
   close_turns(eng);
   close_workers(eng);
+  yoi_sdk_metric_sub(&eng->metrics, eng->metric.running, atomic_load(&eng->running));
   eng->store->ops->close(eng->store);
   eng_directory_release(&eng->directory);
   eng_table_release(&eng->keys);

@@ -125,7 +125,7 @@ yoi_status eng_model_start(struct eng_turn *t) {
   t->spent_bytes += t->context->buf.len;
   t->finish = ENG_FINISH_NONE;
   t->model_over = false;
-  t->step_has_usage = false;
+  t->step_has_usage = t->step_spoke = false;
   eng_calls_clear(t);
   yoi_status st =
       eng->models->start(eng->host, yoi_sdk_str(t->w->spec->model), &req, &t->model, err);
@@ -152,6 +152,8 @@ struct intake {
   uint32_t kind; /* of the pieces */
   yoi_str pieces[64];
   size_t n, bytes;
+  bool spoke; /* text, a thought or a call came */
+  int64_t input_tokens, output_tokens;
 };
 
 static void flush(struct intake *in) {
@@ -216,6 +218,8 @@ static void take_usage(struct intake *in, yoi_str text) {
     return;
   }
   t->step_has_usage = true;
+  in->input_tokens = u.input;
+  in->output_tokens = u.output;
   if (t->incomplete_usage) return;
   if (!t->has_usage) {
     t->usage = u;
@@ -340,6 +344,7 @@ static void take(struct intake *in, const yoi_event *ev) {
     fail_as(t, "malformed", -1);
     return;
   }
+  in->spoke |= ev->kind >= YOI_EVENT_MODEL_TEXT && ev->kind <= YOI_EVENT_MODEL_TOOL_CALL;
   switch (ev->kind) {
     case YOI_EVENT_MODEL_TEXT:
       take_text(in, YOI_EVENT_TEXT_DELTA, ev->text);
@@ -367,6 +372,15 @@ uint64_t eng_turn_tokens(const struct eng_turn *t) {
   if (t->has_usage && !t->incomplete_usage && t->usage.input >= 0 && t->usage.output >= 0)
     return (uint64_t)t->usage.input + (uint64_t)t->usage.output;
   return t->spent_bytes / YOI_CONTEXT_BYTES_PER_TOKEN;
+}
+
+static void measure(struct eng_turn *t, const struct intake *in) {
+  const struct eng_engine *eng = t->w->eng;
+  if (in->input_tokens > 0) eng_count(eng, eng->metric.tokens_in, (uint64_t)in->input_tokens);
+  if (in->output_tokens > 0) eng_count(eng, eng->metric.tokens_out, (uint64_t)in->output_tokens);
+  if (!in->spoke || t->step_spoke) return;
+  t->step_spoke = true;
+  yoi_sdk_metric_observe(&eng->metrics, eng->metric.first_delta, eng_mono(eng) - t->step_mono);
 }
 
 yoi_status eng_model_poll(struct eng_turn *t) {
@@ -399,6 +413,7 @@ yoi_status eng_model_poll(struct eng_turn *t) {
   for (size_t i = 0; i < n && taken && !t->failed; i++) take(&in, evs[i]);
   flush(&in);
   eng_worker_leave(t->w, &after);
+  measure(t, &in);
   if (!t->failed && eng_turn_tokens(t) > t->w->spec->limits.tokens) {
     t->failed = true;
     t->end = (struct eng_end_of){.ended = ENG_FAILED,

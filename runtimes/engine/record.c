@@ -237,11 +237,12 @@ struct eng_frame *eng_record_cancel(struct eng_stage *s, const struct eng_turn *
 }
 
 struct eng_frame *eng_record_turn_ended(const struct eng_worker *w, struct eng_pos pos,
-                                        const struct eng_turn *t, const struct eng_end_of *end) {
+                                        struct eng_turn *t, const struct eng_end_of *end) {
   struct pen p;
-  uint64_t now = record_init(&p, w, pos, yoi_sdk_str(t->id));
+  uint64_t now = record_init(&p, w, pos, yoi_sdk_str(t->id)), mono = eng_mono(w->eng);
+  t->took_ns = mono - t->started_mono;
   yoi_sdk_jsonw_key(&p.w, "turn");
-  eng_shape_turn(&p.w, t, end, now, eng_mono(w->eng));
+  eng_shape_turn(&p.w, t, end, now, mono);
   return pen_frame(&p, w, YOI_EVENT_TURN_ENDED, pos, NULL);
 }
 

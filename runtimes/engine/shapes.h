@@ -43,7 +43,7 @@ struct eng_frame *eng_record_cancel(struct eng_stage *s, const struct eng_turn *
                                     yoi_str principal);
 /* Also for a turn that ends in memory only: pos is where it would stand. */
 struct eng_frame *eng_record_turn_ended(const struct eng_worker *w, struct eng_pos pos,
-                                        const struct eng_turn *t, const struct eng_end_of *end);
+                                        struct eng_turn *t, const struct eng_end_of *end);
 struct eng_frame *eng_record_stopped(struct eng_stage *s, yoi_str reason, yoi_str principal);
 
 /* ---- live frames ---- */

@@ -300,6 +300,10 @@ static void on_read(struct eng_read *r) {
 }
 
 static int begin_context(struct eng_turn *t) {
+  const struct eng_engine *eng = t->w->eng;
+  t->step_mono = eng_mono(eng);
+  if (t->step == 0)
+    yoi_sdk_metric_observe(&eng->metrics, eng->metric.queue_time, t->step_mono - t->started_mono);
   pthread_mutex_lock(&t->w->mu);
   t->step++;
   yoi_sdk_buf_clear(&t->text);

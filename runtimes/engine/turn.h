@@ -59,6 +59,7 @@ struct eng_turn {
   enum eng_cut cut;
   uint64_t cancel_sequence;
   uint64_t started_wall, started_mono;
+  uint64_t took_ns; /* once its end is written down */
   uint32_t step; /* of the model call that runs, from 1 */
   struct yoi_sdk_buf text, reasoning;
   struct eng_usage usage; /* of all steps; meaningful when has_usage */
@@ -73,6 +74,8 @@ struct eng_turn {
   atomic_bool reading; /* a read is under way; it holds a reference */
   yoi_stream *model;
   bool model_over; /* it said END or an error */
+  bool step_spoke; /* it said something */
+  uint64_t step_mono;
   struct eng_context *context;
   struct eng_read *read;
   struct eng_tool_call *calls;

@@ -66,6 +66,7 @@ yoi_status eng_watch_admit(struct eng_op *op, yoi_error *err) {
   }
   op->w->n_streams++;
   op->watch.counted = true;
+  yoi_sdk_metric_add(&eng->metrics, eng->metric.watchers, 1);
   return YOI_OK;
 }
 
@@ -78,6 +79,7 @@ void eng_watch_end(struct eng_op *op) {
   eng_bell_detach(w, op->watch.bell);
   op->watch.bell = NULL;
   atomic_fetch_sub(&w->eng->watchers, 1);
+  yoi_sdk_metric_sub(&w->eng->metrics, w->eng->metric.watchers, 1);
   if (--w->n_streams > 0) return;
   eng_frame_unref(w->snapshot);
   w->snapshot = NULL;
@@ -333,7 +335,7 @@ yoi_status eng_watch_next(struct eng_op *op, const yoi_event *const **out, size_
       op->message = "memory is short";
     }
     pthread_mutex_unlock(&w->mu);
-    if (l.has_ended) eng_count(w->eng, w->eng->metric_ends[l.ended], 1);
+    if (l.has_ended) eng_count(w->eng, w->eng->metric.ends[l.ended], 1);
     if (st == YOI_RESOURCE_EXHAUSTED) return eng_op_error(op, err);
     if (st != YOI_OK) return st;
     if (x->batch) {

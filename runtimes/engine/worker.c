@@ -282,6 +282,7 @@ int eng_stage_commit(struct eng_stage *s, struct eng_after *after) {
 
 static void stage_write(struct eng_stage *s) {
   const struct eng_store_ops *ops = s->w->eng->store->ops;
+  s->begun_mono = eng_mono(s->w->eng);
   if (s->what == ENG_DO_DELETE)
     ops->remove(s->w->eng->store, s->w->log, &s->ticket);
   else
@@ -302,7 +303,9 @@ void eng_worker_turn_over(struct eng_worker *w, struct eng_frame *end, enum eng_
   eng_frame_unref(w->last_end);
   w->last_end = eng_frame_ref(end);
   atomic_fetch_sub(&w->eng->running, 1);
+  yoi_sdk_metric_sub(&w->eng->metrics, w->eng->metric.running, 1);
   after->over = true;
+  after->took_ns = t->took_ns;
   after->ended = ended;
   if (w->n_streams == 0)
     eng_worker_drop_ring(w);
@@ -320,6 +323,7 @@ static void begin_turn(struct eng_worker *w, struct eng_stage *s) {
   w->turn = eng_turn_ref(t);
   atomic_store(&w->state, ENG_RUNNING);
   atomic_fetch_add(&w->eng->running, 1);
+  yoi_sdk_metric_add(&w->eng->metrics, w->eng->metric.running, 1);
   atomic_fetch_add(&w->eng->active, 1);
 }
 
@@ -483,6 +487,8 @@ static void stage_done(struct eng_ticket *ticket, yoi_status st, struct eng_fram
     eng_worker_unref(w);
     return;
   }
+  if (st == YOI_OK && s->what != ENG_DO_DELETE)
+    yoi_sdk_metric_observe(&eng->metrics, eng->metric.append_time, eng_mono(eng) - s->begun_mono);
   if (st == YOI_OK)
     apply(w, s, &after);
   else
@@ -518,8 +524,11 @@ void eng_worker_leave(struct eng_worker *w, struct eng_after *after) {
   uint64_t tokens[LEAVE_TOKENS];
   size_t n = after->bells ? pop_due(w, tokens) : 0;
   pthread_mutex_unlock(&w->mu);
-  if (after->events > 0) eng_count(eng, eng->metric_events, after->events);
-  if (after->over) eng_count(eng, eng->metric_turns[after->ended], 1);
+  if (after->events > 0) eng_count(eng, eng->metric.events, after->events);
+  if (after->over) {
+    eng_count(eng, eng->metric.turns[after->ended], 1);
+    yoi_sdk_metric_observe(&eng->metrics, eng->metric.turn_time, after->took_ns);
+  }
   if (after->timer) eng_keep_timer(eng);
   while (after->answered) {
     struct eng_op *op = after->answered;

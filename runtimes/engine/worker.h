@@ -92,7 +92,8 @@ struct eng_after {
   struct eng_stage *write; /* staged, to be appended */
   uint32_t events;
   bool bells, timer;
-  bool over; /* a turn ended, as `ended` */
+  bool over; /* a turn ended, as `ended`, after took_ns */
+  uint64_t took_ns;
   enum eng_ended ended;
 };
 /* Unlocks w and does it. */
@@ -119,6 +120,7 @@ struct eng_stage {
   struct eng_turn *turn; /* a reference: that begins, or that goes on */
   struct eng_idem_entry idem;
   bool keyed, owed; /* owed: frames[0] is w->owed */
+  uint64_t begun_mono; /* the append */
   uint32_t n, cap;
   struct eng_frame *frames[];
 };

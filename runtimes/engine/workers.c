@@ -127,6 +127,7 @@ static yoi_status enlist(struct eng_engine *eng, struct eng_worker *w, yoi_error
   if (w->keyed) eng_table_put(&eng->keys, key_hash(&w->key), w);
   w->listed = true;
   (void)eng_worker_ref(w);
+  yoi_sdk_metric_add(&eng->metrics, eng->metric.workers, 1);
   return YOI_OK;
 }
 
@@ -215,7 +216,9 @@ void eng_forget(struct eng_engine *eng, struct eng_worker *w) {
     if (w->keyed) eng_table_remove(&eng->keys, key_hash(&w->key), w);
   }
   pthread_mutex_unlock(&eng->dir_mu);
-  if (listed) eng_worker_unref(w);
+  if (!listed) return;
+  yoi_sdk_metric_sub(&eng->metrics, eng->metric.workers, 1);
+  eng_worker_unref(w);
 }
 
 /* A filter may want few of very many: others must get at the directory

@@ -54,6 +54,40 @@ static void finish_reasons_are_kept(void **state) {
   assert_int_equal(fake_model_cancelled(r->fh), 0); /* what has ended is not cancelled */
 }
 
+static void a_turn_is_measured(void **state) {
+  struct rig *r = *state;
+  const uint64_t ms = 1000000;
+  make(r);
+  assert_int_equal(fake_metric(r->fh, "yoi_workers", ""), 1);
+  assert_int_equal(fake_metric(r->fh, "yoi_store_append_seconds", ""), 1);
+  struct fake_answer *a = fake_model_answer(r->fh);
+  fake_answer_gate(a);
+  fake_answer_text(a, "x");
+  fake_answer_gate(a);
+  fake_answer_text(a, "y"); /* not the first */
+  fake_answer_event(a, YOI_EVENT_MODEL_USAGE, "{\"input_tokens\":11,\"output_tokens\":null}");
+  fake_answer_finish(a, "stop");
+  say(r);
+  assert_int_equal(fake_metric(r->fh, "yoi_turns_running", ""), 1);
+  assert_int_equal(fake_metric(r->fh, "yoi_turn_queue_seconds", ""), 1);
+  fake_host_advance(r->fh, 5);
+  fake_model_open(r->fh);
+  rig_settle(r);
+  assert_int_equal(fake_metric_ns(r->fh, "yoi_model_first_delta_seconds", ""), 5 * ms);
+  fake_host_advance(r->fh, 7);
+  fake_model_open(r->fh);
+  rig_settle(r);
+  ended(r, "completed", "stop");
+  assert_int_equal(fake_metric(r->fh, "yoi_model_first_delta_seconds", ""), 1);
+  assert_int_equal(fake_metric(r->fh, "yoi_turn_duration_seconds", ""), 1);
+  assert_int_equal(fake_metric_ns(r->fh, "yoi_turn_duration_seconds", ""), 12 * ms);
+  assert_int_equal(fake_metric_ns(r->fh, "yoi_turn_queue_seconds", ""), 0);
+  assert_int_equal(fake_metric(r->fh, "yoi_turns_running", ""), 0);
+  assert_int_equal(fake_metric(r->fh, "yoi_model_tokens_total", "input"), 11);
+  assert_int_equal(fake_metric(r->fh, "yoi_model_tokens_total", "output"), 0);
+  assert_int_equal(fake_metric(r->fh, "yoi_store_append_seconds", ""), 3);
+}
+
 static void a_turn_has_its_shape(void **state) {
   struct rig *r = *state;
   make(r);
@@ -722,6 +756,7 @@ static void long_turns_are_read_in_batches(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       RIG_TESTS(finish_reasons_are_kept),
+      RIG_TESTS(a_turn_is_measured),
       RIG_TESTS(a_turn_has_its_shape),
       RIG_TESTS(a_message_has_its_shape),
       RIG_TESTS(an_empty_answer_is_an_empty_message),

@@ -244,7 +244,7 @@ static const yoi_host_registry registry_table = {sizeof registry_table, 0, start
 static const yoi_host_clock clock_table = {sizeof clock_table, 0, mono, wall};
 static const yoi_host_log log_table = {sizeof log_table, 0, no_log, log_write};
 static const yoi_host_metrics metrics_table = {
-    .size = sizeof metrics_table, .counter = counter, .add = count};
+    .size = offsetof(yoi_host_metrics, make), .counter = counter, .add = count};
 
 static const void *interface(const yoi_host *h, yoi_str id) {
   (void)h;

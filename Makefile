@@ -18,7 +18,7 @@ PKGS_RUN  = $(PKGS_CORE) libcurl4-openssl-dev node-llhttp curl
 PKGS_BENCH = $(PKGS_RUN) python3 util-linux nginx-light nodejs
 PKGS_TEST = $(PKGS_RUN) g++ clang libclang-rt-14-dev libcmocka-dev python3 \
             python3-pytest python3-pytest-xdist python3-pytest-timeout python3-hypothesis \
-            dwarves git strace
+            python3-jsonschema dwarves git strace
 
 # ---- variants ------------------------------------------------------------
 VARIANT := $(if $(findstring clang,$(CC)),clang-)$(if $(findstring thread,$(SANITIZE)),tsan,$(if \

@@ -1,5 +1,5 @@
 /* The config: what it turns into, every finding at its place in the text, the
- * default, and that docs/config.md and the schema name the same keys. */
+ * default. */
 #include "host/config.h"
 
 #include <netinet/in.h>
@@ -514,54 +514,6 @@ static void the_default_follows_the_environment(void **state) {
   yoi_sdk_buf_release(&t);
 }
 
-/* Every key of the schema, one per line, as the documentation writes it. */
-static void keys_of(const yoi_sdk_json *schema, const char *path, char *out) {
-  const yoi_sdk_json *properties = yoi_sdk_json_get(schema, "properties");
-  const yoi_sdk_json *items = yoi_sdk_json_get(schema, "items");
-  const yoi_sdk_json *more = yoi_sdk_json_get(schema, "additionalProperties");
-  char deeper[256];
-  for (const yoi_sdk_json *p = yoi_sdk_json_first(properties); p != NULL;
-       p = yoi_sdk_json_next(p)) {
-    snprintf(deeper, sizeof deeper, "%s%s%s", path, *path != '\0' ? "." : "",
-             yoi_sdk_json_key(p).ptr);
-    snprintf(out + strlen(out), CONFIG_MAX - strlen(out), "| `%s` |\n", deeper);
-    keys_of(p, deeper, out);
-  }
-  if (yoi_sdk_json_type(items) == YOI_SDK_JSON_OBJECT) {
-    snprintf(deeper, sizeof deeper, "%s[]", path);
-    keys_of(items, deeper, out);
-  }
-  if (yoi_sdk_json_type(more) == YOI_SDK_JSON_OBJECT) {
-    snprintf(deeper, sizeof deeper, "%s.NAME", path);
-    snprintf(out + strlen(out), CONFIG_MAX - strlen(out), "| `%s` |\n", deeper);
-    keys_of(more, deeper, out);
-  }
-}
-
-static void the_documentation_names_every_key_once(void **state) {
-  (void)state;
-  char keys[CONFIG_MAX] = "", row[256];
-  size_t n = 0, documented = 0, in_schema = 0;
-  char *schema = files_read(files_source("host/config.schema.json"), &n);
-  char *docs;
-  yoi_sdk_json *tree = NULL;
-  assert_int_equal(yoi_sdk_json_parse((yoi_str){schema, n}, 0, &tree, NULL), YOI_OK);
-  keys_of(tree, "", keys);
-  docs = files_read(files_source("docs/config.md"), &n);
-  for (char *k = keys; *k != '\0'; k = strchr(k, '\n') + 1, in_schema++) {
-    snprintf(row, sizeof row, "\n%.*s", (int)(strchr(k, '\n') - k), k);
-    if (strstr(docs, row) == NULL) fail_msg("docs/config.md lacks %s", row + 1);
-  }
-  for (char *d = docs; (d = strstr(d, "\n| `")) != NULL; d++, documented++) {
-    snprintf(row, sizeof row, "%.*s\n", (int)(strstr(d + 3, " |") + 2 - (d + 1)), d + 1);
-    if (strstr(keys, row) == NULL) fail_msg("the schema lacks %s", row);
-  }
-  assert_int_equal(documented, in_schema);
-  yoi_sdk_json_free(tree);
-  test_free(schema);
-  test_free(docs);
-}
-
 static void memory_may_be_short_anywhere(void **state) {
   (void)state;
   static const char json[] = HEAD RUNTIME
@@ -627,7 +579,6 @@ int main(void) {
       cmocka_unit_test(checking_runs_no_plugin_code),
       cmocka_unit_test(a_listeners_token_needs_a_value),
       cmocka_unit_test(the_default_follows_the_environment),
-      cmocka_unit_test(the_documentation_names_every_key_once),
       cmocka_unit_test(memory_may_be_short_anywhere),
   };
   return cmocka_run_group_tests(tests, setup, NULL);

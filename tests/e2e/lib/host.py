@@ -15,7 +15,7 @@ import signal
 import subprocess
 import threading
 
-from . import logs, wait
+from . import logs, schema, wait
 from .wire import Client
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
@@ -168,6 +168,9 @@ class Host(Child):
         for entry in map(logs.parse, self.log.splitlines()):
             if entry.get('msg') == 'listening':
                 self.addresses.setdefault(entry['surface'], []).append(entry['address'])
+        # What the host runs with is what an editor takes without a mark.
+        if self.config is not None:
+            assert not schema.errors(self.config)
         return self
 
     def signal(self, number=signal.SIGTERM):

@@ -1,0 +1,273 @@
+"""The config's JSON Schema for editors, held to the host: the same verdict on
+configs that are right, wrong by one rule each, and at every edge of the tables.
+Every config that any test starts a host with is judged by it too (lib/host.py).
+"""
+import copy
+import json
+
+import jsonschema
+import pytest
+from lib import configs, schema
+from lib.host import ROOT
+from test_config_messages import check
+
+tables = schema.tables
+EXAMPLES = sorted((ROOT / 'docs/examples').glob('*.json'))
+
+
+def test_the_tables_the_documentation_and_the_published_schema_agree():
+    assert tables.problems() == []
+
+
+def test_editors_can_read_the_published_schema():
+    published = json.loads((ROOT / 'docs/config.schema.json').read_text())
+    jsonschema.Draft7Validator.check_schema(published)
+    assert published['$schema'] == 'http://json-schema.org/draft-07/schema#'
+    lacking = [at for at, sub in tables.keys(published).items() if not sub.get('description')]
+    assert lacking == []
+
+
+@pytest.mark.parametrize('path', EXAMPLES, ids=lambda p: p.name)
+def test_examples_are_right_and_name_their_schema(path):
+    text = path.read_text()
+    assert schema.errors(text) == []
+    named = schema.plain(text)['$schema']
+    assert (path.parent / named).resolve() == ROOT / 'docs/config.schema.json'
+
+
+# ---- a config with every key, and each of its values made wrong ---------------------
+
+def sample(sub):
+    """A value that the schema of a plugin takes, with all its keys."""
+    if 'enum' in sub:
+        return sub['enum'][0]
+    kind = sub.get('type')
+    if kind == 'object':
+        return {at.rpartition('.')[2]: sample(s) for at, s in tables.children(sub, '.')}
+    if kind == 'array':
+        return [sample(sub['items'])]
+    if kind == 'string':
+        forms = {'secret': 'secret:llm', 'http-url': 'http://h/v1'}
+        return forms.get(sub.get('format')) or sub.get('default') or 'x' * sub.get('minLength', 1)
+    return sub.get('default', sub.get('minimum', False))
+
+
+def full(folder):
+    """Every key of the host's table and of the plugins' stands in it."""
+    (folder / 'empty').mkdir(exist_ok=True)
+    plugin = {m['id']: {'plugin': m['id'], 'config': sample(m['config'])}
+              for _, m in tables.manifests()}
+    http = plugin['dev.yoi.ingress-http']
+    return {
+        '$schema': 'config.schema.json',
+        'plugin_path': configs.PLUGIN_PATH[:2], 'drop_in': ['empty'],
+        'plugins': [{'id': 'dev.yoi.embedded', 'isolation': 'none', 'grants': ['model:*']}],
+        'runtimes': [{'id': 'a', 'display_name': 'A', 'default_profile': 'builtin:companion',
+                      'deadline_ms': 1000, **plugin['dev.yoi.embedded']},
+                     {'id': 'b', **plugin['dev.yoi.local-compat']}],
+        'models': [{'name': 'm', **plugin['dev.yoi.model-openai']},
+                   {'name': 's', **plugin['dev.yoi.model-script']}],
+        'ingress': [{'surface': 'browser', 'listen': '127.0.0.1:0', 'hosts': ['yoi.test:80'],
+                     **http},
+                    {'surface': 'runtime', 'listen': '127.0.0.1:0', 'runtime': 'a',
+                     'token': 'secret:door', 'insecure': False, **http}],
+        'local': {'secrets': {'llm': {'env': 'LLM'}, 'door': {'file': 'door.token'}}},
+        'step': False, 'loops': 2, 'log': {'level': 'info', 'format': 'json'}, 'drain_ms': 1000}
+
+
+def places(value, sub, path, at):
+    """(path, schema, keys that lead to the value) of all that stands in it."""
+    yield path, sub, at
+    if isinstance(value, list):
+        for i, v in enumerate(value):
+            yield from places(v, sub.get('items', {}), f'{path}[]', [*at, i])
+    if isinstance(value, dict):
+        for k, v in value.items():
+            known = sub.get('properties', {}).get(k)
+            deeper = known or sub.get('additionalProperties')
+            if isinstance(deeper, dict):
+                name = k if known else 'NAME'
+                yield from places(v, deeper, f'{path}.{name}' if path else name, [*at, k])
+
+
+def entries(config):
+    """{name: (schema, keys in the config)}: the host's table, and each plugin's."""
+    out = {'host': (tables.load(tables.TABLE), [])}
+    manifest = {m['id']: m for _, m in tables.manifests()}
+    for section in tables.SECTION.values():
+        for i, entry in enumerate(config[section]):
+            out[entry['plugin']] = manifest[entry['plugin']]['config'], [section, i, 'config']
+    return out
+
+
+def found(config, at):
+    for k in at:
+        config = config[k]
+    return config
+
+
+def changed(config, at, value):
+    out = copy.deepcopy(config)
+    if not at:
+        return value
+    found(out, at[:-1])[at[-1]] = value
+    return out
+
+
+def wrong_and_right(value, sub):
+    """(what it is, the value) beside and at every edge of a table's row."""
+    kind = sub.get('type')
+    others = {'object': [], 'array': {}, 'string': 1, 'integer': '1', 'boolean': 'x'}
+    if kind:
+        yield 'another type', others[kind]
+        yield 'null', None
+    if 'enum' in sub:
+        yield 'no such word', 'nope'
+        yield from ((f'{word}', word) for word in sub['enum'])
+    if kind == 'integer':
+        yield 'a fraction', sub['minimum'] + 0.5
+        for n in (sub['minimum'], sub['maximum']):
+            yield from ((str(m), m) for m in (n - 1, n, n + 1))
+    if kind == 'boolean':
+        yield from (('true', True), ('false', False))
+    if kind == 'string' and 'enum' not in sub:
+        yield 'empty', ''
+        yield 'too long', 'x' * (sub['maxLength'] + 1) if 'maxLength' in sub else None
+        yield 'a variable', 'http://${HOME}'
+    if kind == 'object':
+        yield 'one more key', {**value, 'no-such-key': 1}
+        for k in value:
+            yield f'without {k}', {n: v for n, v in value.items() if n != k}
+
+
+# What the host refuses and a schema cannot: what else there is, and where files are.
+HOST_ONLY = {
+    ('plugin_path[]', 'a variable'), ('drop_in[]', 'empty'),
+    ('local', 'without secrets'), ('', 'without local'), ('local.secrets', 'without llm'),
+    ('local.secrets', 'without door'), ('', 'without runtimes'),
+}
+
+
+def cases(config, name):
+    table, prefix = entries(config)[name]
+    for path, sub, at in places(found(config, prefix), table, '', prefix):
+        for what, value in wrong_and_right(found(config, at), sub):
+            yield path, what, at, changed(config, at, value)
+
+
+def test_a_config_with_every_key_is_right(tmp_path):
+    config = full(tmp_path)
+    assert set(entries(config)) == {'host', *(m['id'] for _, m in tables.manifests())}
+    for table, prefix in entries(config).values():
+        have = {path for path, _, _ in places(found(config, prefix), table, '', prefix)}
+        assert {path for path, _ in tables.walk(table)} <= have
+    assert schema.errors(config) == []
+    path = tmp_path / 'c.json'
+    path.write_text(json.dumps(config))
+    code, said = check(path, tmp_path)
+    assert code == 0, said
+
+
+@pytest.mark.parametrize('name', ['host', *(m['id'] for _, m in tables.manifests())])
+def test_the_host_and_the_schema_have_one_verdict_on_every_edge(tmp_path, name):
+    config, path = full(tmp_path), tmp_path / 'c.json'
+    differ, codes = [], set()
+    for where, what, at, case in cases(config, name):
+        path.write_text(json.dumps(case))
+        code, said = check(path, tmp_path)
+        marks = schema.errors(case)
+        codes.add(code)
+        host_only = name == 'host' and (where, what) in HOST_ONLY
+        if (code == 0) != (not marks) and not (code and host_only):
+            differ.append((at, what, said, marks[:2]))
+    assert not differ, '\n'.join(map(str, differ))
+    assert codes == {0, 1}
+
+
+# ---- what stands in code -------------------------------------------------------------
+
+EMBEDDED = {'id': 'a', 'plugin': 'dev.yoi.embedded'}
+DOOR = {'plugin': 'dev.yoi.ingress-http', 'listen': '127.0.0.1:0'}
+SECRETS = {'secrets': {'k': {'env': 'K'}}}
+
+
+def browser(**keys):
+    return {'ingress': [{**DOOR, 'surface': 'browser', **keys}]}
+
+
+def runtime(**keys):
+    entry = {**DOOR, 'surface': 'runtime', 'runtime': 'a', **keys}
+    return {'runtimes': [EMBEDDED], 'local': SECRETS,
+            'ingress': [{k: v for k, v in entry.items() if v is not None}]}
+
+
+def model(name):
+    return {'models': [{'name': name, 'plugin': 'dev.yoi.model-script'}]}
+
+
+def granted(grant):
+    return {'plugins': [{'id': 'dev.yoi.embedded', 'grants': [grant]}]}
+
+
+RIGHT = [
+    {}, browser(), runtime(token='secret:k'), runtime(insecure=True), model('a.B_9-'),
+    model('m' * 64), granted('model:*'), granted('model:main'), {'step': True, 'loops': 1},
+    browser(hosts=['a', 'a:80', '[::1]:80']), runtime(token='secret:k', listen='0.0.0.0:65535'),
+    *(browser(listen=a) for a in ('localhost:80', '[::1]:0', '127.9.9.9:1', '[0:0:0:0:0:0:0:1]:1')),
+    *({'runtimes': [{**EMBEDDED, 'id': i}]} for i in ('a', '0', 'a.b_c-d', 'a' * 64)),
+    {'local': {'secrets': {'k': {'file': '${CREDENTIALS_DIRECTORY}/k'}}}},
+]
+WRONG = [
+    browser(runtime='a'), browser(token='secret:k'), browser(insecure=False),
+    runtime(), runtime(token='secret:k', insecure=True), runtime(insecure=False),
+    runtime(token='secret:k', hosts=['a']), runtime(token='secret:k', runtime=None),
+    runtime(insecure=True, listen='0.0.0.0:0'), runtime(token='k' * 32), runtime(token='secret:'),
+    model('a b'), model('m' * 65), model('\u00e9'), granted('model:'), granted('tool:*'),
+    granted('models:main'), {'step': True, 'loops': 2}, browser(hosts=['http://a']),
+    *(browser(listen=a) for a in (
+        '38800', ':80', '127.0.0.1', '127.0.0.1:', '127.0.0.1:65536', '127.0.0.1:080', '127.1:80',
+        '256.0.0.1:80', 'example.org:80', '::1:80', '[::1]', '0.0.0.0:80', '[::]:80', '10.0.0.1:80',
+        'unix:/run/yoi', 'http://127.0.0.1:80', '127.0.0.1:80 ', '[127.0.0.1]:80')),
+    *({'runtimes': [{**EMBEDDED, 'id': i}]} for i in ('', 'A', '-a', '.a', 'a b', 'a/b', 'a' * 65)),
+    *({'runtimes': [{**EMBEDDED, 'default_profile': p}]} for p in (
+        'companion', 'named:x', 'builtin:', 'builtin:a b')),
+    *({'local': {'secrets': s}} for s in (
+        {'k': {}}, {'k': {'env': 'A', 'file': 'b'}}, {'k': {'env': 'A-B'}}, {'k': {'env': '1A'}},
+        {'a b': {'env': 'A'}}, {'k': {'env': '${A}'}}, {'k': 'value'})),
+    {'runtimes': [{'id': 'a', 'plugin': 'dev.yoi.model-script'}]},
+    {'models': [{'name': 'm', 'plugin': 'dev.yoi.model-openai'}]},
+    {'drop_in': ['${HOME}']}, {'plugins': [{'id': 'dev.yoi.embedded', 'isolation': 'process'}]},
+    {'models': [{'name': f'm{n}', 'plugin': 'dev.yoi.model-script'} for n in range(5000)]},
+    *({key: []} for key in ('policy', 'bundles')), {'local': {'mounts': {}}},
+]
+# What docs/config.md says that the schema does not refuse.
+LIMITS = [
+    {'runtimes': [EMBEDDED, EMBEDDED]},
+    {'ingress': [{**DOOR, 'surface': 'browser', 'listen': '127.0.0.1:80'}] * 2},
+    {'runtimes': [{'id': 'a', 'plugin': 'org.example.none'}]},
+    runtime(token='secret:k', runtime='b'), runtime(token='secret:other'), {'drop_in': ['none']},
+    {'models': [{'name': 'm', 'plugin': 'dev.yoi.model-openai', 'config': {
+        'base_url': 'http://h/v1', 'parameters': {'user': '${USER}'}}}]},
+    {'runtimes': [{**EMBEDDED, 'display_name': '\u00e9' * 129}]},
+    '{"loops": 1, "loops": 2}',
+]
+
+
+def verdicts(config, folder):
+    text = config if isinstance(config, str) else json.dumps(config)
+    path = folder / 'c.json'
+    path.write_text(text)
+    code, said = check(path, folder)
+    return code == 0, not schema.errors(text), f'{text[:200]}: {said}'
+
+
+@pytest.mark.parametrize('name,host,editor', [('RIGHT', True, True), ('WRONG', False, False),
+                                              ('LIMITS', False, True)])
+def test_rules_in_code_are_in_the_schema_or_among_its_limits(tmp_path, name, host, editor):
+    for config in globals()[name]:
+        by_host, by_editor, said = verdicts(config, tmp_path)
+        assert (by_host, by_editor) == (host, editor), said
+
+
+def test_comments_are_taken_out_as_the_host_does():
+    assert schema.plain('{"a": "//x /* */", /* "b" */ "c": 1 // d\n}') == {'a': '//x /* */', 'c': 1}

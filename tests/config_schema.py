@@ -48,6 +48,7 @@ PATTERNS = {
     'ingress[].listen': f'^{ADDRESS}:{PORT}$',
     'ingress[].token': SECRET,
     'ingress[].hosts[]': r'^[A-Za-z0-9._:\[\]-]+$',
+    'plugins[].digest': '^sha256:[0-9a-f]{64}$',
     'local.secrets.NAME.env': '^[A-Za-z_][A-Za-z0-9_]*$',
     'local.secrets.NAME.file': None,
 }

@@ -3,12 +3,13 @@ configs that are right, wrong by one rule each, and at every edge of the tables.
 Every config that any test starts a host with is judged by it too (lib/host.py).
 """
 import copy
+import hashlib
 import json
 
 import jsonschema
 import pytest
 from lib import configs, schema
-from lib.host import ROOT
+from lib.host import ROOT, dropped
 from test_config_messages import check
 
 tables = schema.tables
@@ -55,13 +56,15 @@ def sample(sub):
 def full(folder):
     """Every key of the host's table and of the plugins' stands in it."""
     (folder / 'empty').mkdir(exist_ok=True)
+    digest = hashlib.sha256(dropped('embedded', folder / 'pinned').read_bytes()).hexdigest()
     plugin = {m['id']: {'plugin': m['id'], 'config': sample(m['config'])}
               for _, m in tables.manifests()}
     http = plugin['dev.yoi.ingress-http']
     return {
         '$schema': 'config.schema.json',
-        'plugin_path': configs.PLUGIN_PATH[:2], 'drop_in': ['empty'],
-        'plugins': [{'id': 'dev.yoi.embedded', 'isolation': 'none', 'grants': ['model:*']}],
+        'plugin_path': ['pinned', *configs.PLUGIN_PATH[:2]], 'drop_in': ['empty'],
+        'plugins': [{'id': 'dev.yoi.embedded', 'isolation': 'none', 'grants': ['model:*'],
+                     'digest': f'sha256:{digest}'}],
         'runtimes': [{'id': 'a', 'display_name': 'A', 'default_profile': 'builtin:companion',
                       'deadline_ms': 1000, **plugin['dev.yoi.embedded']},
                      {'id': 'b', **plugin['dev.yoi.local-compat']}],
@@ -236,6 +239,8 @@ WRONG = [
         {'a b': {'env': 'A'}}, {'k': {'env': '${A}'}}, {'k': 'value'})),
     {'runtimes': [{'id': 'a', 'plugin': 'dev.yoi.model-script'}]},
     {'models': [{'name': 'm', 'plugin': 'dev.yoi.model-openai'}]},
+    *({'plugins': [{'id': 'dev.yoi.embedded', 'digest': d}]} for d in (
+        'sha256:', 'sha256:' + 'A' * 64, 'sha256:' + 'a' * 63, 'a' * 64, 'sha512:' + 'a' * 64)),
     {'drop_in': ['${HOME}']}, {'plugins': [{'id': 'dev.yoi.embedded', 'isolation': 'process'}]},
     {'models': [{'name': f'm{n}', 'plugin': 'dev.yoi.model-script'} for n in range(5000)]},
     *({key: []} for key in ('policy', 'bundles')), {'local': {'mounts': {}}},
@@ -245,6 +250,7 @@ LIMITS = [
     {'runtimes': [EMBEDDED, EMBEDDED]},
     {'ingress': [{**DOOR, 'surface': 'browser', 'listen': '127.0.0.1:80'}] * 2},
     {'runtimes': [{'id': 'a', 'plugin': 'org.example.none'}]},
+    {'plugins': [{'id': 'dev.yoi.embedded', 'digest': 'sha256:' + 'a' * 64}]},
     runtime(token='secret:k', runtime='b'), runtime(token='secret:other'), {'drop_in': ['none']},
     {'models': [{'name': 'm', 'plugin': 'dev.yoi.model-openai', 'config': {
         'base_url': 'http://h/v1', 'parameters': {'user': '${USER}'}}}]},

@@ -101,6 +101,11 @@ yoi_status yoi_sdk_http_open(const yoi_host *host, struct yoi_sdk_http **out,
  * Ends all exchanges without a callback. NULL is accepted. */
 void yoi_sdk_http_close(struct yoi_sdk_http *c);
 
+/* [main] Right after open: a PEM file of the certificates that are trusted
+ * instead of the system's. INVALID_ARGUMENT when it cannot be read. */
+yoi_status yoi_sdk_http_trust(struct yoi_sdk_http *c, const char *ca_file,
+                              yoi_error *err);
+
 /* 1 when url is an absolute http or https URL with a host and without
  * credentials, query or fragment. *out_tls may be NULL. */
 int yoi_sdk_http_url_check(const char *url, int *out_tls, int *out_loopback);

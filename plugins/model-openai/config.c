@@ -191,7 +191,7 @@ static yoi_status read_parameters(const yoi_sdk_json *v, struct oai_config *c, y
 
 static yoi_status read_all(const yoi_host *host, const yoi_sdk_json *v, struct oai_config *c,
                            yoi_error *err) {
-  yoi_str base, key, model;
+  yoi_str base, key, model, ca_file;
   int exposed = 0;
   int has_key = yoi_sdk_json_str(yoi_sdk_json_get(v, "api_key"), &key);
   if (!yoi_sdk_json_str(yoi_sdk_json_get(v, "base_url"), &base))
@@ -209,6 +209,10 @@ static yoi_status read_all(const yoi_host *host, const yoi_sdk_json *v, struct o
   if (yoi_sdk_json_str(yoi_sdk_json_get(v, "model"), &model)) {
     c->model = yoi_sdk_strndup(model.ptr, model.len);
     if (!c->model) return yoi_sdk_fail_memory(err);
+  }
+  if (yoi_sdk_json_str(yoi_sdk_json_get(v, "ca_file"), &ca_file)) {
+    c->ca_file = yoi_sdk_strndup(ca_file.ptr, ca_file.len);
+    if (!c->ca_file) return yoi_sdk_fail_memory(err);
   }
   yoi_str field = {0};
   yoi_sdk_json_str(yoi_sdk_json_get(v, "max_tokens_field"), &field);
@@ -239,6 +243,7 @@ void oai_config_release(struct oai_config *c) {
   yoi_sdk_free(c->models_url);
   yoi_sdk_free(c->model);
   yoi_sdk_free(c->parameters);
+  yoi_sdk_free(c->ca_file);
   for (size_t i = 0; i < c->n_lines; i++) wipe_and_free(c->lines[i]);
   for (size_t i = 0; i < c->n_secrets; i++) wipe_and_free(c->secrets[i]);
   memset(c, 0, sizeof *c);

@@ -188,6 +188,7 @@ struct oai_config {
   char *chat_url, *models_url;
   char *model;      /* NULL = ask */
   char *parameters; /* a JSON object, or NULL */
+  char *ca_file;    /* NULL = the system's certificates */
   char *lines[YOI_HTTP_CLIENT_HEADERS_MAX]; /* header lines; hold secrets */
   size_t n_lines;
   char *secrets[YOI_HTTP_CLIENT_HEADERS_MAX]; /* values, never to be logged */

@@ -47,6 +47,7 @@ static yoi_status oai_open(const yoi_host *host, yoi_str config, void **out_self
   for (uint32_t k = 0; k < n; k++) i->loops[k].instance = i;
   yoi_status st = oai_config_read(host, config, &i->config, err);
   if (st == YOI_OK) st = yoi_sdk_http_open(host, &i->http, err);
+  if (st == YOI_OK && i->config.ca_file) st = yoi_sdk_http_trust(i->http, i->config.ca_file, err);
   if (st != YOI_OK) {
     oai_close(i);
     return st;

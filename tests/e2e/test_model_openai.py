@@ -1,57 +1,139 @@
 """model-openai from outside, where it takes more than the mock's own words:
-a certificate nobody signed, no model in the config, a provider that restarts.
+TLS, the time of a turn, no model in the config, a provider that restarts.
 Everything else stands in test_models.py and tests/unit/model-openai."""
-import http.server
-import ssl
-import subprocess
-import threading
+import re
 
 import pytest
 
-from lib import configs
+from lib import configs, tls, wait
+from lib.host import dropped
 from lib.wire import Client
 from lib.worker import Worker, text_of
 
-
-@pytest.fixture
-def tls_server(tmp_path):
-    """An https server on 127.0.0.1 whose certificate is its own."""
-    key, cert = tmp_path / 'key.pem', tmp_path / 'cert.pem'
-    subprocess.run(['openssl', 'req', '-x509', '-newkey', 'rsa:2048', '-nodes', '-days', '1',
-                    '-subj', '/CN=127.0.0.1', '-addext', 'subjectAltName=IP:127.0.0.1',
-                    '-keyout', str(key), '-out', str(cert)], check=True,
-                   stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    seen = []
-
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def do_POST(self):
-            seen.append(self.headers)
-            self.send_error(500)
-
-        def log_message(self, *args):
-            pass
-
-    server = http.server.HTTPServer(('127.0.0.1', 0), Handler)
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(cert, key)
-    server.socket = context.wrap_socket(server.socket, server_side=True)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    yield server.server_address[1], seen
-    server.shutdown()
-    thread.join()
-    server.server_close()
+KEY = 'canary-key-5d1f'
 
 
-def test_a_certificate_that_nobody_signed_is_tls(new_host, tls_server):
-    port, seen = tls_server
-    host = new_host(configs.standard(
-        model=configs.openai(port, base_url=f'https://127.0.0.1:{port}/v1', api_key='secret:llm'),
-        local={'secrets': {**configs.SECRETS, 'llm': {'env': 'LLM'}}}), env={'LLM': 'canary-key'})
+@pytest.fixture(name='authority')
+def own_authority(tmp_path):
+    return tls.Authority(tmp_path / 'ca')
+
+
+@pytest.fixture(name='behind')
+def behind_tls(provider, authority):
+    """behind(name): the mock provider behind TLS, with a certificate for that name."""
+    fronts = []
+
+    def new(name='IP:127.0.0.1'):
+        mock = provider('--key', KEY)
+        fronts.append(tls.Front(mock.port, *authority.certificate(name)))
+        return fronts[-1], mock
+    yield new
+    for front in fronts:
+        front.close()
+
+
+def secured(front, **config):
+    config = {'base_url': f'https://127.0.0.1:{front.port}/v1', 'api_key': 'secret:llm',
+              'retries': 0, **config}
+    return configs.standard(model=configs.openai(front.port, **config),
+                            local={'secrets': {**configs.SECRETS, 'llm': {'env': 'LLM'}}})
+
+
+def test_an_authority_of_ones_own_is_trusted_when_the_config_names_it(new_host, behind, authority):
+    front, mock = behind()
+    config = {**secured(front, ca_file=str(authority.file)), 'loops': 1}  # as many connections
+    host = new_host(config, env={'LLM': KEY})
+    worker = Worker.create(host.v1)
+    for n in range(3):
+        out = worker.say(f'mode=echo chunks=20 delay=1 -- turn {n} over TLS')
+        assert out['turn']['state'] == 'completed', out
+        assert text_of(out['message']) == f'turn {n} over TLS'
+    stats = Client(f'127.0.0.1:{mock.port}').ok('GET', '/stats')
+    assert stats['chat'] == 3 and front.handshakes == 1, 'the connection is used again'
+    assert front.versions <= {'TLSv1.2', 'TLSv1.3'}
+
+
+def test_a_long_answer_comes_whole_through_tls(new_host, behind, authority):
+    front, _ = behind()
+    host = new_host(secured(front, ca_file=str(authority.file)), env={'LLM': KEY})
+    out = Worker.create(host.v1).say('mode=text chunks=200 size=4096')
+    assert out['turn']['state'] == 'completed'
+    assert len(text_of(out['message'])) == 200 * 4096
+
+
+def test_the_first_model_of_a_list_comes_through_tls_too(new_host, behind, authority):
+    front, mock = behind()
+    config = secured(front, ca_file=str(authority.file))
+    del config['models'][0]['config']['model']
+    host = new_host(config, env={'LLM': KEY})
+    assert Worker.create(host.v1).say('hello')['turn']['state'] == 'completed'
+    assert Client(f'127.0.0.1:{mock.port}').ok('GET', '/stats')['models'] == 1
+
+
+def refused(host, front, mock):
     turn = Worker.create(host.v1).say('hello')['turn']
     assert turn['error']['details'] == {'kind': 'tls', 'retryable': False}, turn
-    assert not seen, 'the key went to somebody who could not prove who they are'
-    assert str(port) not in str(turn)
+    assert Client(f'127.0.0.1:{mock.port}').ok('GET', '/stats')['chat'] == 0, \
+        'the key went to somebody who could not prove who they are'
+    assert str(front.port) not in str(turn)
+
+
+def test_a_certificate_that_nobody_signed_is_tls(new_host, behind):
+    front, mock = behind()
+    refused(new_host(secured(front), env={'LLM': KEY}), front, mock)
+
+
+def test_a_certificate_for_another_name_is_tls(new_host, behind, authority):
+    front, mock = behind('DNS:example.org')
+    refused(new_host(secured(front, ca_file=str(authority.file)), env={'LLM': KEY}), front, mock)
+
+
+def test_a_certificate_of_another_authority_is_tls(new_host, behind, tmp_path):
+    front, mock = behind()
+    other = tls.Authority(tmp_path / 'other')
+    refused(new_host(secured(front, ca_file=str(other.file)), env={'LLM': KEY}), front, mock)
+
+
+def test_a_file_that_holds_no_certificate_trusts_nobody(new_host, behind, tmp_path):
+    front, mock = behind()
+    (tmp_path / 'none.pem').write_text('not a certificate')
+    refused(new_host(secured(front, ca_file=str(tmp_path / 'none.pem')), env={'LLM': KEY}),
+            front, mock)
+
+
+def test_a_file_of_certificates_that_is_not_there_is_said_in_the_log(new_host, behind, tmp_path):
+    front, _ = behind()
+    path = str(tmp_path / 'gone.pem')
+    config = {**secured(front, ca_file=path), 'log': {'level': 'debug'}}
+    host = new_host(config, env={'LLM': KEY})
+    turn = Worker.create(host.v1).say('hello')['turn']
+    assert turn['state'] == 'failed' and path not in str(turn)
+    host.line(lambda s: 'cannot read the file of trusted certificates' in s and path in s
+              and 'No such file' in s)
+
+
+def test_the_time_of_a_turn_bounds_a_model_that_goes_on_and_on(new_host, provider):
+    """The profile is data in the plugin: a copy of it gets another number of the same
+    length. Whose clock is first, the engine's or the model's, is all the same."""
+    mock = provider()
+    host = new_host(configs.standard(model=configs.openai(mock.port)), start=False)
+    copy = dropped('embedded', host.etc / 'short')
+    data, count = re.subn(rb'"wall_ms": 600000,', b'"wall_ms":    700,', copy.read_bytes())
+    assert count == 1
+    copy.write_bytes(data)
+    host.config['plugin_path'] = ['short', *host.config['plugin_path']]
+    host.start()
+    worker = Worker.create(host.v1)
+    turn = worker.say('mode=text chunks=100000 delay=20')['turn']
+    assert turn['state'] == 'failed' and turn['duration_ms'] >= 700
+    if turn['reason'] == 'model_error':
+        assert turn['error']['details'] == {'kind': 'total_timeout', 'retryable': True}
+    else:
+        assert turn['reason'] == 'time_limit'
+    client = Client(f'127.0.0.1:{mock.port}')
+    wait.until(lambda: client.ok('GET', '/stats')['closed_early'] == 1,
+               what='the end of the connection')
+    assert worker.say('mode=text')['turn']['state'] == 'completed'
 
 
 def test_without_a_model_the_first_of_the_list_is_asked(new_host, provider):

@@ -145,8 +145,8 @@ def test_a_misbehaving_provider_ends_the_turn_with_the_right_type(chatter, text,
 
 
 def test_every_kind_of_model_error_is_reached():
-    """Those of the table above; connect and tls by their own tests; a total limit is the
-    engine's to set, so it is reached in tests/unit/model-openai."""
+    """Those of the table above; connect and tls by their own tests; the total limit is
+    a turn's, which test_model_openai.py shortens."""
     have = {k for _, kinds in WRONG for k in (kinds or '').split()}
     assert set(MODEL_ERRORS) - have == {'connect', 'tls', 'total_timeout'}
 

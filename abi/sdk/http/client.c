@@ -15,10 +15,12 @@
  */
 #include "internal.h"
 
+#include <errno.h>
 #include <pthread.h>
 #include <sdk/error.h>
 #include <sdk/mem.h>
 #include <sdk/plugin.h>
+#include <unistd.h>
 
 #define LIBCURL_MIN 0x075700 /* 7.87.0 */
 
@@ -65,6 +67,19 @@ yoi_status yoi_sdk_http_open(const yoi_host *host, struct yoi_sdk_http **out, yo
   return YOI_OK;
 }
 
+yoi_status yoi_sdk_http_trust(struct yoi_sdk_http *c, const char *ca_file, yoi_error *err) {
+  char *copy = yoi_sdk_strndup(ca_file, strlen(ca_file));
+  if (!copy) return yoi_sdk_fail_memory(err);
+  yoi_sdk_free(c->ca_file);
+  c->ca_file = copy;
+  if (access(ca_file, R_OK) == 0) return YOI_OK;
+  int error = errno;
+  yoi_status st = yoi_sdk_fail(err, YOI_CODE_INVALID_REQUEST,
+                               "cannot read the file of trusted certificates");
+  yoi_sdk_fail_private(err, "'%s': %s", ca_file, strerror(error));
+  return st;
+}
+
 static void loop_free(struct yoi__sdk_http_loop *l) {
   l->closing = 1;
   while (l->active) {
@@ -87,6 +102,7 @@ void yoi_sdk_http_close(struct yoi_sdk_http *c) {
   if (!c) return;
   for (uint32_t i = 0; i < c->n_loops; i++)
     if (c->loops[i]) loop_free(c->loops[i]);
+  yoi_sdk_free(c->ca_file);
   yoi_sdk_free(c);
 }
 

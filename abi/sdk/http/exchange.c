@@ -192,6 +192,10 @@ static struct yoi_sdk_http_exchange *make(struct yoi__sdk_http_loop *l) {
   SET(CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
   SET(CURLOPT_SSL_VERIFYPEER, 1L);
   SET(CURLOPT_SSL_VERIFYHOST, 2L);
+  if (l->client->ca_file) {
+    SET(CURLOPT_CAINFO, l->client->ca_file);
+    SET(CURLOPT_CAPATH, NULL); /* libcurl's own is the system's */
+  }
   SET(CURLOPT_TCP_KEEPALIVE, 1L);
   SET(CURLOPT_OPENSOCKETFUNCTION, yoi__sdk_http_opensocket_cb);
   SET(CURLOPT_OPENSOCKETDATA, l);

@@ -83,6 +83,7 @@ struct yoi_sdk_http {
   const yoi_host *host;
   const yoi_host_loop *loop;
   const yoi_host_clock *clock;
+  char *ca_file; /* NULL: the system's certificates */
   uint32_t n_loops;
   uint32_t reserved;
   struct yoi__sdk_http_loop *loops[]; /* each made and used on its loop */

@@ -121,7 +121,7 @@ help:
 	@echo 'make abi-check  headers alone, layouts, exported symbols'
 	@echo 'make bench      measure; WRITE=1 puts the table into docs/benchmarks.md'
 	@echo 'make fuzz       fuzz targets, FUZZ_SECONDS=20 each'
-	@echo 'make soak       the long tests'
+	@echo 'make soak       the long tests, and a mixed load of SOAK_SECONDS=1800'
 	@echo 'make clean      remove build/'
 	@echo 'variants: CC=clang, SANITIZE=address,undefined, SANITIZE=thread'
 
@@ -270,8 +270,10 @@ bench: packages-bench
 FUZZ_SECONDS = 20
 fuzz:
 	$(Q)$(PYTHON) tests/fuzz/fuzz.py --seconds $(FUZZ_SECONDS)
-soak: test-binaries
-	$(Q)$(PYTHON) tests/run.py --build $(B) soak
+SOAK_SECONDS = 1800
+soak: packages-test
+	$(Q)$(MAKE) --no-print-directory test-binaries
+	$(Q)$(PYTHON) tests/run.py --build $(B) --soak-seconds $(SOAK_SECONDS) soak
 
 # ---- running -------------------------------------------------------------
 run: packages-run

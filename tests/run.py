@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
 """Runs the tests and ends with one line: N passed, N failed.
 
-run.py --build DIR GROUP...   groups: unit-core unit abi lint e2e tsan soak all
+run.py --build DIR [--soak-seconds N] GROUP...   groups: unit-core unit abi lint e2e tsan soak all
 
 Unit tests are cmocka programs below DIR/tests/unit; each runs as a process of
 its own with a time limit, in an empty directory. The black-box tests are
-pytest's, with DIR handed over in YOI_BUILD.
+pytest's, with DIR handed over in YOI_BUILD. `soak` is the long ones of them,
+then the mixed load of tests/soak for --soak-seconds.
 """
 import argparse
 import concurrent.futures
@@ -82,6 +83,22 @@ def pytest(args):
         return (total - bad - skipped, bad) if total else (0, 1)
 
 
+def soak(seconds):
+    """The mixed load: its output as it comes, its last line is its counts."""
+    child = subprocess.Popen([sys.executable, str(ROOT / 'tests/soak/soak.py'), '--build',
+                              str(BUILD), '--seconds', str(seconds)],
+                             env=dict(os.environ, PYTHONDONTWRITEBYTECODE='1'),
+                             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
+    found = None
+    for raw in child.stdout:
+        text = raw.decode(errors='replace').rstrip()
+        found = re.fullmatch(r'(\d+) passed, (\d+) failed', text)
+        if not found:
+            print(f'  {text}', flush=True)
+    child.wait()
+    return (int(found.group(1)), int(found.group(2))) if found else (0, 1)
+
+
 def group(name):
     base = BUILD / 'tests' / 'unit'
     if name == 'unit-core':
@@ -97,16 +114,18 @@ def group(name):
     if name == 'tsan':
         return pytest(['tests/e2e', '-m', 'tsan and not soak'])
     if name == 'soak':
-        return pytest(['tests/e2e', '-m', 'soak'])
+        tests, load = pytest(['tests/e2e', '-m', 'soak']), soak(SOAK_SECONDS)
+        return tests[0] + load[0], tests[1] + load[1]
     raise SystemExit(f'run.py: no such group: {name}')
 
 
 if __name__ == '__main__':
     parser = argparse.ArgumentParser()
     parser.add_argument('--build', default='build')
+    parser.add_argument('--soak-seconds', type=int, default=1800)
     parser.add_argument('groups', nargs='+')
     options = parser.parse_args()
-    BUILD = (ROOT / options.build).resolve()
+    BUILD, SOAK_SECONDS = (ROOT / options.build).resolve(), options.soak_seconds
     names = ['lint', 'abi', 'unit', 'e2e'] if options.groups == ['all'] else options.groups
     good = bad = 0
     for n in names:

@@ -1,5 +1,6 @@
-/* load.c - connections, requests and answers of the load programs, which
- * load.h describes. */
+/* load.c - clock, connections, answers and samples of the load generators.
+ * One answer at a time is read into one buffer per connection; the end of its
+ * head is looked for once, so that an answer of many pieces costs its length. */
 #include "load.h"
 
 #include <arpa/inet.h>

@@ -50,7 +50,8 @@ class Life:
         self.door = self.rng.choice(soak.doors)
         self.id, self.born = f'soak-{seed}', None
         self.lines = {}      # turn id -> (Line, acknowledged how)
-        self.cancelled = set()
+        self.cancelled = set()  # turns that a cancel may have met
+        self.open = set()       # acknowledged, and not seen to end
         self.watchers, self.tasks = [], []
 
     # ---- asking ------------------------------------------------------------
@@ -103,8 +104,11 @@ class Life:
         self.id, self.born = (answers[0].json['worker'][k] for k in ('worker_id', 'cursor'))
 
     def accepted(self, line, ack):
-        self.soak.acks += 1
-        self.lines[ack['turn_id']] = line
+        turn_id = ack['turn_id']
+        if turn_id not in self.lines:
+            self.soak.acks += 1
+            self.lines[turn_id] = line
+            self.open.add(turn_id)
 
     async def post(self):
         line = Line(self.rng)
@@ -117,7 +121,7 @@ class Life:
         ack = answer.json['ack']
         self.accepted(line, ack)
         if self.rng.random() < 0.2:
-            await self.cancel(ack['turn_id'])
+            await self.cancel()
         await self.ended(ack)
 
     async def twice(self):
@@ -164,7 +168,7 @@ class Life:
                     ack = event.data['ack']
                     self.accepted(line, ack)
                     if self.rng.random() < 0.1:
-                        await self.cancel(ack['turn_id'])
+                        await self.cancel()
                 n, last = n + 1, event.kind
                 if n == leaves:
                     return await self.ended(ack)
@@ -178,14 +182,19 @@ class Life:
         lines = [Line(self.rng), Line(self.rng)]
         asked = [self.ask('POST', '/input', {'content': one.text}, may={202, 409})
                  for one in lines]
-        for line, answer in zip(lines, await asyncio.gather(*asked)):
+        answers = await asyncio.gather(*asked)
+        for line, answer in zip(lines, answers):  # the first may be over before the second came
+            if answer.status == 202:
+                self.accepted(line, answer.json['ack'])
+        for line, answer in zip(lines, answers):
             if answer.status == 409:
                 self.check('a second input is busy', answer.code == 'worker_busy', answer)
             await self.answered(line, answer)
 
-    async def cancel(self, turn_id):
+    async def cancel(self):
+        """It is the worker that is told, so it meets whichever turn runs then."""
         await asyncio.sleep(self.rng.choice((0, 0.01, 0.1)))
-        self.cancelled.add(turn_id)
+        self.cancelled |= self.open
         await self.ask('POST', '/cancel', self.rng.choice((None, {'reason': 'dice'})), may={202})
 
     async def ended(self, ack):
@@ -199,6 +208,7 @@ class Life:
             batch = answer.json
             for e in batch['events']:
                 if e['event'] == 'turn.ended' and e['data']['turn_id'] == ack['turn_id']:
+                    self.open.discard(ack['turn_id'])
                     return
             cursor = batch['cursor'] or cursor
         self.check('no worker is stuck in a turn', False, self.id, ack)

@@ -1,0 +1,112 @@
+"""Turns: their CPU beside a plain Node server's, long answers, paced ones."""
+import contextlib
+import os
+import shutil
+
+from harness import ROOT, SERVER, Child, Row, of_server, pinned, skip
+
+CLIENTS = 32
+TURNS, NODE_TURNS = 16000, 5000
+CHUNKS, LONG_TURNS = 2000, 40
+PACED_CLIENTS, PACED_TURNS, PACED_CHUNKS = 100, 300, 20
+PACE = 'stamp=1 first=30 delay=20'
+
+
+@contextlib.contextmanager
+def node(port):
+    """The plain server, or None where there is no node."""
+    program = shutil.which('node') or shutil.which('nodejs')
+    if not program:
+        skip('the turn beside a plain Node server', 'node is not installed')
+        yield None
+        return
+    child = Child(pinned(SERVER, [program, ROOT / 'tests/bench/plain.mjs', port,
+                                  ROOT / 'bundles/builtin/companion.md']), r'listening (\d+)\n',
+                  env=dict(os.environ, NODE_ENV='production'))
+    child.port = child.found.group(1)
+    try:
+        yield child
+    finally:
+        child.stop()
+
+
+def rates(runs):
+    return [r['turns'] / r['seconds'] for r in runs]
+
+
+def short(b, provider):
+    """32 clients: what a turn costs, how many there are, how long they take."""
+    yoi, direct, plain, cpu, plain_cpu = [], [], [], [], []
+    with b.host(provider.port) as host, node(provider.port) as js:
+        idle = host.rss()
+        b.run('bench_turn', host.port, 'yoi', CLIENTS, 1000)
+        warm = host.rss()
+        if js:
+            js_idle = js.rss()
+            b.run('bench_turn', js.port, 'yoi', CLIENTS, NODE_TURNS)  # until it is compiled
+        for _ in range(b.rounds):
+            c, r = of_server(host, TURNS,
+                             lambda: b.run('bench_turn', host.port, 'yoi', CLIENTS, TURNS))
+            cpu, yoi = cpu + [c], yoi + [r]
+            direct.append(b.run('bench_turn', provider.port, 'direct', CLIENTS, TURNS))
+            if js:
+                c, r = of_server(js, NODE_TURNS, lambda: b.run('bench_turn', js.port, 'yoi',
+                                                               CLIENTS, NODE_TURNS))
+                plain_cpu, plain = plain_cpu + [c], plain + [r]
+        js_warm = js.rss() if js else None
+    rows = [Row('turn, 32 clients: CPU of yoi-host', 'ms', cpu,
+                'load and provider, per completion asked directly',
+                [1 / r for r in rates(direct)], goal='at most 0.06 ms')]
+    if plain:
+        rows.append(Row('turn, 32 clients: CPU of yoi-host', 'ms', cpu,
+                        'a plain Node server without any SDK', plain_cpu, goal='at most 0.33x'))
+        rows.append(Row('turns a second on one core, 32 clients', '/s', rates(yoi),
+                        'the plain Node server', rates(plain), goal='10,000'))
+    rows.append(Row('turns a second on one core, 32 clients', '/s', rates(yoi),
+                    'completions asked directly', rates(direct), goal='10,000'))
+    for name, key in (('p50', 'p50_us'), ('p99', 'p99_us')):
+        rows.append(Row(f'turn, 32 clients: {name}', 'ms', [r[key] / 1e6 for r in yoi],
+                        'the provider directly', [r[key] / 1e6 for r in direct]))
+    rows.append(Row('memory (RSS) before the first turn', 'MB', [idle], *(
+        ('the plain Node server', [js_idle]) if plain else ()), goal='10 MB'))
+    rows.append(Row('memory (RSS) after 1,000 turns', 'MB', [warm], *(
+        ('the plain Node server, after all turns', [js_warm]) if plain else ()), goal='16 MB'))
+    return rows
+
+
+def long(b, provider):
+    """One answer of 2,000 deltas, from one client: per delta."""
+    n, cpu, time, direct = LONG_TURNS * CHUNKS, [], [], []
+    with b.host(provider.port) as host:
+        ask = [1, LONG_TURNS, CHUNKS, '']
+        b.run('bench_turn', host.port, 'yoi', 1, 4, CHUNKS)
+        for _ in range(b.rounds):
+            c, r = of_server(host, n, lambda: b.run('bench_turn', host.port, 'yoi', *ask))
+            cpu.append(c)
+            time.append(r['seconds'] / n)
+            direct.append(b.run('bench_turn', provider.port, 'direct', *ask)['seconds'] / n)
+    return [Row('answer of 2,000 deltas: CPU of yoi-host per delta', 'us', cpu,
+                'the provider asked directly, per delta', direct),
+            Row('answer of 2,000 deltas: time per delta', 'us', time,
+                'the provider asked directly, per delta', direct)]
+
+
+def paced(b, provider):
+    """100 turns in flight from a provider that takes its time."""
+    ask = [PACED_CLIENTS, PACED_TURNS, PACED_CHUNKS, PACE]
+    with b.host(provider.port) as host:
+        b.run('bench_turn', host.port, 'yoi', CLIENTS, 500)
+        pairs = [(b.run('bench_turn', host.port, 'yoi', *ask),
+                  b.run('bench_turn', provider.port, 'direct', *ask)) for _ in range(b.rounds)]
+    rows = []
+    for what, key in (('request to first delta', 'first'), ('delta sent to delta read', 'late')):
+        for name in ('p50', 'p99'):
+            mine, ref = ([pair[i][f'{key}_{name}_us'] / 1e6 for pair in pairs] for i in (0, 1))
+            rows.append(Row(f'100 paced turns in flight: {what}, {name}', 'ms', mine,
+                            'the provider directly', ref))
+    return rows
+
+
+def measure(b):
+    with b.provider() as provider:
+        return short(b, provider) + long(b, provider) + paced(b, provider)

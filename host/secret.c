@@ -14,12 +14,14 @@
  */
 #include "secret.h"
 
+#include <endian.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 #include <sdk/error.h>
@@ -163,12 +165,38 @@ static const char *expand(const struct yoi__secrets *s, yoi_str file, struct yoi
   return NULL;
 }
 
+/* What the group bits of a mode mean when a file has an access list, acl(5):
+ * the most that any entry may give. Service managers hand a credential to the
+ * user of a service by such an entry. The attribute is the kernel's form:
+ * linux/posix_acl_xattr.h, little endian. 1: root and this user only. */
+static int list_is_ours(int fd) {
+  enum { USER = 0x02, GROUP_OBJ = 0x04, GROUP = 0x08, OTHER = 0x20, VERSION = 2, HEAD = 4 };
+  struct {
+    uint16_t tag, perm;
+    uint32_t id;
+  } e;
+  unsigned char list[HEAD + 64 * sizeof e];
+  uint32_t version;
+  ssize_t n = fgetxattr(fd, "system.posix_acl_access", list, sizeof list);
+  if (n < HEAD || (size_t)(n - HEAD) % sizeof e != 0) return 0;
+  memcpy(&version, list, sizeof version);
+  if (le32toh(version) != VERSION) return 0;
+  for (size_t at = HEAD; at < (size_t)n; at += sizeof e) {
+    memcpy(&e, list + at, sizeof e);
+    uint32_t tag = le16toh(e.tag), id = le32toh(e.id);
+    if (e.perm == 0) continue;
+    if (tag == GROUP_OBJ || tag == GROUP || tag == OTHER) return 0;
+    if (tag == USER && id != 0 && id != geteuid()) return 0;
+  }
+  return 1;
+}
+
 static const char *check_file(int fd) {
   struct stat sb;
   if (fstat(fd, &sb) != 0) return strerror(errno);
   if (!S_ISREG(sb.st_mode)) return "not a regular file";
   if (sb.st_uid != geteuid() && sb.st_uid != 0) return "owned by another user";
-  if ((sb.st_mode & (S_IRWXG | S_IRWXO)) != 0)
+  if ((sb.st_mode & S_IRWXO) != 0 || ((sb.st_mode & S_IRWXG) != 0 && !list_is_ours(fd)))
     return "group or others have access, expected mode 0600 or stricter";
   return NULL;
 }

@@ -35,7 +35,8 @@ yoi_str yoi__secrets_variable(const struct yoi__secrets *s, yoi_str name);
 
 /* Reads all values. A variable that is unset or empty leaves its secret
  * without a value. A file must be regular, no symbolic link, owned by this
- * user or root, without any access for group and others, and hold 1 to
+ * user or root, without any access for group and others (an access list may
+ * name this user), and hold 1 to
  * YOI_SECRET_BYTES_MAX bytes after one trailing line feed was cut off, no NUL
  * among them; else INVALID_ARGUMENT naming the secret (the path stands in
  * private_detail). */

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -88,6 +89,52 @@ static void bad_files_are_refused(void **state) {
   expect_refused("a-fifo", "regular file");
 }
 
+/* user::r, then one entry, mask::r, other::-, as the kernel keeps it. 0: this
+ * file system has no access lists. */
+static int list_on(const char *path, uint16_t tag, uint16_t perm, uint32_t id) {
+  const uint32_t none = UINT32_MAX;
+  struct entry {
+    uint16_t tag, perm;
+    uint32_t id;
+  };
+  struct {
+    uint32_t version;
+    struct entry e[5];
+  } list = {2,
+            {{0x01, 4, none},
+             {tag == 0x02 ? tag : 0x04, tag == 0x08 ? 0 : perm, tag == 0x02 ? id : none},
+             {tag == 0x02 ? 0x04 : tag, tag == 0x08 ? perm : 0, tag == 0x08 ? id : none},
+             {0x10, 4, none},
+             {0x20, 0, none}}};
+  if (tag == 0x04) { /* the group of the file alone */
+    list.e[2] = list.e[3];
+    list.e[3] = list.e[4];
+    return setxattr(path, "system.posix_acl_access", &list, sizeof list - sizeof *list.e, 0) == 0;
+  }
+  return setxattr(path, "system.posix_acl_access", &list, sizeof list, 0) == 0;
+}
+
+static void an_access_list_may_name_this_user_and_nobody_else(void **state) {
+  (void)state;
+  struct stat sb;
+  files_text("listed", "abc");
+  if (!list_on("listed", 0x02, 4, geteuid())) {
+    print_message("skipped: no access lists here\n");
+    skip();
+  }
+  assert_int_equal(stat("listed", &sb), 0);
+  assert_int_equal(sb.st_mode & 0777, 0440);
+  struct yoi__secrets *s = declare("listed", "");
+  assert_int_equal(yoi__secrets_read(s, NULL), YOI_OK);
+  yoi__secrets_free(s);
+  assert_int_equal(list_on("listed", 0x02, 4, 54321), 1); /* another user */
+  expect_refused("listed", "group or others");
+  assert_int_equal(list_on("listed", 0x08, 4, 54321), 1); /* another group */
+  expect_refused("listed", "group or others");
+  assert_int_equal(list_on("listed", 0x04, 4, 0), 1); /* the file's group */
+  expect_refused("listed", "group or others");
+}
+
 static void the_largest_value_is_read(void **state) {
   (void)state;
   static char big[YOI_SECRET_BYTES_MAX + 1];
@@ -159,6 +206,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(one_line_feed_is_trimmed),
       cmocka_unit_test(bad_files_are_refused),
+      cmocka_unit_test(an_access_list_may_name_this_user_and_nobody_else),
       cmocka_unit_test(the_largest_value_is_read),
       cmocka_unit_test(paths_may_name_variables),
       cmocka_unit_test(an_unset_variable_is_no_value),

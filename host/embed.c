@@ -8,6 +8,7 @@
  * new.
  */
 #include <sched.h>
+#include <sdk/json.h>
 #include <sdk/mem.h>
 #include <stdio.h>
 #include <time.h>
@@ -372,6 +373,17 @@ static void log_passed(struct yoi_embed *host) {
   }
 }
 
+/* Symbols of an application come before those of libraries: one that brings
+ * its own cJSON is what everything here reads its configs with. */
+static void log_json_library(struct yoi_embed *host) {
+  const char *found, *built;
+  if (yoi_sdk_json_library(&found, &built)) return;
+  yoi__log_host(host->log, YOI_LOG_WARN, "another cJSON than this was built for is in the process",
+                (yoi_log_field[]){{YOI_LIT("found"), yoi_sdk_str(found)},
+                                  {YOI_LIT("expected"), yoi_sdk_str(built)}},
+                2);
+}
+
 yoi_status yoi_host_start(struct yoi_embed *host, yoi_error *err) {
   uint32_t fresh = YOI__NEW;
   if (!atomic_compare_exchange_strong(&host->phase, &fresh, YOI__STARTING)) {
@@ -381,6 +393,7 @@ yoi_status yoi_host_start(struct yoi_embed *host, yoi_error *err) {
   struct opening o = {.host = host, .err = err};
   const struct yoi__config *c = host->config;
   log_passed(host);
+  log_json_library(host);
   o.st = yoi__config_read_secrets(host->config, err);
   if (o.st == YOI_OK) {
     host->models = yoi_sdk_calloc(c->n_models + 1, sizeof *host->models);

@@ -33,6 +33,10 @@ struct yoi_sdk_json_error {
 yoi_status yoi_sdk_json_parse(yoi_str text, uint32_t flags, yoi_sdk_json **out,
                               struct yoi_sdk_json_error *err);
 void yoi_sdk_json_free(yoi_sdk_json *v);
+/* 1: the library behind the trees is of the version that this was built for.
+ * An application that exports its own copy takes it over for all. Versions as
+ * text, static; *out_built also when it is the same. */
+int yoi_sdk_json_library(const char **out_found, const char **out_built);
 /* The same checks without a tree. */
 yoi_status yoi_sdk_json_check(yoi_str text, uint32_t flags,
                               struct yoi_sdk_json_error *err);

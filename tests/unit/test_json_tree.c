@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include <cmocka.h>
+#include <dlfcn.h>
 #include <math.h>
 
 /* The library's hooks are global and never ours to set; this process is a
@@ -20,6 +21,28 @@ struct cJSON_Hooks {
   void (*free_fn)(void *p);
 };
 extern void cJSON_InitHooks(struct cJSON_Hooks *hooks);
+
+/* As an application would that brings its own copy: the linker takes this one.
+ * NULL: what the system's says. */
+static const char *other_version;
+const char *cJSON_Version(void);
+const char *cJSON_Version(void) {
+  const char *(*installed)(void) = NULL;
+  *(void **)&installed = dlsym(RTLD_NEXT, "cJSON_Version");
+  return other_version ? other_version : installed();
+}
+
+static void a_copy_of_the_application_is_noticed(void **state) {
+  const char *found, *built;
+  (void)state;
+  assert_int_equal(yoi_sdk_json_library(&found, &built), 1);
+  assert_string_equal(found, built);
+  other_version = "0.0.1";
+  assert_int_equal(yoi_sdk_json_library(&found, &built), 0);
+  assert_string_equal(found, "0.0.1");
+  assert_string_not_equal(built, "0.0.1");
+  other_version = NULL;
+}
 
 static yoi_sdk_json *parse(const char *text) {
   yoi_sdk_json *v = NULL;
@@ -237,6 +260,7 @@ static void a_tree_that_cannot_be_built_is_exhausted(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(getters_want_the_exact_name),
+      cmocka_unit_test(a_copy_of_the_application_is_noticed),
       cmocka_unit_test(absent_is_an_answer),
       cmocka_unit_test(types_and_their_names),
       cmocka_unit_test(integers_only_where_they_are),

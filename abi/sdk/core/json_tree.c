@@ -35,6 +35,15 @@ static void c_locale_make(void) {
   c_locale = newlocale(LC_ALL_MASK, "C", (locale_t)0);
 }
 
+#define TEXT_OF(x) #x
+#define VERSION_OF(major, minor, patch) TEXT_OF(major) "." TEXT_OF(minor) "." TEXT_OF(patch)
+
+int yoi_sdk_json_library(const char **out_found, const char **out_built) {
+  *out_found = cJSON_Version();
+  *out_built = VERSION_OF(CJSON_VERSION_MAJOR, CJSON_VERSION_MINOR, CJSON_VERSION_PATCH);
+  return strcmp(*out_found, *out_built) == 0;
+}
+
 static cJSON *build(const char *text, size_t len) {
   (void)pthread_once(&c_locale_once, c_locale_make);
   locale_t before = uselocale(c_locale);

@@ -185,6 +185,7 @@ $(B)/obj/abi/sdk/core/json_tree.o: EXTRA_CPPFLAGS = -include cjson/cJSON.h
 
 # Files that are embedded in an object (sdk/embed.h) are its prerequisites.
 $(call objs,host): $(wildcard host/*.json)
+$(B)/obj/host/cli/config_schema.o: docs/config.schema.json
 $(call objs,runtimes/engine): $(wildcard bundles/builtin/*)
 
 # ---- the static build ----------------------------------------------------

@@ -23,6 +23,7 @@
 int cli_serve(int argc, char **argv);
 int cli_check(int argc, char **argv);
 int cli_chat(int argc, char **argv);
+int cli_config_schema(int argc, char **argv);
 int cli_version(int argc, char **argv);
 /* `check` behind its command line; path NULL: the default config. */
 int cli_check_file(const char *path);

@@ -34,6 +34,8 @@ static const struct command {
      "say everything that is wrong with a config; also --check"},
     {"chat", cli_chat, "chat [CONFIG] [--json] [--runtime ID] [--worker ID]",
      "talk to a worker in this terminal; nothing listens"},
+    {"config-schema", cli_config_schema, "config-schema",
+     "print the JSON Schema of a config, for editors"},
     {"version", cli_version, "version", "print the version"},
 };
 #define N_COMMANDS (sizeof commands / sizeof *commands)

@@ -48,13 +48,14 @@ def test_help_lists_every_command_and_exit_code(run):
     for args in (['--help'], ['-h'], ['help'], ['chat', '--help'], ['check', '--help']):
         done = run(*args)
         assert done.returncode == 0
-        for word in ('serve', 'check', 'chat', 'version', 'Exit codes', '38800'):
+        for word in ('serve', 'check', 'chat', 'config-schema', 'version', 'Exit codes', '38800'):
             assert word in done.stdout
 
 
 @pytest.mark.parametrize('args', [['check', 'a', 'b'], ['check', '-x'], ['--fast'], ['serve', '-x'],
                                   ['serve', 'a', 'b'], ['chat', '--worker'], ['chat', '--fast'],
-                                  ['version', 'now'], ['chta']])
+                                  ['version', 'now'], ['chta'],
+                                  ['config-schema', 'x']])
 def test_a_wrong_command_line_is_exit_2(run, args):
     done = run(*args)
     assert done.returncode == 2

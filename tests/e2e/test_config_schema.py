@@ -5,11 +5,12 @@ Every config that any test starts a host with is judged by it too (lib/host.py).
 import copy
 import hashlib
 import json
+import subprocess
 
 import jsonschema
 import pytest
 from lib import configs, schema
-from lib.host import ROOT, dropped
+from lib.host import BINARY, ROOT, dropped
 from test_config_messages import check
 
 tables = schema.tables
@@ -26,6 +27,11 @@ def test_editors_can_read_the_published_schema():
     assert published['$schema'] == 'http://json-schema.org/draft-07/schema#'
     lacking = [at for at, sub in tables.keys(published).items() if not sub.get('description')]
     assert lacking == []
+
+
+def test_the_program_prints_the_published_schema():
+    done = subprocess.run([str(BINARY), 'config-schema'], check=True, stdout=subprocess.PIPE)
+    assert done.stdout == (ROOT / 'docs/config.schema.json').read_bytes()
 
 
 @pytest.mark.parametrize('path', EXAMPLES, ids=lambda p: p.name)

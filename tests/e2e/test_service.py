@@ -209,7 +209,8 @@ def test_exit_codes_are_those_of_the_table():
     assert '| 128 + n |' in table
 
 
-@pytest.mark.parametrize('args', [['version'], ['--help'], ['check', 'c.json']], ids=' '.join)
+@pytest.mark.parametrize('args', [['version'], ['--help'], ['check', 'c.json'],
+                                  ['config-schema']], ids=' '.join)
 def test_output_that_cannot_be_written_is_5(tmp_path, args):
     (tmp_path / 'c.json').write_text('{}')
     with open('/dev/full', 'wb') as full:

@@ -12,7 +12,8 @@
  * that calls exec is supported.
  *
  * Threads. With "step": true in the config the host has no threads: all
- * runs inside yoi_host_step, callbacks included. Otherwise it runs its own
+ * runs inside yoi_host_step, callbacks included; only calls of SERIAL plugins
+ * (yoi/plugin.h) are made on threads of their own. Otherwise it runs its own
  * loops and callbacks come on those. new, check, start, step, drain and free
  * of one host belong to one thread (drain and free never inside a callback);
  * yoi_call, yoi_call_cancel and yoi_host_wakeup may be called from any.

@@ -20,6 +20,7 @@
 #include "host.h"
 #include "model.h"
 #include "process.h"
+#include "strand.h"
 #include "stream.h"
 
 #define STDERR 2
@@ -323,11 +324,13 @@ static void close_all(void *ctx) {
 static int stop_all(struct yoi_embed *host) {
   struct opening o = {.host = host};
   if (host->control != NULL) yoi__control_run(host->control, close_all, &o);
+  yoi__pools_stop(host);
   if (o.st != YOI_OK) return 0;
   yoi__loops_free(host->loops);
   yoi__control_free(host->control);
   host->loops = NULL;
   host->control = NULL;
+  yoi__pools_free(host);
   yoi__drain_free(host->drain);
   host->drain = NULL;
   const struct yoi__table *t = yoi__registry_snapshot(&host->registry);

@@ -9,6 +9,7 @@
  *   log.c       log.lock          queue of lines
  *   metrics.c   metrics.lock      making a counter
  *   model.c     instance.lock     who waits for a model to open
+ *   pool.c      pool.lock         calls, queues and threads of a SERIAL plugin
  *   call.c      calls.lock        slots of calls
  *   embed.c     host.idle_lock    waiting for something to end
  */
@@ -49,6 +50,8 @@ struct yoi__counters {
   uint32_t model_ok, model_error, model_cancelled;
 };
 
+struct yoi__pool;
+
 struct yoi_embed {
   struct yoi__config *config;
   int own_config; /* 0: it is the maker's (unit tests) */
@@ -61,6 +64,7 @@ struct yoi_embed {
   struct yoi__control *control;
   struct yoi__registry registry;
   struct yoi__instance **models, **ingress; /* as in the config */
+  struct yoi__pool *pools; /* of SERIAL plugins; a list */
   struct yoi__calls *calls;
   struct yoi__drain *drain;
   _Atomic uint32_t phase; /* YOI__* */

@@ -3,7 +3,7 @@
  * Invariants
  *  1. open and close run on the control thread, at most one at a time.
  *  2. refs counts references in its low bits; SHUT in its top bit refuses
- *     more. Whoever takes the count of a shut instance to 0 says so once.
+ *     more. Whoever gives one of a shut instance back says so.
  *  3. Before close is called: no reference (so no call runs or comes), no
  *     wake (tokens stale, none in flight), no callback (purged on each loop).
  *     In this order, since a wake may post and a callback may use tokens.
@@ -17,6 +17,7 @@
 
 #include "clock.h"
 #include "host.h"
+#include "strand.h"
 
 #define SHUT (1ull << 63)
 #define CLOSE_WAIT_MS 5000 /* streams end within their grace, then a margin */
@@ -82,7 +83,7 @@ struct yoi__instance *yoi__instance_new(struct yoi_embed *top,
   in->plugin = config->plugin;
   in->name = name;
   in->deadline_ms = YOI_DEADLINE_MS_DEFAULT;
-  in->holder.wake = instance_wake;
+  if (!yoi__plugin_serial(in->plugin)) in->holder.wake = instance_wake;
   in->holder.self = in;
   pthread_mutex_init(&in->lock, NULL);
   return in;
@@ -90,6 +91,7 @@ struct yoi__instance *yoi__instance_new(struct yoi_embed *top,
 
 void yoi__instance_free(struct yoi__instance *in) {
   if (in == NULL) return;
+  yoi__strand_free(in->strand);
   pthread_mutex_destroy(&in->lock);
   yoi_sdk_free(in);
 }
@@ -103,7 +105,8 @@ int yoi__instance_ref(struct yoi__instance *in) {
 }
 
 void yoi__instance_unref(struct yoi__instance *in) {
-  if (atomic_fetch_sub(&in->refs, 1u) == (SHUT | 1u)) yoi__host_notify(in->top);
+  struct yoi_embed *top = in->top;
+  if ((atomic_fetch_sub(&in->refs, 1u) & SHUT) != 0) yoi__host_notify(top);
 }
 
 void yoi__instance_shut(struct yoi__instance *in) {
@@ -112,9 +115,11 @@ void yoi__instance_shut(struct yoi__instance *in) {
   (void)atomic_compare_exchange_strong(&in->state, &open, YOI__SHUT);
 }
 
+/* Nobody holds on to it but calls that were written off: no more is to be
+ * waited for. */
 static int unreferenced(void *ctx) {
   struct yoi__instance *in = ctx;
-  return atomic_load(&in->refs) == SHUT;
+  return atomic_load(&in->refs) - yoi__strand_lost(in->strand) == SHUT;
 }
 
 /* ---- open and close ---------------------------------------------------- */
@@ -168,6 +173,10 @@ static yoi_status load(struct yoi__instance *in, yoi_error *err) {
 yoi_status yoi__instance_open(struct yoi__instance *in, yoi_error *err) {
   atomic_store(&in->state, YOI__OPENING);
   yoi_status st = load(in, err);
+  if (st == YOI_OK && yoi__plugin_serial(in->plugin) && in->strand == NULL) {
+    in->strand = yoi__strand_new(in);
+    if (in->strand == NULL) st = yoi_sdk_fail_memory(err);
+  }
   if (st == YOI_OK) st = call_open(in, err);
   if (st != YOI_OK) {
     /* An open that failed may have left something behind on the loops. */
@@ -186,8 +195,11 @@ void yoi__instance_close(struct yoi__instance *in) {
   uint32_t state = atomic_load(&in->state);
   if (state != YOI__OPEN && state != YOI__SHUT) return;
   yoi__instance_shut(in);
-  if (!yoi__host_wait(in->top, unreferenced, in, yoi__now_ns() + CLOSE_WAIT_MS * YOI__MS)) {
-    yoi__log_host(in->top->log, YOI_LOG_ERROR, "cannot close, streams are still held",
+  (void)yoi__host_wait(in->top, unreferenced, in, yoi__now_ns() + CLOSE_WAIT_MS * YOI__MS);
+  if (atomic_load(&in->refs) != SHUT) {
+    yoi__log_host(in->top->log, YOI_LOG_ERROR,
+                  in->strand != NULL ? "cannot close, calls are still inside"
+                                     : "cannot close, streams are still held",
                   (yoi_log_field[]){{YOI_LIT("plugin"), in->plugin->manifest.id},
                                     {YOI_LIT("name"), in->name}},
                   2);

@@ -35,6 +35,7 @@
 
 struct yoi_embed;
 struct yoi__stream;
+struct yoi__strand;
 
 struct yoi__instance {
   yoi_host host; /* what the plugin sees; ctx is this struct */
@@ -45,6 +46,7 @@ struct yoi__instance {
   yoi_str display_name; /* runtimes */
   uint32_t deadline_ms; /* runtimes: of unary operations */
   void *self;
+  struct yoi__strand *strand; /* of a SERIAL plugin: its functions are called there */
   _Atomic uint32_t state;
   _Atomic uint32_t early; /* a wake came while open ran */
   _Atomic uint64_t last_seen_ns; /* wall clock of the last answer; 0: never */

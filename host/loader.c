@@ -186,12 +186,13 @@ static yoi_status copy_interface(struct yoi__plugin *p, const yoi_plugin *t, yoi
     if (fn == NULL)
       return refuse(p, err, "interface '%s': member '%s' is missing", k->interface, m->name);
   }
-  if (head[1] == YOI_SERIAL) {
+  int serial = head[1] == YOI_SERIAL || head[1] == YOI_SERIAL_CANCEL;
+  if (serial && p->manifest.kind != YOI_KIND_MODEL) {
     refuse(p, err, "thread model 'serial' is not supported by this version");
     if (err != NULL) err->code = YOI_CODE_UNSUPPORTED_DECLARATION;
     return YOI_INVALID_ARGUMENT;
   }
-  if (head[1] != p->manifest.threads)
+  if ((serial ? YOI_SERIAL : head[1]) != p->manifest.threads)
     return refuse(p, err, "interface '%s': field 'thread_model': expected %u, found %u",
                   k->interface, (unsigned)p->manifest.threads, (unsigned)head[1]);
   return YOI_OK;

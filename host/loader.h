@@ -100,13 +100,18 @@ void yoi__catalogue_explain(const struct yoi__catalogue *c, struct yoi_sdk_buf *
 /* Runs the plugin's code for the first time; later calls answer the same.
  * The public message names the plugin's id, the field, what was expected and
  * what was found; the private detail names the file. Errors:
- * unsupported_declaration (SERIAL, a draft of a later version), internal
+ * unsupported_declaration (SERIAL where it may not be), internal
  * (everything that does not agree). */
 yoi_status yoi__plugin_load(struct yoi__plugin *p, yoi_error *err);
 
 /* sha256:HEX of a file's bytes; NULL, or why not: a constant text. */
 const char *yoi__file_digest(int fd, uint64_t size, char digest[YOI_SDK_DIGEST_SIZE]);
 void yoi__plugin_free(struct yoi__plugin *p);
+
+/* 1: its manifest says SERIAL, so it is called on a strand (strand.h). */
+static inline int yoi__plugin_serial(const struct yoi__plugin *p) {
+  return p->manifest.threads == YOI_SERIAL;
+}
 
 /* "runtime", "model", "ingress"; "?" else. */
 const char *yoi__kind_name(uint32_t kind);

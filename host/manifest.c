@@ -164,11 +164,15 @@ static yoi_status read_threads(struct yoi__manifest *m, const yoi_sdk_json *v, y
   yoi_str s = {NULL, 0};
   if (yoi_sdk_json_str(v, &s)) {
     if (yoi_sdk_str_is(s, "parallel")) m->threads = YOI_PARALLEL;
-    /* A strand would be needed: until there is one, blocking calls would
-     * stand on a loop. */
-    if (yoi_sdk_str_is(s, "serial")) return unsupported(err, "threads", v);
+    if (yoi_sdk_str_is(s, "serial")) {
+      /* Runtimes and ingresses are called on loops, where nothing may block. */
+      if (m->kind != YOI_KIND_MODEL) return unsupported(err, "threads", v);
+      m->threads = YOI_SERIAL;
+    }
   }
-  return m->threads != 0 ? YOI_OK : refuse(err, "threads", "'parallel'", v);
+  if (m->threads != 0) return YOI_OK;
+  return refuse(err, "threads", m->kind == YOI_KIND_MODEL ? "'parallel' or 'serial'" : "'parallel'",
+                v);
 }
 
 struct first_finding {

@@ -16,7 +16,9 @@
  *     is not held across a call, a wake or an open.
  *  2. A failed open answers those who waited for it; the next start tries
  *     again.
- *  3. A stream that is released off its loop (its holder is being closed) is
+ *  3. A SERIAL model is asked on its strand; its inner stream is the strand's,
+ *     which never blocks, so all else is the same for it.
+ *  4. A stream that is released off its loop (its holder is being closed) is
  *     released there by a post; it keeps its reference until then.
  */
 #include "model.h"
@@ -28,6 +30,7 @@
 #include <sdk/mem.h>
 
 #include "host.h"
+#include "strand.h"
 #include "stream.h"
 #include "take.h"
 
@@ -36,9 +39,21 @@ static const yoi_stream_ops model_ops;
 /* ---- the copy of a request --------------------------------------------- */
 
 struct yoi__model_copy {
+  struct yoi__work work; /* first: what a strand is given */
   yoi_model_request req;
   yoi_str messages[];
 };
+
+static yoi_status work_start(struct yoi__work *w, struct yoi__instance *in, uint64_t token,
+                             yoi_stream **out, yoi_error *err) {
+  struct yoi__model_copy *c = (struct yoi__model_copy *)w;
+  c->req.token = token;
+  return in->plugin->table.model.start(in->self, &c->req, out, err);
+}
+
+static void work_free(struct yoi__work *w) {
+  yoi_sdk_free(w);
+}
 
 static yoi_str put(char **at, yoi_str s) {
   yoi_str copy = {*at, s.len};
@@ -54,6 +69,7 @@ static struct yoi__model_copy *copy_request(const yoi_model_request *req) {
   struct yoi__model_copy *c = yoi_sdk_malloc(sizeof *c + n * sizeof *c->messages + bytes);
   if (c == NULL) return NULL;
   char *at = (char *)&c->messages[n];
+  c->work = (struct yoi__work){work_start, work_free};
   c->req = *req;
   c->req.request_id = put(&at, req->request_id);
   c->req.trace = put(&at, req->trace);
@@ -129,13 +145,30 @@ static yoi_status model_failed(yoi_error *err, yoi_str name, const char *what) {
   return st;
 }
 
+/* A SERIAL model is asked on its strand, with a copy that may be there already.
+ * A plugin that is refused is, to whoever asked, a model that has too much to
+ * do. */
+static yoi_status start_serial(struct yoi__stream *s, const yoi_model_request *req,
+                               yoi_stream **out, yoi_error *err) {
+  struct yoi__model_copy *c = s->request != NULL ? s->request : copy_request(req);
+  s->request = NULL;
+  if (c == NULL) return yoi_sdk_fail_memory(err);
+  yoi_status st =
+      yoi__strand_start(s->in->strand, &c->work, s->token, c->req.deadline_ns, out, err);
+  if (st != YOI_RESOURCE_EXHAUSTED || err->code != YOI_CODE_LIMIT_REACHED) return st;
+  err->code = YOI_CODE_MODEL_ERROR;
+  yoi_sdk_fail_details(err, YOI_LIT("{\"kind\":\"overloaded\",\"retryable\":true}"));
+  return YOI_UNAVAILABLE;
+}
+
 /* Calls the plugin's start. OK: there is an inner stream. */
 static yoi_status start_inner(struct yoi__stream *s, const yoi_model_request *req, yoi_error *err) {
   struct yoi__instance *in = s->in;
   struct yoi_sdk_error e;
   (void)yoi_sdk_error_init(&e);
   yoi_stream *inner = NULL;
-  yoi_status st = in->plugin->table.model.start(in->self, req, &inner, &e.e);
+  yoi_status st = in->strand != NULL ? start_serial(s, req, &inner, &e.e)
+                                     : in->plugin->table.model.start(in->self, req, &inner, &e.e);
   if (st == YOI_OK && yoi__stream_valid(inner)) {
     atomic_store(&s->inner, inner);
     return YOI_OK;

@@ -196,6 +196,8 @@ const void *yoi__service(const struct yoi__instance *in, yoi_str id) {
       {YOI_HOST_PLUGIN_ID, YOI_KIND_RUNTIME, &plugin_table},
       {YOI_HOST_REGISTRY_ID, YOI_KIND_INGRESS, &yoi__registry_table},
   };
+  /* The threads of a SERIAL plugin are on no loop. */
+  if (yoi_sdk_str_is(id, YOI_HOST_LOOP_ID) && yoi__plugin_serial(in->plugin)) return NULL;
   for (size_t i = 0; i < sizeof services / sizeof *services; i++)
     if (yoi_sdk_str_is(id, services[i].id) &&
         (services[i].kind == EVERY_KIND || services[i].kind == in->plugin->manifest.kind))

@@ -77,6 +77,11 @@
 #define YOI_LOOP_OBJECTS_MAX 1048576 /* watches and timers of one loop */
 #define YOI_LOOP_POSTS_MAX 1048576   /* tasks that wait on one loop */
 #define YOI_CANCEL_GRACE_MS 2000   /* until a cancelled stream must end */
+#define YOI_STRAND_THREADS_MAX 4   /* of a SERIAL plugin, at work */
+#define YOI_STRAND_LOST_MAX 8 /* its calls that do not come back, each with a
+                                 thread: then it is refused */
+#define YOI_STRAND_CALLS_MAX 1024  /* of it at once: each has a request copy */
+#define YOI_STRAND_BUFFER_BYTES 262144 /* unread of a call: then no next */
 #define YOI_METRICS_MAX 1024       /* lines of /metrics that are made */
 #define YOI_METRIC_LABELS_MAX 4    /* more would multiply past the above */
 

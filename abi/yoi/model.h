@@ -43,13 +43,13 @@ typedef struct yoi_model_request {
 
 typedef struct yoi_model {
   uint32_t size;
-  uint32_t thread_model; /* YOI_PARALLEL */
+  uint32_t thread_model; /* YOI_PARALLEL; SERIAL ones since 1.1 (plugin.h) */
   /* [main] */
   yoi_status (*open)(const yoi_host *host, yoi_str config, void **out_self,
                      yoi_error *err);
   /* [main] As of a runtime. */
   void (*close)(void *self);
-  /* [loop & open] */
+  /* [loop & open] SERIAL: [one & open], on no loop. */
   yoi_status (*start)(void *self, const yoi_model_request *req,
                       yoi_stream **out, yoi_error *err);
   /* [any & open] NULL when the model holds no streams. */

@@ -44,6 +44,35 @@ extern "C" {
 /* thread_model of the interface tables */
 #define YOI_PARALLEL 1u /* callable from any thread, never blocks */
 #define YOI_SERIAL 2u   /* one call at a time, may block */
+#define YOI_SERIAL_CANCEL 3u /* since 1.1: SERIAL, but for cancel */
+
+/* SERIAL is for models, since 1.1; runtimes and ingresses are PARALLEL.
+ *
+ *  1. start and the next, cancel and release of all its streams are called
+ *     one at a time per instance, by threads of the host's that may change
+ *     between two calls. They may block: nothing else of the host waits.
+ *     They take turns among the instance's streams, one next each.
+ *  2. A request is the host's copy, valid until start returned. Results are
+ *     copied; next is not called again while YOI_STRAND_BUFFER_BYTES of them
+ *     are unread. A next that says AGAIN is called again after a wake of the
+ *     request's token.
+ *  3. cancel is called between two calls, so that it needs no lock either: a
+ *     next that blocks is not interrupted. With YOI_SERIAL_CANCEL in the table
+ *     (the manifest says serial) cancel may also be called from any thread
+ *     while another call of the instance runs, also that stream's next; it
+ *     must then be safe there, say by an atomic flag. Never during or after
+ *     that stream's release, and never before its start has returned.
+ *  4. At its deadline (YOI_DEADLINE_MS_MAX when it has none) a stream is
+ *     cancelled, YOI_CANCEL_GRACE_MS later its caller is answered. A call that
+ *     is inside the plugin then is written off: the instance's other streams
+ *     go on beside it, so until it returns it may touch only what is its own
+ *     stream's; its stream is released once it came back. While
+ *     YOI_STRAND_LOST_MAX calls are not back the plugin is refused.
+ *  5. open and close are [main], before the first and after the last call. An
+ *     instance that a call did not come back from is never closed.
+ *  6. It does not get yoi.host.loop/1, since its threads are on no loop, and
+ *     holds no tokens: wake of its table is not called.
+ */
 
 typedef struct yoi_plugin {
   uint32_t size;

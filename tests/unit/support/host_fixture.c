@@ -52,6 +52,8 @@ void host_fixture_model(struct host_fixture *f, const char *name, const yoi_mode
   struct yoi__config_model *m = &f->models[f->config.n_models++];
   m->instance.plugin = plugin_of(f, YOI_KIND_MODEL);
   m->instance.plugin->table.model = *table;
+  m->instance.plugin->manifest.threads =
+      table->thread_model == YOI_SERIAL_CANCEL ? YOI_SERIAL : table->thread_model;
   m->instance.config = YOI_LIT("{}");
   m->name = yoi_sdk_str(name);
 }

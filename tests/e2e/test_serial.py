@@ -1,0 +1,136 @@
+"""A model whose calls block: nothing else of the host waits for it.
+
+The plugin tests/plugins/serial takes its orders from the input. A call that
+hangs there never comes back; the process ends all the same.
+"""
+import re
+
+import pytest
+
+from lib import configs, wait
+from lib.worker import Worker, text_of
+
+pytestmark = pytest.mark.tsan
+
+SERIAL = {'name': 'main', 'plugin': 'dev.yoi.test.serial'}
+
+
+@pytest.fixture
+def served(new_host):
+    return new_host(configs.standard(model=SERIAL))
+
+
+def written_off(host):
+    return host.entries(msg='call written off, it did not come back in time')
+
+
+def turn_of(worker):
+    return worker.get()['turn']
+
+
+def hangs(host, order='hang'):
+    """A worker whose turn has a call that is inside the plugin for ever."""
+    before = len(host.entries(msg='hanging'))
+    worker = Worker.create(host.v1)
+    worker.input(order)
+    wait.until(lambda: len(host.entries(msg='hanging')) > before, 20, 'the call to begin')
+    return worker
+
+
+def hang(host, order='hang'):
+    """A turn whose call hangs; cancelled, and written off after the grace."""
+    before = len(written_off(host))
+    worker = hangs(host, order)
+    worker.cancel()
+    wait.until(lambda: turn_of(worker)['state'] == 'cancelled', what='the cancel')
+    wait.until(lambda: len(written_off(host)) > before, 20, 'the call to be written off')
+    return worker
+
+
+def test_a_conversation(served):
+    worker = Worker.create(served.v1)
+    for text in ('hello', 'block 50', 'slow 3 5'):
+        out = worker.say(text)
+        assert out['turn']['state'] == 'completed', out
+        assert text_of(out['message']) == text * (3 if text.startswith('slow') else 1)
+    out = worker.say('fail')
+    assert out['turn']['state'] == 'failed' and out['message'] is None
+    assert out['turn']['error']['details']['kind'] == 'quota', out
+    assert text_of(worker.say('again')['message']) == 'again'
+
+
+def test_workers_take_turns_on_one_instance(served):
+    workers = [Worker.create(served.v1) for _ in range(8)]
+    for w in workers:
+        w.input('slow 5 2')  # the plugin ends the process if two calls meet in it
+    for w in workers:
+        wait.until(lambda w=w: turn_of(w)['state'] == 'completed', 20, 'the turn')
+
+
+def test_what_blocks_holds_up_nobody(served):
+    slow, other = Worker.create(served.v1), Worker.create(served.v1)
+    slow.input('block 60000')
+    wait.until(lambda: turn_of(slow)['state'] == 'running', what='the turn')
+    assert other.get()['state'] == 'idle'
+    assert served.api.get('/readyz').status == 200
+    assert served.v1.ok('GET', '/v1/runtime')['runtime']['status'] == 'ready'
+    slow.cancel()  # the plugin says that its cancel may come beside a call
+    wait.until(lambda: turn_of(slow)['state'] == 'cancelled', what='the cancel')
+    assert text_of(other.say('hello')['message']) == 'hello'
+    assert not written_off(served)
+
+
+def test_a_call_that_hangs_is_written_off(served):
+    worker = hang(served)
+    assert text_of(worker.say('and now')['message']) == 'and now'
+    (entry,) = written_off(served)
+    assert (entry['plugin'], entry['name']) == ('dev.yoi.test.serial', 'main')
+    served.stop()  # exit code 0
+    assert served.entries(msg='cannot close, calls are still inside', name='main')
+
+
+def test_a_start_that_hangs_is_written_off(served):
+    worker = hang(served, 'hang start')
+    assert text_of(worker.say('and now')['message']) == 'and now'
+
+
+def test_the_host_ends_while_a_call_hangs(served):
+    hangs(served)
+    served.stop()  # drains, cancels, and exits with 0
+
+
+def test_eight_that_hang_and_the_ninth_is_refused(new_host):
+    host = new_host(configs.standard(model=SERIAL))
+    for _ in range(8):
+        hang(host)
+    threads = threads_of(host)
+    worker = Worker.create(host.v1)
+    for _ in range(2):
+        out = worker.say('hello')
+        assert out['turn']['state'] == 'failed', out
+        details = out['turn']['error']['details']
+        assert (details['kind'], details['retryable']) == ('overloaded', True)
+    assert host.api.get('/readyz').status == 200
+    assert threads_of(host) == threads
+    refused = host.entries(msg='plugin refused, too many of its calls did not come back')
+    assert len(refused) == 1 and refused[0]['level'] == 'error'
+
+
+def threads_of(host):
+    status = open(f'/proc/{host.pid}/status', encoding='ascii').read()
+    return int(re.search(r'^Threads:\s+(\d+)', status, re.M).group(1))
+
+
+def memory_of(host):
+    status = open(f'/proc/{host.pid}/status', encoding='ascii').read()
+    return int(re.search(r'^VmRSS:\s+(\d+)', status, re.M).group(1))
+
+
+def test_an_endless_answer_is_bounded(served):
+    worker = Worker.create(served.v1)
+    before = memory_of(served)
+    out = worker.say('endless')  # nobody watches; the engine's limit ends it
+    assert out['turn']['state'] == 'failed', out
+    assert out['turn']['error']['details']['kind'] == 'too_large'
+    assert text_of(worker.say('hello')['message']) == 'hello'
+    assert memory_of(served) - before < 65536 * wait.SLOW  # KiB

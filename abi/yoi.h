@@ -14,8 +14,9 @@
  * Threads. With "step": true in the config the host has no threads: all
  * runs inside yoi_host_step, callbacks included; only calls of SERIAL plugins
  * (yoi/plugin.h) are made on threads of their own. Otherwise it runs its own
- * loops and callbacks come on those. new, check, start, step, drain and free
- * of one host belong to one thread (drain and free never inside a callback);
+ * loops and callbacks come on those. new, check, start, step, add, remove,
+ * drain and free of one host belong to one thread (the last four never inside
+ * a callback);
  * yoi_call, yoi_call_cancel and yoi_host_wakeup may be called from any.
  */
 #ifndef YOI_H
@@ -103,6 +104,28 @@ YOI_API yoi_status yoi_host_step(struct yoi_embed *host, int timeout_ms,
 
 /* Makes a waiting yoi_host_step return. [any], and in signal handlers. */
 YOI_API void yoi_host_wakeup(struct yoi_embed *host);
+
+/* Since 1.1. Adds a runtime to a host that is started: one entry as in the
+ * config's "runtimes", checked like those (positions are in this text), opened
+ * and then reachable under its id. Its plugin and its secrets are of those
+ * that the host found and read at its start. On an error nothing changed;
+ * ALREADY_EXISTS: the id is taken. Not inside a callback. */
+YOI_API yoi_status yoi_host_add_runtime(struct yoi_embed *host,
+                                        const char *json, size_t len,
+                                        yoi_error *err);
+
+/* Since 1.1. Takes a runtime out: from here on its id is unknown, and free to
+ * be added again. Its turns may end until deadline_ms have passed, the rest is
+ * cancelled, watches end with the reason draining; then it is closed. In step
+ * mode it steps. OK: all ended by itself; DEADLINE_EXCEEDED: it is removed
+ * too, but work was cancelled, or somebody still holds a stream of it: then it
+ * stays open, unreachable, until that was let go and the next add or remove,
+ * or the host's end, closes it. NOT_FOUND: there is none. Not inside a
+ * callback. */
+YOI_API yoi_status yoi_host_remove_runtime(struct yoi_embed *host,
+                                           yoi_str runtime_id,
+                                           uint32_t deadline_ms,
+                                           yoi_error *err);
 
 /* Stops accepting, lets turns end until deadline_ms have passed, cancels the
  * rest, flushes. OK: all ended by itself; DEADLINE_EXCEEDED: some were

@@ -64,17 +64,20 @@ yoi_str yoi__build_str(struct yoi__build *b, yoi_str s) {
   return (yoi_str){p, s.len};
 }
 
-void yoi__config_free(struct yoi__config *c) {
-  struct block *k;
-  if (c == NULL) return;
-  yoi__catalogue_free(c->plugins);
-  yoi__secrets_free(c->secrets);
-  k = c->memory;
+void yoi__config_memory_free(void *memory) {
+  struct block *k = memory;
   while (k != NULL) {
     struct block *next = k->next;
     yoi_sdk_free(k);
     k = next;
   }
+}
+
+void yoi__config_free(struct yoi__config *c) {
+  if (c == NULL) return;
+  yoi__catalogue_free(c->plugins);
+  yoi__secrets_free(c->secrets);
+  yoi__config_memory_free(c->memory);
   yoi_sdk_free(c);
 }
 
@@ -271,6 +274,64 @@ out:
   yoi__config_free(b.c);
   yoi__findings_release(&b.found);
   yoi_sdk_buf_release(&standard);
+  return st;
+}
+
+/* ---- an entry that comes later --------------------------------------------------- */
+
+/* It stands in a config of its own, so that schema, checks and messages are
+ * those of every entry; positions are then counted from the entry's begin. */
+#define ADDED_HEAD "{\"runtimes\":["
+#define ADDED_TAIL "\n]}" /* behind a comment that ends the text */
+
+static yoi_status build_added(struct yoi__build *b) {
+  yoi_status st = check_schema(b);
+  if (st != YOI_OK) return st;
+  if (!yoi__build_strings(b->tree, "", on_string, b)) b->failed = 1;
+  yoi__build_added(b);
+  for (size_t i = 0; i < b->found.n; i++) {
+    uint32_t *column = &b->found.all[i].column, head = sizeof ADDED_HEAD - 1;
+    if (b->found.all[i].line == 1) *column -= *column > head ? head : *column - 1;
+  }
+  return b->failed != 0 ? YOI_RESOURCE_EXHAUSTED : YOI_OK;
+}
+
+yoi_status yoi__config_runtime_load(const struct yoi__config *c, yoi_str json,
+                                    const struct yoi__config_runtime **out, void **out_memory,
+                                    yoi_error *err) {
+  struct yoi__config one = {.plugins = c->plugins,
+                            .secrets = c->secrets,
+                            .entries = c->entries,
+                            .n_entries = c->n_entries};
+  struct yoi__build b = {.c = &one};
+  struct yoi_sdk_buf text;
+  yoi_sdk_json *tree = NULL;
+  yoi_sdk_buf_init(&text, YOI_CONFIG_BYTES_MAX + sizeof ADDED_HEAD + sizeof ADDED_TAIL);
+  yoi__findings_init(&b.found, json);
+  /* By itself first: what is no value would mean something else between the brackets. */
+  if (parse(&b, &tree) == YOI_OK) {
+    yoi_sdk_json_free(tree);
+    tree = NULL;
+    yoi_sdk_buf_adds(&text, YOI_LIT(ADDED_HEAD));
+    yoi_sdk_buf_adds(&text, json);
+    yoi_sdk_buf_adds(&text, YOI_LIT(ADDED_TAIL));
+    b.found.text = yoi_sdk_buf_str(&text);
+    if (text.failed ||
+        yoi_sdk_json_parse(b.found.text, YOI_SDK_JSON_COMMENTS, &tree, NULL) != YOI_OK)
+      b.found.failed = 1;
+    b.tree = tree;
+    if (!b.found.failed && build_added(&b) != YOI_OK) b.found.failed = 1;
+  }
+  yoi_status st = yoi__findings_end(&b.found, NULL, NULL, err);
+  if (st == YOI_OK) {
+    *out = one.runtimes;
+    *out_memory = one.memory;
+  } else {
+    yoi__config_memory_free(one.memory);
+  }
+  yoi_sdk_json_free(tree);
+  yoi__findings_release(&b.found);
+  yoi_sdk_buf_release(&text);
   return st;
 }
 

@@ -87,6 +87,13 @@ yoi_status yoi__config_load(yoi_str json, const char *base_dir, yoi_report_fn re
                             struct yoi__config **out, yoi_error *err);
 void yoi__config_free(struct yoi__config *c);
 
+/* [main] One entry of "runtimes" for a config that is in use: the same checks,
+ * against its plugins, grants and secrets. *out lies in *out_memory. */
+yoi_status yoi__config_runtime_load(const struct yoi__config *c, yoi_str json,
+                                    const struct yoi__config_runtime **out, void **out_memory,
+                                    yoi_error *err);
+void yoi__config_memory_free(void *memory);
+
 /* [main] Reads the secrets and says which listener's token has no value. */
 yoi_status yoi__config_read_secrets(struct yoi__config *c, yoi_error *err);
 

@@ -50,6 +50,7 @@ void yoi__build_secrets(struct yoi__build *b);
 void yoi__build_search(struct yoi__build *b);
 void yoi__build_entries(struct yoi__build *b);
 void yoi__build_runtimes(struct yoi__build *b);
+void yoi__build_added(struct yoi__build *b); /* the one runtime that is added later */
 void yoi__build_models(struct yoi__build *b);
 void yoi__build_ingress(struct yoi__build *b);
 

@@ -376,6 +376,15 @@ void yoi__build_runtimes(struct yoi__build *b) {
     yoi__findings_add(&b->found, "/drop_in", 0, "more than %d runtimes", YOI_RUNTIMES_MAX);
 }
 
+void yoi__build_added(struct yoi__build *b) {
+  size_t n = 0;
+  const yoi_sdk_json *v = array(b, "runtimes", 1, &n);
+  b->c->runtimes = yoi__build_alloc(b, 1, sizeof *b->c->runtimes);
+  if (b->c->runtimes == NULL || v == NULL) return;
+  read_runtime(b, v, 0);
+  b->c->n_runtimes = 1;
+}
+
 /* ---- models -------------------------------------------------------------------- */
 
 void yoi__build_models(struct yoi__build *b) {

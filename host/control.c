@@ -145,6 +145,17 @@ void yoi__control_run(struct yoi__control *c, yoi_loop_fn fn, void *ctx) {
   pthread_mutex_unlock(&c->lock);
 }
 
+static void nothing(void *ctx) {
+  (void)ctx;
+}
+
+void yoi__control_settle(struct yoi__control *c) {
+  if (c->has_thread)
+    yoi__control_run(c, nothing, NULL);
+  else
+    (void)yoi__control_step(c);
+}
+
 uint32_t yoi__control_step(struct yoi__control *c) {
   uint32_t ran = 0;
   pthread_mutex_lock(&c->lock);

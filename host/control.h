@@ -29,6 +29,8 @@ void yoi__control_free(struct yoi__control *c);
 void yoi__control_post(struct yoi__control *c, struct yoi__task *task);
 /* The application's thread only: runs fn(ctx) there and waits for it. */
 void yoi__control_run(struct yoi__control *c, yoi_loop_fn fn, void *ctx);
+/* The application's thread only: returns when all that is queued now has run. */
+void yoi__control_settle(struct yoi__control *c);
 /* Step mode: runs what is queued; the number of tasks that ran. */
 uint32_t yoi__control_step(struct yoi__control *c);
 

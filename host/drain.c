@@ -69,10 +69,10 @@ static void drain_wake(void *self, uint64_t cookie) {
   yoi__control_post(d->host->control, &d->task);
 }
 
-static void part_start(struct yoi__drain *d, struct part *p, struct yoi__instance *in) {
+static void part_start(struct yoi__drain *d, struct part *p) {
   struct yoi_sdk_error e;
   (void)yoi_sdk_error_init(&e);
-  p->in = in;
+  struct yoi__instance *in = p->in;
   int ingress = in->plugin->manifest.kind == YOI_KIND_INGRESS;
   yoi_status (*drain)(void *, uint64_t, uint64_t, yoi_stream **, yoi_error *) =
       ingress ? in->plugin->table.ingress.drain : in->plugin->table.runtime.drain;
@@ -92,18 +92,14 @@ static void part_start(struct yoi__drain *d, struct part *p, struct yoi__instanc
 /* [main] */
 static void start_parts(void *ctx) {
   struct yoi__drain *d = ctx;
-  struct yoi_embed *host = d->host;
-  const struct yoi__table *t = yoi__registry_snapshot(&host->registry);
-  for (size_t i = 0; i < host->config->n_ingress; i++) {
-    struct yoi__instance *in = host->ingress[i];
-    if (atomic_load(&in->state) == YOI__OPEN) in->plugin->table.ingress.stop_accepting(in->self);
+  for (size_t i = 0; i < d->n; i++) {
+    struct yoi__instance *in = d->parts[i].in;
+    if (in->plugin->manifest.kind == YOI_KIND_INGRESS && atomic_load(&in->state) == YOI__OPEN)
+      in->plugin->table.ingress.stop_accepting(in->self);
   }
-  for (size_t i = 0; i < yoi__table_count(t); i++)
-    part_start(d, &d->parts[d->n++], yoi__table_at(t, i));
-  for (size_t i = 0; i < host->config->n_ingress; i++)
-    part_start(d, &d->parts[d->n++], host->ingress[i]);
+  for (size_t i = 0; i < d->n; i++) part_start(d, &d->parts[i]);
   poll_parts(d);
-  if (atomic_fetch_sub(&d->left, 1u) == 1) yoi__host_notify(host);
+  if (atomic_fetch_sub(&d->left, 1u) == 1) yoi__host_notify(d->host);
 }
 
 /* [main] Streams that did not end are released as they are. */
@@ -119,6 +115,39 @@ static int none_left(void *ctx) {
   return atomic_load(&d->left) == 0;
 }
 
+/* NULL: memory is short. */
+static struct yoi__drain *drain_new(struct yoi_embed *host, size_t parts, uint64_t deadline_ns) {
+  struct yoi__drain *d = yoi_sdk_calloc(1, sizeof *d + parts * sizeof *d->parts);
+  if (d == NULL) return NULL;
+  d->host = host;
+  d->holder.wake = drain_wake;
+  d->holder.self = d;
+  d->task = (struct yoi__task){.fn = poll_parts, .ctx = d};
+  d->deadline_ns = deadline_ns;
+  atomic_init(&d->left, 1u);
+  return d;
+}
+
+/* 1: something was late. */
+static int drain_run(struct yoi__drain *d) {
+  struct yoi_embed *host = d->host;
+  yoi__control_run(host->control, start_parts, d);
+  uint64_t until = d->deadline_ns + (YOI_CANCEL_GRACE_MS + MARGIN_MS) * YOI__MS;
+  if (!yoi__host_wait(host, none_left, d, until)) atomic_store(&d->late, 1u);
+  yoi__control_run(host->control, abandon_parts, d);
+  return atomic_load(&d->late) != 0;
+}
+
+int yoi__drain_one(struct yoi_embed *host, struct yoi__instance *in, uint64_t deadline_ns) {
+  struct yoi__drain *d = drain_new(host, 1, deadline_ns);
+  if (d == NULL) return 1;
+  d->parts[d->n++].in = in;
+  int late = drain_run(d);
+  yoi__control_settle(host->control); /* a wake may have queued the task */
+  yoi__drain_free(d);
+  return late;
+}
+
 yoi_status yoi_host_drain(struct yoi_embed *host, uint32_t deadline_ms, yoi_error *err) {
   uint32_t ready = YOI__READY;
   if (atomic_load(&host->phase) == YOI__DRAINING) return YOI_OK;
@@ -126,26 +155,19 @@ yoi_status yoi_host_drain(struct yoi_embed *host, uint32_t deadline_ms, yoi_erro
     (void)yoi_sdk_fail(err, YOI_CODE_RUNTIME_UNAVAILABLE, "the host is not started");
     return YOI_FAILED_PRECONDITION;
   }
-  size_t parts =
-      yoi__table_count(yoi__registry_snapshot(&host->registry)) + host->config->n_ingress;
-  struct yoi__drain *d = yoi_sdk_calloc(1, sizeof *d + parts * sizeof *d->parts);
+  struct yoi__drain *d = drain_new(host, YOI_RUNTIMES_MAX + host->config->n_ingress,
+                                   yoi__now_ns() + deadline_ms * YOI__MS);
   if (d == NULL) {
     atomic_store(&host->phase, YOI__READY); /* nothing was ended; try again */
     return yoi_sdk_fail_memory(err);
   }
   yoi__log_host(host->log, YOI_LOG_INFO, "draining", NULL, 0);
-  d->host = host;
-  d->holder.wake = drain_wake;
-  d->holder.self = d;
-  d->task = (struct yoi__task){.fn = poll_parts, .ctx = d};
-  d->deadline_ns = yoi__now_ns() + deadline_ms * YOI__MS;
-  atomic_init(&d->left, 1u);
+  struct yoi__instance *in = NULL;
+  for (size_t i = 0; (in = yoi__registry_at(&host->registry, i)) != NULL; i++)
+    d->parts[d->n++].in = in;
+  for (size_t i = 0; i < host->config->n_ingress; i++) d->parts[d->n++].in = host->ingress[i];
   host->drain = d;
-  yoi__control_run(host->control, start_parts, d);
-  uint64_t until = d->deadline_ns + (YOI_CANCEL_GRACE_MS + MARGIN_MS) * YOI__MS;
-  if (!yoi__host_wait(host, none_left, d, until)) atomic_store(&d->late, 1u);
-  yoi__control_run(host->control, abandon_parts, d);
-  int late = atomic_load(&d->late) != 0;
+  int late = drain_run(d);
   yoi__log_host(host->log, YOI_LOG_INFO, late ? "drained, work was cancelled" : "drained", NULL, 0);
   if (!late) return YOI_OK;
   return yoi_sdk_fail(err, YOI_CODE_TIMEOUT, "work was cancelled at the deadline");

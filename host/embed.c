@@ -181,9 +181,8 @@ const char *yoi_version(void) {
 
 /* ---- start ------------------------------------------------------------- */
 
-/* An error of a plugin's open or start, with what it is about in front. */
-static yoi_status cannot(struct yoi__instance *in, const char *what, yoi_status st,
-                         struct yoi_sdk_error *e, yoi_error *err) {
+yoi_status yoi__cannot(struct yoi__instance *in, const char *what, yoi_status st,
+                       struct yoi_sdk_error *e, yoi_error *err) {
   char private_detail[YOI_ERROR_PRIVATE_MAX];
   char message[YOI_ERROR_MESSAGE_MAX];
   (void)snprintf(private_detail, sizeof private_detail, "%s", e->private_detail);
@@ -192,32 +191,6 @@ static yoi_status cannot(struct yoi__instance *in, const char *what, yoi_status 
   (void)yoi_sdk_fail(err, e->e.code, "cannot %s %s '%.*s': %s", what,
                      yoi__kind_name(in->plugin->manifest.kind), YOI_ARG(in->name), message);
   yoi_sdk_fail_private(err, "%s", private_detail);
-  return st;
-}
-
-static yoi_status open_runtime(struct yoi_embed *host, const struct yoi__config_runtime *c,
-                               yoi_error *err) {
-  if (yoi__registry_find(&host->registry, c->id) != NULL) {
-    (void)yoi_sdk_fail(err, YOI_CODE_INVALID_REQUEST, "runtime '%.*s' is registered already",
-                       YOI_ARG(c->id));
-    return YOI_ALREADY_EXISTS;
-  }
-  struct yoi__instance *in = yoi__instance_new(host, &c->instance, c->id);
-  if (in == NULL) return yoi_sdk_fail_memory(err);
-  in->display_name = c->display_name;
-  in->deadline_ms = c->deadline_ms;
-  struct yoi_sdk_error e;
-  yoi_status st = yoi__instance_open(in, yoi_sdk_error_init(&e));
-  if (st != YOI_OK) {
-    st = cannot(in, "open", st, &e, err);
-    yoi__instance_free(in);
-    return st;
-  }
-  st = yoi__registry_add(&host->registry, in, err);
-  if (st != YOI_OK) {
-    yoi__instance_close(in);
-    yoi__instance_free(in);
-  }
   return st;
 }
 
@@ -246,10 +219,10 @@ static yoi_status open_ingress(struct yoi__instance *in, const struct yoi__confi
   st = yoi__instance_open(in, yoi_sdk_error_init(&e));
   if (st != YOI_OK) {
     yoi__bound_close(&on);
-    return cannot(in, "open", st, &e, err);
+    return yoi__cannot(in, "open", st, &e, err);
   }
   st = start_ingress(in, c, &on, &e);
-  if (st != YOI_OK) return cannot(in, "start", st, &e, err);
+  if (st != YOI_OK) return yoi__cannot(in, "start", st, &e, err);
   const char *surface = c->surface == YOI_SURFACE_BROWSER ? "browser" : "runtime";
   yoi__log_host(host->log, YOI_LOG_INFO, "listening",
                 (yoi_log_field[]){{YOI_LIT("surface"), yoi_sdk_str(surface)},
@@ -279,7 +252,7 @@ static void open_all(void *ctx) {
     host->models[i] = in;
   }
   for (size_t i = 0; i < c->n_runtimes && o->st == YOI_OK; i++)
-    o->st = open_runtime(host, &c->runtimes[i], o->err);
+    o->st = yoi__runtime_open(host, &c->runtimes[i], NULL, o->err);
   for (size_t i = 0; i < c->n_ingress && o->st == YOI_OK; i++) {
     host->ingress[i] = yoi__instance_new(host, &c->ingress[i].instance, c->ingress[i].listen);
     o->st = host->ingress[i] == NULL ? yoi_sdk_fail_memory(o->err)
@@ -297,26 +270,30 @@ static int is_stuck(const struct yoi__instance *in) {
   return state == YOI__OPEN || state == YOI__SHUT;
 }
 
+static void close_one(struct opening *o, struct yoi__instance *in) {
+  if (in == NULL) return;
+  yoi__instance_close(in);
+  if (is_stuck(in)) o->st = YOI_INTERNAL;
+}
+
 /* [main] Ingresses hold streams of runtimes, runtimes those of models. Sets
  * the flag when one could not be closed. */
 static void close_all(void *ctx) {
   struct opening *o = ctx;
   struct yoi_embed *host = o->host;
   const struct yoi__config *c = host->config;
-  const struct yoi__table *t = yoi__registry_snapshot(&host->registry);
-  for (size_t i = 0; host->ingress != NULL && i < c->n_ingress; i++) {
-    if (host->ingress[i] == NULL) continue;
-    yoi__instance_close(host->ingress[i]);
-    if (is_stuck(host->ingress[i])) o->st = YOI_INTERNAL;
-  }
-  for (size_t i = 0; i < yoi__table_count(t); i++) {
-    yoi__instance_close(yoi__table_at(t, i));
-    if (is_stuck(yoi__table_at(t, i))) o->st = YOI_INTERNAL;
-  }
-  for (size_t i = 0; host->models != NULL && i < c->n_models; i++) {
-    if (host->models[i] == NULL) continue;
-    yoi__instance_close(host->models[i]);
-    if (is_stuck(host->models[i])) o->st = YOI_INTERNAL;
+  struct yoi__instance *in = NULL;
+  for (size_t i = 0; host->ingress != NULL && i < c->n_ingress; i++) close_one(o, host->ingress[i]);
+  for (size_t i = 0; (in = yoi__registry_at(&host->registry, i)) != NULL; i++) close_one(o, in);
+  for (in = host->left; in != NULL; in = in->next) close_one(o, in);
+  for (size_t i = 0; host->models != NULL && i < c->n_models; i++) close_one(o, host->models[i]);
+}
+
+static void free_list(struct yoi__instance **list) {
+  while (*list != NULL) {
+    struct yoi__instance *in = *list;
+    *list = in->next;
+    yoi__instance_free(in);
   }
 }
 
@@ -333,8 +310,11 @@ static int stop_all(struct yoi_embed *host) {
   yoi__pools_free(host);
   yoi__drain_free(host->drain);
   host->drain = NULL;
-  const struct yoi__table *t = yoi__registry_snapshot(&host->registry);
-  for (size_t i = 0; i < yoi__table_count(t); i++) yoi__instance_free(yoi__table_at(t, i));
+  struct yoi__instance *in = NULL;
+  for (size_t i = 0; (in = yoi__registry_at(&host->registry, i)) != NULL; i++)
+    yoi__instance_free(in);
+  free_list(&host->left);
+  free_list(&host->spare);
   for (size_t i = 0; host->models != NULL && i < host->config->n_models; i++)
     yoi__instance_free(host->models[i]);
   for (size_t i = 0; host->ingress != NULL && i < host->config->n_ingress; i++)

@@ -7,6 +7,7 @@
  *   token.c     shard.lock        slots of tokens; wait_lock
  *   control.c   control.lock      queue of tasks
  *   log.c       log.lock          queue of lines
+ *   registry.c  registry.lock     adding, removing and listing runtimes
  *   metrics.c   metrics.lock      making a counter
  *   model.c     instance.lock     who waits for a model to open
  *   pool.c      pool.lock         calls, queues and threads of a SERIAL plugin
@@ -64,7 +65,10 @@ struct yoi_embed {
   struct yoi__control *control;
   struct yoi__registry registry;
   struct yoi__instance **models, **ingress; /* as in the config */
-  struct yoi__pool *pools; /* of SERIAL plugins; a list */
+  struct yoi__instance *left;               /* runtimes that were removed and are still held */
+  struct yoi__instance *spare;              /* closed ones, to be used again */
+  uint64_t serials;                         /* of instances; on the control thread or before it */
+  struct yoi__pool *pools;                  /* of SERIAL plugins; a list */
   struct yoi__calls *calls;
   struct yoi__drain *drain;
   _Atomic uint32_t phase; /* YOI__* */
@@ -84,8 +88,20 @@ yoi_status yoi__host_of(struct yoi__config *config, struct yoi_embed **out, yoi_
 int yoi__host_wait(struct yoi_embed *host, int (*done)(void *ctx), void *ctx, uint64_t until_ns);
 void yoi__host_notify(struct yoi_embed *host);
 
+/* An error of a plugin's open or start, with what it is about in front. */
+yoi_status yoi__cannot(struct yoi__instance *in, const char *what, yoi_status st,
+                       struct yoi_sdk_error *e, yoi_error *err);
+
+/* runtimes.c. [main] Opens a runtime and makes it reachable. Takes over memory,
+ * also when it fails: what the config lies in, or NULL. */
+yoi_status yoi__runtime_open(struct yoi_embed *host, const struct yoi__config_runtime *c,
+                             void *memory, yoi_error *err);
+
 /* drain.c: the streams of a drain under way. */
 void yoi__drain_free(struct yoi__drain *d);
+/* The application's thread: drains one runtime that is open. 1: work had to be
+ * cancelled, or it failed. */
+int yoi__drain_one(struct yoi_embed *host, struct yoi__instance *in, uint64_t deadline_ns);
 
 /* 1 once new work is refused with shutting_down. */
 static inline int yoi__host_ending(struct yoi_embed *host) {

@@ -26,8 +26,8 @@
 #include "stream.h"
 
 struct row {
-  struct yoi__instance *in;
-  yoi_stream *stream; /* NULL: it failed at once */
+  struct yoi__instance *in; /* a reference */
+  yoi_stream *stream;       /* NULL: it failed at once */
   int done, failed;
   struct yoi_sdk_buf text;   /* the answer */
   struct yoi_sdk_error *why; /* when it failed; NULL: memory was short */
@@ -262,6 +262,7 @@ static void lists_release(yoi_stream *stream) {
     if (row->stream != NULL) row->stream->ops->release(row->stream);
     yoi_sdk_buf_release(&row->text);
     yoi_sdk_free(row->why);
+    yoi__instance_unref(row->in);
   }
   yoi_sdk_buf_release(&l->out);
   yoi_sdk_free(l);
@@ -282,12 +283,16 @@ static void row_start(struct lists *l, struct row *row, const yoi_request *req, 
     row_failed(row, &e.e);
 }
 
+/* Of one runtime, whose reference is taken over, or of all. */
 static yoi_status lists_start(struct yoi_embed *host, const yoi_request *req,
                               struct yoi__instance *only, yoi_stream **out, yoi_error *err) {
-  const struct yoi__table *t = yoi__registry_snapshot(&host->registry);
-  size_t n = only != NULL ? 1 : yoi__table_count(t);
+  struct yoi__instance *all[YOI_RUNTIMES_MAX] = {only};
+  size_t n = only != NULL ? 1 : yoi__registry_acquire_all(&host->registry, all);
   struct lists *l = yoi_sdk_calloc(1, sizeof *l + n * sizeof *l->rows);
-  if (l == NULL) return yoi_sdk_fail_memory(err);
+  if (l == NULL) {
+    for (size_t i = 0; i < n; i++) yoi__instance_unref(all[i]);
+    return yoi_sdk_fail_memory(err);
+  }
   l->head.ops = &lists_ops;
   l->host = host;
   l->op = req->op;
@@ -296,7 +301,7 @@ static yoi_status lists_start(struct yoi_embed *host, const yoi_request *req,
   yoi_sdk_buf_init(&l->out, 2 * (size_t)YOI_JSON_BYTES_MAX);
   uint64_t until = yoi__now_ns() + YOI_LIST_ALL_MS * YOI__MS;
   for (size_t i = 0; i < n; i++) {
-    l->rows[i].in = only != NULL ? only : yoi__table_at(t, i);
+    l->rows[i].in = all[i];
     yoi_sdk_buf_init(&l->rows[i].text, YOI_JSON_BYTES_MAX / n);
     row_start(l, &l->rows[i], req, until);
   }
@@ -331,7 +336,8 @@ static yoi_status start_runtime(struct yoi_embed *host, const yoi_request *req,
     return yoi_sdk_fail(err, YOI_CODE_INVALID_REQUEST, "member 'runtime_id' is missing");
   if (!yoi_sdk_id_valid(id))
     return yoi_sdk_fail(err, YOI_CODE_INVALID_IDENTIFIER, "the runtime id is not valid");
-  struct yoi__instance *in = yoi__registry_find(&host->registry, id);
+  int closing = 0;
+  struct yoi__instance *in = yoi__registry_acquire(&host->registry, id, &closing);
   if (in == NULL)
     return yoi_sdk_fail(err, YOI_CODE_RUNTIME_NOT_FOUND, "there is no runtime '%.*s'", YOI_ARG(id));
   return lists_start(host, req, in, out, err);

@@ -7,7 +7,9 @@
  *  3. Before close is called: no reference (so no call runs or comes), no
  *     wake (tokens stale, none in flight), no callback (purged on each loop).
  *     In this order, since a wake may post and a callback may use tokens.
- *  4. The plugin's wake is called between the end of open and the begin of
+ *  4. A struct that is used again keeps what a late look-up touches: `top`, and
+ *     the references, which are only counted and never set.
+ *  5. The plugin's wake is called between the end of open and the begin of
  *     close only. What open posted may hold streams already: a wake that comes
  *     while it runs is kept in `early`, and all tokens are woken after it.
  */
@@ -68,8 +70,7 @@ static void instance_wake(void *self, uint64_t cookie) {
   if (state >= YOI__OPEN && state <= YOI__CLOSING && wake != NULL) wake(in->self, cookie);
 }
 
-struct yoi__instance *yoi__instance_new(struct yoi_embed *top,
-                                        const struct yoi__config_instance *config, yoi_str name) {
+static struct yoi__instance *fresh(struct yoi_embed *top) {
   struct yoi__instance *in = yoi_sdk_calloc(1, sizeof *in);
   if (in == NULL) return NULL;
   in->host = (yoi_host){.size = sizeof in->host,
@@ -79,21 +80,56 @@ struct yoi__instance *yoi__instance_new(struct yoi_embed *top,
                         .token_free = token_free,
                         .wake = host_wake};
   in->top = top;
-  in->config = config;
-  in->plugin = config->plugin;
-  in->name = name;
-  in->deadline_ms = YOI_DEADLINE_MS_DEFAULT;
-  if (!yoi__plugin_serial(in->plugin)) in->holder.wake = instance_wake;
+  atomic_init(&in->refs, SHUT);
   in->holder.self = in;
   pthread_mutex_init(&in->lock, NULL);
   return in;
 }
 
+struct yoi__instance *yoi__instance_new(struct yoi_embed *top,
+                                        const struct yoi__config_instance *config, yoi_str name) {
+  struct yoi__instance *in = top->spare;
+  if (in != NULL)
+    top->spare = in->next;
+  else if ((in = fresh(top)) == NULL)
+    return NULL;
+  in->next = NULL;
+  in->serial = ++top->serials;
+  in->config = config;
+  in->plugin = config->plugin;
+  in->name = name;
+  in->display_name = in->default_profile = (yoi_str){0};
+  in->deadline_ms = YOI_DEADLINE_MS_DEFAULT;
+  in->memory = in->self = NULL;
+  in->holder.wake = yoi__plugin_serial(in->plugin) ? NULL : instance_wake;
+  atomic_store(&in->holder.closing, 0u);
+  atomic_store(&in->owner.closing, 0u);
+  atomic_store(&in->last_seen_ns, 0u);
+  atomic_store(&in->state, YOI__DECLARED);
+  /* Last, and not a store: a late look-up may be counted in, and out again. */
+  atomic_fetch_and(&in->refs, ~SHUT);
+  return in;
+}
+
+static void release_parts(struct yoi__instance *in) {
+  yoi__strand_free(in->strand);
+  in->strand = NULL;
+  yoi__config_memory_free(in->memory);
+  in->memory = NULL;
+}
+
 void yoi__instance_free(struct yoi__instance *in) {
   if (in == NULL) return;
-  yoi__strand_free(in->strand);
+  release_parts(in);
   pthread_mutex_destroy(&in->lock);
   yoi_sdk_free(in);
+}
+
+void yoi__instance_forget(struct yoi__instance *in) {
+  atomic_fetch_or(&in->refs, SHUT);
+  release_parts(in);
+  in->next = in->top->spare;
+  in->top->spare = in;
 }
 
 /* ---- references -------------------------------------------------------- */
@@ -115,9 +151,8 @@ void yoi__instance_shut(struct yoi__instance *in) {
   (void)atomic_compare_exchange_strong(&in->state, &open, YOI__SHUT);
 }
 
-/* Nobody holds on to it but calls that were written off: no more is to be
- * waited for. */
-static int unreferenced(void *ctx) {
+/* No more is to be waited for. */
+int yoi__instance_unreferenced(void *ctx) {
   struct yoi__instance *in = ctx;
   return atomic_load(&in->refs) - yoi__strand_lost(in->strand) == SHUT;
 }
@@ -195,7 +230,8 @@ void yoi__instance_close(struct yoi__instance *in) {
   uint32_t state = atomic_load(&in->state);
   if (state != YOI__OPEN && state != YOI__SHUT) return;
   yoi__instance_shut(in);
-  (void)yoi__host_wait(in->top, unreferenced, in, yoi__now_ns() + CLOSE_WAIT_MS * YOI__MS);
+  (void)yoi__host_wait(in->top, yoi__instance_unreferenced, in,
+                       yoi__now_ns() + CLOSE_WAIT_MS * YOI__MS);
   if (atomic_load(&in->refs) != SHUT) {
     yoi__log_host(in->top->log, YOI_LOG_ERROR,
                   in->strand != NULL ? "cannot close, calls are still inside"

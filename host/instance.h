@@ -9,7 +9,8 @@
  *
  * A reference keeps an instance open: each stream that the host handed out
  * holds one. Taking one is an atomic addition and fails once shut was called.
- * Instances are freed with their host, so a pointer to one never dangles.
+ * Instances are freed with their host, so a pointer to one never dangles; a
+ * closed one may be used again for something else, which its serial says.
  */
 #ifndef YOI__INSTANCE_H
 #define YOI__INSTANCE_H
@@ -42,28 +43,35 @@ struct yoi__instance {
   struct yoi_embed *top;
   const struct yoi__config_instance *config;
   struct yoi__plugin *plugin;
-  yoi_str name;         /* runtime id, model name, or an ingress' address */
-  yoi_str display_name; /* runtimes */
-  uint32_t deadline_ms; /* runtimes: of unary operations */
+  yoi_str name;            /* runtime id, model name, or an ingress' address */
+  uint64_t serial;         /* of this use of the struct; read with a reference */
+  yoi_str display_name;    /* runtimes */
+  yoi_str default_profile; /* runtimes: of workers that name none; may be empty */
+  void *memory;            /* of the config, when the entry came later; else NULL */
+  uint32_t deadline_ms;    /* runtimes: of unary operations */
   void *self;
   struct yoi__strand *strand; /* of a SERIAL plugin: its functions are called there */
   _Atomic uint32_t state;
-  _Atomic uint32_t early; /* a wake came while open ran */
+  _Atomic uint32_t early;        /* a wake came while open ran */
   _Atomic uint64_t last_seen_ns; /* wall clock of the last answer; 0: never */
   struct yoi__holder holder;
   struct yoi__owner owner;
   _Atomic uint64_t refs; /* and the bit that refuses more */
+
+  struct yoi__instance *next; /* of the host's `left` or `spare` */
 
   pthread_mutex_t lock;        /* models: guards `waiting` */
   struct yoi__stream *waiting; /* models: streams that wait for the open */
   struct yoi__task open_task;  /* models */
 };
 
-/* kind and plugin come from the config. NULL: memory is short. */
+/* [main] kind and plugin come from the config. NULL: memory is short. */
 struct yoi__instance *yoi__instance_new(struct yoi_embed *top,
                                         const struct yoi__config_instance *config, yoi_str name);
-/* Closed or never opened. */
+/* [main] Closed or never opened. free is for the end of the host; before that
+ * it is forgotten: kept to be used again, since look-ups may still meet it. */
 void yoi__instance_free(struct yoi__instance *in);
+void yoi__instance_forget(struct yoi__instance *in);
 
 /* [main] Loads the plugin if need be and opens. The error is public. */
 yoi_status yoi__instance_open(struct yoi__instance *in, yoi_error *err);
@@ -73,6 +81,8 @@ int yoi__instance_ref(struct yoi__instance *in);
 void yoi__instance_unref(struct yoi__instance *in);
 /* [any] No reference is given out any more. */
 void yoi__instance_shut(struct yoi__instance *in);
+/* 1: shut, and only calls that were written off hold references. */
+int yoi__instance_unreferenced(void *in);
 /* [main] Shuts, waits for the references, takes away watches, timers, posts
  * and tokens, calls close. What is still referenced after a while stays open:
  * that is logged. */

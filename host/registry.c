@@ -1,22 +1,33 @@
 /* host/registry.c - the routed call.
  *
- *   start: take in -> check -> find -> policy -> reference -> the runtime's
- *          start -> the host's stream around its stream
+ *   start: take in -> check -> find, with a reference -> policy -> the
+ *          runtime's start -> the host's stream around its stream
  *
- * Looking up costs no lock: readers take the current snapshot, writers, which
- * are rare, publish a new one. Snapshots are kept until the host is freed, and
- * so are instances, so a reader never meets freed memory; that an instance is
- * still open says the reference, not the snapshot.
+ * Looking up costs no lock and writes nothing but the reference. Runtimes come
+ * and go while others are asked, for the life of the host, so what a look-up
+ * reads is neither freed nor allowed to pile up:
+ *
+ *   - There are two tables. A writer fills the one that is not read and then
+ *     makes it the one that is. A reader that was overtaken twice may have read
+ *     a table that was being filled; it sees that in `writing` and looks again.
+ *     Every such round is one that a writer finished, so nobody ever waits.
+ *   - Instances are not freed before the host is; a closed one is used again
+ *     under a new serial. A reader that comes late finds the count of
+ *     references shut, or another serial, and looks again.
  *
  * Invariants
- *  1. A snapshot is sorted by id and never changes after it is published.
- *  2. An id names at most one runtime; a second one is refused, the first
- *     stays.
- *  3. Every request to a runtime passes allowed(), the one call site of
- *     policy, before it takes a reference.
+ *  1. `all` is sorted by id, an id stands there once; a second one is refused,
+ *     the first stays. The table that is read is a copy of it.
+ *  2. Rows are atomics, since a late reader may meet a writer there. A row's
+ *     id is compared as big-endian words, which is byte order; no id has a
+ *     zero byte.
+ *  3. Whoever got an instance from acquire has the one that the row meant.
+ *  4. Every request to a runtime passes allowed(), the one call site of
+ *     policy, before the runtime hears of it.
  */
 #include "registry.h"
 
+#include <endian.h>
 #include <sdk/mem.h>
 
 #include "host.h"
@@ -24,38 +35,77 @@
 #include "stream.h"
 #include "take.h"
 
+#define WORDS (YOI_ID_MAX / 8)
+
+struct row {
+  _Atomic uint64_t id[WORDS];
+  _Atomic uint64_t len, serial;
+  _Atomic(struct yoi__instance *) in;
+};
+
 struct yoi__table {
-  struct yoi__table *before; /* the snapshot that it replaced */
-  size_t n;
-  struct yoi__instance *at[];
+  _Atomic uint64_t n;
+  struct row rows[YOI_RUNTIMES_MAX];
 };
 
 yoi_status yoi__registry_init(struct yoi__registry *r) {
-  struct yoi__table *empty = yoi_sdk_calloc(1, sizeof *empty);
-  if (empty == NULL) return YOI_RESOURCE_EXHAUSTED;
+  memset(r, 0, sizeof *r);
+  r->tables = yoi_sdk_calloc(2, sizeof *r->tables);
+  if (r->tables == NULL) return YOI_RESOURCE_EXHAUSTED;
   pthread_mutex_init(&r->lock, NULL);
-  atomic_init(&r->table, empty);
   return YOI_OK;
 }
 
 void yoi__registry_release(struct yoi__registry *r) {
-  struct yoi__table *t = atomic_load(&r->table);
-  if (t == NULL) return;
-  while (t != NULL) {
-    struct yoi__table *before = t->before;
-    yoi_sdk_free(t);
-    t = before;
-  }
-  atomic_store(&r->table, NULL);
+  if (r->tables == NULL) return;
+  yoi_sdk_free(r->tables);
+  r->tables = NULL;
+  r->n = 0;
   pthread_mutex_destroy(&r->lock);
 }
 
+/* ---- writing, with the lock held --------------------------------------- */
+
+static void id_words(yoi_str id, uint64_t out[WORDS]) {
+  char padded[YOI_ID_MAX] = {0};
+  memcpy(padded, id.ptr, id.len);
+  memcpy(out, padded, sizeof padded);
+  for (size_t i = 0; i < WORDS; i++) out[i] = be64toh(out[i]);
+}
+
+/* Releases and, in acquire, acquires: whoever reads a word of version v + 2
+ * sees `writing` of it too. */
+static void set(_Atomic uint64_t *to, uint64_t value) {
+  atomic_store_explicit(to, value, memory_order_release);
+}
+
+static uint64_t get(_Atomic uint64_t *from) {
+  return atomic_load_explicit(from, memory_order_acquire);
+}
+
+static void publish(struct yoi__registry *r) {
+  uint64_t version = get(&r->version) + 1;
+  struct yoi__table *t = &r->tables[version & 1];
+  set(&r->writing, version);
+  for (size_t i = 0; i < r->n; i++) {
+    uint64_t id[WORDS];
+    struct row *row = &t->rows[i];
+    id_words(r->all[i]->name, id);
+    for (size_t k = 0; k < WORDS; k++) set(&row->id[k], id[k]);
+    set(&row->len, r->all[i]->name.len);
+    set(&row->serial, r->all[i]->serial);
+    atomic_store_explicit(&row->in, r->all[i], memory_order_release);
+  }
+  set(&t->n, r->n);
+  set(&r->version, version);
+}
+
 /* Where id stands, or would. */
-static size_t place(const struct yoi__table *t, yoi_str id, int *out_found) {
-  size_t low = 0, high = t->n;
+static size_t place(const struct yoi__registry *r, yoi_str id, int *out_found) {
+  size_t low = 0, high = r->n;
   while (low < high) {
     size_t mid = (low + high) / 2;
-    int order = yoi_sdk_str_cmp(t->at[mid]->name, id);
+    int order = yoi_sdk_str_cmp(r->all[mid]->name, id);
     if (order == 0) {
       *out_found = 1;
       return mid;
@@ -69,73 +119,134 @@ static size_t place(const struct yoi__table *t, yoi_str id, int *out_found) {
   return low;
 }
 
-static struct yoi__table *table_new(size_t n, struct yoi__table *before) {
-  struct yoi__table *t = yoi_sdk_calloc(1, sizeof *t + n * sizeof *t->at);
-  if (t == NULL) return NULL;
-  t->n = n;
-  t->before = before;
-  return t;
-}
-
 yoi_status yoi__registry_add(struct yoi__registry *r, struct yoi__instance *in, yoi_error *err) {
   yoi_status st = YOI_OK;
-  pthread_mutex_lock(&r->lock);
-  struct yoi__table *old = atomic_load(&r->table);
   int found = 0;
-  size_t i = place(old, in->name, &found);
-  struct yoi__table *t = NULL;
+  pthread_mutex_lock(&r->lock);
+  size_t i = place(r, in->name, &found);
   if (found) {
     (void)yoi_sdk_fail(err, YOI_CODE_INVALID_REQUEST, "runtime '%.*s' is registered already",
                        YOI_ARG(in->name));
     st = YOI_ALREADY_EXISTS;
-  } else if (old->n == YOI_RUNTIMES_MAX) {
+  } else if (r->n == YOI_RUNTIMES_MAX) {
     st = yoi_sdk_fail(err, YOI_CODE_LIMIT_REACHED, "more than %d runtimes", YOI_RUNTIMES_MAX);
-  } else if ((t = table_new(old->n + 1, old)) == NULL) {
-    st = yoi_sdk_fail_memory(err);
   } else {
-    memcpy(t->at, old->at, i * sizeof *t->at);
-    t->at[i] = in;
-    memcpy(t->at + i + 1, old->at + i, (old->n - i) * sizeof *t->at);
-    atomic_store_explicit(&r->table, t, memory_order_release);
+    memmove(r->all + i + 1, r->all + i, (r->n - i) * sizeof *r->all);
+    r->all[i] = in;
+    r->n++;
+    publish(r);
   }
   pthread_mutex_unlock(&r->lock);
   return st;
 }
 
 void yoi__registry_remove(struct yoi__registry *r, const struct yoi__instance *in) {
-  pthread_mutex_lock(&r->lock);
-  struct yoi__table *old = atomic_load(&r->table);
   int found = 0;
-  size_t i = place(old, in->name, &found);
-  if (found && old->at[i] == in) {
-    struct yoi__table *t = table_new(old->n - 1, old);
-    if (t != NULL) { /* else it stays listed; that it is shut says so */
-      memcpy(t->at, old->at, i * sizeof *t->at);
-      memcpy(t->at + i, old->at + i + 1, (old->n - i - 1) * sizeof *t->at);
-      atomic_store_explicit(&r->table, t, memory_order_release);
-    }
+  pthread_mutex_lock(&r->lock);
+  size_t i = place(r, in->name, &found);
+  if (found && r->all[i] == in) {
+    r->n--;
+    memmove(r->all + i, r->all + i + 1, (r->n - i) * sizeof *r->all);
+    publish(r);
   }
   pthread_mutex_unlock(&r->lock);
 }
 
-const struct yoi__table *yoi__registry_snapshot(struct yoi__registry *r) {
-  return atomic_load_explicit(&r->table, memory_order_acquire);
-}
-
-size_t yoi__table_count(const struct yoi__table *t) {
-  return t->n;
-}
-
-struct yoi__instance *yoi__table_at(const struct yoi__table *t, size_t i) {
-  return i < t->n ? t->at[i] : NULL;
-}
-
 struct yoi__instance *yoi__registry_find(struct yoi__registry *r, yoi_str id) {
-  const struct yoi__table *t = yoi__registry_snapshot(r);
   int found = 0;
-  size_t i = place(t, id, &found);
-  return found ? t->at[i] : NULL;
+  pthread_mutex_lock(&r->lock);
+  size_t i = place(r, id, &found);
+  struct yoi__instance *in = found ? r->all[i] : NULL;
+  pthread_mutex_unlock(&r->lock);
+  return in;
 }
+
+struct yoi__instance *yoi__registry_at(struct yoi__registry *r, size_t i) {
+  pthread_mutex_lock(&r->lock);
+  struct yoi__instance *in = i < r->n ? r->all[i] : NULL;
+  pthread_mutex_unlock(&r->lock);
+  return in;
+}
+
+int yoi__registry_uses(struct yoi__registry *r, const struct yoi__plugin *plugin) {
+  int uses = 0;
+  pthread_mutex_lock(&r->lock);
+  for (size_t i = 0; i < r->n && !uses; i++) uses = r->all[i]->plugin == plugin;
+  pthread_mutex_unlock(&r->lock);
+  return uses;
+}
+
+/* ---- reading ----------------------------------------------------------- */
+
+/* Against a row: below 0 when the row comes first. */
+static int row_compare(struct row *row, const uint64_t id[WORDS]) {
+  for (size_t k = 0; k < WORDS; k++) {
+    uint64_t word = get(&row->id[k]);
+    if (word != id[k]) return word < id[k] ? -1 : 1;
+    if ((word & 0xff) == 0) return 0; /* both end here */
+  }
+  return 0;
+}
+
+static struct row *row_find(struct yoi__table *t, const uint64_t id[WORDS]) {
+  size_t low = 0, high = get(&t->n);
+  while (low < high) {
+    size_t mid = (low + high) / 2;
+    int order = row_compare(&t->rows[mid], id);
+    if (order == 0) return &t->rows[mid];
+    if (order < 0)
+      low = mid + 1;
+    else
+      high = mid;
+  }
+  return NULL;
+}
+
+/* 1: a reference to what had that serial. */
+static int ref_as(struct yoi__instance *in, uint64_t serial) {
+  if (!yoi__instance_ref(in)) return 0;
+  if (in->serial == serial) return 1;
+  yoi__instance_unref(in);
+  return 0;
+}
+
+struct yoi__instance *yoi__registry_acquire(struct yoi__registry *r, yoi_str id, int *out_closing) {
+  uint64_t words[WORDS];
+  *out_closing = 0;
+  if (id.len > YOI_ID_MAX) return NULL;
+  id_words(id, words);
+  for (;;) {
+    uint64_t version = get(&r->version);
+    struct row *row = row_find(&r->tables[version & 1], words);
+    struct yoi__instance *in =
+        row == NULL ? NULL : atomic_load_explicit(&row->in, memory_order_acquire);
+    uint64_t serial = row == NULL ? 0 : get(&row->serial);
+    if (row != NULL && get(&row->len) != id.len) in = NULL;
+    if (get(&r->writing) > version + 1) continue; /* this table was being filled */
+    if (in == NULL || ref_as(in, serial)) return in;
+    if (get(&r->version) != version) continue; /* it was removed meanwhile */
+    *out_closing = 1;
+    return NULL;
+  }
+}
+
+size_t yoi__registry_acquire_all(struct yoi__registry *r,
+                                 struct yoi__instance *out[YOI_RUNTIMES_MAX]) {
+  uint64_t serials[YOI_RUNTIMES_MAX];
+  size_t n = 0;
+  pthread_mutex_lock(&r->lock);
+  size_t all = r->n;
+  for (size_t i = 0; i < all; i++) {
+    out[i] = r->all[i];
+    serials[i] = out[i]->serial;
+  }
+  pthread_mutex_unlock(&r->lock);
+  for (size_t i = 0; i < all; i++)
+    if (ref_as(out[i], serials[i])) out[n++] = out[i];
+  return n;
+}
+
+/* ---- routing ----------------------------------------------------------- */
 
 /* Whether policy lets this request through to this runtime. Without a policy
  * section the host's layer allows what an authenticated principal asks, and
@@ -149,34 +260,38 @@ static yoi_status allowed(struct yoi_embed *host, const struct yoi__instance *in
   return YOI_OK;
 }
 
+/* Takes over the reference. */
+static yoi_status route(struct yoi_embed *host, struct yoi__instance *in, const yoi_request *req,
+                        yoi_stream **out, yoi_error *err) {
+  yoi_status st = allowed(host, in, req, err);
+  if (st == YOI_OK) return yoi__stream_start(in, req, out, err);
+  yoi__instance_unref(in);
+  return st;
+}
+
 yoi_status yoi__registry_route(struct yoi_embed *host, struct yoi__instance *in,
                                const yoi_request *req, yoi_stream **out, yoi_error *err) {
-  yoi_status st = allowed(host, in, req, err);
-  if (st != YOI_OK) return st;
   if (!yoi__instance_ref(in))
     return yoi_sdk_fail(err, YOI_CODE_RUNTIME_UNAVAILABLE, "runtime '%.*s' is closing",
                         YOI_ARG(in->name));
-  return yoi__stream_start(in, req, out, err);
+  return route(host, in, req, out, err);
 }
 
-/* The entry of a runtime in the config; NULL when it has none. */
-static const struct yoi__config_runtime *entry(const struct yoi_embed *host, yoi_str id) {
-  for (size_t i = 0; i < host->config->n_runtimes; i++)
-    if (yoi_sdk_str_eq(host->config->runtimes[i].id, id)) return &host->config->runtimes[i];
-  return NULL;
-}
-
-/* A create that names no profile gets the one of the runtime's entry. */
+/* A create that names no profile gets the one of the runtime's entry. Takes
+ * over the reference. */
 static yoi_status route_create(struct yoi_embed *host, struct yoi__instance *in, yoi_request *req,
                                yoi_stream **out, yoi_error *err) {
-  const struct yoi__config_runtime *c = entry(host, in->name);
-  if (c == NULL || c->default_profile.len == 0) return yoi__registry_route(host, in, req, out, err);
+  if (in->default_profile.len == 0) return route(host, in, req, out, err);
   struct yoi_sdk_buf body;
   yoi_sdk_buf_init(&body, YOI_BODY_BYTES_MAX);
-  yoi_status st = yoi__profile_default(req->body, c->default_profile, &body);
-  if (st != YOI_OK) st = yoi_sdk_fail_memory(err);
-  if (body.len > 0) req->body = yoi_sdk_buf_str(&body);
-  if (st == YOI_OK) st = yoi__registry_route(host, in, req, out, err);
+  yoi_status st = yoi__profile_default(req->body, in->default_profile, &body);
+  if (st != YOI_OK) {
+    st = yoi_sdk_fail_memory(err);
+    yoi__instance_unref(in);
+  } else {
+    if (body.len > 0) req->body = yoi_sdk_buf_str(&body);
+    st = route(host, in, req, out, err);
+  }
   yoi_sdk_buf_release(&body);
   return st;
 }
@@ -184,18 +299,21 @@ static yoi_status route_create(struct yoi_embed *host, struct yoi__instance *in,
 yoi_status yoi__registry_start(struct yoi_embed *host, yoi_str runtime_id, const yoi_request *req,
                                yoi_stream **out, yoi_error *err) {
   yoi_request r;
+  int closing = 0;
   yoi_status st = yoi__take_in(&r, sizeof r, req, "request", err);
   if (st == YOI_OK) st = yoi__request_check(&r, runtime_id, err);
   if (st != YOI_OK) return st;
   if (runtime_id.len == 0) return yoi__hostop_start(host, &r, out, err);
   if (yoi__host_ending(host))
     return yoi_sdk_fail(err, YOI_CODE_SHUTTING_DOWN, "the host is shutting down");
-  struct yoi__instance *in = yoi__registry_find(&host->registry, runtime_id);
+  struct yoi__instance *in = yoi__registry_acquire(&host->registry, runtime_id, &closing);
   if (in == NULL)
-    return yoi_sdk_fail(err, YOI_CODE_RUNTIME_NOT_FOUND, "there is no runtime '%.*s'",
-                        YOI_ARG(runtime_id));
+    return closing ? yoi_sdk_fail(err, YOI_CODE_RUNTIME_UNAVAILABLE, "runtime '%.*s' is closing",
+                                  YOI_ARG(runtime_id))
+                   : yoi_sdk_fail(err, YOI_CODE_RUNTIME_NOT_FOUND, "there is no runtime '%.*s'",
+                                  YOI_ARG(runtime_id));
   if (r.op == YOI_OP_WORKER_CREATE) return route_create(host, in, &r, out, err);
-  return yoi__registry_route(host, in, &r, out, err);
+  return route(host, in, &r, out, err);
 }
 
 static yoi_status registry_start(const yoi_host *h, yoi_str runtime_id, const yoi_request *req,

@@ -13,11 +13,15 @@
 
 #include "instance.h"
 
-struct yoi__table; /* an immutable snapshot, sorted by id */
+struct yoi__table; /* what look-ups read; see registry.c */
 
 struct yoi__registry {
-  pthread_mutex_t lock; /* serialises register and remove */
-  _Atomic(struct yoi__table *) table;
+  pthread_mutex_t lock;                        /* guards `all` and writing */
+  struct yoi__instance *all[YOI_RUNTIMES_MAX]; /* sorted by id */
+  size_t n;
+  struct yoi__table *tables; /* two */
+  _Atomic uint64_t version;  /* the table of this number's lowest bit is read */
+  _Atomic uint64_t writing;  /* the version that is being made, or was last */
 };
 
 extern const yoi_host_registry yoi__registry_table; /* yoi.host.registry/1 */
@@ -31,18 +35,24 @@ yoi_status yoi__registry_add(struct yoi__registry *r, struct yoi__instance *in, 
 /* [main] New requests no longer find it; those under way go on. */
 void yoi__registry_remove(struct yoi__registry *r, const struct yoi__instance *in);
 
-/* [any] NULL: there is none. No reference is taken. */
+/* [any] The runtime of an id with a reference, lock-free. NULL: there is none,
+ * or it is closing, which *out_closing says. */
+struct yoi__instance *yoi__registry_acquire(struct yoi__registry *r, yoi_str id, int *out_closing);
+/* [any] All that are not closing, sorted by id, each with a reference. */
+size_t yoi__registry_acquire_all(struct yoi__registry *r,
+                                 struct yoi__instance *out[YOI_RUNTIMES_MAX]);
+/* [any] 1: a runtime of that plugin is registered. */
+int yoi__registry_uses(struct yoi__registry *r, const struct yoi__plugin *plugin);
+/* [main] Without a reference; NULL: there is none, or past the end. */
 struct yoi__instance *yoi__registry_find(struct yoi__registry *r, yoi_str id);
-/* [any] The i-th by id, NULL past the end; consistent for a snapshot only. */
-const struct yoi__table *yoi__registry_snapshot(struct yoi__registry *r);
-size_t yoi__table_count(const struct yoi__table *t);
-struct yoi__instance *yoi__table_at(const struct yoi__table *t, size_t i);
+struct yoi__instance *yoi__registry_at(struct yoi__registry *r, size_t i);
 
 /* [any] Checks, routes and starts a request; what `start` of
  * yoi/host_registry.h does. */
 yoi_status yoi__registry_start(struct yoi_embed *host, yoi_str runtime_id, const yoi_request *req,
                                yoi_stream **out, yoi_error *err);
-/* [any] The second half, for requests that the host makes itself. */
+/* [any] The second half, for requests that the host makes itself. The caller
+ * holds a reference, which this leaves alone. */
 yoi_status yoi__registry_route(struct yoi_embed *host, struct yoi__instance *in,
                                const yoi_request *req, yoi_stream **out, yoi_error *err);
 

@@ -148,16 +148,17 @@ static yoi_status secret_get(const yoi_host *h, yoi_str name, char *buf, size_t 
 
 static const yoi_host_secret secret_table = {sizeof secret_table, 0, secret_get};
 
-/* 1: an entry of the config uses it; what only lies on a search path is not
- * registered. */
-static int in_use(const struct yoi__config *c, const struct yoi__plugin *p) {
+/* 1: an entry of the config uses it, or a runtime that was added later; what
+ * only lies on a search path is not registered. */
+static int in_use(struct yoi_embed *host, const struct yoi__plugin *p) {
+  const struct yoi__config *c = host->config;
   for (size_t i = 0; i < c->n_runtimes; i++)
     if (c->runtimes[i].instance.plugin == p) return 1;
   for (size_t i = 0; i < c->n_models; i++)
     if (c->models[i].instance.plugin == p) return 1;
   for (size_t i = 0; i < c->n_ingress; i++)
     if (c->ingress[i].instance.plugin == p) return 1;
-  return 0;
+  return yoi__registry_uses(&host->registry, p);
 }
 
 static void plugin_list(const yoi_host *h, void (*each)(void *ctx, const yoi_plugin_info *info),
@@ -165,7 +166,7 @@ static void plugin_list(const yoi_host *h, void (*each)(void *ctx, const yoi_plu
   const struct yoi__config *c = of(h)->top->config;
   for (size_t i = 0; i < yoi__catalogue_count(c->plugins); i++) {
     const struct yoi__plugin *p = yoi__catalogue_at(c->plugins, i);
-    if (!in_use(c, p)) continue;
+    if (!in_use(of(h)->top, p)) continue;
     yoi_plugin_info info = {.size = sizeof info,
                             .kind = p->manifest.kind,
                             .id = p->manifest.id,

@@ -67,14 +67,28 @@ static void test_lookup_is_exact_and_sorted(void **state) {
   struct host_fixture f;
   (void)state;
   set_up(&f, 1);
-  const struct yoi__table *t = yoi__registry_snapshot(&f.host->registry);
-  assert_int_equal(yoi__table_count(t), 3);
-  assert_true(yoi_sdk_str_is(yoi__table_at(t, 0)->name, "a"));
-  assert_true(yoi_sdk_str_is(yoi__table_at(t, 1)->name, "b"));
-  assert_true(yoi_sdk_str_is(yoi__table_at(t, 2)->name, "c.d-e_9"));
-  assert_null(yoi__table_at(t, 3));
+  static const char *const sorted[] = {"a", "b", "c.d-e_9"};
+  struct yoi__registry *r = &f.host->registry;
+  struct yoi__instance *all[YOI_RUNTIMES_MAX];
+  assert_int_equal(yoi__registry_acquire_all(r, all), 3);
+  for (size_t i = 0; i < 3; i++) {
+    int closing = 1;
+    assert_true(yoi_sdk_str_is(all[i]->name, sorted[i]));
+    assert_ptr_equal(yoi__registry_at(r, i), all[i]);
+    assert_ptr_equal(yoi__registry_acquire(r, yoi_sdk_str(sorted[i]), &closing), all[i]);
+    assert_int_equal(closing, 0);
+    yoi__instance_unref(all[i]);
+    yoi__instance_unref(all[i]);
+  }
+  assert_null(yoi__registry_at(r, 3));
   assert_null(host_fixture_instance(&f, "aa"));
   assert_null(host_fixture_instance(&f, ""));
+  static const char *const none[] = {"", "aa", "b.", "c.d-e_", "c.d-e_99", "zzzzzzzzzzzz"};
+  for (size_t i = 0; i < sizeof none / sizeof *none; i++) {
+    int closing = 1;
+    assert_null(yoi__registry_acquire(r, yoi_sdk_str(none[i]), &closing));
+    assert_int_equal(closing, 0);
+  }
   host_fixture_stop(&f);
 }
 

@@ -219,13 +219,9 @@ static yoi_status await(struct bench *b, int i) {
 }
 
 /* Waits until `*what` is at least n. */
-static void reach(struct bench *b, const int *what, int n) {
+static void reach(struct bench *b, _Atomic int *what, int n) {
   uint64_t until = yoi__now_ns() + 20000 * YOI__MS;
-  for (;;) {
-    pthread_mutex_lock(&serial.lock);
-    int now = *what;
-    pthread_mutex_unlock(&serial.lock);
-    if (now >= n) return;
+  while (atomic_load(what) < n) {
     assert_true(yoi__now_ns() < until);
     if (b->f.config.step)
       assert_int_equal(yoi_host_step(b->f.host, 1, NULL), YOI_OK);

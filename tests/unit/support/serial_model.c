@@ -35,11 +35,11 @@ static void leave(_Atomic int *inside) {
   atomic_fetch_sub(inside, 1);
 }
 
-static void count(int *what) {
+static void count(_Atomic int *what) {
   pthread_mutex_lock(&serial.lock);
-  ++*what;
   serial.thread = pthread_self();
   pthread_mutex_unlock(&serial.lock);
+  atomic_fetch_add(what, 1);
 }
 
 /* A call at the gate does not count: it may be late. */

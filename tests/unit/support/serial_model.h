@@ -17,13 +17,12 @@ struct serial_model {
   pthread_mutex_t lock;
   pthread_cond_t moved;
   int gate;              /* HOLD passes when it is open */
-  int holding;           /* calls that stand at the gate */
+  _Atomic int holding;   /* calls that stand at the gate */
   _Atomic int inside[8]; /* calls that are in the instance */
   _Atomic int two;       /* there were two at once */
-  int starts, nexts, cancels, releases, opens, closes;
-  int cancel_beside; /* cancels while a next of that stream stood at the gate */
-  int mode;          /* of the next start */
-  int cancel_opens;  /* cancel lets the stream through the gate */
+  _Atomic int starts, nexts, cancels, releases, opens, closes;
+  _Atomic int cancel_beside; /* cancels while a next of that stream stood at the gate */
+  int cancel_opens;          /* cancel lets the stream through the gate */
   int no_loop, no_token;
   uint64_t news;
   const yoi_host *host;

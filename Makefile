@@ -18,7 +18,17 @@ PKGS_RUN  = $(PKGS_CORE) libcurl4-openssl-dev node-llhttp curl
 PKGS_BENCH = $(PKGS_RUN) python3 util-linux nginx-light nodejs
 PKGS_TEST = $(PKGS_RUN) g++ clang libclang-rt-14-dev libcmocka-dev python3 \
             python3-pytest python3-pytest-xdist python3-pytest-timeout python3-hypothesis \
-            python3-jsonschema dwarves git strace
+            python3-jsonschema dwarves git strace python3-yaml nodejs
+# promtool comes from Debian's prometheus, which is unpacked and not installed:
+# installing would start a service (tests/promtool.sh).
+
+# ---- npm packages, for the tests of docs/openapi.yaml: the one list ------
+# Exact versions; below build/npm, nowhere else. openapi-core is what
+# openapi-typescript reads documents with.
+NPM_TEST = ajv@8.20.0 ajv-formats@3.0.1 yaml@2.9.1 \
+           @seriousme/openapi-schema-validator@2.11.0 \
+           openapi-typescript@7.13.0 @redocly/openapi-core@1.34.24 \
+           openapi-fetch@0.17.0 typescript@5.9.3
 
 # ---- variants ------------------------------------------------------------
 VARIANT := $(if $(findstring clang,$(CC)),clang-)$(if $(findstring thread,$(SANITIZE)),tsan,$(if \
@@ -285,6 +295,8 @@ packages-run:
 	@tests/packages.sh $(PKGS_RUN)
 packages-test:
 	@tests/packages.sh $(PKGS_TEST)
+	@tests/promtool.sh build/tools || true # what needs either fails without it,
+	@tests/npm.sh build/npm $(NPM_TEST) || true # and all else is still tested
 packages-bench:
 	@tests/packages.sh $(PKGS_BENCH)
 

@@ -1,18 +1,21 @@
 #!/usr/bin/env python3
 """Runs the tests and ends with one line: N passed, N failed.
 
-run.py --build DIR [--soak-seconds N] GROUP...   groups: unit-core unit abi lint e2e tsan soak all
+run.py --build DIR [--soak-seconds N] GROUP...
+groups: unit-core unit abi lint e2e openapi tsan soak all
 
 Unit tests are cmocka programs below DIR/tests/unit; each runs as a process of
 its own with a time limit, in an empty directory. The black-box tests are
-pytest's, with DIR handed over in YOI_BUILD. `soak` is the long ones of them,
-then the mixed load of tests/soak for --soak-seconds.
+pytest's, with DIR handed over in YOI_BUILD. What they are answered is recorded
+below DIR/exchanges; `openapi` holds docs/openapi.yaml to it. `soak` is the
+long ones of them, then the mixed load of tests/soak for --soak-seconds.
 """
 import argparse
 import concurrent.futures
 import os
 import pathlib
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -65,10 +68,33 @@ def script(name, *argv):
     return (1, 0) if done.returncode == 0 else (0, 1)
 
 
-def pytest(args):
+def exchanges():
+    """An empty folder for what the black-box tests are answered."""
+    folder = BUILD / 'exchanges'
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    return folder
+
+
+def openapi():
+    """Every recorded answer against the document."""
+    name = 'tests/openapi/check.mjs'
+    try:
+        done = subprocess.run(['node', name, 'build/npm', 'docs/openapi.yaml',
+                               str(BUILD / 'exchanges')], cwd=ROOT, check=False,
+                              stdin=subprocess.DEVNULL)
+        good = done.returncode == 0
+    except FileNotFoundError:
+        print('  openapi: there is no node; `make packages-test` brings it', flush=True)
+        good = False
+    print(f'  {name}: ' + ('passed' if good else 'FAILED'), flush=True)
+    return (1, 0) if good else (0, 1)
+
+
+def pytest(args, **extra):
     with tempfile.TemporaryDirectory(prefix='yoi-e2e-') as tmp:
         report = pathlib.Path(tmp) / 'report.xml'
-        env = dict(os.environ, YOI_BUILD=str(BUILD), PYTHONDONTWRITEBYTECODE='1')
+        env = dict(os.environ, YOI_BUILD=str(BUILD), PYTHONDONTWRITEBYTECODE='1', **extra)
         subprocess.run([sys.executable, '-m', 'pytest', '-q', '-p', 'no:cacheprovider', '-n', '4',
                         f'--timeout={E2E_LIMIT_S}', f'--junitxml={report}', f'--basetemp={tmp}/t',
                         *args], cwd=ROOT, env=env, stdin=subprocess.DEVNULL, check=False)
@@ -110,7 +136,9 @@ def group(name):
     if name == 'lint':
         return script('tests/lint.py')
     if name == 'e2e':
-        return pytest(['tests/e2e', '-m', 'not soak'])
+        return pytest(['tests/e2e', '-m', 'not soak'], YOI_RECORD=str(exchanges()))
+    if name == 'openapi':
+        return openapi()
     if name == 'tsan':
         return pytest(['tests/e2e', '-m', 'tsan and not soak'])
     if name == 'soak':
@@ -126,7 +154,8 @@ if __name__ == '__main__':
     parser.add_argument('groups', nargs='+')
     options = parser.parse_args()
     BUILD, SOAK_SECONDS = (ROOT / options.build).resolve(), options.soak_seconds
-    names = ['lint', 'abi', 'unit', 'e2e'] if options.groups == ['all'] else options.groups
+    everything = ['lint', 'abi', 'unit', 'e2e', 'openapi']
+    names = everything if options.groups == ['all'] else options.groups
     good = bad = 0
     for n in names:
         begin = time.monotonic()

@@ -106,7 +106,7 @@ void lc_answer_describe(const struct lc *lc, struct yoi_sdk_buf *out) {
   yoi_sdk_jsonw_kstr(&w, "display_name", YOI_LIT("Local records"));
   yoi_sdk_jsonw_kstr(&w, "kind", YOI_LIT("read_only_projection"));
   yoi_sdk_jsonw_kstr(&w, "version", YOI_LIT("1.0.0"));
-  yoi_sdk_jsonw_kstr(&w, "api_version", YOI_LIT("1.0"));
+  yoi_sdk_jsonw_kstr(&w, "api_version", YOI_LIT("1"));
   yoi_sdk_jsonw_kstr(&w, "instance_id", yoi_sdk_str(lc->instance_id));
   yoi_sdk_jsonw_kstr(&w, "state_kind", YOI_LIT("durable"));
   yoi_sdk_jsonw_kstr(&w, "status", lc->left_out ? YOI_LIT("degraded") : YOI_LIT("ready"));

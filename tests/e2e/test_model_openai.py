@@ -141,7 +141,7 @@ def test_without_a_model_the_first_of_the_list_is_asked(new_host, provider):
     model = configs.openai(mock.port, retries=0)
     del model['config']['model']
     host = new_host(configs.standard(model=model))
-    client = Client(f'127.0.0.1:{mock.port}')
+    client = Client(f'127.0.0.1:{mock.port}', recorded=False)
     assert client.ok('GET', '/stats')['models'] == 0, 'nothing is probed before the first turn'
     worker = Worker.create(host.v1)
     assert worker.say('hello')['turn']['error']['details']['kind'] == 'overloaded'

@@ -37,7 +37,7 @@ def chatter(served):
 
 
 def stats(mock):
-    return Client(f'127.0.0.1:{mock.port}').ok('GET', '/stats')
+    return Client(f'127.0.0.1:{mock.port}', recorded=False).ok('GET', '/stats')
 
 
 def orders(text, retried=False):
@@ -179,7 +179,7 @@ def test_a_provider_that_speaks_no_tls_is_tls(new_host):
 @pytest.fixture
 def retrying(new_host, mock):
     host = new_host(configs.standard(model=configs.openai(mock.port, **{**FAST, 'retries': 2})))
-    Client(f'127.0.0.1:{mock.port}').request('POST', '/reset', b'')
+    Client(f'127.0.0.1:{mock.port}', recorded=False).request('POST', '/reset', b'')
     return Worker.create(host.v1)
 
 
@@ -284,7 +284,7 @@ def test_half_a_call_never_becomes_one(chatter):
 
 def test_the_pairing_of_calls_and_results_reaches_the_provider(chatter, mock):
     chatter.say('mode=tool shape=two')
-    request = Client(f'127.0.0.1:{mock.port}').get('/last').text
+    request = Client(f'127.0.0.1:{mock.port}', recorded=False).get('/last').text
     assert request.count('"role":"tool"') == 2 and '"tool_call_id"' in request
     assert re.search(r'"role":\s*"system"', request), 'the profile is the first word'
 
@@ -307,7 +307,7 @@ def test_traceparent_is_carried_to_the_model(chatter, mock):
     trace = '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01'
     with chatter.follow('mode=text', headers={'traceparent': trace}) as stream:
         list(stream)
-    head = Client(f'127.0.0.1:{mock.port}').get('/last').text
+    head = Client(f'127.0.0.1:{mock.port}', recorded=False).get('/last').text
     assert '0af7651916cd43dd8448eb211c80319c' in head
 
 

@@ -7,7 +7,7 @@ stream ended in is lost, as the standard says. Stream is one connection; with
 import json
 import time
 
-from . import wait, wire
+from . import record, wait, wire
 
 STREAM_S = 40.0  # a stream may live, whatever comes over it
 
@@ -98,10 +98,16 @@ class Stream:
         self.parser, self.queue, self.cut, self.raw = Parser(), [], cut, b''
         self.ended = False
         self.until_s = time.monotonic() + wait.bound(max(seconds, STREAM_S))
+        if body is not None and not isinstance(body, bytes):
+            body = json.dumps(body).encode()
+        self.asked = (client, method, target, body)
+        self.events, self.recorded = [], False
         if self.head.status != 200:
             try:
                 self.head.body = self._error_body()
+                record.answer(*self.asked, self.head)
             finally:
+                self.recorded = True
                 self.close()
             return
         kind = self.head.header('content-type')
@@ -143,7 +149,9 @@ class Stream:
             data = data[:self.cut - len(self.raw)]
             self.ended = True
         self.raw += data
-        self.queue += self.parser.feed(data)
+        for event in self.parser.feed(data):
+            self.queue.append(event)
+            self.events.append((event.id, event.kind, event.text))
 
     def next_event(self):
         """The next event, None when the stream is over."""
@@ -176,6 +184,9 @@ class Stream:
 
     def close(self):
         self.sock.close()
+        if not self.recorded:
+            self.recorded = True
+            record.answer(*self.asked, self.head, self.events)
 
     def __enter__(self):
         return self

@@ -7,6 +7,7 @@ nothing is repaired: what the server sent is what the test sees.
 import json
 import socket
 
+from . import record
 from .wait import bound
 
 CRLF = b'\r\n'
@@ -164,8 +165,8 @@ def exchange(address, data, method='GET', seconds=20.0):
 class Client:
     """Requests to one surface. `token` is sent when there is one."""
 
-    def __init__(self, address, token=None):
-        self.address, self.token = address, token
+    def __init__(self, address, token=None, recorded=True):
+        self.address, self.token, self.recorded = address, token, recorded
         self.base = f'http://{address}'
 
     def headers(self, headers=None, body=None):
@@ -196,7 +197,9 @@ class Client:
         if body is not None and not isinstance(body, bytes):
             body = json.dumps(body, ensure_ascii=False).encode('utf-8')
         data = request_bytes(method, target, self.headers(headers, body), body or b'')
-        return exchange(self.address, data, method, seconds)
+        response = exchange(self.address, data, method, seconds)
+        record.answer(self, method, target, body, response)
+        return response
 
     def get(self, target, **kw):
         return self.request('GET', target, **kw)

@@ -48,7 +48,7 @@ def test_an_authority_of_ones_own_is_trusted_when_the_config_names_it(new_host, 
         out = worker.say(f'mode=echo chunks=20 delay=1 -- turn {n} over TLS')
         assert out['turn']['state'] == 'completed', out
         assert text_of(out['message']) == f'turn {n} over TLS'
-    stats = Client(f'127.0.0.1:{mock.port}').ok('GET', '/stats')
+    stats = Client(f'127.0.0.1:{mock.port}', recorded=False).ok('GET', '/stats')
     assert stats['chat'] == 3 and front.handshakes == 1, 'the connection is used again'
     assert front.versions <= {'TLSv1.2', 'TLSv1.3'}
 
@@ -67,13 +67,13 @@ def test_the_first_model_of_a_list_comes_through_tls_too(new_host, behind, autho
     del config['models'][0]['config']['model']
     host = new_host(config, env={'LLM': KEY})
     assert Worker.create(host.v1).say('hello')['turn']['state'] == 'completed'
-    assert Client(f'127.0.0.1:{mock.port}').ok('GET', '/stats')['models'] == 1
+    assert Client(f'127.0.0.1:{mock.port}', recorded=False).ok('GET', '/stats')['models'] == 1
 
 
 def refused(host, front, mock):
     turn = Worker.create(host.v1).say('hello')['turn']
     assert turn['error']['details'] == {'kind': 'tls', 'retryable': False}, turn
-    assert Client(f'127.0.0.1:{mock.port}').ok('GET', '/stats')['chat'] == 0, \
+    assert Client(f'127.0.0.1:{mock.port}', recorded=False).ok('GET', '/stats')['chat'] == 0, \
         'the key went to somebody who could not prove who they are'
     assert str(front.port) not in str(turn)
 
@@ -130,7 +130,7 @@ def test_the_time_of_a_turn_bounds_a_model_that_goes_on_and_on(new_host, provide
         assert turn['error']['details'] == {'kind': 'total_timeout', 'retryable': True}
     else:
         assert turn['reason'] == 'time_limit'
-    client = Client(f'127.0.0.1:{mock.port}')
+    client = Client(f'127.0.0.1:{mock.port}', recorded=False)
     wait.until(lambda: client.ok('GET', '/stats')['closed_early'] == 1,
                what='the end of the connection')
     assert worker.say('mode=text')['turn']['state'] == 'completed'

@@ -213,8 +213,10 @@ class Host(Child):
 
     @property
     def recorded(self):
-        """Its answers prove docs/openapi.yaml; those of test plugins do not."""
-        return 'dev.yoi.test.' not in json.dumps(self.config)
+        """Its answers prove docs/openapi.yaml. Those of test plugins do not, but
+        for the one that has no workers and says nothing of itself."""
+        config = json.dumps(self.config).replace('dev.yoi.test.null', '')
+        return 'dev.yoi.test.' not in config
 
     def entries(self, **match):
         """Log entries whose fields have these values."""

@@ -61,7 +61,7 @@ void flt_answer(const struct flt *self, const yoi_request *req, yoi_str worker,
     case YOI_OP_RUNTIME_DESCRIBE:
       yoi_sdk_jsonw_raw(
           &w, YOI_LIT("{\"runtime\":{\"display_name\":\"Faulty\",\"kind\":\"faulty\","
-                      "\"version\":\"1.0.0\",\"api_version\":\"1.0\","
+                      "\"version\":\"1.0.0\",\"api_version\":\"1\","
                       "\"instance_id\":\"00000000-0000-7000-8000-000000000000\","
                       "\"state_kind\":\"memory\",\"status\":\"ready\","
                       "\"capabilities\":[\"runtime.describe\",\"worker.list\"],\"limits\":{},"

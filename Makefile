@@ -4,6 +4,8 @@
 #   CC=clang                       the other compiler
 #   SANITIZE=address,undefined     a build variant, below build/asan
 #   SANITIZE=thread                another one, below build/tsan
+#   HARD=1                         the hard test mode (abi/sdk/hard.h), below
+#                                  build/hard; with SANITIZE, build/hard-asan
 #   V=1                            show the commands
 
 CC      = gcc
@@ -31,7 +33,7 @@ NPM_TEST = ajv@8.20.0 ajv-formats@3.0.1 yaml@2.9.1 \
            openapi-fetch@0.17.0 typescript@5.9.3
 
 # ---- variants ------------------------------------------------------------
-VARIANT := $(if $(findstring clang,$(CC)),clang-)$(if $(findstring thread,$(SANITIZE)),tsan,$(if \
+VARIANT := $(if $(findstring clang,$(CC)),clang-)$(if $(HARD),hard-)$(if $(findstring thread,$(SANITIZE)),tsan,$(if \
              $(findstring address,$(SANITIZE)),asan,$(if $(findstring fuzzer,$(SANITIZE)),fuzz)))
 VARIANT := $(patsubst %-,%,$(VARIANT))
 B       := build$(if $(VARIANT),/$(VARIANT))
@@ -72,6 +74,12 @@ ifdef SANITIZE
   ifneq ($(findstring clang,$(CC)),)
     DEFS =                 # clang's runtime lives in the executable
   endif
+endif
+ifneq ($(HARD),)
+  # Smaller limits wherever they are read; one fault plan for all plugins.
+  CPPFLAGS += -DYOI_HARD
+  CFLAGS   += -include sdk/hard.h
+  HOST_LDFLAGS = -Wl,--export-dynamic-symbol=yoi_sdk_hard_plan
 endif
 LIBS_CORE = -lcjson -lcrypto -lpthread -ldl
 
@@ -133,7 +141,7 @@ help:
 	@echo 'make fuzz       fuzz targets, FUZZ_SECONDS=20 each'
 	@echo 'make soak       the long tests, and a mixed load of SOAK_SECONDS=1800'
 	@echo 'make clean      remove build/'
-	@echo 'variants: CC=clang, SANITIZE=address,undefined, SANITIZE=thread'
+	@echo 'variants: CC=clang, SANITIZE=address,undefined, SANITIZE=thread, HARD=1'
 
 all: $(YOI_HOST) $(LIBYOI_A) $(LIBYOI_SO) $(so_runtimes) $(so_plugins) $(EXAMPLES)
 	@:
@@ -172,7 +180,7 @@ $(LIBYOI_SO): $(call objs,host) $(SDK_SCHEMA) $(SDK_CORE) host/libyoi.map
 	$(Q)ln -sf $(@F) $@.1
 $(B)/yoi-host: $(call objs,host/cli) $(LIBYOI_A)
 	@$(if $(V),,echo '  ld      $@')
-	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LIBS_CORE)
+	$(Q)$(CC) $(LDFLAGS) $(HOST_LDFLAGS) -o $@ $^ $(LIBS_CORE)
 
 # $(call plugin,SOURCE-DIRECTORY,NAME,OUTPUT)
 define plugin

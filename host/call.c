@@ -19,6 +19,7 @@
  */
 #include "call.h"
 
+#include <sdk/hard.h>
 #include <sdk/id.h>
 #include <sdk/mem.h>
 
@@ -27,7 +28,7 @@
 #include "take.h"
 
 #define CALLS_MAX YOI_TOKENS_MAX /* each has a token */
-#define BATCHES_PER_TURN 16      /* then other work of the loop has its turn */
+#define BATCHES_PER_TURN YOI_SDK_HARD(16, 1)      /* then other work of the loop has its turn */
 
 struct call {
   struct yoi__calls *calls;
@@ -94,7 +95,7 @@ static yoi_status slot_take(struct yoi__calls *c, struct call *call, yoi_error *
   if (c->closed) {
     st = yoi_sdk_fail(err, YOI_CODE_SHUTTING_DOWN, "the host is shutting down");
   } else if (c->free == UINT32_MAX) {
-    uint32_t n = c->n == 0 ? 16 : c->n * 2;
+    uint32_t n = YOI_SDK_MORE(c->n, 16);
     struct slot *grown = n > CALLS_MAX ? NULL : yoi_sdk_reallocarray(c->slots, n, sizeof *grown);
     if (grown == NULL) {
       st = n > CALLS_MAX

@@ -19,6 +19,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <sdk/hard.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -31,7 +32,7 @@
 #include "loader.h"
 
 #define NAMES_MAX 4096 /* files *.so of one directory */
-#define HASH_CHUNK 65536
+#define HASH_CHUNK YOI_SDK_HARD(65536, 4099)
 #define EXPLAIN_MAX 32 /* reasons that one message lists */
 
 struct searched {
@@ -190,7 +191,7 @@ const char *yoi__file_digest(int fd, uint64_t size, char digest[YOI_SDK_DIGEST_S
   const char *why = chunk == NULL || h == NULL ? "memory is short" : NULL;
   uint64_t at = 0;
   while (why == NULL && at < size) {
-    ssize_t got = pread(fd, chunk, HASH_CHUNK, (off_t)at);
+    ssize_t got = pread(fd, chunk, yoi_sdk_short(HASH_CHUNK), (off_t)at);
     if (got < 0 && errno == EINTR) continue;
     if (got <= 0) {
       why = got < 0 ? strerror(errno) : "changed while it was read";

@@ -20,6 +20,7 @@
 
 #include <elf.h>
 #include <errno.h>
+#include <sdk/hard.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -42,7 +43,7 @@
 static int read_at(int fd, void *to, size_t n, uint64_t at) {
   char *p = to;
   while (n > 0) {
-    ssize_t got = pread(fd, p, n, (off_t)at);
+    ssize_t got = pread(fd, p, yoi_sdk_short(n), (off_t)at);
     if (got < 0 && errno == EINTR) continue;
     if (got <= 0) return 0;
     p += got;

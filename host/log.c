@@ -22,6 +22,7 @@
 #include <poll.h>
 #include <pthread.h>
 #include <sdk/error.h>
+#include <sdk/hard.h>
 #include <sdk/id.h>
 #include <sdk/jsonw.h>
 #include <sdk/mem.h>
@@ -32,7 +33,7 @@
 #include "clock.h"
 #include "config.h"
 
-#define QUEUE_BYTES 262144 /* 64 of the longest lines, 1,000 usual ones */
+#define QUEUE_BYTES YOI_SDK_HARD(262144, 65536) /* 64 of the longest lines, 1,000 usual ones */
 #define VALUE_MAX 1024
 #define FIELDS_MAX 16
 #define FLUSH_MS 100
@@ -158,7 +159,7 @@ static void ring_put(struct yoi__log *log, const char *p, size_t n) {
   log->len += n;
 }
 
-/* Copies the first line out; it stays until ring_drop. */
+/* Copies the first line out, or what is left of it; it stays until ring_drop. */
 static size_t ring_peek(const struct yoi__log *log, char *line) {
   for (size_t n = 0; n < log->len && n < YOI_LOG_LINE_MAX; n++) {
     line[n] = log->queue[(log->head + n) % QUEUE_BYTES];
@@ -172,8 +173,8 @@ static void ring_drop(struct yoi__log *log, size_t n) {
   log->len -= n;
 }
 
-/* 1: written, or lost for good; 0: the sink would block. */
-static int sink(struct yoi__log *log, const char *line, size_t n, int wait_ms) {
+/* How many bytes are written, or lost for good; 0: the sink would block. */
+static size_t sink(struct yoi__log *log, const char *line, size_t n, int wait_ms) {
   struct pollfd p = {.fd = log->fd, .events = POLLOUT};
   int ready = poll(&p, 1, wait_ms);
   if (ready == 0 || (ready < 0 && errno == EINTR)) return 0;
@@ -181,7 +182,7 @@ static int sink(struct yoi__log *log, const char *line, size_t n, int wait_ms) {
   sigemptyset(&pipe);
   sigaddset(&pipe, SIGPIPE);
   pthread_sigmask(SIG_BLOCK, &pipe, &before);
-  ssize_t wrote = write(log->fd, line, n);
+  ssize_t wrote = write(log->fd, line, yoi_sdk_short(n));
   if (wrote < 0 && errno == EPIPE && !sigismember(&before, SIGPIPE)) {
     struct timespec now = {0};
     (void)sigtimedwait(&pipe, NULL, &now);
@@ -189,8 +190,9 @@ static int sink(struct yoi__log *log, const char *line, size_t n, int wait_ms) {
   int again = wrote < 0 && (errno == EAGAIN || errno == EINTR);
   pthread_sigmask(SIG_SETMASK, &before, NULL);
   if (again) return 0;
-  if (wrote < (ssize_t)n) atomic_fetch_add_explicit(log->dropped, 1u, memory_order_relaxed);
-  return 1;
+  if (wrote > 0) return (size_t)wrote; /* a short one is followed by the rest */
+  atomic_fetch_add_explicit(log->dropped, 1u, memory_order_relaxed);
+  return n;
 }
 
 /* With the lock held; returns with it held. */
@@ -202,9 +204,9 @@ static void write_out(struct yoi__log *log, int wait_ms) {
     size_t n = ring_peek(log, line);
     if (n == 0) break;
     pthread_mutex_unlock(&log->lock);
-    int done = sink(log, line, n, wait_ms);
+    n = sink(log, line, n, wait_ms);
     pthread_mutex_lock(&log->lock);
-    if (!done) break;
+    if (n == 0) break;
     ring_drop(log, n);
   }
   log->writing = 0;

@@ -24,6 +24,7 @@
 #include "loop.h"
 
 #include <sdk/error.h>
+#include <sdk/hard.h>
 #include <sdk/mem.h>
 #include <signal.h>
 #include <sys/eventfd.h>
@@ -34,7 +35,7 @@
 #include "loop_impl.h"
 #include "metrics.h"
 
-#define EVENTS 128    /* descriptors of one turn: 1.5 KiB of stack */
+#define EVENTS YOI_SDK_HARD(128, 2)    /* descriptors of one turn: 1.5 KiB of stack */
 #define ID_EVENTFD 0u /* epoll data that is no id */
 #define ID_TIMERFD 1u
 
@@ -68,7 +69,7 @@ static void signal_loop(struct yoi__loop *l) {
 
 static yoi_status queue_add(struct yoi__queue *q, struct yoi__queued t) {
   if (q->n == q->cap) {
-    size_t cap = q->cap == 0 ? 64 : q->cap * 2;
+    size_t cap = YOI_SDK_MORE(q->cap, 64);
     if (cap > YOI_LOOP_POSTS_MAX) return YOI_RESOURCE_EXHAUSTED;
     struct yoi__queued *grown = yoi_sdk_reallocarray(q->tasks, cap, sizeof *grown);
     if (grown == NULL) return YOI_RESOURCE_EXHAUSTED;

@@ -15,6 +15,7 @@
  *     (watches); the callback may change the table in any way.
  */
 #include <errno.h>
+#include <sdk/hard.h>
 #include <sdk/mem.h>
 #include <yoi/limits.h>
 
@@ -22,7 +23,7 @@
 
 #define SLOT_BITS 20u
 #define SLOT_MASK ((1u << SLOT_BITS) - 1u)
-#define SEQ_BLOCK 1024u /* sequences that a loop takes at once */
+#define SEQ_BLOCK YOI_SDK_HARD(1024u, 2u) /* sequences that a loop takes at once */
 
 _Static_assert(YOI__ID_MIN == 1ull << SLOT_BITS, "sequences begin at 1");
 _Static_assert(YOI_LOOP_OBJECTS_MAX <= 1u << SLOT_BITS, "a slot fits its bits");
@@ -55,7 +56,7 @@ static struct yoi__slot *slot_of(struct yoi__loop *l, uint64_t id) {
 
 static struct yoi__slot *slot_new(struct yoi__loop *l) {
   if (l->free_slot == YOI__NO_SLOT) {
-    uint32_t n = l->n_slots == 0 ? 64 : l->n_slots * 2;
+    uint32_t n = YOI_SDK_MORE(l->n_slots, 64);
     if (n > YOI_LOOP_OBJECTS_MAX) return NULL;
     struct yoi__slot *grown = yoi_sdk_reallocarray(l->slots, n, sizeof *grown);
     if (grown == NULL) return NULL;
@@ -117,7 +118,7 @@ static void heap_down(struct yoi__loop *l, uint32_t at) {
 
 static yoi_status heap_add(struct yoi__loop *l, uint32_t slot) {
   if (l->n_heap == l->cap_heap) {
-    uint32_t cap = l->cap_heap == 0 ? 64 : l->cap_heap * 2;
+    uint32_t cap = YOI_SDK_MORE(l->cap_heap, 64);
     uint32_t *grown = yoi_sdk_reallocarray(l->heap, cap, sizeof *grown);
     if (grown == NULL) return YOI_RESOURCE_EXHAUSTED;
     l->heap = grown;

@@ -17,6 +17,7 @@
 #include <endian.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <sdk/hard.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -208,7 +209,7 @@ static yoi_status read_fd(struct secret *e, int fd, const char *path, yoi_error 
   yoi_status st;
   if (why != NULL) return refuse(e, path, why, err);
   while (n < sizeof buf) {
-    ssize_t got = read(fd, buf + n, sizeof buf - n);
+    ssize_t got = read(fd, buf + n, yoi_sdk_short(sizeof buf - n));
     if (got < 0 && errno == EINTR) continue;
     if (got < 0) why = strerror(errno);
     if (got <= 0) break;

@@ -20,6 +20,7 @@
 
 #include <pthread.h>
 #include <sdk/error.h>
+#include <sdk/hard.h>
 #include <sdk/mem.h>
 #include <yoi/limits.h>
 
@@ -80,7 +81,7 @@ void yoi__tokens_free(struct yoi__tokens *t) {
 
 /* Under the shard's lock. */
 static int shard_grow(struct shard *s) {
-  uint32_t n = s->n == 0 ? 64 : s->n * 2;
+  uint32_t n = YOI_SDK_MORE(s->n, 64);
   if (n > SLOTS_MAX) return 0;
   struct slot *grown = yoi_sdk_reallocarray(s->slots, n, sizeof *grown);
   if (grown == NULL) return 0;

@@ -9,12 +9,13 @@
 #include "chat.h"
 
 #include <errno.h>
+#include <sdk/hard.h>
 #include <sdk/mem.h>
 #include <string.h>
 #include <unistd.h>
 #include <yoi/limits.h>
 
-#define READ_SIZE 65536 /* what a pipe holds */
+#define READ_SIZE YOI_SDK_HARD(65536, 8) /* what a pipe holds */
 
 void cli_lines_init(struct cli_lines *l, int fd) {
   *l = (struct cli_lines){.fd = fd};
@@ -32,7 +33,7 @@ int cli_lines_open(const struct cli_lines *l) {
 int cli_lines_read(struct cli_lines *l) {
   char *to = cli_lines_open(l) ? yoi_sdk_buf_reserve(&l->in, READ_SIZE - 1) : NULL;
   if (!to) return 0;
-  ssize_t n = read(l->fd, to, READ_SIZE - 1);
+  ssize_t n = read(l->fd, to, yoi_sdk_short(READ_SIZE - 1));
   if (n > 0) {
     l->in.len += (size_t)n;
     l->in.data[l->in.len] = 0;

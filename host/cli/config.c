@@ -7,6 +7,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <sdk/hard.h>
 #include <sdk/json.h>
 #include <sdk/mem.h>
 #include <stdio.h>
@@ -28,7 +29,7 @@ static char *read_file(const char *path, size_t max, size_t *out_len) {
     goto out;
   }
   for (;;) {
-    ssize_t n = read(fd, text + len, max + 1 - len);
+    ssize_t n = read(fd, text + len, yoi_sdk_short(max + 1 - len));
     if (n == 0) break;
     if (n < 0 && errno == EINTR) continue;
     if (n > 0) len += (size_t)n;

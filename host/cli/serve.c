@@ -10,6 +10,7 @@
  */
 #include <errno.h>
 #include <poll.h>
+#include <sdk/hard.h>
 #include <sdk/id.h>
 #include <sdk/jsonw.h>
 #include <signal.h>
@@ -115,6 +116,7 @@ static int run(const struct cli_config *c, int signals) {
     cli_say_error("cannot start", err);
     goto out;
   }
+  yoi_sdk_hard_begin();
   notify(c, "READY=1");
   if (isatty(STDOUT_FILENO)) announce(c);
   code = wait_for_end(c, signals) ? CLI_OK : CLI_INTERNAL;

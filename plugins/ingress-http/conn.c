@@ -34,6 +34,7 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <sdk/hard.h>
 #include <sdk/mem.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -266,7 +267,7 @@ static void read_requests(struct http_conn *c) {
   struct http_loop *l = c->loop;
   c->requests = 0;
   for (int i = 0; i < HTTP_READS_PER_TURN; i++) {
-    ssize_t n = recv(c->fd, l->read, sizeof l->read, 0);
+    ssize_t n = recv(c->fd, l->read, yoi_sdk_short(sizeof l->read), 0);
     if (n < 0 && errno == EINTR) continue;
     if (n < 0 && errno == EAGAIN) return;
     if (n <= 0) {
@@ -302,7 +303,7 @@ static void look(struct http_conn *c) {
 static void read_away(struct http_conn *c) {
   struct http_loop *l = c->loop;
   for (int i = 0; i < HTTP_READS_PER_TURN; i++) {
-    ssize_t n = recv(c->fd, l->read, sizeof l->read, 0);
+    ssize_t n = recv(c->fd, l->read, yoi_sdk_short(sizeof l->read), 0);
     if (n < 0 && (errno == EAGAIN || errno == EINTR)) return;
     if (n > 0) c->discarded += (uint32_t)n;
     if (n <= 0 || c->discarded > HTTP_LINGER_BYTES) {

@@ -21,6 +21,7 @@
 #include "slots.h"
 #include "timers.h"
 
+#include <sdk/hard.h>
 #include <sdk/metric.h>
 #include <sdk/stream.h>
 #include <sys/uio.h>
@@ -29,10 +30,10 @@
 #include <yoi/host_loop.h>
 #include <yoi/host_registry.h>
 
-#define HTTP_READ_BYTES 16384  /* of one read: a header and a common body */
-#define HTTP_READS_PER_TURN 8  /* of one connection on one wake-up */
-#define HTTP_BATCHES_PER_TURN 8 /* of one stream on one wake-up */
-#define HTTP_ACCEPTS_PER_TURN 64
+#define HTTP_READ_BYTES YOI_SDK_HARD(16384, 257)  /* of one read: a header and a common body */
+#define HTTP_READS_PER_TURN YOI_SDK_HARD(8, 2)  /* of one connection on one wake-up */
+#define HTTP_BATCHES_PER_TURN YOI_SDK_HARD(8, 1) /* of one stream on one wake-up */
+#define HTTP_ACCEPTS_PER_TURN YOI_SDK_HARD(64, 1)
 #define HTTP_LINGER_MS 1000    /* a client reads its refusal before the reset */
 #define HTTP_LINGER_BYTES 1048576
 #define HTTP_QUIET_MS 100      /* how long `nothing yet` may mean `not loaded` */

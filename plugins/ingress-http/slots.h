@@ -19,13 +19,14 @@
 #ifndef YOI_HTTP_SLOTS_H
 #define YOI_HTTP_SLOTS_H
 
+#include <sdk/hard.h>
 #include <stdatomic.h>
 #include <yoi/host.h>
 #include <yoi/limits.h>
 
-#define HTTP_SLOT_CHUNK 64u
+#define HTTP_SLOT_CHUNK YOI_SDK_HARD(64u, 8u)
 #define HTTP_SLOT_CHUNKS (YOI_HTTP_CONNECTIONS_MAX / HTTP_SLOT_CHUNK)
-#define HTTP_SLOT_BUCKETS 1024u /* of the table of watched workers */
+#define HTTP_SLOT_BUCKETS YOI_SDK_HARD(1024u, 2u) /* of the table of watched workers */
 
 struct http_conn;
 

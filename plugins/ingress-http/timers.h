@@ -15,9 +15,10 @@
 #ifndef YOI_HTTP_TIMERS_H
 #define YOI_HTTP_TIMERS_H
 
+#include <sdk/hard.h>
 #include <stdint.h>
 
-#define HTTP_WHEEL_SLOTS 1024u
+#define HTTP_WHEEL_SLOTS YOI_SDK_HARD(1024u, 64u)
 #define HTTP_WHEEL_MS 20u
 
 struct http_timer {

@@ -12,11 +12,28 @@
 #include "http.h"
 
 #include <errno.h>
+#include <sdk/hard.h>
 #include <sdk/mem.h>
 #include <string.h>
 #include <sys/socket.h>
 
+/* In the hard mode (sdk/hard.h) a socket takes a part of it now and then. */
+static size_t cut(struct iovec *iov, size_t n) {
+  size_t total = 0;
+  for (size_t i = 0; i < n; i++) total += iov[i].iov_len;
+  total = yoi_sdk_short(total);
+  for (size_t i = 0; i < n; i++) {
+    if (iov[i].iov_len >= total) {
+      iov[i].iov_len = total;
+      return i + 1;
+    }
+    total -= iov[i].iov_len;
+  }
+  return n;
+}
+
 ssize_t http_conn_send(struct http_conn *c, struct iovec *iov, size_t n) {
+  if (YOI_SDK_HARD(0, 1)) n = cut(iov, n);
   struct msghdr m = {.msg_iov = iov, .msg_iovlen = n};
   ssize_t sent;
   do sent = sendmsg(c->fd, &m, MSG_NOSIGNAL | MSG_DONTWAIT);

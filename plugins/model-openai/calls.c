@@ -20,6 +20,7 @@
  */
 #include "oai.h"
 
+#include <sdk/hard.h>
 #include <sdk/id.h>
 #include <sdk/mem.h>
 
@@ -43,7 +44,7 @@ void oai_calls_release(struct oai_calls *c) {
 
 static struct oai_call *add(struct oai_calls *c, int64_t index) {
   if (c->n == c->cap) {
-    uint32_t cap = c->cap ? c->cap * 2 : 4;
+    uint32_t cap = YOI_SDK_MORE(c->cap, 4);
     void *p = yoi_sdk_reallocarray(c->list, cap, sizeof *c->list);
     if (!p) return NULL;
     c->list = p;

@@ -15,8 +15,9 @@
 #include "oai.h"
 
 #include <sdk/mem.h>
+#include <sdk/hard.h>
 
-#define KEEP_BYTES 65536 /* of a text buffer between two answers */
+#define KEEP_BYTES YOI_SDK_HARD(65536, 64) /* of a text buffer between two answers */
 
 void oai_out_init(struct oai_out *o) {
   memset(o, 0, sizeof *o);
@@ -47,7 +48,7 @@ void oai_out_release(struct oai_out *o) {
 
 static int room(struct oai_batch *b) {
   if (b->n < b->cap) return 1;
-  uint32_t cap = b->cap ? b->cap * 2 : 16;
+  uint32_t cap = YOI_SDK_MORE(b->cap, 16);
   void *p = yoi_sdk_reallocarray(b->items, cap, sizeof *b->items);
   if (!p) return 0;
   b->items = p;

@@ -11,8 +11,9 @@
 #include "oai.h"
 
 #include <sdk/error.h>
+#include <sdk/hard.h>
 
-#define REQUEST_REST_BYTES 512 /* all but messages and tools, as a rule */
+#define REQUEST_REST_BYTES YOI_SDK_HARD(512, 8) /* all but messages and tools, as a rule */
 
 static int is_ours(yoi_str key) {
   static const char *const ours[] = {"model",    "messages",       "tools", "stream",

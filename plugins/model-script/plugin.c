@@ -20,6 +20,7 @@
 #include <sdk/plugin.h>
 
 #include <sdk/error.h>
+#include <sdk/hard.h>
 #include <sdk/mem.h>
 #include <stdatomic.h>
 #include <yoi/host_clock.h>
@@ -27,7 +28,7 @@
 
 #include "script.h"
 
-#define BATCH 16u
+#define BATCH YOI_SDK_HARD(16u, 2u)
 
 struct model {
   const yoi_host *host;

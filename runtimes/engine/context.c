@@ -16,6 +16,7 @@
 #include "context.h"
 
 #include <assert.h>
+#include <sdk/hard.h>
 #include <sdk/json.h>
 #include <sdk/jsonw.h>
 #include <sdk/mem.h>
@@ -51,7 +52,7 @@ static void choose(struct eng_context *c, const struct eng_worker *w, size_t sys
 
 static void message_end(struct eng_context *c) {
   if (c->n == c->cap) {
-    size_t cap = c->cap ? c->cap * 2 : 16;
+    size_t cap = YOI_SDK_MORE(c->cap, 16);
     size_t *ends = yoi_sdk_reallocarray(c->ends, cap, sizeof *ends);
     if (!ends) {
       c->buf.failed = YOI_RESOURCE_EXHAUSTED;
@@ -144,7 +145,7 @@ static void close_open(struct eng_context *c) {
 
 static void expect(struct eng_context *c, size_t at, size_t len) {
   if (c->n_open == c->cap_open) {
-    size_t cap = c->cap_open ? c->cap_open * 2 : 8;
+    size_t cap = YOI_SDK_MORE(c->cap_open, 8);
     struct eng_open_call *open = yoi_sdk_reallocarray(c->open, cap, sizeof *open);
     if (!open) {
       c->buf.failed = YOI_RESOURCE_EXHAUSTED;

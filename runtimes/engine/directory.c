@@ -12,6 +12,7 @@
 #include "directory.h"
 
 #include <assert.h>
+#include <sdk/hard.h>
 #include <sdk/id.h>
 #include <sdk/mem.h>
 #include <sdk/str.h>
@@ -67,7 +68,7 @@ static uint32_t place_in(const struct eng_block *b, yoi_str id, int at) {
 
 static struct eng_block *block_insert(struct eng_directory *d, size_t at) {
   if (d->n_blocks == d->cap_blocks) {
-    size_t cap = d->cap_blocks ? d->cap_blocks * 2 : 8;
+    size_t cap = YOI_SDK_MORE(d->cap_blocks, 8);
     struct eng_block **blocks = yoi_sdk_reallocarray(d->blocks, cap, sizeof(struct eng_block *));
     if (!blocks) return NULL;
     d->blocks = blocks;

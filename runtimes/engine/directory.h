@@ -4,6 +4,7 @@
 #define ENG_DIRECTORY_H
 
 #include "table.h"
+#include <sdk/hard.h>
 
 /* Embedded in a worker; id and hash stay as they are while it is listed. */
 struct eng_entry {
@@ -11,7 +12,7 @@ struct eng_entry {
   uint64_t hash;
 };
 
-#define ENG_BLOCK_MAX 256
+#define ENG_BLOCK_MAX YOI_SDK_HARD(256, 2)
 struct eng_block {
   uint32_t n;
   struct eng_entry *entries[ENG_BLOCK_MAX];

@@ -7,6 +7,7 @@
  */
 #include "idem.h"
 
+#include <sdk/hard.h>
 #include <sdk/mem.h>
 #include <sdk/str.h>
 #include <yoi/limits.h>
@@ -42,7 +43,7 @@ static void drop(struct eng_idem *x, uint32_t n) {
 
 int eng_idem_reserve(struct eng_idem *x) {
   if (x->n < x->cap) return 1;
-  uint32_t cap = x->cap ? x->cap * 2 : 4;
+  uint32_t cap = YOI_SDK_MORE(x->cap, 4);
   uint64_t *tags = yoi_sdk_reallocarray(x->tags, cap, sizeof *tags);
   if (tags) x->tags = tags;
   struct eng_idem_entry *entries =

@@ -11,9 +11,10 @@
 #include "ring.h"
 
 #include <assert.h>
+#include <sdk/hard.h>
 #include <sdk/mem.h>
 
-#define RING_FIRST 16u
+#define RING_FIRST YOI_SDK_HARD(16u, 1u)
 
 void eng_ring_init(struct eng_ring *r, struct eng_pos base) {
   *r = (struct eng_ring){.base = base};

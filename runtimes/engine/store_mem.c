@@ -16,11 +16,12 @@
 
 #include <assert.h>
 #include <pthread.h>
+#include <sdk/hard.h>
 #include <sdk/mem.h>
 #include <stdbool.h>
 #include <yoi/limits.h>
 
-#define STRIPES 64u
+#define STRIPES YOI_SDK_HARD(64u, 1u)
 
 struct eng_log {
   struct eng_frame **frames;
@@ -105,7 +106,7 @@ static bool read_fails(struct mem_store *m) {
 /* Small steps at first: most workers have a handful of records. */
 static bool log_reserve(struct eng_log *log, size_t n) {
   if (log->n + n <= log->cap) return true;
-  uint64_t cap = log->cap ? log->cap + log->cap / 2 + 4 : n;
+  uint64_t cap = YOI_SDK_HARD(log->cap ? log->cap + log->cap / 2 + 4 : n, 0);
   if (cap < log->n + n) cap = log->n + n;
   struct eng_frame **frames = yoi_sdk_reallocarray(log->frames, cap, sizeof(struct eng_frame *));
   if (!frames) return false;

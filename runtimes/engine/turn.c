@@ -20,20 +20,21 @@
 #include "turn.h"
 
 #include <assert.h>
+#include <sdk/hard.h>
 #include <sdk/id.h>
 #include <sdk/mem.h>
 
 #include "shapes.h"
 
-#define POLLS_PER_TASK 16 /* then other tasks of the loop have their turn */
-#define ROUNDS_PER_TASK 4
+#define POLLS_PER_TASK YOI_SDK_HARD(16, 1) /* then other tasks of the loop have their turn */
+#define ROUNDS_PER_TASK YOI_SDK_HARD(4, 1)
 
 /* ---- slots ---- */
 
 static int slot_take(struct eng_slots *x, struct eng_turn *t) {
   pthread_mutex_lock(&x->mu);
   if (x->first_free == 0) {
-    uint32_t n = x->n ? x->n * 2 : 16;
+    uint32_t n = YOI_SDK_MORE(x->n, 16);
     struct eng_turn_slot *slots = yoi_sdk_reallocarray(x->slots, n, sizeof *slots);
     if (!slots) {
       pthread_mutex_unlock(&x->mu);

@@ -24,6 +24,7 @@
 #include "worker.h"
 
 #include <assert.h>
+#include <sdk/hard.h>
 #include <sdk/id.h>
 #include <sdk/mem.h>
 
@@ -259,7 +260,7 @@ static bool reserve(struct eng_worker *w, const struct eng_stage *s) {
   }
   if (s->keyed && !eng_idem_reserve(&w->idem)) return false;
   if (w->n_items + items <= w->cap_items) return true;
-  uint32_t cap = w->cap_items + w->cap_items / 2 + items + 2;
+  uint32_t cap = w->n_items + items + YOI_SDK_HARD(w->cap_items / 2 + 2, 0);
   struct eng_item *grown = yoi_sdk_reallocarray(w->items, cap, sizeof *grown);
   if (!grown) return false;
   w->items = grown;
@@ -509,7 +510,7 @@ static void stage_done(struct eng_ticket *ticket, yoi_status st, struct eng_fram
 
 /* ---- leaving ---- */
 
-#define LEAVE_TOKENS 16
+#define LEAVE_TOKENS YOI_SDK_HARD(16, 1)
 static size_t pop_due(struct eng_worker *w, uint64_t *tokens) {
   size_t n = 0;
   for (; n < LEAVE_TOKENS && w->due; n++) {

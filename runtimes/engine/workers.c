@@ -10,6 +10,7 @@
  *     waits for the same append. Nobody else sees the worker until then.
  *  3. A create that fails leaves nothing: no place, no key, no record.
  */
+#include <sdk/hard.h>
 #include <sdk/id.h>
 #include <sdk/mem.h>
 #include <sdk/stream.h>
@@ -223,7 +224,7 @@ void eng_forget(struct eng_engine *eng, struct eng_worker *w) {
 
 /* A filter may want few of very many: others must get at the directory
  * meanwhile. */
-#define LOOKS_PER_LOCK 1024
+#define LOOKS_PER_LOCK YOI_SDK_HARD(1024, 3)
 
 static int keep_state(void *ctx, const struct eng_entry *e) {
   const struct eng_worker *w = (const struct eng_worker *)e;

@@ -20,6 +20,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <sdk/hard.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -28,7 +29,7 @@
 
 #include <sdk/mem.h>
 
-#define READ_BYTES 65536 /* at once */
+#define READ_BYTES YOI_SDK_HARD(65536, 4099) /* at once */
 
 /* ---- one file --------------------------------------------------------- */
 
@@ -39,7 +40,7 @@ static yoi_status read_all(int fd, struct yoi_sdk_buf *buf) {
     size_t room = buf->max - buf->len < READ_BYTES ? buf->max - buf->len : READ_BYTES;
     char *to = yoi_sdk_buf_reserve(buf, room);
     if (!to) return YOI_RESOURCE_EXHAUSTED;
-    ssize_t got = read(fd, to, room);
+    ssize_t got = read(fd, to, yoi_sdk_short(room));
     if (got < 0 && errno == EINTR) continue;
     if (got < 0) return YOI_INTERNAL;
     if (got == 0) return YOI_OK;
@@ -103,7 +104,7 @@ static yoi_status read_record(struct lc_worker *w, int folder, struct yoi_sdk_bu
 /* Room for one more worker; the array doubles. */
 static struct lc_worker *next_worker(struct lc *lc, size_t *cap) {
   if (lc->n == *cap) {
-    size_t more = *cap ? *cap * 2 : 64;
+    size_t more = YOI_SDK_MORE(*cap, 64);
     struct lc_worker *v = yoi_sdk_reallocarray(lc->workers, more, sizeof *v);
     if (!v) return NULL;
     lc->workers = v;

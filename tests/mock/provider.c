@@ -52,6 +52,7 @@
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <sdk/hard.h>
 #include <sdk/mem.h>
 #include <sdk/str.h>
 #include <signal.h>
@@ -117,7 +118,8 @@ static void answer_done(struct provider *p, struct conn *c);
 
 static void flush(struct provider *p, struct conn *c) {
   while (c->sent < c->out.len) {
-    ssize_t n = send(c->fd, c->out.data + c->sent, c->out.len - c->sent, MSG_NOSIGNAL);
+    size_t part = yoi_sdk_short(c->out.len - c->sent);
+    ssize_t n = send(c->fd, c->out.data + c->sent, part, MSG_NOSIGNAL);
     if (n < 0 && errno == EINTR) continue;
     if (n < 0 && errno == EAGAIN) {
       set_out(p, c, 1);

@@ -133,7 +133,8 @@ static void test_a_call_ends_whatever_allocation_fails(void **state) {
     yoi_request req = fixture_request(YOI_OP_RUNTIME_DESCRIBE);
     /* The tables have grown then, and the loop has changed to its other queue. */
     assert_int_equal(yoi_call(f.host, YOI_LIT("a"), &req, on_event, &warm, NULL, NULL), YOI_OK);
-    assert_int_equal(yoi_host_step(f.host, 0, NULL), YOI_OK);
+    for (int i = 0; i < 5 && warm.ends == 0; i++)
+      assert_int_equal(yoi_host_step(f.host, 0, NULL), YOI_OK);
     assert_int_equal(warm.ends, 1);
     (void)yoi_sdk_mem_fail_at(n);
     yoi_status st = yoi_call(f.host, YOI_LIT("a"), &req, on_event, &s, NULL, NULL);

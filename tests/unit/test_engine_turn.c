@@ -156,9 +156,11 @@ static void deltas_are_merged_and_cut_at_characters(void **state) {
   struct rig *r = *state;
   struct ear e;
   make(r);
-  char *big = malloc(9001);
-  for (int i = 0; i < 9000; i += 3) memcpy(big + i, "\xe2\x82\xac", 3);
-  big[9000] = 0;
+  /* With one byte before it, two full deltas and a character. */
+  size_t bytes = (2 * YOI_DELTA_BYTES_MAX + 3) / 3 * 3;
+  char *big = malloc(bytes + 1);
+  for (size_t i = 0; i < bytes; i += 3) memcpy(big + i, "\xe2\x82\xac", 3);
+  big[bytes] = 0;
   struct fake_answer *a = fake_model_answer(r->fh);
   fake_answer_text(a, "x");
   fake_answer_text(a, big);

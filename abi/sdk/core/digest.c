@@ -16,6 +16,7 @@
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
 #include <pthread.h>
+#include <sdk/hard.h>
 #include <sdk/mem.h>
 #include <sdk/str.h>
 #include <string.h>
@@ -93,7 +94,7 @@ int yoi_sdk_secret_eq(yoi_str secret, yoi_str given) {
 int yoi_sdk_random(void *out, size_t n) {
   uint8_t *p = out;
   while (n) {
-    ssize_t got = getrandom(p, n, 0);
+    ssize_t got = getrandom(p, yoi_sdk_short(n), 0);
     if (got < 0 && errno == EINTR) continue;
     if (got <= 0) return 0;
     p += got;

@@ -14,11 +14,12 @@
 
 #include "json_text.h"
 
+#include <sdk/hard.h>
 #include <sdk/mem.h>
 #include <string.h>
 #include <yoi/limits.h>
 
-#define FEW 16
+#define FEW YOI_SDK_HARD(16, 2)
 
 void yoi_sdk__json_keys_init(struct yoi_sdk__json_keys *k, const char *text) {
   k->text = text;
@@ -50,7 +51,7 @@ static int compare(const struct yoi_sdk__json_keys *k, const struct yoi_sdk__jso
 
 static yoi_status grow(struct yoi_sdk__json_keys *k) {
   if (k->n < k->cap) return YOI_OK;
-  size_t cap = k->cap * 2;
+  size_t cap = YOI_SDK_MORE(k->cap, 1);
   struct yoi_sdk__json_key *v =
       yoi_sdk_reallocarray(k->v == k->local ? NULL : k->v, cap, sizeof *v);
   if (!v) return YOI_RESOURCE_EXHAUSTED;

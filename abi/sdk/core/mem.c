@@ -9,11 +9,15 @@
  *     that memory is short, and nothing else.
  *  2. A product is checked before it is made, and nothing above PTRDIFF_MAX is
  *     asked for: no object may be larger.
+ *
+ * The heap itself is libc's, or in the hard mode (sdk/hard.h) the one of
+ * hard.c.
  */
 #include <sdk/mem.h>
 
-#include <stdlib.h>
 #include <string.h>
+
+#include "heap.h"
 
 /* process-wide only in name: each thread has its own */
 static _Thread_local uint64_t allocations; /* since the last fail_at */
@@ -22,7 +26,7 @@ static _Thread_local uint64_t fail_at;     /* 0: never */
 static int refused(size_t n) {
   if (n > PTRDIFF_MAX) return 1;
   allocations++;
-  if (fail_at == 0 || allocations != fail_at) return 0;
+  if (fail_at == 0 || allocations != fail_at) return yoi_sdk__heap_refuses();
   fail_at = 0;
   return 1;
 }
@@ -35,17 +39,17 @@ uint64_t yoi_sdk_mem_fail_at(uint64_t n) {
 }
 
 void *yoi_sdk_malloc(size_t n) {
-  return refused(n) ? NULL : malloc(n ? n : 1);
+  return refused(n) ? NULL : yoi_sdk__heap_new(n ? n : 1);
 }
 
 void *yoi_sdk_calloc(size_t n, size_t size) {
   size_t bytes;
   if (__builtin_mul_overflow(n, size, &bytes) || refused(bytes)) return NULL;
-  return bytes ? calloc(n, size) : calloc(1, 1);
+  return yoi_sdk__heap_zeros(bytes ? bytes : 1);
 }
 
 void *yoi_sdk_realloc(void *p, size_t n) {
-  return refused(n) ? NULL : realloc(p, n ? n : 1);
+  return refused(n) ? NULL : yoi_sdk__heap_resize(p, n ? n : 1);
 }
 
 void *yoi_sdk_reallocarray(void *p, size_t n, size_t size) {
@@ -55,7 +59,7 @@ void *yoi_sdk_reallocarray(void *p, size_t n, size_t size) {
 }
 
 void yoi_sdk_free(void *p) {
-  free(p);
+  yoi_sdk__heap_free(p);
 }
 
 char *yoi_sdk_strndup(const char *s, size_t n) {

@@ -5,16 +5,21 @@
  *  1. len <= max, and cap >= len + 1 once data is there: the NUL has its place.
  *  2. A failed append changes nothing but `failed`, and `failed` makes every
  *     later append a no-op, so that a writer looks once, at its end.
- *  3. Growth doubles, so that n appends cost O(n) bytes moved.
+ *  3. Growth doubles, so that n appends cost O(n) bytes moved; in the hard mode
+ *     (sdk/hard.h) small ones grow by what is asked for, so that nobody keeps
+ *     a pointer across an append.
  *
  * Views may have ptr NULL when len is 0; no function here hands such a pointer
  * to memcpy or memcmp, for which that is undefined.
  */
 #include <sdk/str.h>
 
+#include <sdk/hard.h>
 #include <sdk/mem.h>
 #include <stdio.h>
 #include <string.h>
+
+#define EXACT_BELOW 4096 /* in the hard mode; above it would be quadratic */
 
 yoi_str yoi_sdk_str(const char *s) {
   return s ? (yoi_str){s, strlen(s)} : (yoi_str){NULL, 0};
@@ -87,6 +92,7 @@ char *yoi_sdk_buf_reserve(struct yoi_sdk_buf *b, size_t n) {
   size_t need = b->len + n + 1;
   if (need <= b->cap) return b->data + b->len;
   size_t cap = b->cap < 32 ? 64 : b->cap;
+  if (YOI_SDK_HARD(0, need < EXACT_BELOW)) cap = need;
   while (cap < need) cap = cap > b->max / 2 ? b->max + 1 : cap * 2;
   char *data = yoi_sdk_realloc(b->data, cap);
   if (!data) {

@@ -25,11 +25,12 @@
  */
 #include "internal.h"
 
+#include <sdk/hard.h>
 #include <sdk/mem.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define ROUNDS_MAX 16 /* of one drive; more is left to the timer: fairness */
+#define ROUNDS_MAX YOI_SDK_HARD(16, 1) /* of one drive; more is left to the timer: fairness */
 
 static uint64_t now_ns(const struct yoi__sdk_http_loop *l) {
   return l->client->clock->monotonic_ns(l->client->host);

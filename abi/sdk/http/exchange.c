@@ -125,7 +125,9 @@ static size_t on_body(char *p, size_t one, size_t n, void *ctx) {
     return 0;
   }
   x->body_bytes += n;
-  if (x->handler && x->handler->body && x->handler->body(x->ctx, (yoi_str){p, n}) != 0) {
+  for (size_t at = 0, part; x->handler && x->handler->body && at < n; at += part) {
+    part = yoi_sdk_short(n - at); /* all of it, but for the hard mode */
+    if (x->handler->body(x->ctx, (yoi_str){p + at, part}) == 0) continue;
     if (!x->end) x->end = YOI_SDK_HTTP_STOPPED;
     return 0;
   }

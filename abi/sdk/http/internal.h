@@ -13,13 +13,14 @@
 #define YOI_SDK_HTTP_INTERNAL_H
 
 #include <curl/curl.h>
+#include <sdk/hard.h>
 #include <sdk/http.h>
 #include <string.h>
 #include <yoi/host_clock.h>
 #include <yoi/host_loop.h>
 
 #define YOI__SDK_HTTP_VALUE_MAX 128 /* of a header value that is kept */
-#define YOI__SDK_HTTP_BUCKETS 64    /* sockets by descriptor; a power of 2 */
+#define YOI__SDK_HTTP_BUCKETS YOI_SDK_HARD(64, 2)    /* sockets by descriptor; a power of 2 */
 
 /* A descriptor of libcurl's that is watched. It outlives libcurl's interest:
  * a kept connection is asked for again at the next request, and taking the

@@ -40,7 +40,8 @@ static void a_timer_is_never_early_and_hardly_late(void **state) {
     uint64_t now = START;
     for (size_t steps = 0; t.link; steps++) {
       uint64_t next = http_wheel_next(&wheel);
-      assert_true(next > now && steps < 1000);
+      assert_true(next > now);
+      assert_true(steps < 100 + 3600000 / (HTTP_WHEEL_SLOTS * HTTP_WHEEL_MS));
       now = next;
       if (due(now) > 0) break;
     }

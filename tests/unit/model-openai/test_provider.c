@@ -376,7 +376,8 @@ static void test_a_slow_holder_stops_the_reading(void **state) {
   assert_non_null(s->stream);
   const struct oai_stream *o = (const struct oai_stream *)(const void *)s->stream;
   assert_true(o->paused);
-  assert_true(o->answer.out.fill.text.len < 2 * YOI_MODEL_BUFFER_BYTES);
+  /* One read of libcurl may come on top. */
+  assert_true(o->answer.out.fill.text.len < YOI_MODEL_BUFFER_BYTES + 65536);
   s->lazy = 0;
   assert_int_equal(yoi__loop_post(r.ls, &r.holder, 0, say_poll, s), YOI_OK);
   rig_wait(&r, s);

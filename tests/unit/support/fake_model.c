@@ -36,6 +36,7 @@ struct fake_talk {
   uint32_t loop;
   size_t at;
   bool gated, cancelled, released;
+  bool async; /* its gate opens by itself, after an AGAIN */
   yoi_event events[64];
   const yoi_event *batch[64];
 };
@@ -131,6 +132,11 @@ void fake_model_async(struct fake_host *fh, bool on) {
   pthread_mutex_unlock(&fh->mu);
 }
 
+/* Opens the gate of an answer that nobody wrote, from a post. */
+static void open_all(void *ctx) {
+  fake_model_open(ctx);
+}
+
 static yoi_status talk_fail(const struct act *act, yoi_error *err) {
   (void)yoi_sdk_fail(err, act->code, "provider words");
   if (act->text) yoi_sdk_fail_details(err, yoi_sdk_str(act->text));
@@ -143,8 +149,9 @@ static yoi_status talk_next(yoi_stream *s, const yoi_event *const **out_events, 
   struct fake_talk *t = (struct fake_talk *)s;
   struct fake_host *fh = t->fh;
   assert(fh->host.get_interface && !t->released);
-  assert(((const yoi_host_loop *)fh->host.get_interface(&fh->host, YOI_LIT(YOI_HOST_LOOP_ID)))
-             ->current(&fh->host) == t->loop);
+  const yoi_host_loop *loop = fh->host.get_interface(&fh->host, YOI_LIT(YOI_HOST_LOOP_ID));
+  assert(loop->current(&fh->host) == t->loop);
+  bool opens = false;
   pthread_mutex_lock(&fh->mu);
   yoi_status st = YOI_OK;
   size_t n = 0;
@@ -168,6 +175,7 @@ static yoi_status talk_next(yoi_stream *s, const yoi_event *const **out_events, 
     }
     t->at++;
     if (act->kind == ACT_GATE) t->gated = true;
+    if (act->kind == ACT_GATE && t->async) opens = true;
     if (act->kind != ACT_EVENT) continue;
     t->events[n] =
         (yoi_event){.size = sizeof(yoi_event), .kind = act->event, .text = yoi_sdk_str(act->text)};
@@ -178,6 +186,7 @@ static yoi_status talk_next(yoi_stream *s, const yoi_event *const **out_events, 
   fh->on_next = NULL;
   pthread_mutex_unlock(&fh->mu);
   if (on_next) on_next(fh->on_next_ctx);
+  if (opens) (void)loop->post(&fh->host, t->loop, open_all, fh);
   if (failed) return talk_fail(failed, err);
   if (st != YOI_OK) return st;
   *out_events = t->batch;
@@ -219,11 +228,6 @@ static const yoi_stream_ops talk_ops = {
     .cancel = talk_cancel,
     .release = talk_release,
 };
-
-/* Opens the gate of an answer that nobody wrote, from a post. */
-static void open_all(void *ctx) {
-  fake_model_open(ctx);
-}
 
 static int has_model(struct fake_host *fh, yoi_str name) {
   if (fh->no_models) return 0;
@@ -284,13 +288,13 @@ static yoi_status model_start(const yoi_host *h, yoi_str name, const yoi_model_r
     return st;
   }
   struct fake_talk *t = fake_grow(NULL, 1, sizeof *t);
-  *t = (struct fake_talk){.fh = fh, .answer = a, .token = req->token, .loop = current};
+  *t = (struct fake_talk){
+      .fh = fh, .answer = a, .token = req->token, .loop = current, .async = !own && async};
   t->head.ops = &talk_ops;
   pthread_mutex_lock(&fh->mu);
   t->next = fh->talks;
   fh->talks = t;
   pthread_mutex_unlock(&fh->mu);
-  if (!own && async) (void)loop->post(h, current, open_all, fh);
   *out = &t->head;
   return YOI_OK;
 }

@@ -216,6 +216,7 @@ static int add_plain(struct eng_context *c, const struct eng_frame *f) {
 
 void eng_context_add(struct eng_context *c, const struct eng_frame *f) {
   yoi_str text = f->ev.text;
+  if (c->buf.failed) return; /* calls whose ids did not fit stand in `open` */
   if (add_plain(c, f)) return;
   if (f->ev.kind == YOI_EVENT_INPUT_ACCEPTED) {
     close_open(c);

@@ -202,8 +202,15 @@ static void more(struct http_conn *c) {
   if (c->state != HTTP_CONN_BODY || !r->expect) return;
   r->expect = 0;
   if (c->x->codec.got > 0) return; /* it did not wait for us */
-  struct iovec iov = {(char *)(uintptr_t)HTTP_CONTINUE, sizeof HTTP_CONTINUE - 1};
-  if (http_conn_send(c, &iov, 1) != (ssize_t)iov.iov_len) http_conn_gone(c);
+  for (size_t at = 0, n = sizeof HTTP_CONTINUE - 1; at < n;) {
+    struct iovec iov = {(char *)(uintptr_t)HTTP_CONTINUE + at, n - at};
+    ssize_t sent = http_conn_send(c, &iov, 1);
+    if (sent <= 0) { /* a socket that has no room for these has a client that reads nothing */
+      http_conn_gone(c);
+      return;
+    }
+    at += (size_t)sent;
+  }
 }
 
 /* The header is whole. A request that is refused by it is answered at once;

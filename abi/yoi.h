@@ -91,6 +91,26 @@ YOI_API yoi_status yoi_host_check(const char *json, size_t len,
                                   const char *base_dir, yoi_report_fn report,
                                   void *ctx);
 
+/* Since 1.1. Which plugins a config finds, as a JSON object: "plugins",
+ * "searched", "passed_over"; docs/embed.md has its members. No code of a
+ * plugin runs. A config that yoi_host_check refuses is answered for as far as
+ * it can be read. *out_text as in yoi_default_config. RESOURCE_EXHAUSTED. */
+YOI_API yoi_status yoi_host_plugins(const char *json, size_t len,
+                                    const char *base_dir, char **out_text,
+                                    size_t *out_len, yoi_error *err);
+
+/* yoi_plugin_check flags, since 1.1 */
+#define YOI_PLUGIN_LOAD 1u /* also run its code: load it, ask its entry */
+
+/* Since 1.1. Everything that is wrong with one plugin file, as a JSON object:
+ * "path", "ok", "findings", "loaded", "plugin" (a row as above, or null).
+ * Without YOI_PLUGIN_LOAD none of its code runs; with it the code stays for
+ * the life of the process. RESOURCE_EXHAUSTED; INVALID_ARGUMENT: an unknown
+ * flag. What is wrong with the file is no error. */
+YOI_API yoi_status yoi_plugin_check(const char *path, uint32_t flags,
+                                    char **out_text, size_t *out_len,
+                                    yoi_error *err);
+
 /* Opens runtimes, then ingresses. On an error nothing stays open. */
 YOI_API yoi_status yoi_host_start(struct yoi_embed *host, yoi_error *err);
 

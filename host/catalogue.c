@@ -132,6 +132,11 @@ const struct yoi__passed *yoi__catalogue_passed(const struct yoi__catalogue *c, 
   return i < c->n_passed ? &c->passed[i] : NULL;
 }
 
+size_t yoi__catalogue_searched(const struct yoi__catalogue *c, size_t i, yoi_str *out_path) {
+  *out_path = i < c->n_searched ? c->searched[i].path : (yoi_str){NULL, 0};
+  return i < c->n_searched ? c->searched[i].taken : 0;
+}
+
 void yoi__catalogue_explain(const struct yoi__catalogue *c, struct yoi_sdk_buf *out) {
   for (size_t i = 0; i < c->n_searched; i++) {
     yoi_sdk_buf_addf(out, "; searched '%.*s': %zu plugins", YOI_ARG(c->searched[i].path),
@@ -208,7 +213,7 @@ const char *yoi__file_digest(int fd, uint64_t size, char digest[YOI_SDK_DIGEST_S
 }
 
 /* NAME.yoi.json beside NAME.so, when there is one. */
-static const char *narrow(const struct look *l, const char *name, struct yoi__manifest *m,
+static const char *narrow(int dir_fd, const char *name, struct yoi__manifest *m,
                           struct yoi_sdk_error *e) {
   char beside[NAME_MAX + 16];
   struct yoi_sdk_buf text;
@@ -218,7 +223,7 @@ static const char *narrow(const struct look *l, const char *name, struct yoi__ma
   char *to;
   int fd;
   snprintf(beside, sizeof beside, "%.*s.yoi.json", (int)(strlen(name) - 3), name);
-  why = open_file(l->dir_fd, beside, &sb, &fd);
+  why = open_file(dir_fd, beside, &sb, &fd);
   if (why != NULL) {
     if (errno == ENOENT && fd < 0) return NULL;
     snprintf(e->message, sizeof e->message, "its manifest file '%s': %s", beside, why);
@@ -242,13 +247,12 @@ static const char *narrow(const struct look *l, const char *name, struct yoi__ma
   return why;
 }
 
-/* Everything that is known about a file before its code runs. */
-static const char *examine(const struct look *l, const char *name, struct yoi__plugin *p,
-                           struct yoi_sdk_error *e) {
+const char *yoi__plugin_examine(int dir_fd, const char *name, struct yoi__plugin *p,
+                                struct yoi_sdk_error *e) {
   struct yoi_sdk_buf section;
   struct stat sb;
   int fd;
-  const char *why = open_file(l->dir_fd, name, &sb, &fd);
+  const char *why = open_file(dir_fd, name, &sb, &fd);
   if (why != NULL) return why;
   yoi_sdk_buf_init(&section, YOI_MANIFEST_BYTES_MAX);
   if ((uint64_t)sb.st_size > YOI_PLUGIN_BYTES_MAX) {
@@ -261,7 +265,7 @@ static const char *examine(const struct look *l, const char *name, struct yoi__p
     if (yoi__manifest_parse(yoi_sdk_buf_str(&section), &p->manifest, err) != YOI_OK)
       why = e->message;
   }
-  if (why == NULL) why = narrow(l, name, &p->manifest, e);
+  if (why == NULL) why = narrow(dir_fd, name, &p->manifest, e);
   if (why == NULL) why = yoi__file_digest(fd, (uint64_t)sb.st_size, p->digest);
   p->dev = sb.st_dev;
   p->ino = sb.st_ino;
@@ -330,7 +334,7 @@ static yoi_status look_at(const struct look *l, const char *name, yoi_error *err
   if ((size_t)snprintf(path, sizeof path, "%s/%s", l->dir, name) >= sizeof path) {
     why = "path too long";
   } else {
-    why = examine(l, name, p, e);
+    why = yoi__plugin_examine(l->dir_fd, name, p, e);
   }
   if (why == NULL) why = judge(l, p, &taken, e);
   if (why != NULL) {

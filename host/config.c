@@ -230,8 +230,13 @@ static yoi_status build(struct yoi__build *b) {
   return b->failed != 0 ? YOI_RESOURCE_EXHAUSTED : YOI_OK;
 }
 
-yoi_status yoi__config_load(yoi_str json, const char *base_dir, yoi_report_fn report, void *ctx,
-                            struct yoi__config **out, yoi_error *err) {
+struct looking {
+  void (*look)(void *ctx, const struct yoi__config *c);
+  void *ctx;
+};
+
+static yoi_status load(yoi_str json, const char *base_dir, yoi_report_fn report, void *ctx,
+                       const struct looking *l, struct yoi__config **out, yoi_error *err) {
   struct yoi__build b = {.base = NULL};
   struct yoi_sdk_buf standard;
   char base[PATH_MAX];
@@ -264,6 +269,7 @@ yoi_status yoi__config_load(yoi_str json, const char *base_dir, yoi_report_fn re
     b.tree = tree;
     if (build(&b) != YOI_OK) b.found.failed = 1;
   }
+  if (l != NULL && b.failed == 0) l->look(l->ctx, b.c);
   st = yoi__findings_end(&b.found, report, ctx, err);
 out:
   if (st == YOI_OK && out != NULL) {
@@ -275,6 +281,19 @@ out:
   yoi__findings_release(&b.found);
   yoi_sdk_buf_release(&standard);
   return st;
+}
+
+yoi_status yoi__config_load(yoi_str json, const char *base_dir, yoi_report_fn report, void *ctx,
+                            struct yoi__config **out, yoi_error *err) {
+  return load(json, base_dir, report, ctx, NULL, out, err);
+}
+
+yoi_status yoi__config_look(yoi_str json, const char *base_dir,
+                            void (*look)(void *ctx, const struct yoi__config *c), void *ctx,
+                            yoi_error *err) {
+  const struct looking l = {look, ctx};
+  yoi_status st = load(json, base_dir, NULL, NULL, &l, NULL, err);
+  return st == YOI_INVALID_ARGUMENT ? YOI_OK : st;
 }
 
 /* ---- an entry that comes later --------------------------------------------------- */

@@ -85,6 +85,11 @@ struct yoi__config {
  * short (then without a report). */
 yoi_status yoi__config_load(yoi_str json, const char *base_dir, yoi_report_fn report, void *ctx,
                             struct yoi__config **out, yoi_error *err);
+/* [main] Calls look with the catalogue of the same config, whatever is wrong
+ * with the rest of it. RESOURCE_EXHAUSTED, or OK. */
+yoi_status yoi__config_look(yoi_str json, const char *base_dir,
+                            void (*look)(void *ctx, const struct yoi__config *c), void *ctx,
+                            yoi_error *err);
 void yoi__config_free(struct yoi__config *c);
 
 /* [main] One entry of "runtimes" for a config that is in use: the same checks,

@@ -8,7 +8,8 @@
  *  1. Every offset and size of the file is checked against file_size before
  *     it is used, with subtractions that cannot wrap.
  *  2. What is held in memory is bounded: one section header table of at most
- *     SECTIONS_MAX entries, and the section itself, at most out->max.
+ *     SECTIONS_MAX entries, and the section itself, at most out->max; symbols
+ *     are read one by one.
  *  3. Names are compared inside the bounds of the name table, with their NUL.
  *  4. A second section of that name is refused: two readers could otherwise
  *     disagree about which of the two counts.
@@ -28,6 +29,7 @@
 
 #define SECTIONS_MAX 4096 /* a shared object has some forty */
 #define NAME_MAX_BYTES 64 /* of the section that is asked for */
+#define SYMBOLS_MAX 65536 /* exported or imported by a plugin; some hundred */
 
 #if defined(__x86_64__)
 #define MACHINE EM_X86_64
@@ -101,6 +103,22 @@ static const char *read_section(int fd, const Elf64_Shdr *s, uint64_t file_size,
   return NULL;
 }
 
+/* The header and all section headers, to be freed when it is OK. */
+static const char *read_headers(int fd, uint64_t file_size, Elf64_Ehdr *h, Elf64_Shdr **out) {
+  const char *why;
+  size_t bytes;
+  if (file_size < sizeof *h || !read_at(fd, h, sizeof *h, 0))
+    return "truncated: shorter than an ELF header";
+  why = check_header(h, file_size);
+  if (why != NULL) return why;
+  bytes = (size_t)h->e_shnum * sizeof **out;
+  *out = yoi_sdk_malloc(bytes);
+  if (*out == NULL) return "memory is short";
+  if (read_at(fd, *out, bytes, h->e_shoff)) return NULL;
+  yoi_sdk_free(*out);
+  return "cannot read the section headers";
+}
+
 const char *yoi__elf_section(int fd, uint64_t file_size, const char *name,
                              struct yoi_sdk_buf *out) {
   Elf64_Ehdr h;
@@ -108,16 +126,10 @@ const char *yoi__elf_section(int fd, uint64_t file_size, const char *name,
   size_t name_bytes = strlen(name) + 1;
   const char *why;
   if (name_bytes > NAME_MAX_BYTES) return "section name too long";
-  if (file_size < sizeof h || !read_at(fd, &h, sizeof h, 0))
-    return "truncated: shorter than an ELF header";
-  why = check_header(&h, file_size);
+  why = read_headers(fd, file_size, &h, &table);
   if (why != NULL) return why;
-  table = yoi_sdk_malloc((size_t)h.e_shnum * sizeof *table);
-  if (table == NULL) return "memory is short";
   names = &table[h.e_shstrndx];
-  if (!read_at(fd, table, (size_t)h.e_shnum * sizeof *table, h.e_shoff)) {
-    why = "cannot read the section headers";
-  } else if (names->sh_type != SHT_STRTAB || !inside(names->sh_offset, names->sh_size, file_size)) {
+  if (names->sh_type != SHT_STRTAB || !inside(names->sh_offset, names->sh_size, file_size)) {
     why = "malformed ELF file: section names lie outside the file";
   } else {
     for (size_t i = 1; why == NULL && i < h.e_shnum; i++) {
@@ -127,6 +139,64 @@ const char *yoi__elf_section(int fd, uint64_t file_size, const char *name,
     }
     if (why == NULL) {
       why = found == NULL ? "no manifest section" : read_section(fd, found, file_size, out);
+    }
+  }
+  yoi_sdk_free(table);
+  return why;
+}
+
+/* ---- exports --------------------------------------------------------------- */
+
+/* The text at `at` of a string table, cut where it is too long. */
+static int read_name(int fd, const Elf64_Shdr *strings, uint64_t at, char out[YOI__ELF_NAME_MAX]) {
+  size_t n;
+  if (at >= strings->sh_size) return 0;
+  n = strings->sh_size - at < YOI__ELF_NAME_MAX ? (size_t)(strings->sh_size - at)
+                                                : YOI__ELF_NAME_MAX;
+  if (!read_at(fd, out, n, strings->sh_offset + at)) return 0;
+  out[n - 1] = '\0';
+  return 1;
+}
+
+static const char *find_export(int fd, const Elf64_Shdr *symbols, const Elf64_Shdr *strings,
+                               const char *name, const char *prefix, char out[YOI__ELF_NAME_MAX]) {
+  uint64_t n = symbols->sh_size / sizeof(Elf64_Sym);
+  if (n > SYMBOLS_MAX) return "too many symbols";
+  out[0] = '\0';
+  for (uint64_t i = 1; i < n; i++) {
+    char have[YOI__ELF_NAME_MAX];
+    Elf64_Sym s;
+    if (!read_at(fd, &s, sizeof s, symbols->sh_offset + i * sizeof s))
+      return "cannot read the symbols";
+    if (s.st_shndx == SHN_UNDEF || ELF64_ST_BIND(s.st_info) == STB_LOCAL) continue;
+    if (!read_name(fd, strings, s.st_name, have)) return "malformed ELF file: a symbol's name";
+    if (strcmp(have, name) == 0) {
+      memcpy(out, have, sizeof have);
+      return NULL;
+    }
+    if (out[0] == '\0' && strncmp(have, prefix, strlen(prefix)) == 0)
+      memcpy(out, have, sizeof have);
+  }
+  return NULL;
+}
+
+const char *yoi__elf_export(int fd, uint64_t file_size, const char *name, const char *prefix,
+                            char out[YOI__ELF_NAME_MAX]) {
+  Elf64_Ehdr h;
+  Elf64_Shdr *table;
+  const char *why = read_headers(fd, file_size, &h, &table);
+  size_t i = 1;
+  if (why != NULL) return why;
+  while (i < h.e_shnum && table[i].sh_type != SHT_DYNSYM) i++;
+  if (i == h.e_shnum || table[i].sh_link >= h.e_shnum) {
+    why = "no dynamic symbols";
+  } else {
+    const Elf64_Shdr *symbols = &table[i], *strings = &table[symbols->sh_link];
+    if (!inside(symbols->sh_offset, symbols->sh_size, file_size) ||
+        !inside(strings->sh_offset, strings->sh_size, file_size)) {
+      why = "truncated: the symbols lie outside the file";
+    } else {
+      why = find_export(fd, symbols, strings, name, prefix, out);
     }
   }
   yoi_sdk_free(table);

@@ -9,4 +9,10 @@
  * trusted. Returns NULL, or why not: a constant text, lower case. */
 const char *yoi__elf_section(int fd, uint64_t file_size, const char *name, struct yoi_sdk_buf *out);
 
+#define YOI__ELF_NAME_MAX 64
+/* The function `name`, which the shared object exports; else another export
+ * that begins with `prefix`; else "". NULL, or why it cannot be told. */
+const char *yoi__elf_export(int fd, uint64_t file_size, const char *name, const char *prefix,
+                            char out[YOI__ELF_NAME_MAX]);
+
 #endif

@@ -359,12 +359,13 @@ static void log_passed(struct yoi_embed *host) {
 /* Symbols of an application come before those of libraries: one that brings
  * its own cJSON is what everything here reads its configs with. */
 static void log_json_library(struct yoi_embed *host) {
-  const char *found, *built;
-  if (yoi_sdk_json_library(&found, &built)) return;
+  const char *found, *built, *object = yoi_sdk_json_object();
+  if (yoi_sdk_json_library(&found, &built) && object[0] == '\0') return;
   yoi__log_host(host->log, YOI_LOG_WARN, "another cJSON than this was built for is in the process",
                 (yoi_log_field[]){{YOI_LIT("found"), yoi_sdk_str(found)},
-                                  {YOI_LIT("expected"), yoi_sdk_str(built)}},
-                2);
+                                  {YOI_LIT("expected"), yoi_sdk_str(built)},
+                                  {YOI_LIT("object"), yoi_sdk_str(object)}},
+                object[0] != '\0' ? 3 : 2);
 }
 
 yoi_status yoi_host_start(struct yoi_embed *host, yoi_error *err) {

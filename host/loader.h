@@ -93,6 +93,8 @@ struct yoi__plugin *yoi__catalogue_find(const struct yoi__catalogue *c, yoi_str 
 
 /* What was passed over, in the order of the scans; NULL past the end. */
 const struct yoi__passed *yoi__catalogue_passed(const struct yoi__catalogue *c, size_t i);
+/* How many plugins the i-th scanned folder gave; an empty path past the end. */
+size_t yoi__catalogue_searched(const struct yoi__catalogue *c, size_t i, yoi_str *out_path);
 /* Appends "; searched 'DIR': N plugins; passed over 'FILE': REASON; ..." for a
  * refusal; private, because it names paths. */
 void yoi__catalogue_explain(const struct yoi__catalogue *c, struct yoi_sdk_buf *out);
@@ -104,6 +106,10 @@ void yoi__catalogue_explain(const struct yoi__catalogue *c, struct yoi_sdk_buf *
  * (everything that does not agree). */
 yoi_status yoi__plugin_load(struct yoi__plugin *p, yoi_error *err);
 
+/* Everything that is known about a file before its code runs, into the zeroed
+ * *p. NULL, or why it is passed over (in e, when it is no constant). */
+const char *yoi__plugin_examine(int dir_fd, const char *name, struct yoi__plugin *p,
+                                struct yoi_sdk_error *e);
 /* sha256:HEX of a file's bytes; NULL, or why not: a constant text. */
 const char *yoi__file_digest(int fd, uint64_t size, char digest[YOI_SDK_DIGEST_SIZE]);
 void yoi__plugin_free(struct yoi__plugin *p);

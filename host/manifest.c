@@ -247,25 +247,28 @@ static const struct field {
 };
 #define N_FIELDS (sizeof fields / sizeof *fields)
 
-/* Every member of the object is known, and allowed here. */
-static yoi_status check_known(const yoi_sdk_json *tree, int beside, yoi_error *err) {
-  yoi_str names[N_FIELDS];
+/* The member is known, and allowed here. */
+static yoi_status check_member(const yoi_sdk_json *v, int beside, yoi_error *err) {
+  yoi_str names[N_FIELDS], key = yoi_sdk_json_key(v), near;
   size_t n = 0;
   for (size_t i = 0; i < N_FIELDS; i++) {
-    if (!beside || fields[i].beside) names[n++] = yoi_sdk_str(fields[i].name);
+    if (beside && !fields[i].beside) continue;
+    if (yoi_sdk_str_is(key, fields[i].name)) return YOI_OK;
+    names[n++] = yoi_sdk_str(fields[i].name);
   }
-  for (const yoi_sdk_json *v = yoi_sdk_json_first(tree); v != NULL; v = yoi_sdk_json_next(v)) {
-    yoi_str key = yoi_sdk_json_key(v), near;
-    size_t i = 0;
-    while (i < n && !yoi_sdk_str_eq(names[i], key)) i++;
-    if (i < n) continue;
-    near = yoi_sdk_nearest(key, names, n);
-    return yoi_sdk_fail(err, YOI_CODE_INVALID_REQUEST,
-                        near.len > 0 ? "unknown manifest field '%.*s', did you mean '%.*s'"
-                                     : "unknown manifest field '%.*s'%.*s",
-                        (int)yoi_sdk_utf8_cut(key, 64), key.ptr, YOI_ARG(near));
-  }
-  return YOI_OK;
+  near = yoi_sdk_nearest(key, names, n);
+  return yoi_sdk_fail(err, YOI_CODE_INVALID_REQUEST,
+                      near.len > 0 ? "unknown manifest field '%.*s', did you mean '%.*s'"
+                                   : "unknown manifest field '%.*s'%.*s",
+                      (int)yoi_sdk_utf8_cut(key, 64), key.ptr, YOI_ARG(near));
+}
+
+static yoi_status check_known(const yoi_sdk_json *tree, int beside, yoi_error *err) {
+  yoi_status st = YOI_OK;
+  for (const yoi_sdk_json *v = yoi_sdk_json_first(tree); st == YOI_OK && v != NULL;
+       v = yoi_sdk_json_next(v))
+    st = check_member(v, beside, err);
+  return st;
 }
 
 static yoi_status parse_object(yoi_str text, yoi_sdk_json **out, yoi_error *err) {
@@ -292,24 +295,60 @@ static const char *interface_of(uint32_t kind) {
   }
 }
 
+static yoi_status read_field(struct yoi__manifest *m, const struct field *f, yoi_error *err) {
+  const yoi_sdk_json *v = yoi_sdk_json_get(m->tree, f->name);
+  return v != NULL || f->required ? f->read(m, v, err) : YOI_OK;
+}
+
+/* What no field says alone. */
+static yoi_status check_whole(const struct yoi__manifest *m, yoi_error *err) {
+  if (!yoi__manifest_has(m, yoi_sdk_str(interface_of(m->kind))))
+    return yoi_sdk_fail(err, YOI_CODE_INVALID_REQUEST,
+                        "manifest field 'interfaces': expected '%s' among them",
+                        interface_of(m->kind));
+  if (m->runtime_id.len > 0 && m->kind != YOI_KIND_RUNTIME)
+    return yoi_sdk_fail(err, YOI_CODE_INVALID_REQUEST,
+                        "manifest field 'runtime_id': only runtimes have one");
+  return YOI_OK;
+}
+
+yoi_status yoi__manifest_check(yoi_str text, yoi__manifest_report report, void *ctx) {
+  struct yoi__manifest m;
+  struct yoi_sdk_error e;
+  yoi_error *err = yoi_sdk_error_init(&e);
+  int faults = 0;
+  memset(&m, 0, sizeof m);
+  yoi_status st = parse_object(text, &m.tree, err);
+  if (st != YOI_OK) {
+    report(ctx, e.message);
+    yoi__manifest_release(&m);
+    return st;
+  }
+  for (const yoi_sdk_json *v = yoi_sdk_json_first(m.tree); v != NULL; v = yoi_sdk_json_next(v)) {
+    if (check_member(v, 0, err) == YOI_OK) continue;
+    report(ctx, e.message);
+    faults++;
+  }
+  for (size_t i = 0; i < N_FIELDS; i++) {
+    if (read_field(&m, &fields[i], err) == YOI_OK) continue;
+    report(ctx, e.message);
+    faults++;
+  }
+  if (faults == 0 && check_whole(&m, err) != YOI_OK) {
+    report(ctx, e.message);
+    faults++;
+  }
+  yoi__manifest_release(&m);
+  return faults == 0 ? YOI_OK : YOI_INVALID_ARGUMENT;
+}
+
 yoi_status yoi__manifest_parse(yoi_str text, struct yoi__manifest *m, yoi_error *err) {
   yoi_status st;
   memset(m, 0, sizeof *m);
   st = parse_object(text, &m->tree, err);
   if (st == YOI_OK) st = check_known(m->tree, 0, err);
-  for (size_t i = 0; st == YOI_OK && i < N_FIELDS; i++) {
-    const yoi_sdk_json *v = yoi_sdk_json_get(m->tree, fields[i].name);
-    if (v != NULL || fields[i].required) st = fields[i].read(m, v, err);
-  }
-  if (st == YOI_OK && !yoi__manifest_has(m, yoi_sdk_str(interface_of(m->kind)))) {
-    st = yoi_sdk_fail(err, YOI_CODE_INVALID_REQUEST,
-                      "manifest field 'interfaces': expected '%s' among them",
-                      interface_of(m->kind));
-  }
-  if (st == YOI_OK && m->runtime_id.len > 0 && m->kind != YOI_KIND_RUNTIME) {
-    st = yoi_sdk_fail(err, YOI_CODE_INVALID_REQUEST,
-                      "manifest field 'runtime_id': only runtimes have one");
-  }
+  for (size_t i = 0; st == YOI_OK && i < N_FIELDS; i++) st = read_field(m, &fields[i], err);
+  if (st == YOI_OK) st = check_whole(m, err);
   if (m->display_name.len == 0) m->display_name = m->id;
   if (st != YOI_OK) yoi__manifest_release(m);
   return st;

@@ -25,6 +25,9 @@ struct yoi__manifest {
 /* Fills the zeroed *m from the section's bytes. On an error the message says
  * which field, what was expected and what was found; *m needs no release. */
 yoi_status yoi__manifest_parse(yoi_str text, struct yoi__manifest *m, yoi_error *err);
+/* The same, but goes on after a fault and tells report each message. */
+typedef void (*yoi__manifest_report)(void *ctx, const char *message);
+yoi_status yoi__manifest_check(yoi_str text, yoi__manifest_report report, void *ctx);
 /* Narrows it by the bytes of a NAME.yoi.json beside the file: fewer grants,
  * another display_name. What would widen it is an error. */
 yoi_status yoi__manifest_narrow(struct yoi__manifest *m, yoi_str text, yoi_error *err);

@@ -37,6 +37,10 @@ void yoi_sdk_json_free(yoi_sdk_json *v);
  * An application that exports its own copy takes it over for all. Versions as
  * text, static; *out_built also when it is the same. */
 int yoi_sdk_json_library(const char **out_found, const char **out_built);
+/* The file, without its path, from which a function of that library comes that
+ * is used here, when it is not libcjson.so: an application's copy, even one of
+ * the same version. "": all is in order. */
+const char *yoi_sdk_json_object(void);
 /* The same checks without a tree. */
 yoi_status yoi_sdk_json_check(yoi_str text, uint32_t flags,
                               struct yoi_sdk_json_error *err);

@@ -13,7 +13,7 @@
 
 /* Exit codes; docs/operate.md. 128 + n: ended by the signal n. */
 #define CLI_OK 0
-#define CLI_INVALID 1  /* the config is wrong or cannot be read */
+#define CLI_INVALID 1  /* the config, or a plugin, is wrong or cannot be read */
 #define CLI_USAGE 2    /* the command line is wrong */
 #define CLI_FAILED 3   /* the host could not start */
 #define CLI_TURN 4     /* chat: a turn did not complete */
@@ -24,6 +24,7 @@ int cli_serve(int argc, char **argv);
 int cli_check(int argc, char **argv);
 int cli_chat(int argc, char **argv);
 int cli_config_schema(int argc, char **argv);
+int cli_plugins(int argc, char **argv);
 int cli_version(int argc, char **argv);
 /* `check` behind its command line; path NULL: the default config. */
 int cli_check_file(const char *path);

@@ -36,6 +36,9 @@ static const struct command {
      "talk to a worker in this terminal; nothing listens"},
     {"config-schema", cli_config_schema, "config-schema",
      "print the JSON Schema of a config, for editors"},
+    {"plugins", cli_plugins,
+     "plugins list [CONFIG] | show ID [CONFIG] | check [FILE.so | CONFIG] [--load]   [--json]",
+     "say which plugins there are, and what is wrong with those that are not"},
     {"version", cli_version, "version", "print the version"},
 };
 #define N_COMMANDS (sizeof commands / sizeof *commands)
@@ -73,8 +76,8 @@ static int help(void) {
       "\nWithout CONFIG the default is used: one worker runtime in memory, a page and an\n"
       "API for people on http://127.0.0.1:38800/, and the language model of\n"
       "OPENAI_BASE_URL when that is set.\n\n"
-      "Exit codes: 0 fine, 1 the config is wrong, 2 the command line is wrong, 3 the\n"
-      "host could not start, 4 a turn of a chat did not complete, 5 it could not go on,\n"
+      "Exit codes: 0 fine, 1 the config or a plugin is wrong, 2 the command line is wrong,\n"
+      "3 the host could not start, 4 a turn of a chat did not complete, 5 it could not go on,\n"
       "128 + n ended by signal n.");
   return fflush(stdout) == 0 ? CLI_OK : CLI_INTERNAL;
 }

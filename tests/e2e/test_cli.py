@@ -48,7 +48,8 @@ def test_help_lists_every_command_and_exit_code(run):
     for args in (['--help'], ['-h'], ['help'], ['chat', '--help'], ['check', '--help']):
         done = run(*args)
         assert done.returncode == 0
-        for word in ('serve', 'check', 'chat', 'config-schema', 'version', 'Exit codes', '38800'):
+        for word in ('serve', 'check', 'chat', 'config-schema', 'plugins', 'version', 'Exit codes',
+                     '38800'):
             assert word in done.stdout
 
 

@@ -20,6 +20,7 @@
 
 #include "json_text.h"
 
+#include <dlfcn.h>
 #include <locale.h>
 #include <math.h>
 #include <pthread.h>
@@ -196,4 +197,30 @@ void yoi_sdk_json_write(const yoi_sdk_json *v, struct yoi_sdk_jsonw *w) {
     default:
       yoi_sdk_jsonw_null(w);
   }
+}
+
+/* ---- whose cJSON ---------------------------------------------------------- */
+
+/* The file that a function lies in, without its path. */
+static const char *object_of(void (*fn)(void)) {
+  Dl_info info;
+  void *address;
+  memcpy(&address, &fn, sizeof address); /* ISO C has no such conversion */
+  if (!dladdr(address, &info) || !info.dli_fname) return "?";
+  const char *slash = strrchr(info.dli_fname, '/');
+  return slash ? slash + 1 : info.dli_fname;
+}
+
+const char *yoi_sdk_json_object(void) {
+  /* All of it that is used here: a mixture would be the worst. */
+  void (*const used[])(void) = {
+      (void (*)(void))cJSON_ParseWithLengthOpts,
+      (void (*)(void))cJSON_Delete,
+      (void (*)(void))cJSON_Version,
+  };
+  for (size_t i = 0; i < sizeof used / sizeof *used; i++) {
+    const char *object = object_of(used[i]);
+    if (strncmp(object, "libcjson.so", strlen("libcjson.so")) != 0) return object;
+  }
+  return "";
 }

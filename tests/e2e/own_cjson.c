@@ -1,0 +1,36 @@
+/* own_cjson.c - an application that exports functions of cJSON's names, as
+ * programs do that carry a copy of it: the dynamic loader takes them for
+ * everything in the process. Its argument is the folder with plugins. */
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <stdio.h>
+#include <string.h>
+#include <yoi.h>
+
+struct cJSON;
+const char *cJSON_Version(void);
+void cJSON_Delete(struct cJSON *item);
+
+const char *cJSON_Version(void) {
+  return "1.0.9";
+}
+
+void cJSON_Delete(struct cJSON *item) {
+  void (*next)(struct cJSON *) = NULL;
+  *(void **)&next = dlsym(RTLD_NEXT, "cJSON_Delete");
+  next(item);
+}
+
+int main(int argc, char **argv) {
+  static const char config[] =
+      "{ \"step\": true, \"plugin_path\": [\"runtimes\"],\n"
+      "  \"runtimes\": [{ \"id\": \"r\", \"plugin\": \"dev.yoi.embedded\" }] }";
+  char message[256] = "";
+  yoi_error err = {.size = sizeof err, .message = message, .message_cap = sizeof message};
+  struct yoi_embed *host = NULL;
+  int ok = yoi_host_new(config, strlen(config), argc > 1 ? argv[1] : NULL, &host, &err) == YOI_OK &&
+           yoi_host_start(host, &err) == YOI_OK;
+  if (!ok) fprintf(stderr, "failed: %s\n", message);
+  yoi_host_free(host);
+  return ok ? 0 : 1;
+}

@@ -1,19 +1,21 @@
 #!/usr/bin/env python3
 """Is the ABI what it promises to be? One line per gate; exit 1 on a failure.
 
-check.py [--root DIR] [--build DIR] [--write]
+check.py [--root DIR] [--build DIR] [--write] [--layout]
 
   headers    each public header compiles alone in four language modes with two
              compilers, strict, without implicit padding
   offsets    tests/abi/offsets.c: sizes and offsets as asserted by hand
   witness    tests/abi/witness.c names every type
-  layout     today's layout, callbacks, functions and numbers are those of
+  layout     today's layout, types, callbacks, functions and numbers are those of
              tests/abi/layout-MAJOR.MINOR.txt of the version in yoi/base.h, and
              every older one is a prefix of it; --write writes today's
   symbols    plugins export their entry only, libyoi.so what yoi.h declares,
              and nothing exports an internal name
   libraries  what libyoi.so and yoi-host load; no search path in any object
   manifests  the section holds the manifest's bytes, also after strip
+
+--layout runs the gates witness and layout only.
 
 Gates compare what is built in --build; headers, offsets, witness and layout
 need no build. What was found good is remembered below --build under a hash
@@ -143,6 +145,11 @@ class Check:
         return {m.group(1): one_line(m.group(0)) for h in self.headers for m in re.finditer(
             r'^YOI_API [^;{}#]*?\b(yoi_\w+)\([^;{}#]*\);', without_comments(h.read_text()), re.M)}
 
+    def scalars(self):
+        """What a name like yoi_status stands for, which no struct's row shows."""
+        return [one_line(m.group(0)) for h in self.headers for m in re.finditer(
+            r'^typedef (?!struct)[^;{}()]+ \**yoi_\w+;', without_comments(h.read_text()), re.M)]
+
     # ---- layout ------------------------------------------------------------
     def numbers(self):
         """Constants and table rows that callers compile in: name to value."""
@@ -178,11 +185,14 @@ class Check:
         for m in re.finditer(r'^struct (yoi_\w+) \{\n(.*?)^\};', shown, re.M | re.S):
             size = re.search(r'/\* size: (\d+)', m.group(2)).group(1)
             rows = re.findall(r'^\t(.+?);\s*/\*\s+(\d+)\s+(\d+) \*/$', m.group(2), re.M)
+            if len(rows) != int(re.search(r'members: (\d+)', m.group(2)).group(1)):
+                return None, f'struct {m.group(1)} has a member that is not one line of pahole: ' \
+                    'a struct or union inside it, or a bit field'
             structs[m.group(1)] = [f'struct {m.group(1)} {size}'] + [
                 f'  {at:>3} {n:>2} {one_line(member)}' for member, at, n in rows]
         for name in sorted(structs):
             out += ['', *structs[name]]
-        out += ['', '# callbacks and functions', *sorted(self.callbacks().values()),
+        out += ['', '# types', *sorted(self.scalars()), '', '# callbacks and functions', *sorted(self.callbacks().values()),
                 *sorted(self.functions().values()), '', '# numbers',
                 *(f'{k} = {v}' for k, v in sorted(self.numbers().items()))]
         return '\n'.join(out) + '\n', None
@@ -212,7 +222,7 @@ class Check:
             return
         now, why = self.today()
         if now is None:
-            self.gate('layout', ['witness.c does not compile: ' + why.strip()], '')
+            self.gate('layout', ['it cannot be told: ' + why.strip()], '')
             return
         base = (self.abi / 'yoi/base.h').read_text()
         version = '.'.join(re.search(rf'YOI_ABI_{p} (\d+)u', base).group(1)
@@ -272,13 +282,15 @@ class Check:
             if ENTRY not in names and not strange:
                 findings.append(f'{path.name} does not export {ENTRY}')
         library, program = self.build / 'libyoi.so', self.build / 'yoi-host'
+        static = self.build / 'yoi-host-static'
         if library.exists():
             names, declared = self.exports(library), set(self.functions()) - {ENTRY}
             findings += [f"libyoi.so exports '{n}'" for n in sorted(names - declared)]
             findings += [f"libyoi.so lacks '{n}'" for n in sorted(declared - names)]
-        if program.exists():
-            findings += [f"yoi-host exports '{n}'" for n in sorted(self.exports(program))
-                         if n.startswith('yoi_')]
+        for path in (program, static):
+            if path.exists():
+                findings += [f"{path.name} exports '{n}'" for n in sorted(self.exports(path))
+                             if n.startswith('yoi_')]
         absent = [p.name for p in (library, program) if not p.exists()]
         if absent:
             findings.append(f"not built: {' '.join(absent)}")
@@ -289,14 +301,15 @@ class Check:
             self.gate('libraries', None, 'no readelf (package binutils)')
             return
         findings, seen = [], 0
-        for path in [self.build / 'libyoi.so', self.build / 'yoi-host', *self.built()]:
+        static = self.build / 'yoi-host-static'  # it may load what its plugins need
+        for path in [self.build / 'libyoi.so', self.build / 'yoi-host', static, *self.built()]:
             if not path.exists():
                 continue
             seen += 1
             dynamic = run(['readelf', '-dW', str(path)]).stdout.decode()
             for tag in re.findall(r'\((RPATH|RUNPATH|TEXTREL)\)', dynamic):
                 findings.append(f'{path.name} has {tag}')
-            if path.suffix == '.so' and path.name != 'libyoi.so':
+            if path == static or path.suffix == '.so' and path.name != 'libyoi.so':
                 continue
             allowed = OURS
             if any(s in path.read_bytes() for s in (b'__asan_init', b'__tsan_init',
@@ -350,9 +363,13 @@ def main():
     parser.add_argument('--root', default=pathlib.Path(__file__).resolve().parents[2])
     parser.add_argument('--build', default='build')
     parser.add_argument('--write', action='store_true')
+    parser.add_argument('--layout', action='store_true')
     options = parser.parse_args()
     root = pathlib.Path(options.root).resolve()
     check = Check(root, (root / options.build).resolve())
+    if options.layout:
+        check.check_layout(options.write)
+        return 1 if check.bad else 0
     check.check_headers()
     check.check_offsets()
     check.check_layout(options.write)

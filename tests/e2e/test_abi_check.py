@@ -87,6 +87,75 @@ def test_a_changed_header_is_found(tree, what):
         assert text in said, said
 
 
+# What was promised by 1.0 and is broken by a later version that is written down
+# as if all were well: only the comparison with the older layout can tell.
+OLD = 'layout-1.0.txt: '
+REQUEST = OLD + 'struct yoi_request does not begin with its old members'
+BROKEN_PROMISES = {
+    'a member is inserted': (
+        'abi/yoi/request.h', '  yoi_str worker_id;', '  yoi_str between;\n  yoi_str worker_id;',
+        REQUEST),
+    'a member is inserted in front': (
+        'abi/yoi/request.h', '  uint32_t size;', '  uint64_t first;\n  uint32_t size;', REQUEST),
+    'a member is renamed': (
+        'abi/yoi/request.h', 'uint32_t hops;  ', 'uint32_t jumps;', REQUEST),
+    'a member is retyped at the same size': (
+        'abi/yoi/request.h', 'uint32_t hops;  ', 'int32_t hops;', REQUEST),
+    'a member is removed': ('abi/yoi/request.h', '  yoi_str worker_id;', '', REQUEST),
+    'the last member is removed': ('abi/yoi/request.h', 'yoi_str body; ', '/* */', REQUEST),
+    'two members of one type change places': (
+        'abi/yoi/plugin.h', '  yoi_str id;\n  yoi_str version;',
+        '  yoi_str version;\n  yoi_str id;',
+        OLD + 'struct yoi_plugin does not begin with its old members'),
+    'a function pointer gets one more argument': (
+        'abi/yoi/runtime.h', '(*close)(void *self)', '(*close)(void *self, uint32_t how)',
+        OLD + 'struct yoi_runtime does not begin with its old members'),
+    'a callback changes': (
+        'abi/yoi/host_loop.h', '(*yoi_loop_fn)(void *ctx', '(*yoi_loop_fn)(const void *ctx',
+        OLD + 'gone: typedef void (*yoi_loop_fn)'),
+    'a function is removed': (
+        'abi/yoi.h', 'YOI_API void yoi_free(void *text);', '',
+        OLD + 'gone: YOI_API void yoi_free(void *text);'),
+    'a number changes': (
+        'abi/yoi/base.h', '#define YOI_NOT_FOUND 5', '#define YOI_NOT_FOUND 25',
+        OLD + 'gone: YOI_NOT_FOUND = 5'),
+    'a number is removed': (
+        'abi/yoi/plugin.h', '#define YOI_KIND_INGRESS 3u', '', OLD + 'gone: YOI_KIND_INGRESS = 3u'),
+}
+
+
+@pytest.mark.parametrize('what', BROKEN_PROMISES)
+def test_a_promise_of_an_older_version_is_kept(tree, what):
+    name, old, new, wanted = BROKEN_PROMISES[what]
+    change(tree, name, old, new)
+    code, said = check(tree, '--layout', '--write')
+    assert code == 1 and wanted in said and 'layout: FAILED' in said, said
+
+
+def test_a_struct_that_is_gone_is_missed(tree):
+    path = tree / 'abi/yoi/host_secret.h'
+    path.write_text(re.sub(r'typedef struct yoi_host_secret.*?} yoi_host_secret;\n', '',
+                           path.read_text(), flags=re.S))
+    change(tree, 'tests/abi/witness.c', 'WITNESS(yoi_host_secret)\n', '')
+    code, said = check(tree, '--layout', '--write')
+    assert code == 1 and \
+        OLD + 'struct yoi_host_secret does not begin with its old members' in said, said
+
+
+def test_a_type_that_means_another_one_is_found(tree):
+    """No offset and no struct's row tells: all say yoi_status before and after."""
+    change(tree, 'abi/yoi/base.h', 'typedef int32_t yoi_status;', 'typedef uint32_t yoi_status;')
+    code, said = check(tree, '--layout')
+    assert code == 1 and 'layout-1.1.txt: gone: typedef int32_t yoi_status;' in said, said
+
+
+def test_a_member_that_pahole_shows_in_several_lines_is_not_overlooked(tree):
+    change(tree, 'abi/yoi/request.h', '} yoi_request;',
+           '  struct { uint32_t a, b; } pair;\n} yoi_request;')
+    code, said = check(tree, '--layout', '--write')
+    assert code == 1 and 'struct yoi_request has a member that is not one line' in said, said
+
+
 def test_an_old_layout_is_a_prefix_of_the_new_one(tree):
     """What may grow may grow, and what is frozen may not."""
     change(tree, 'abi/yoi/base.h', 'ABI_MINOR 1u', 'ABI_MINOR 2u')

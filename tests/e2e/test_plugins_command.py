@@ -71,8 +71,8 @@ def test_a_config_with_findings_is_listed_all_the_same(run, config):
 
 def test_show_prints_manifest_and_config_keys(run, config):
     said = run('show', CTOR, config).stdout
-    for words in (f'id             {CTOR}', 'digest         sha256:', 'interfaces     yoi.runtime/1',
-                  'config         note: string'):
+    for words in (f'id             {CTOR}', 'digest         sha256:',
+                  'interfaces     yoi.runtime/1', 'config         note: string'):
         assert words in said, said
     assert json.loads(run('show', CTOR, config, '--json').stdout)['id'] == CTOR
     assert "no plugin has the id 'dev.yoi.none'" in run('show', 'dev.yoi.none', config,

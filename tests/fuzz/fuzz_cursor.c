@@ -1,8 +1,8 @@
 /* sources: runtimes/engine/cursor.c abi/sdk/core; libs: -lcjson -lcrypto -ldl
  *
- * Any text as a cursor (without the line feed that a file ends with): what is accepted is exactly what is written for it, so
- * one position has one text. Whatever cursor there is, its text is accepted
- * and means the same.
+ * Any text as a cursor (without the line feed that a file ends with): what is
+ * accepted is exactly what is written for it, so one position has one text.
+ * Whatever cursor there is, its text is accepted and means the same.
  */
 #include "runtimes/engine/cursor.h"
 

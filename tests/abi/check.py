@@ -192,7 +192,8 @@ class Check:
                 f'  {at:>3} {n:>2} {one_line(member)}' for member, at, n in rows]
         for name in sorted(structs):
             out += ['', *structs[name]]
-        out += ['', '# types', *sorted(self.scalars()), '', '# callbacks and functions', *sorted(self.callbacks().values()),
+        out += ['', '# types', *sorted(self.scalars()), '',
+                '# callbacks and functions', *sorted(self.callbacks().values()),
                 *sorted(self.functions().values()), '', '# numbers',
                 *(f'{k} = {v}' for k, v in sorted(self.numbers().items()))]
         return '\n'.join(out) + '\n', None

@@ -129,6 +129,29 @@ static void each_field_is_checked(void **state) {
   refused(with("kind", "\"model\""), "'interfaces'", "'yoi.model/1'", "among");
 }
 
+static void models_may_be_serial(void **state) {
+  static const char text[] =
+      "{\"manifest\":\"yoi.plugin/1\",\"id\":\"org.example.thing\",\"kind\":\"%s\","
+      "\"version\":\"1.0.0\",\"abi\":1,\"interfaces\":[\"yoi.%s/1\"],\"threads\":\"serial\","
+      "\"config\":{\"type\":\"object\"}}";
+  static const char *const kinds[] = {"model", "runtime", "ingress"};
+  (void)state;
+  for (size_t i = 0; i < 3; i++) {
+    struct yoi__manifest m;
+    struct yoi_sdk_error e;
+    char full[512];
+    (void)snprintf(full, sizeof full, text, kinds[i], kinds[i]);
+    yoi_status st = yoi__manifest_parse(yoi_sdk_str(full), &m, yoi_sdk_error_init(&e));
+    if (i == 0) {
+      assert_int_equal(st, YOI_OK);
+      assert_int_equal(m.threads, YOI_SERIAL);
+      yoi__manifest_release(&m);
+    } else {
+      assert_int_equal(e.e.code, YOI_CODE_UNSUPPORTED_DECLARATION);
+    }
+  }
+}
+
 static void later_features_are_refused_as_such(void **state) {
   (void)state;
   static const char *const later[][2] = {
@@ -227,6 +250,7 @@ int main(void) {
       cmocka_unit_test(a_good_one),
       cmocka_unit_test(what_may_be_absent),
       cmocka_unit_test(each_field_is_checked),
+      cmocka_unit_test(models_may_be_serial),
       cmocka_unit_test(later_features_are_refused_as_such),
       cmocka_unit_test(what_is_unknown_is_refused),
       cmocka_unit_test(only_runtimes_have_a_runtime_id),

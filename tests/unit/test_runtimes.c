@@ -206,9 +206,10 @@ static void remove_while_watched(const char *config) {
     assert_int_equal(yoi_call(host, YOI_LIT("x"), &r, on_event, &idle, NULL, NULL), YOI_OK);
     r.worker_id = YOI_LIT("busy");
     assert_int_equal(yoi_call(host, YOI_LIT("x"), &r, on_event, &busy, NULL, NULL), YOI_OK);
+    until(host, &idle.events); /* the snapshots; deltas come after them */
+    until(host, &busy.events);
     assert_int_equal(ask(host, "x", YOI_OP_WORKER_INPUT, "busy", "{\"content\":\"hi\"}", &e), 0);
     until(host, &busy.deltas); /* the model has begun, and stalls */
-    until(host, &idle.events);
     assert_int_equal(yoi_host_remove_runtime(host, YOI_LIT("x"), 50, yoi_sdk_error_init(&e)),
                      YOI_DEADLINE_EXCEEDED);
     assert_string_equal(e.message, "work was cancelled at the deadline");
@@ -239,7 +240,8 @@ static void test_a_bad_entry_changes_nothing(void **state) {
   struct yoi_embed *host = started(HOST(""));
   struct yoi_sdk_error e;
   (void)state;
-  refused(host, "", YOI_INVALID_ARGUMENT, "config line 1 column 1: unexpected end of the text");
+  refused(host, "", YOI_INVALID_ARGUMENT,
+          "config line 1 column 1: expected '{': a config is one JSON object");
   refused(host, "5", YOI_INVALID_ARGUMENT,
           "config line 1 column 1: expected an object, found a number");
   refused(host, "{\"id\":\"x\"}", YOI_INVALID_ARGUMENT,

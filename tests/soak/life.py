@@ -15,7 +15,6 @@ from lib.tables import DURABLE
 from speech import Line
 
 STUCK_S = 90   # retries with their waits, a first byte, a gap: far below
-LATE = {404, 410}
 PAUSE_S = 0.6  # between two things that one life does, on average
 
 
@@ -49,7 +48,7 @@ class Life:
         self.check = soak.check
         self.door = self.rng.choice(soak.doors)
         self.id, self.born = f'soak-{seed}', None
-        self.lines = {}      # turn id -> (Line, acknowledged how)
+        self.lines = {}         # turn id -> Line
         self.cancelled = set()  # turns that a cancel may have met
         self.open = set()       # acknowledged, and not seen to end
         self.watchers, self.tasks = [], []
@@ -209,6 +208,7 @@ class Life:
             for e in batch['events']:
                 if e['event'] == 'turn.ended' and e['data']['turn_id'] == ack['turn_id']:
                     self.open.discard(ack['turn_id'])
+                    self.check('no worker is stuck in a turn', True)
                     return
             cursor = batch['cursor'] or cursor
         self.check('no worker is stuck in a turn', False, self.id, ack)

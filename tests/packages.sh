@@ -24,7 +24,20 @@ fi
 echo "packages: installing$missing"
 export DEBIAN_FRONTEND=noninteractive
 log=$(mktemp)
-trap 'rm -f "$log"' EXIT
+# What brings a service is for a private use of its program here: while it is
+# installed, Debian's policy file says that nothing is started.
+policy=
+case $missing in
+*nginx*)
+  [ -e /usr/sbin/policy-rc.d ] || policy=/usr/sbin/policy-rc.d
+  ;;
+esac
+trap 'rm -f "$log"; [ -z "$policy" ] || $sudo rm -f "$policy"' EXIT
+trap 'exit 1' HUP INT TERM
+if [ -n "$policy" ]; then
+  printf '#!/bin/sh\nexit 101\n' | $sudo tee "$policy" >/dev/null
+  $sudo chmod 755 "$policy"
+fi
 # shellcheck disable=SC2086
 if ! { $sudo apt-get update -qq &&
     $sudo apt-get install -y -qq --no-install-recommends $missing; } >"$log" 2>&1; then

@@ -59,6 +59,9 @@
 #define YOI_IDEMPOTENCY_KEEP_INPUTS 64 /* always kept per worker */
 #define YOI_IDEMPOTENCY_KEEP_MS 86400000
 #define YOI_PENDING_OPS_MAX 64 /* operations that wait for a staged append */
+#define YOI_QUEUED_INPUTS_MAX 64 /* per worker (config): what a person reads */
+#define YOI_RETRY_APPEND_MS 1000 /* queue_full: until an append is done */
+#define YOI_RETRY_TURN_MS 5000 /* queue_full: until a turn may have ended */
 #define YOI_STEPS_MAX 256              /* model calls of one turn (profile) */
 #define YOI_STEPS_DEFAULT 16
 #define YOI_WALL_MS_MAX 86400000       /* of one turn (profile) */

@@ -3,7 +3,7 @@
  * Everything that a caller sends is checked here, once, against the table of
  * fields in yoi/ops.h; what is not listed there is refused and never ignored.
  * What exists in the design and not yet in code answers a typed error:
- * config_bundle and workspace, on_busy queue and interrupt. Invariants:
+ * config_bundle and workspace. Invariants:
  *
  *  1. Nothing of a refused body has any effect.
  *  2. A fingerprint is over the validated fields, in the table's order, with
@@ -340,17 +340,24 @@ static yoi_status read_content(struct eng_ask_input *a, const yoi_sdk_json *v, s
   return st;
 }
 
+static const char *const busy_names[] = {
+    [ENG_BUSY_REJECT] = "reject",
+    [ENG_BUSY_QUEUE] = "queue",
+    [ENG_BUSY_INTERRUPT] = "interrupt",
+};
+
 static yoi_status read_input_kind(struct eng_ask_input *a, const yoi_sdk_json *body,
                                   yoi_error *err) {
   yoi_str kind = eng_ask_str(body, "kind"), busy = eng_ask_str(body, "on_busy");
   a->is_system = yoi_sdk_str_is(kind, "system");
   if (kind.len > 0 && !a->is_system && !yoi_sdk_str_is(kind, "user"))
     return refuse(err, "kind", "is neither user nor system");
-  if (yoi_sdk_str_is(busy, "queue") || yoi_sdk_str_is(busy, "interrupt"))
-    return yoi_sdk_fail(err, YOI_CODE_UNSUPPORTED_OPERATION,
-                        "this runtime does not know 'on_busy' as '%.*s'", YOI_ARG(busy));
-  if (busy.len > 0 && !yoi_sdk_str_is(busy, "reject"))
-    return refuse(err, "on_busy", "is none of reject, queue, interrupt");
+  unsigned i = 0;
+  while (busy.len > 0 && i <= ENG_BUSY_INTERRUPT && !yoi_sdk_str_is(busy, busy_names[i])) i++;
+  if (i > ENG_BUSY_INTERRUPT) return refuse(err, "on_busy", "is none of reject, queue, interrupt");
+  a->on_busy = (enum eng_on_busy)i;
+  if (a->is_system && a->on_busy != ENG_BUSY_REJECT)
+    return refuse(err, "on_busy", "is for input of kind 'user': system text starts no turn");
   return YOI_OK;
 }
 
@@ -367,7 +374,7 @@ yoi_status eng_ask_input(struct eng_ask_input *a, const yoi_sdk_json *body, size
     if (h) {
       yoi_sdk_sha256_field(h, yoi_sdk_buf_str(&a->content));
       yoi_sdk_sha256_field(h, a->is_system ? YOI_LIT("system") : YOI_LIT("user"));
-      yoi_sdk_sha256_field(h, YOI_LIT("reject"));
+      yoi_sdk_sha256_field(h, yoi_sdk_str(busy_names[a->on_busy]));
     }
     if (!finish_print(h, &a->print)) st = yoi_sdk_fail_memory(err);
   }

@@ -23,8 +23,11 @@ struct eng_ask_create {
 yoi_status eng_ask_create(struct eng_ask_create *a, const yoi_sdk_json *body, yoi_str builtin,
                           yoi_error *err);
 
+enum eng_on_busy { ENG_BUSY_REJECT, ENG_BUSY_QUEUE, ENG_BUSY_INTERRUPT };
+
 struct eng_ask_input {
-  int is_system;              /* kind */
+  int is_system; /* kind */
+  enum eng_on_busy on_busy;
   struct yoi_sdk_buf content; /* JSON array of text parts; release it */
   size_t text_at, text_len;   /* the only part's raw string in it; 0: more */
   struct eng_print print;     /* only when keyed */

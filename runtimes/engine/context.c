@@ -12,6 +12,8 @@
  *     so; here it is checked again, since a provider answers 400 for ever to
  *     a history in which one is missing. What does not fit is mended and
  *     counted.
+ *  3. An input belongs to its turn: one that waited is shown before the items
+ *     of its turn, and behind all of the turns before, wherever its record is.
  */
 #include "context.h"
 
@@ -22,30 +24,79 @@
 #include <sdk/mem.h>
 #include <yoi/ops.h>
 
-#include "worker.h"
+#include "queue.h"
 
 #define CONTEXT_BYTES_MAX ((size_t)64 << 20)
 #define MESSAGE_OVERHEAD 15 /* a message costs some tokens of its own */
 
 /* ---- what fits ---- */
 
+/* Goes backwards through the items in the order in which a model sees them:
+ * that of the records, but an input that had to wait stands where its turn
+ * began, and nowhere while it waits. */
+struct walk {
+  const struct eng_worker *w;
+  uint32_t items, begun; /* those that are still to come */
+};
+
+struct place {
+  uint64_t at, sequence; /* where it stands, and of its record */
+  uint32_t bytes;
+  bool first;
+};
+
+static bool back(struct walk *k, struct place *out) {
+  const struct eng_worker *w = k->w;
+  while (k->items > 0 && (w->items[k->items - 1].flags & ENG_ITEM_APART)) k->items--;
+  const struct eng_item *item = k->items > 0 ? &w->items[k->items - 1] : NULL;
+  const struct eng_begun *begun = k->begun > 0 ? &w->queue->begun[k->begun - 1] : NULL;
+  if (begun && (!item || begun->at > item->sequence)) {
+    *out = (struct place){begun->at, begun->input, begun->bytes, true};
+    k->begun--;
+    return true;
+  }
+  if (!item) return false;
+  *out = (struct place){item->sequence, item->sequence, item->bytes,
+                        (item->flags & ENG_ITEM_FIRST) != 0};
+  k->items--;
+  return true;
+}
+
 static void choose(struct eng_context *c, const struct eng_worker *w, size_t system_bytes) {
   uint64_t budget = w->spec->limits.context_tokens * YOI_CONTEXT_BYTES_PER_TOKEN;
-  uint64_t used = system_bytes, turn = 0;
-  uint32_t i = w->n_items, first = w->n_items;
+  uint64_t used = system_bytes, turn = 0, from = UINT64_MAX, to = 0;
+  struct walk k = {.w = w, .items = w->n_items, .begun = w->queue ? w->queue->n_begun : 0};
+  struct place p;
   bool newest = true;
-  while (i > 0) {
-    const struct eng_item *item = &w->items[--i];
-    turn += item->bytes + MESSAGE_OVERHEAD;
-    if (!item->first) continue;
+  c->from = 1;
+  while (back(&k, &p)) {
+    turn += p.bytes + MESSAGE_OVERHEAD;
+    if (p.sequence < from) from = p.sequence;
+    if (p.sequence > to) to = p.sequence;
+    if (!p.first) continue;
     if (!newest && used + turn > budget) break;
     newest = false;
     used += turn;
     turn = 0;
-    first = i;
+    c->first = p.at;
+    c->from = from;
+    c->to = to;
   }
-  c->from = first < w->n_items ? w->items[first].sequence : 1;
-  c->to = first < w->n_items ? w->items[w->n_items - 1].sequence : 0;
+}
+
+/* Those that are shown, and those that must not be. 0: memory is short. */
+static int remember_moved(struct eng_context *c, const struct eng_worker *w) {
+  const struct eng_queue *q = w->queue;
+  if (!q || q->n_begun + q->n == 0) return 1;
+  c->moved = yoi_sdk_reallocarray(NULL, q->n_begun + q->n, sizeof *c->moved);
+  if (!c->moved) return 0;
+  uint32_t i = q->n_begun;
+  while (i > 0 && q->begun[i - 1].at >= c->first) i--;
+  for (; i < q->n_begun; i++)
+    c->moved[c->n_moved++] = (struct eng_moved){.input = q->begun[i].input, .at = q->begun[i].at};
+  for (const struct eng_turn *t = q->first; t; t = t->next)
+    c->moved[c->n_moved++] = (struct eng_moved){.input = t->input_sequence};
+  return 1;
 }
 
 /* ---- writing ---- */
@@ -92,11 +143,15 @@ struct eng_context *eng_context_new(const struct eng_worker *w) {
   (void)yoi_sdk_buf_reserve(&c->buf, 2048);
   add_system(c, w);
   choose(c, w, c->buf.len);
-  return c;
+  if (remember_moved(c, w)) return c;
+  eng_context_free(c);
+  return NULL;
 }
 
 void eng_context_free(struct eng_context *c) {
   if (!c) return;
+  for (size_t i = 0; i < c->n_moved; i++) eng_frame_unref(c->moved[i].frame);
+  yoi_sdk_free(c->moved);
   yoi_sdk_buf_release(&c->buf);
   yoi_sdk_free(c->ends);
   yoi_sdk_free(c->open);
@@ -214,7 +269,7 @@ static int add_plain(struct eng_context *c, const struct eng_frame *f) {
   return 1;
 }
 
-void eng_context_add(struct eng_context *c, const struct eng_frame *f) {
+static void add(struct eng_context *c, const struct eng_frame *f) {
   yoi_str text = f->ev.text;
   if (c->buf.failed) return; /* calls whose ids did not fit stand in `open` */
   if (add_plain(c, f)) return;
@@ -248,7 +303,34 @@ void eng_context_add(struct eng_context *c, const struct eng_frame *f) {
   }
 }
 
+/* ---- those that had to wait ---- */
+
+static struct eng_moved *find_moved(struct eng_context *c, uint64_t sequence) {
+  for (size_t i = 0; i < c->n_moved; i++)
+    if (c->moved[i].input == sequence) return &c->moved[i];
+  return NULL;
+}
+
+/* What stands before that place. */
+static void add_moved(struct eng_context *c, uint64_t before) {
+  for (; c->next_moved < c->n_moved; c->next_moved++) {
+    const struct eng_moved *m = &c->moved[c->next_moved];
+    if (m->at == 0 || m->at >= before) return;
+    if (m->frame) add(c, m->frame);
+  }
+}
+
+void eng_context_add(struct eng_context *c, struct eng_frame *f) {
+  uint64_t sequence = f->pos.sequence;
+  struct eng_moved *m = f->ev.kind == YOI_EVENT_INPUT_ACCEPTED ? find_moved(c, sequence) : NULL;
+  if (m) m->frame = eng_frame_ref(f);
+  if (m || sequence < c->first) return;
+  add_moved(c, sequence);
+  add(c, f);
+}
+
 int eng_context_finish(struct eng_context *c) {
+  add_moved(c, UINT64_MAX);
   close_open(c);
   return !c->buf.failed;
 }

@@ -13,6 +13,14 @@ struct eng_context {
   size_t *ends;           /* where each ends in buf */
   size_t n, cap;
   uint64_t from, to; /* records still to be read; from > to: none */
+  uint64_t first;    /* the place of the first item that is shown */
+  /* Inputs that had to wait stand where their turn began, in this order; then
+   * those that still wait (at: 0), which are not shown. */
+  struct eng_moved {
+    uint64_t input, at;
+    struct eng_frame *frame; /* a reference, once it was read */
+  } * moved;
+  size_t n_moved, next_moved;
   /* Ids of calls that have no result yet: raw JSON strings in buf. */
   struct eng_open_call {
     size_t at, len;
@@ -26,7 +34,7 @@ struct eng_context {
 struct eng_context *eng_context_new(const struct eng_worker *w);
 void eng_context_free(struct eng_context *c);
 /* Adds the message of a record, if it is one. */
-void eng_context_add(struct eng_context *c, const struct eng_frame *f);
+void eng_context_add(struct eng_context *c, struct eng_frame *f);
 /* Closes the last open calls. 0: memory was short. */
 int eng_context_finish(struct eng_context *c);
 /* The messages; *out is to be freed with yoi_sdk_free. */

@@ -30,7 +30,7 @@ struct eng_op;
 struct eng_stage;
 
 struct eng_limits {
-  uint64_t workers, input_bytes, history_bytes, transcript_items, watchers;
+  uint64_t workers, input_bytes, queued_inputs, history_bytes, transcript_items, watchers;
 };
 
 /* Live turns by the low half of their cookie; the high half is the slot's
@@ -97,6 +97,7 @@ struct eng_engine {
   struct eng_store *store;
   struct eng_specs specs;
   char instance_id[37];
+  bool durable; /* its store outlives it: a drain drops nothing that waits */
   struct yoi_sdk_metrics metrics; /* the host's; where it has none, ids are 0 */
   struct eng_metrics metric;
 

@@ -1,7 +1,7 @@
 /* drain.c - the end of a runtime, in order.
  *
- *   drain: no new turns; idle watchers end --> turns end by themselves
- *                                         \--> deadline: the rest is cut
+ *   drain: no new turns; what waits ends, --> turns end by themselves
+ *          idle watchers too              \--> deadline: the rest is cut
  *   all turns cleaned up, all appends done --> END
  *
  * `active` counts what is to be waited for: a turn from its acceptance to its
@@ -60,7 +60,8 @@ static void set_timer(void *ctx) {
     cut_all(eng);
 }
 
-/* Watchers of idle workers have nothing more to wait for. */
+/* Watchers of idle workers have nothing more to wait for; inputs that wait
+ * have neither, unless the store outlives this (leave, queue.c). */
 static void tell_watchers(struct eng_engine *eng) {
   struct eng_worker *list[YOI_REPLAY_BATCH_MAX];
   char after[YOI_ID_MAX];

@@ -14,7 +14,7 @@
 #include <sdk/plugin.h>
 
 #include "op.h"
-#include "turn.h"
+#include "queue.h"
 
 /* ---- host ---- */
 
@@ -90,6 +90,7 @@ static yoi_status read_limits(struct eng_engine *eng, yoi_str config, yoi_error 
   } rows[] = {
       {"workers", &eng->limits.workers, YOI_WORKERS_MAX},
       {"input_bytes", &eng->limits.input_bytes, YOI_INPUT_BYTES_MAX},
+      {"queued_inputs", &eng->limits.queued_inputs, YOI_QUEUED_INPUTS_MAX},
       {"history_bytes", &eng->limits.history_bytes, YOI_HISTORY_BYTES_MAX},
       {"transcript_items", &eng->limits.transcript_items, YOI_TRANSCRIPT_ITEMS_MAX},
       {"watchers", &eng->limits.watchers, YOI_WATCHERS_MAX},
@@ -137,6 +138,7 @@ yoi_status eng_open(const yoi_host *host, yoi_str config, const struct eng_optio
   eng->host = host;
   eng->options = *options;
   eng->store = options->store;
+  eng->durable = yoi_sdk_str_is(options->state_kind, "durable");
   yoi_status st = find_host(eng, err);
   if (st == YOI_OK) st = read_limits(eng, config, err);
   if (st == YOI_OK &&
@@ -156,39 +158,47 @@ yoi_status eng_open(const yoi_host *host, yoi_str config, const struct eng_optio
   return YOI_OK;
 }
 
-static void drop_waiting(struct eng_worker *w) {
-  while (w->waiting) {
-    struct eng_op *op = w->waiting;
-    w->waiting = op->next;
-    eng_op_unref(op);
-  }
-  w->n_waiting = 0;
+/* A page of all workers, without references; 0: those were all. */
+static size_t next_workers(struct eng_engine *eng, yoi_str behind, struct eng_entry **out) {
+  const struct eng_entry *seen;
+  int more;
+  return eng_directory_page(&eng->directory, behind, NULL, NULL, out, YOI_LIST_LIMIT_MAX, SIZE_MAX,
+                            &seen, &more);
+}
+
+/* Operations that wait may hold a turn. */
+static void close_waiting(struct eng_engine *eng) {
+  struct eng_entry *entries[YOI_LIST_LIMIT_MAX];
+  yoi_str behind = {0};
+  for (size_t n; (n = next_workers(eng, behind, entries)) > 0; behind = entries[n - 1]->id)
+    for (size_t i = 0; i < n; i++) {
+      struct eng_worker *w = (struct eng_worker *)entries[i];
+      w->n_waiting = 0;
+      while (w->waiting) {
+        struct eng_op *op = w->waiting;
+        w->waiting = op->next;
+        eng_op_unref(op);
+      }
+    }
 }
 
 static void close_turns(struct eng_engine *eng) {
   for (uint32_t i = 0; i < eng->slots.n; i++) {
     struct eng_turn *t = eng->slots.slots[i].turn;
     if (!t) continue;
-    if (t->w->turn == t) t->w->turn = NULL;
+    struct eng_worker *w = t->w;
+    /* Each of them has a slot of its own. */
+    w->turn = w->owed = NULL;
+    if (w->queue) w->queue->first = NULL;
     eng_turn_destroy(t);
   }
   yoi_sdk_free(eng->slots.slots);
 }
 
 static void close_workers(struct eng_engine *eng) {
-  struct eng_worker *list[YOI_LIST_LIMIT_MAX];
   struct eng_entry *entries[YOI_LIST_LIMIT_MAX];
-  const struct eng_entry *seen;
-  int more = 1;
-  while (more) {
-    size_t n = eng_directory_page(&eng->directory, (yoi_str){0}, NULL, NULL, entries,
-                                  YOI_LIST_LIMIT_MAX, SIZE_MAX, &seen, &more);
-    for (size_t i = 0; i < n; i++) {
-      list[i] = (struct eng_worker *)entries[i];
-      drop_waiting(list[i]);
-      eng_forget(eng, list[i]);
-    }
-  }
+  for (size_t n; (n = next_workers(eng, (yoi_str){0}, entries)) > 0;)
+    for (size_t i = 0; i < n; i++) eng_forget(eng, (struct eng_worker *)entries[i]);
 }
 
 void eng_close(void *self) {
@@ -196,6 +206,7 @@ void eng_close(void *self) {
   if (!eng) return;
   atomic_store(&eng->closing, true);
   eng->store->ops->stop(eng->store);
+  close_waiting(eng);
   close_turns(eng);
   close_workers(eng);
   yoi_sdk_metric_sub(&eng->metrics, eng->metric.running, atomic_load(&eng->running));

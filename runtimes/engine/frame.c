@@ -61,6 +61,7 @@ struct eng_frame *eng_frame_new(const struct eng_frame_parts *parts) {
       .role = parts->role,
       .content_at = (uint32_t)parts->content_at,
       .content_len = (uint32_t)parts->content_len,
+      .turn_at = (uint32_t)parts->turn_at,
       .pos = parts->pos,
       .shared = eng_text_ref(parts->shared),
       .ev = {.size = sizeof(yoi_event),

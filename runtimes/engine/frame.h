@@ -31,6 +31,7 @@ struct eng_frame {
   /* Where the raw JSON string of a message's only text part stands in
    * ev.text, so that a context is built without scanning; 0: look for it. */
   uint32_t content_at, content_len;
+  uint32_t turn_at; /* where its turn_id stands in ev.text; 0: it has none */
   struct eng_pos pos;
   struct eng_text *shared; /* worker.created: the resolved spec; else NULL */
   yoi_event ev;            /* what watchers get; its texts stand in bytes */
@@ -46,7 +47,7 @@ struct eng_frame_parts {
   yoi_str aux; /* durable but private: keys, fingerprints */
   struct eng_text *shared;
   enum eng_role role;
-  size_t content_at, content_len;
+  size_t content_at, content_len, turn_at;
 };
 /* NULL when memory is short. */
 struct eng_frame *eng_frame_new(const struct eng_frame_parts *parts);

@@ -19,6 +19,7 @@
 #include <sdk/mem.h>
 
 #include "page.h"
+#include "queue.h"
 #include "shapes.h"
 
 static yoi_status op_next(yoi_stream *s, const yoi_event *const **out_events, size_t *out_n,
@@ -66,6 +67,7 @@ void eng_op_unref(struct eng_op *op) {
   assert(!op->watch.counted && !op->watch.batch);
   eng_read_free(op->watch.read);
   eng_page_free(op->page);
+  eng_asked_free(op->asked);
   eng_worker_unref(op->w);
   yoi_sdk_free(op->text);
   yoi_sdk_free(op->words);
@@ -159,8 +161,8 @@ static void step_cancel(struct eng_op *op, struct eng_after *after) {
     ack_stopped(op, after);
     return;
   }
-  if (!t) {
-    eng_op_ack(op, (yoi_str){0}, w->last.sequence, "idle", after);
+  if (!t || (op->aimed > 0 && op->aimed != w->ring_turn)) {
+    eng_op_ack(op, (yoi_str){0}, w->last.sequence, eng_state_name(w->state), after);
     return;
   }
   if (t->cut == ENG_CUT_CANCEL) {
@@ -188,7 +190,7 @@ static void step_stop(struct eng_op *op, struct eng_after *after) {
     ack_stopped(op, after);
     return;
   }
-  struct eng_stage *s = eng_stage_new(w, ENG_DO_STOP, 2);
+  struct eng_stage *s = eng_stage_new(w, ENG_DO_STOP, 2 + eng_queue_count(w));
   if (!s) {
     stage_failed(op, after);
     return;
@@ -201,6 +203,7 @@ static void step_stop(struct eng_op *op, struct eng_after *after) {
     s->turn = eng_turn_ref(t);
     eng_stage_add(s, eng_record_turn_ended(w, eng_stage_pos(s), t, &end));
   }
+  eng_queue_stage_ends(s, "worker_stopped", true);
   eng_stage_add(s, eng_record_stopped(s, op->reason, op->principal));
   s->op = eng_op_ref(op);
   if (!eng_stage_commit(s, after))
@@ -222,7 +225,7 @@ static void step_delete(struct eng_op *op, struct eng_after *after) {
   }
   /* What was owed goes with the rest. */
   while (s->n > 0) eng_frame_unref(s->frames[--s->n]);
-  s->owed = false;
+  s->owed = 0;
   s->op = eng_op_ref(op);
   if (!eng_stage_commit(s, after))
     stage_failed(op, after);
@@ -288,7 +291,10 @@ void eng_op_step(struct eng_op *op, struct eng_after *after) {
       step_create(op, after);
       break;
     case YOI_OP_WORKER_INPUT:
-      step_replay(op, after);
+      if (op->asked)
+        eng_input_step(op, after);
+      else
+        step_replay(op, after);
       break;
     case YOI_OP_WORKER_CANCEL:
       step_cancel(op, after);
@@ -305,7 +311,9 @@ void eng_op_step(struct eng_op *op, struct eng_after *after) {
 /* ---- the stream ---- */
 
 yoi_status eng_op_error(const struct eng_op *op, yoi_error *err) {
-  return yoi_sdk_fail(err, op->code, "%s", op->message);
+  yoi_status st = yoi_sdk_fail(err, op->code, "%s", op->message);
+  if (err) err->retry_after_ms = op->retry_ms;
+  return st;
 }
 
 yoi_status eng_op_return(struct eng_op *op, yoi_stream **out, yoi_error *err) {

@@ -2,6 +2,7 @@
 #ifndef ENG_OP_H
 #define ENG_OP_H
 
+#include "ask.h"
 #include "read.h"
 #include "worker.h"
 
@@ -24,6 +25,12 @@ enum eng_op_state {
 };
 
 struct eng_batch;
+
+/* An input that waits behind what is staged, to be accepted or refused. */
+struct eng_asked {
+  struct eng_ask_input ask;
+  struct eng_turn *turn; /* a reference; NULL once it is staged */
+};
 
 /* A watcher: where it stands, and what it was given last. */
 struct eng_watch {
@@ -58,12 +65,15 @@ struct eng_op {
   yoi_event event;
   const yoi_event *event_at;
   int32_t code;
+  uint32_t retry_ms;
   const char *message; /* a literal */
   /* the question */
   char *words;
   yoi_str principal, reason; /* inside words */
   bool keyed;
   struct eng_print key, print;
+  struct eng_asked *asked;
+  uint32_t aimed; /* cancel: w->ring_turn of the turn that it is for; 0: any */
   struct eng_watch watch;
   /* worker.transcript */
   struct eng_page *page;
@@ -78,9 +88,12 @@ void eng_op_unref(struct eng_op *op);
 void eng_op_answer(struct eng_op *op, struct yoi_sdk_buf *text, uint32_t flags,
                    struct eng_after *after);
 void eng_op_fail(struct eng_op *op, int32_t code, const char *message, struct eng_after *after);
-/* Does what a cancel, stop, delete or replay asks for, nothing being staged:
- * answers it or stages its transition. Takes a reference over. */
+/* Does what an operation asks for, nothing being staged: answers it or stages
+ * its transition. Takes a reference over. */
 void eng_op_step(struct eng_op *op, struct eng_after *after);
+/* The same for an input that is no replay. (input.c) */
+void eng_input_step(struct eng_op *op, struct eng_after *after);
+void eng_asked_free(struct eng_asked *a);
 
 /* Answers an ack: of turn_id (may be empty) and a record's sequence. */
 void eng_op_ack(struct eng_op *op, yoi_str turn_id, uint64_t sequence, const char *state,

@@ -21,7 +21,7 @@ struct pen {
   struct yoi_sdk_buf buf, aux;
   struct yoi_sdk_jsonw w;
   enum eng_role role;
-  size_t content_at, content_len;
+  size_t content_at, content_len, turn_at;
 };
 
 static void pen_init(struct pen *p) {
@@ -39,6 +39,12 @@ static void write_at(struct pen *p, const char *key, uint64_t wall_ns) {
   yoi_sdk_jsonw_kstr(&p->w, key, (yoi_str){text, YOI_SDK_TIME_SIZE - 1});
 }
 
+static void write_turn_id(struct pen *p, yoi_str turn_id) {
+  if (turn_id.len == 0) return;
+  yoi_sdk_jsonw_kstr(&p->w, "turn_id", turn_id);
+  p->turn_at = p->buf.len - 1 - turn_id.len; /* a UUID is written as it is */
+}
+
 /* The beginning of a record; returns its time. */
 static uint64_t record_init(struct pen *p, const struct eng_worker *w, struct eng_pos pos,
                             yoi_str turn_id) {
@@ -46,7 +52,7 @@ static uint64_t record_init(struct pen *p, const struct eng_worker *w, struct en
   pen_init(p);
   yoi_sdk_jsonw_kint(&p->w, "sequence", (int64_t)pos.sequence);
   write_at(p, "at", now);
-  yoi_sdk_jsonw_kstr_opt(&p->w, "turn_id", turn_id);
+  write_turn_id(p, turn_id);
   return now;
 }
 
@@ -64,6 +70,7 @@ static struct eng_frame *pen_frame(struct pen *p, const struct eng_worker *w, ui
       .role = p->role,
       .content_at = p->content_at,
       .content_len = p->content_len,
+      .turn_at = p->turn_at,
   };
   struct eng_frame *f = p->buf.failed || p->aux.failed ? NULL : eng_frame_new(&parts);
   yoi_sdk_buf_release(&p->buf);
@@ -107,12 +114,16 @@ struct eng_frame *eng_record_input(struct eng_stage *s, const struct eng_ask_inp
   }
   yoi_sdk_jsonw_raw(&p.w, yoi_sdk_buf_str(&a->content));
   yoi_sdk_jsonw_kstr(&p.w, "principal", principal);
-  if (s->keyed) {
+  bool front = s->what == ENG_DO_INTERRUPT;
+  if (s->keyed || front) {
     struct yoi_sdk_jsonw aux;
     yoi_sdk_jsonw_init(&aux, &p.aux);
     yoi_sdk_jsonw_open(&aux, '{');
-    aux_print(&aux, "request", &s->idem.request);
-    aux_print(&aux, "key", &s->idem.key);
+    if (s->keyed) {
+      aux_print(&aux, "request", &s->idem.request);
+      aux_print(&aux, "key", &s->idem.key);
+    }
+    if (front) yoi_sdk_jsonw_kbool(&aux, "front", 1);
     yoi_sdk_jsonw_close(&aux, '}');
   }
   return pen_frame(&p, s->w, YOI_EVENT_INPUT_ACCEPTED, pos, NULL);
@@ -240,9 +251,12 @@ struct eng_frame *eng_record_turn_ended(const struct eng_worker *w, struct eng_p
                                         struct eng_turn *t, const struct eng_end_of *end) {
   struct pen p;
   uint64_t now = record_init(&p, w, pos, yoi_sdk_str(t->id)), mono = eng_mono(w->eng);
-  t->took_ns = mono - t->started_mono;
+  if (t->started_mono > 0 && t->ended_wall == 0) t->took_ns = mono - t->started_mono;
   yoi_sdk_jsonw_key(&p.w, "turn");
-  eng_shape_turn(&p.w, t, end, now, mono);
+  if (t->ended_wall > 0) /* long ago, in memory */
+    eng_shape_turn(&p.w, t, end, t->ended_wall, t->ended_mono);
+  else
+    eng_shape_turn(&p.w, t, end, now, mono);
   return pen_frame(&p, w, YOI_EVENT_TURN_ENDED, pos, NULL);
 }
 
@@ -259,7 +273,7 @@ struct eng_frame *eng_record_stopped(struct eng_stage *s, yoi_str reason, yoi_st
 
 static void live_init(struct pen *p, const struct eng_turn *t) {
   pen_init(p);
-  yoi_sdk_jsonw_kstr(&p->w, "turn_id", yoi_sdk_str(t->id));
+  write_turn_id(p, yoi_sdk_str(t->id));
   yoi_sdk_jsonw_kint(&p->w, "step", t->step);
 }
 

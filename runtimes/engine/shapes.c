@@ -14,6 +14,7 @@
 #include <yoi/ops.h>
 
 #include "op.h"
+#include "queue.h"
 
 /* ---- the worker ---- */
 
@@ -53,7 +54,7 @@ static void write_capabilities(struct yoi_sdk_jsonw *w, const struct eng_engine 
     bool yes;
   } rows[] = {
       {YOI_OP_WORKER_GET, true},
-      {YOI_OP_WORKER_INPUT, idle && !atomic_load(&eng->draining)},
+      {YOI_OP_WORKER_INPUT, (idle || running) && !atomic_load(&eng->draining)},
       {YOI_OP_WORKER_CANCEL, running},
       {YOI_OP_WORKER_STOP, idle || running},
       {YOI_OP_WORKER_DELETE, state == ENG_STOPPED},
@@ -118,9 +119,15 @@ void eng_shape_worker_as(struct yoi_sdk_jsonw *w, const struct eng_worker *worke
     const struct eng_engine *eng = worker->eng;
     yoi_sdk_jsonw_key(w, "turn");
     eng_shape_turn(w, worker->turn, NULL, eng_wall(eng), eng_mono(eng));
+  } else if (worker->owed) {
+    const struct eng_turn *t = worker->owed;
+    while (t->next) t = t->next;
+    yoi_sdk_jsonw_key(w, "turn");
+    eng_shape_turn(w, t, &t->end, t->ended_wall, t->ended_mono);
   } else if (worker->last_end) {
     yoi_sdk_jsonw_kraw(w, "turn", yoi_sdk_json_raw_get(worker->last_end->ev.text, "turn"));
   }
+  if (eng_queue_first(worker)) yoi_sdk_jsonw_kint(w, "queued", eng_queue_count(worker));
   if (worker->store_errors > 0)
     eng_shape_diagnostics(w, worker->store_errors, worker->store_error_ns);
   if (detail) write_spec(w, worker);
@@ -178,12 +185,16 @@ void eng_shape_turn(struct yoi_sdk_jsonw *w, const struct eng_turn *t, const str
   else
     yoi_sdk_jsonw_kraw(w, "reason", YOI_LIT("null"));
   if (end && end->code) write_error(w, end);
-  write_time(w, "started_at", t->started_wall);
+  if (t->started_wall > 0)
+    write_time(w, "started_at", t->started_wall);
+  else
+    yoi_sdk_jsonw_kraw(w, "started_at", YOI_LIT("null"));
   if (end)
     write_time(w, "ended_at", now_wall);
   else
     yoi_sdk_jsonw_kraw(w, "ended_at", YOI_LIT("null"));
-  yoi_sdk_jsonw_kint(w, "duration_ms", (int64_t)((now_mono - t->started_mono) / 1000000u));
+  uint64_t ran = t->started_wall > 0 ? now_mono - t->started_mono : 0;
+  yoi_sdk_jsonw_kint(w, "duration_ms", (int64_t)(ran / 1000000u));
   yoi_sdk_jsonw_kint(w, "steps", t->step);
   yoi_sdk_jsonw_key(w, "usage");
   if (t->has_usage)

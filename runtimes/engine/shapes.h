@@ -41,7 +41,6 @@ struct eng_frame *eng_record_tool_refused(struct eng_stage *s, const struct eng_
                                           const struct eng_tool_call *call, size_t *out_bytes);
 struct eng_frame *eng_record_cancel(struct eng_stage *s, const struct eng_turn *t, yoi_str reason,
                                     yoi_str principal);
-/* Also for a turn that ends in memory only: pos is where it would stand. */
 struct eng_frame *eng_record_turn_ended(const struct eng_worker *w, struct eng_pos pos,
                                         struct eng_turn *t, const struct eng_end_of *end);
 struct eng_frame *eng_record_stopped(struct eng_stage *s, yoi_str reason, yoi_str principal);

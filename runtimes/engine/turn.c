@@ -24,6 +24,7 @@
 #include <sdk/id.h>
 #include <sdk/mem.h>
 
+#include "queue.h"
 #include "shapes.h"
 
 #define POLLS_PER_TASK YOI_SDK_HARD(16, 1) /* then other tasks of the loop have their turn */
@@ -106,9 +107,7 @@ struct eng_turn *eng_turn_new(struct eng_worker *w, const yoi_request *req) {
   if (!t) return NULL;
   t->ring = yoi_sdk_calloc(1, sizeof *t->ring);
   t->words = yoi_sdk_malloc(req->request_id.len + req->trace.len + 1);
-  t->started_wall = eng_wall(eng);
-  t->started_mono = eng_mono(eng);
-  if (!t->ring || !t->words || !yoi_sdk_uuid7(t->started_wall, t->id)) goto fail;
+  if (!t->ring || !t->words || !yoi_sdk_uuid7(eng_wall(eng), t->id)) goto fail;
   if (req->request_id.len) memcpy(t->words, req->request_id.ptr, req->request_id.len);
   if (req->trace.len) memcpy(t->words + req->request_id.len, req->trace.ptr, req->trace.len);
   t->request_id = (yoi_str){t->words, req->request_id.len};
@@ -126,6 +125,11 @@ fail:
   yoi_sdk_free(t->words);
   yoi_sdk_free(t);
   return NULL;
+}
+
+void eng_turn_starts(struct eng_turn *t) {
+  t->started_wall = eng_wall(t->w->eng);
+  t->started_mono = eng_mono(t->w->eng);
 }
 
 struct eng_turn *eng_turn_ref(struct eng_turn *t) {
@@ -182,22 +186,23 @@ static void end_internal(struct eng_turn *t) {
   end_as(t, ENG_FAILED, "internal", YOI_CODE_INTERNAL, "memory is short");
 }
 
-/* Stages turn.ended alone, as t->end says. */
+/* Stages turn.ended as t->end says, and what comes next. */
 static void finish(struct eng_turn *t) {
   struct eng_worker *w = t->w;
   struct eng_after after = {0};
   eng_model_release(t);
   pthread_mutex_lock(&w->mu);
   if (t->state != ENG_TURN_ENDED && !w->stage) {
-    struct eng_stage *s = eng_stage_new(w, ENG_DO_END, 1);
+    struct eng_stage *s = eng_stage_new(w, ENG_DO_END, 2);
     if (s) {
       s->turn = eng_turn_ref(t);
       eng_stage_add(s, eng_record_turn_ended(w, eng_stage_pos(s), t, &t->end));
+      eng_queue_stage_begin(s);
     }
     if (s && eng_stage_commit(s, &after))
       t->state = ENG_TURN_WRITING;
     else
-      eng_turn_end_in_memory(w, t, &t->end, &after);
+      eng_turn_end_in_memory(w, &t->end, &after);
   }
   eng_worker_leave(w, &after);
 }
@@ -228,10 +233,11 @@ static int ends_with(struct eng_turn *t, int calls) {
   return 1;
 }
 
-/* Locked: the answer, its calls with their results, and the end if it is. */
+/* Locked: the answer, its calls with their results, and the end if it is,
+ * with the beginning of what comes next. */
 static struct eng_stage *answer_stage(struct eng_turn *t) {
   int calls = t->n_calls > 0 && (t->finish == ENG_FINISH_TOOLS || t->finish == ENG_FINISH_STOP);
-  struct eng_stage *s = eng_stage_new(t->w, ENG_DO_STEP, 2 + (calls ? 2 * t->n_calls : 0));
+  struct eng_stage *s = eng_stage_new(t->w, ENG_DO_STEP, 3 + (calls ? 2 * t->n_calls : 0));
   if (!s) return NULL;
   s->turn = eng_turn_ref(t);
   eng_stage_add(s, eng_record_message(s, t, calls));
@@ -244,6 +250,7 @@ static struct eng_stage *answer_stage(struct eng_turn *t) {
   if (ends_with(t, calls)) {
     s->what = ENG_DO_END;
     eng_stage_add(s, eng_record_turn_ended(t->w, eng_stage_pos(s), t, &t->end));
+    eng_queue_stage_begin(s);
   }
   return s;
 }
@@ -262,7 +269,7 @@ static void complete(struct eng_turn *t) {
       eng_calls_clear(t);
     } else {
       end_internal(t);
-      eng_turn_end_in_memory(w, t, &t->end, &after);
+      eng_turn_end_in_memory(w, &t->end, &after);
     }
   }
   eng_worker_leave(w, &after);
@@ -377,7 +384,7 @@ static int next_step(struct eng_turn *t) {
 static int look(struct eng_turn *t) {
   struct eng_worker *w = t->w;
   pthread_mutex_lock(&w->mu);
-  /* A drain looks for turns and may find one whose input is not accepted. */
+  /* A drain looks for turns and may find one that has not begun. */
   bool idle = w->turn != t && t->state != ENG_TURN_ENDED;
   if (t->cut == ENG_CUT_NONE && atomic_load(&w->eng->cutting)) t->cut = ENG_CUT_DRAIN;
   enum eng_turn_state state = t->state;
@@ -442,7 +449,7 @@ static void abandon(struct eng_turn *t) {
   bool never = w->turn == t && t->step == 0 && t->state == ENG_TURN_CONTEXT && !w->stage;
   if (never) {
     end_internal(t);
-    eng_turn_end_in_memory(w, t, &t->end, &after);
+    eng_turn_end_in_memory(w, &t->end, &after);
   }
   eng_turn_unref(after.kick);
   after.kick = NULL;

@@ -1,4 +1,5 @@
-/* turn.h - one turn of one worker: an object only while it runs. */
+/* turn.h - one turn of one worker: an object from its acceptance until its
+ * turn.ended is appended. */
 #ifndef ENG_TURN_H
 #define ENG_TURN_H
 
@@ -7,8 +8,10 @@
 #include "worker.h"
 
 /*
- *   accepted            context read            model's END
- *   --------> CONTEXT ---------------> MODEL ----------------> WRITING
+ *   QUEUED (queue.c; at once when the worker is idle)
+ *      |
+ *      v turn.started   context read            model's END
+ *      +------> CONTEXT ---------------> MODEL ----------------> WRITING
  *                ^                       |                      |   |
  *                +----- ENG_DO_STEP -----|----------------------+   |
  *                                        | cancel, limit, error     | ENG_DO_END
@@ -19,7 +22,13 @@
  * marked so below are guarded by the worker's lock, the rest belongs to the
  * loop.
  */
-enum eng_turn_state { ENG_TURN_CONTEXT, ENG_TURN_MODEL, ENG_TURN_WRITING, ENG_TURN_ENDED };
+enum eng_turn_state {
+  ENG_TURN_QUEUED,
+  ENG_TURN_CONTEXT,
+  ENG_TURN_MODEL,
+  ENG_TURN_WRITING,
+  ENG_TURN_ENDED
+};
 
 /* -1: unknown. */
 struct eng_usage {
@@ -58,9 +67,15 @@ struct eng_turn {
   enum eng_turn_state state;
   enum eng_cut cut;
   uint64_t cancel_sequence;
-  uint64_t started_wall, started_mono;
-  uint64_t took_ns; /* once its end is written down */
-  uint32_t step; /* of the model call that runs, from 1 */
+  uint64_t started_wall, started_mono; /* 0: it has not begun */
+  uint64_t ended_wall, ended_mono;     /* of one that ended in memory */
+  uint64_t took_ns;                    /* once its end is written down */
+  struct eng_turn *next;               /* in the queue, or in w->owed */
+  uint64_t input_sequence;             /* of its input.accepted */
+  uint32_t input_bytes;
+  bool front;           /* it interrupts: before all that wait */
+  struct eng_pos begun; /* of the last frame before its turn.started */
+  uint32_t step;        /* of the model call that runs, from 1 */
   struct yoi_sdk_buf text, reasoning;
   struct eng_usage usage; /* of all steps; meaningful when has_usage */
   bool has_usage;
@@ -97,13 +112,15 @@ struct eng_turn {
 
 /* With one reference and a slot; NULL: memory is short. */
 struct eng_turn *eng_turn_new(struct eng_worker *w, const yoi_request *req);
+/* It starts now. The lock of w is held, as in the next one. */
+void eng_turn_starts(struct eng_turn *t);
 struct eng_turn *eng_turn_ref(struct eng_turn *t);
 void eng_turn_unref(struct eng_turn *t);
 /* Frees it whatever refers to it: at close, when nothing runs any more. */
 void eng_turn_destroy(struct eng_turn *t);
-/* It ends although nothing could be appended: owed, see worker.c. The lock
- * of w is held, t is its turn. */
-void eng_turn_end_in_memory(struct eng_worker *w, struct eng_turn *t, const struct eng_end_of *end,
+/* The running turn of w ends although nothing could be appended: owed, see
+ * worker.c. */
+void eng_turn_end_in_memory(struct eng_worker *w, const struct eng_end_of *end,
                             struct eng_after *after);
 /* Lets a task of its loop look at it. [any], without locks. */
 void eng_turn_kick(struct eng_turn *t);

@@ -23,11 +23,14 @@
  *     buffer is ended as lagged.
  *  4. The last event is `end`, once; then END.
  *  5. Arming and looking happen under one hold of the lock: no lost wake.
+ *  6. A follower gets the frames of its turn and no other's. While its turn
+ *     waits in the queue it stands where the worker is.
  */
 #include <assert.h>
 #include <sdk/mem.h>
 
 #include "op.h"
+#include "queue.h"
 #include "shapes.h"
 
 struct eng_batch {
@@ -99,20 +102,48 @@ static bool is_end_of(const struct eng_op *op, const struct eng_frame *f) {
   return op->follow && f->ev.kind == YOI_EVENT_TURN_ENDED;
 }
 
+/* Of what the worker has emitted. */
+static bool is_for(const struct eng_op *op, const struct eng_frame *f) {
+  if (!op->follow) return true;
+  size_t len = strlen(op->watch.turn);
+  return f->turn_at > 0 && memcmp(f->ev.text.ptr + f->turn_at, op->watch.turn, len) == 0;
+}
+
+/* A batch of nothing is none: the next look goes on behind it. */
+static void hold(struct eng_op *op, struct eng_batch *b) {
+  if (b->n > 0)
+    op->watch.batch = b;
+  else
+    batch_free(b);
+}
+
+/* One that was made for it. */
+static yoi_status give_one(struct eng_op *op, struct eng_frame *f) {
+  struct eng_batch *b = batch_new(0);
+  if (!b) return YOI_RESOURCE_EXHAUSTED;
+  b->frames[0] = eng_frame_ref(f);
+  b->at[0] = &f->ev;
+  b->n = 1;
+  op->watch.pos = f->pos;
+  op->watch.batch = b;
+  return YOI_OK;
+}
+
 /* Hands frames out as they are, up to a follower's last one. */
 static yoi_status give(struct eng_op *op, struct eng_frame *const *frames, size_t n) {
   struct eng_watch *x = &op->watch;
   struct eng_batch *b = batch_new(0);
   if (!b) return YOI_RESOURCE_EXHAUSTED;
   for (size_t i = 0; i < n; i++) {
+    x->pos = frames[i]->pos;
+    if (!is_for(op, frames[i])) continue;
     b->frames[b->n] = eng_frame_ref(frames[i]);
     b->at[b->n++] = &frames[i]->ev;
-    x->pos = frames[i]->pos;
     if (!is_end_of(op, frames[i])) continue;
     x->turn_seen = true;
     break;
   }
-  x->batch = b;
+  hold(op, b);
   return YOI_OK;
 }
 
@@ -131,19 +162,20 @@ static yoi_status give_replayed(struct eng_op *op) {
   if (!b) return YOI_RESOURCE_EXHAUSTED;
   for (size_t i = 0; i < n && !x->turn_seen; i++) {
     struct eng_frame *f = r->frames[x->read_at++];
+    x->pos = f->pos;
+    if (!is_for(op, f)) continue;
     b->frames[b->n] = eng_frame_ref(f);
     b->copies[b->n] = f->ev;
     b->copies[b->n].flags |= YOI_EV_REPLAYED;
     b->at[b->n] = &b->copies[b->n];
     b->n++;
-    x->pos = f->pos;
     x->turn_seen = is_end_of(op, f);
   }
   if (x->read_at == r->n || x->turn_seen) {
     x->ready = false;
     eng_read_clear(r);
   }
-  x->batch = b;
+  hold(op, b);
   return YOI_OK;
 }
 
@@ -151,7 +183,7 @@ static yoi_status give_snapshot(struct eng_op *op) {
   struct eng_worker *w = op->w;
   if (!w->snapshot) w->snapshot = eng_shape_snapshot(w, w->last);
   if (!w->snapshot) return YOI_RESOURCE_EXHAUSTED;
-  yoi_status st = give(op, &w->snapshot, 1);
+  yoi_status st = give_one(op, w->snapshot);
   if (st != YOI_OK) return st;
   op->watch.snapshot = op->watch.replaying = false;
   op->watch.attached = true;
@@ -190,7 +222,7 @@ static yoi_status give_end(struct look *l, enum eng_end why) {
       .kind = YOI_EVENT_END, .pos = op->watch.pos, .text = yoi_sdk_buf_str(&buf)};
   struct eng_frame *f = buf.failed ? NULL : eng_frame_new(&parts);
   yoi_sdk_buf_release(&buf);
-  yoi_status st = f ? give(op, &f, 1) : YOI_RESOURCE_EXHAUSTED;
+  yoi_status st = f ? give_one(op, f) : YOI_RESOURCE_EXHAUSTED;
   eng_frame_unref(f);
   if (st != YOI_OK) return st;
   op->watch.over = true;
@@ -210,11 +242,27 @@ static yoi_status caught_up(struct look *l) {
   eng_read_free(x->read); /* it may wait for ever now; 600 bytes are much */
   x->read = NULL;
   if (w->state == ENG_GONE) return give_end(l, ENG_END_WORKER_DELETED);
-  if (op->follow && !(w->turn && strcmp(w->turn->id, x->turn) == 0))
+  bool waits = op->follow && eng_queue_find(w, x->turn);
+  if (op->follow && !waits && !(w->turn && strcmp(w->turn->id, x->turn) == 0))
     return give_end(l, ENG_END_ERROR);
   if (atomic_load(&w->eng->draining) && !w->turn && !w->stage) return give_end(l, ENG_END_DRAINING);
   eng_bell_arm(w, x->bell);
   return YOI_AGAIN;
+}
+
+/* A follower passes over what was before its turn began. */
+static void pass_others(struct eng_op *op) {
+  const struct eng_worker *w = op->w;
+  struct eng_watch *x = &op->watch;
+  struct eng_pos to = {0};
+  if (eng_queue_find(w, x->turn))
+    to = w->last;
+  else if (w->turn && strcmp(w->turn->id, x->turn) == 0)
+    to = w->turn->begun;
+  if (eng_pos_cmp(x->pos, to) >= 0) return;
+  x->pos = to;
+  x->attached = true;
+  x->ring_turn = w->ring_turn;
 }
 
 static yoi_status look_live(struct look *l, bool *done) {
@@ -242,7 +290,7 @@ static yoi_status look_live(struct look *l, bool *done) {
 }
 
 /* What comes next; AGAIN, END and errors as a stream gives them. OK without
- * a batch: read_from says what must be read first. */
+ * a batch: read_from says what must be read first; 0: look again. */
 static yoi_status look(struct look *l) {
   struct eng_op *op = l->op;
   struct eng_worker *w = op->w;
@@ -257,6 +305,7 @@ static yoi_status look(struct look *l) {
     return YOI_AGAIN;
   }
   if (op->follow && (x->turn_seen || x->turn[0] == 0)) return give_end(l, ENG_END_TURN_ENDED);
+  if (op->follow && !x->ready) pass_others(op);
   if (x->ready && x->read_at == 0) drop_unapplied(x->read, w->last.sequence);
   if (x->ready && (x->read->st != YOI_OK || x->read->n == 0)) {
     x->ready = false;
@@ -343,6 +392,6 @@ yoi_status eng_watch_next(struct eng_op *op, const yoi_event *const **out, size_
       *n = x->batch->n;
       return YOI_OK;
     }
-    if (!ask(op, l.read_from)) return YOI_AGAIN;
+    if (l.read_from > 0 && !ask(op, l.read_from)) return YOI_AGAIN;
   }
 }

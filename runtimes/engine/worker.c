@@ -17,8 +17,11 @@
  *  3. `last` rises with every frame that is emitted, and every emitted frame
  *     goes into the ring when there is one, so that the ring has no holes.
  *  4. When a turn's own records cannot be appended, the turn ends in memory
- *     as failed(store_error). Its turn.ended is `owed`: it goes first in the
+ *     as failed(store_error). Its turn.ended is owed: it goes first in the
  *     next append, whatever that is for, and nothing is accepted without it.
+ *     The turn itself is kept for that, and its record is made when there is
+ *     an append, so that short memory costs no record. What is owed means that
+ *     no turn runs.
  *  5. Wakes, kicks and appends happen in leave, after the lock is given back.
  */
 #include "worker.h"
@@ -29,6 +32,7 @@
 #include <sdk/mem.h>
 
 #include "op.h"
+#include "queue.h"
 #include "shapes.h"
 
 const char *eng_state_name(enum eng_state s) {
@@ -77,10 +81,10 @@ bool eng_worker_try_ref(struct eng_worker *w) {
 
 void eng_worker_unref(struct eng_worker *w) {
   if (!w || atomic_fetch_sub_explicit(&w->refs, 1, memory_order_acq_rel) != 1) return;
-  assert(!w->stage && !w->waiting && !w->turn && !w->bells);
+  assert(!w->stage && !w->waiting && !w->turn && !w->bells && !w->owed);
   eng_worker_drop_ring(w);
+  eng_queue_free(w->queue);
   eng_frame_unref(w->last_end);
-  eng_frame_unref(w->owed);
   eng_frame_unref(w->snapshot);
   eng_idem_release(&w->idem);
   w->eng->store->ops->log_free(w->eng->store, w->log);
@@ -122,6 +126,12 @@ void eng_worker_emit(struct eng_worker *w, struct eng_frame *f, struct eng_after
   eng_bells_due(w, after);
 }
 
+void eng_worker_emit_snapshot(struct eng_worker *w, struct eng_after *after) {
+  struct eng_frame *snapshot = eng_shape_snapshot(w, eng_worker_next_pos(w));
+  eng_worker_emit(w, snapshot, after);
+  eng_frame_unref(snapshot);
+}
+
 void eng_worker_drop_ring(struct eng_worker *w) {
   if (!w->ring) return;
   eng_keep_remove(w);
@@ -130,8 +140,9 @@ void eng_worker_drop_ring(struct eng_worker *w) {
   w->ring = NULL;
 }
 
-/* A record is shown: indexed, counted, emitted. */
-static void show(struct eng_worker *w, struct eng_frame *f, struct eng_after *after) {
+/* A record is shown: indexed, counted, emitted; `apart` for an item: see
+ * ENG_ITEM_APART. */
+static void show(struct eng_worker *w, struct eng_frame *f, bool apart, struct eng_after *after) {
   assert(f->pos.sequence == w->last.sequence + 1);
   w->history_bytes += eng_frame_cost(f);
   if (eng_frame_is_item(f)) {
@@ -140,7 +151,8 @@ static void show(struct eng_worker *w, struct eng_frame *f, struct eng_after *af
     w->items[w->n_items++] = (struct eng_item){
         .sequence = f->pos.sequence,
         .bytes = (uint32_t)bytes,
-        .first = f->ev.kind == YOI_EVENT_INPUT_ACCEPTED,
+        .flags = (f->ev.kind == YOI_EVENT_INPUT_ACCEPTED ? ENG_ITEM_FIRST : 0) |
+                 (apart ? ENG_ITEM_APART : 0),
     };
   }
   eng_worker_emit(w, f, after);
@@ -220,17 +232,16 @@ static void stage_done(struct eng_ticket *t, yoi_status st, struct eng_frame *co
 
 struct eng_stage *eng_stage_new(struct eng_worker *w, enum eng_what what, uint32_t n) {
   assert(!w->stage);
-  uint32_t cap = n + (w->owed != NULL);
+  uint32_t cap = n + w->n_owed;
   struct eng_stage *s = yoi_sdk_calloc(1, sizeof *s + cap * sizeof s->frames[0]);
   if (!s) return NULL;
   s->ticket.done = stage_done;
   s->w = eng_worker_ref(w);
   s->what = what;
   s->cap = cap;
-  if (w->owed) {
-    s->owed = true;
-    s->frames[s->n++] = eng_frame_ref(w->owed);
-  }
+  for (struct eng_turn *t = w->owed; t; t = t->next)
+    eng_stage_add(s, eng_record_turn_ended(w, eng_stage_pos(s), t, &t->end));
+  s->owed = s->n;
   return s;
 }
 
@@ -290,10 +301,40 @@ static void stage_write(struct eng_stage *s) {
     ops->append(s->w->eng->store, s->w->log, s->frames, s->n, &s->ticket);
 }
 
+/* ---- what is owed ---- */
+
+void eng_worker_owe(struct eng_worker *w, struct eng_turn *t, const struct eng_end_of *end) {
+  struct eng_turn **at = &w->owed;
+  while (*at) at = &(*at)->next;
+  *at = t;
+  w->n_owed++;
+  t->next = NULL;
+  t->end = *end;
+  t->ended_wall = eng_wall(w->eng);
+  t->ended_mono = eng_mono(w->eng);
+  yoi_sdk_buf_release(&t->text);
+  yoi_sdk_buf_release(&t->reasoning);
+}
+
+void eng_worker_forgive(struct eng_worker *w) {
+  while (w->owed) {
+    struct eng_turn *t = w->owed;
+    w->owed = t->next;
+    eng_turn_unref(t);
+  }
+  w->n_owed = 0;
+}
+
+static void set_last_end(struct eng_worker *w, struct eng_frame *end) {
+  eng_frame_unref(w->last_end);
+  w->last_end = eng_frame_ref(end);
+}
+
 /* ---- applying ---- */
 
-void eng_worker_turn_over(struct eng_worker *w, struct eng_frame *end, enum eng_ended ended,
-                          struct eng_after *after) {
+/* The running turn is over; end: its turn.ended, NULL when that is owed. */
+static void turn_over(struct eng_worker *w, struct eng_frame *end, enum eng_ended ended,
+                      struct eng_after *after) {
   struct eng_turn *t = w->turn;
   assert(t && t->state != ENG_TURN_ENDED);
   t->state = ENG_TURN_ENDED;
@@ -301,37 +342,40 @@ void eng_worker_turn_over(struct eng_worker *w, struct eng_frame *end, enum eng_
   eng_turn_unref(after->kick);
   after->kick = t;
   atomic_store(&w->state, ENG_IDLE);
-  eng_frame_unref(w->last_end);
-  w->last_end = eng_frame_ref(end);
+  set_last_end(w, end);
   atomic_fetch_sub(&w->eng->running, 1);
   yoi_sdk_metric_sub(&w->eng->metrics, w->eng->metric.running, 1);
-  after->over = true;
+  after->ran = true;
   after->took_ns = t->took_ns;
-  after->ended = ended;
+  after->over[ended]++;
   if (w->n_streams == 0)
     eng_worker_drop_ring(w);
   else if (w->ring && eng_keep_add(w))
     after->timer = true;
 }
 
-static void begin_turn(struct eng_worker *w, struct eng_stage *s) {
-  struct eng_turn *t = s->turn;
+/* Takes a reference over; its turn.started is shown next. */
+static void begin_turn(struct eng_worker *w, struct eng_turn *t, struct eng_after *after) {
+  assert(!w->turn && t->state == ENG_TURN_QUEUED);
+  t->state = ENG_TURN_CONTEXT;
+  t->begun = w->last;
   eng_worker_drop_ring(w);
   w->ring = t->ring;
   t->ring = NULL;
   eng_ring_init(w->ring, w->last);
   w->ring_turn++;
-  w->turn = eng_turn_ref(t);
+  w->turn = t;
+  after->begun = eng_turn_ref(t);
   atomic_store(&w->state, ENG_RUNNING);
   atomic_fetch_add(&w->eng->running, 1);
   yoi_sdk_metric_add(&w->eng->metrics, w->eng->metric.running, 1);
   atomic_fetch_add(&w->eng->active, 1);
 }
 
-/* The turn.ended of a stage, and how it ended. */
-static struct eng_frame *end_frame(const struct eng_stage *s) {
-  for (uint32_t i = s->n; i-- > 0;)
-    if (s->frames[i]->ev.kind == YOI_EVENT_TURN_ENDED) return s->frames[i];
+/* The first record of a kind that is not owed. */
+static struct eng_frame *frame_of(const struct eng_stage *s, uint32_t kind) {
+  for (uint32_t i = s->owed; i < s->n; i++)
+    if (s->frames[i]->ev.kind == kind) return s->frames[i];
   return NULL;
 }
 
@@ -358,18 +402,80 @@ static void answer_ack(struct eng_stage *s, yoi_str turn_id, const char *state,
   eng_op_ack(op, turn_id, sequence, state, after);
 }
 
+/* The records of a stage become visible, what was owed first. */
+static void show_all(struct eng_worker *w, struct eng_stage *s, struct eng_after *after) {
+  bool waits = s->what == ENG_DO_QUEUE || s->what == ENG_DO_INTERRUPT;
+  uint32_t n = s->n - (s->what == ENG_DO_END && s->begins); /* that is for the next turn */
+  if (s->what == ENG_DO_INPUT) begin_turn(w, eng_turn_ref(s->turn), after);
+  if (s->what == ENG_DO_BEGIN)
+    begin_turn(w, eng_queue_take(w, s->frames[s->n - 1]->pos.sequence), after);
+  for (uint32_t i = 0; i < n; i++) show(w, s->frames[i], waits && i == s->owed, after);
+  if (s->owed > 0) {
+    set_last_end(w, s->frames[s->owed - 1]);
+    eng_worker_forgive(w); /* it is paid */
+  }
+  if (!s->keyed) return;
+  s->idem.sequence = s->frames[s->owed]->pos.sequence;
+  eng_idem_add(&w->idem, &s->idem);
+}
+
+static void apply_end(struct eng_worker *w, struct eng_stage *s, struct eng_after *after) {
+  struct eng_frame *end = frame_of(s, YOI_EVENT_TURN_ENDED);
+  assert(w->state == ENG_RUNNING && w->turn == s->turn);
+  turn_over(w, end, s->turn->end.ended, after);
+  if (!s->begins) return;
+  struct eng_frame *started = s->frames[s->n - 1];
+  begin_turn(w, eng_queue_take(w, started->pos.sequence), after);
+  show(w, started, false, after);
+}
+
+static void apply_cancel(struct eng_worker *w, const struct eng_frame *requested) {
+  if (!requested) return; /* it was cancelled already, or its end is owed */
+  assert(w->state == ENG_RUNNING);
+  w->turn->cut = ENG_CUT_CANCEL;
+  w->turn->cancel_sequence = requested->pos.sequence;
+}
+
+/* An input waits; that it interrupts was staged as such. */
+static void apply_wait(struct eng_worker *w, struct eng_stage *s, struct eng_after *after) {
+  struct eng_turn *t = s->turn;
+  if (s->what == ENG_DO_INTERRUPT) {
+    apply_cancel(w, frame_of(s, YOI_EVENT_TURN_CANCEL_REQUESTED));
+    if (eng_queue_front(w)) eng_queue_over(s, false, after);
+  }
+  const struct eng_frame *f = s->frames[s->owed];
+  t->input_sequence = f->pos.sequence;
+  t->input_bytes = f->content_len ? f->content_len : (uint32_t)f->ev.text.len;
+  eng_queue_add(w, eng_turn_ref(t));
+  answer_ack(s, yoi_sdk_str(t->id), eng_state_name(w->state), after);
+}
+
+static void apply_stop(struct eng_worker *w, struct eng_stage *s, struct eng_after *after) {
+  assert(w->state == ENG_RUNNING || w->state == ENG_IDLE);
+  w->stop_sequence = w->last.sequence;
+  w->stop_ended = w->turn != NULL;
+  if (w->turn) turn_over(w, frame_of(s, YOI_EVENT_TURN_ENDED), ENG_CANCELLED, after);
+  eng_queue_over(s, true, after);
+  atomic_store(&w->state, ENG_STOPPED);
+  answer_ack(s, s->turn ? yoi_sdk_str(s->turn->id) : (yoi_str){0}, "stopped", after);
+}
+
+static void apply_delete(struct eng_worker *w, struct eng_stage *s, struct eng_after *after) {
+  struct yoi_sdk_buf buf;
+  assert(w->state == ENG_STOPPED);
+  atomic_store(&w->state, ENG_GONE);
+  eng_forget(w->eng, w); /* before anybody learns of it: the id is free */
+  eng_worker_forgive(w);
+  eng_bells_due(w, after);
+  yoi_sdk_buf_init(&buf, 16);
+  yoi_sdk_buf_adds(&buf, YOI_LIT("{}"));
+  eng_op_answer(s->op, &buf, 0, after);
+  s->op = NULL;
+}
+
 static void apply(struct eng_worker *w, struct eng_stage *s, struct eng_after *after) {
   if (atomic_load(&w->eng->store_failing)) atomic_store(&w->eng->store_failing, false);
-  if (s->what == ENG_DO_INPUT) begin_turn(w, s);
-  for (uint32_t i = 0; i < s->n; i++) show(w, s->frames[i], after);
-  if (s->owed) {
-    eng_frame_unref(w->owed);
-    w->owed = NULL;
-  }
-  if (s->keyed) {
-    s->idem.sequence = s->frames[s->owed]->pos.sequence;
-    eng_idem_add(&w->idem, &s->idem);
-  }
+  show_all(w, s, after);
   switch (s->what) {
     case ENG_DO_CREATE:
       assert(w->state == ENG_CREATING);
@@ -380,14 +486,17 @@ static void apply(struct eng_worker *w, struct eng_stage *s, struct eng_after *a
       assert(w->state == ENG_RUNNING);
       answer_ack(s, yoi_sdk_str(s->turn->id), "running", after);
       break;
+    case ENG_DO_QUEUE:
+    case ENG_DO_INTERRUPT:
+      apply_wait(w, s, after);
+      break;
     case ENG_DO_NOTE:
       assert(w->state == ENG_IDLE);
       answer_ack(s, (yoi_str){0}, "idle", after);
       break;
     case ENG_DO_CANCEL:
-      assert(w->state == ENG_RUNNING && w->turn == s->turn);
-      w->turn->cut = ENG_CUT_CANCEL;
-      w->turn->cancel_sequence = s->frames[s->n - 1]->pos.sequence;
+      assert(w->turn == s->turn);
+      apply_cancel(w, frame_of(s, YOI_EVENT_TURN_CANCEL_REQUESTED));
       answer_ack(s, yoi_sdk_str(s->turn->id), "running", after);
       break;
     case ENG_DO_STEP:
@@ -395,44 +504,47 @@ static void apply(struct eng_worker *w, struct eng_stage *s, struct eng_after *a
       w->turn->state = ENG_TURN_CONTEXT;
       break;
     case ENG_DO_END:
-      assert(w->state == ENG_RUNNING && w->turn == s->turn);
-      eng_worker_turn_over(w, end_frame(s), s->turn->end.ended, after);
+      apply_end(w, s, after);
+      break;
+    case ENG_DO_BEGIN:
+      assert(w->state == ENG_RUNNING);
+      break;
+    case ENG_DO_DROP:
+      eng_queue_over(s, true, after);
       break;
     case ENG_DO_STOP:
-      assert(w->state == ENG_RUNNING || w->state == ENG_IDLE);
-      w->stop_sequence = w->last.sequence;
-      w->stop_ended = w->turn != NULL;
-      if (w->turn) eng_worker_turn_over(w, end_frame(s), ENG_CANCELLED, after);
-      atomic_store(&w->state, ENG_STOPPED);
-      answer_ack(s, s->turn ? yoi_sdk_str(s->turn->id) : (yoi_str){0}, "stopped", after);
+      apply_stop(w, s, after);
       break;
-    case ENG_DO_DELETE: {
-      assert(w->state == ENG_STOPPED);
-      atomic_store(&w->state, ENG_GONE);
-      eng_forget(w->eng, w); /* before anybody learns of it: the id is free */
-      eng_bells_due(w, after);
-      struct yoi_sdk_buf buf;
-      yoi_sdk_buf_init(&buf, 16);
-      yoi_sdk_buf_adds(&buf, YOI_LIT("{}"));
-      eng_op_answer(s->op, &buf, 0, after);
-      s->op = NULL;
+    case ENG_DO_DELETE:
+      apply_delete(w, s, after);
       break;
-    }
   }
 }
 
-void eng_turn_end_in_memory(struct eng_worker *w, struct eng_turn *t, const struct eng_end_of *end,
+void eng_turn_end_in_memory(struct eng_worker *w, const struct eng_end_of *end,
                             struct eng_after *after) {
-  struct eng_pos pos = {.sequence = w->last.sequence + 1};
-  assert(w->turn == t && !w->owed);
-  t->end = *end;
-  struct eng_frame *f = eng_record_turn_ended(w, pos, t, end);
-  w->owed = eng_frame_ref(f);
-  eng_worker_turn_over(w, f, end->ended, after);
-  eng_frame_unref(f);
-  struct eng_frame *snapshot = eng_shape_snapshot(w, eng_worker_next_pos(w));
-  eng_worker_emit(w, snapshot, after);
-  eng_frame_unref(snapshot);
+  struct eng_turn *t = w->turn;
+  assert(t && !w->owed);
+  struct eng_end_of copy = *end; /* it may be t's own */
+  t->took_ns = eng_mono(w->eng) - t->started_mono;
+  turn_over(w, NULL, copy.ended, after);
+  eng_worker_owe(w, eng_turn_ref(t), &copy);
+  eng_worker_emit_snapshot(w, after);
+}
+
+/* How what was to be appended ends without it. */
+static void end_without(struct eng_worker *w, struct eng_stage *s, struct eng_after *after) {
+  static const struct eng_end_of end = {
+      .ended = ENG_FAILED,
+      .reason = "store_error",
+      .code = YOI_CODE_STORE_ERROR,
+      .message = "the history could not be written",
+  };
+  static const struct eng_end_of dropped = {.ended = ENG_CANCELLED, .reason = "shutting_down"};
+  if (s->begins) eng_queue_first(w)->started_wall = eng_queue_first(w)->started_mono = 0;
+  if (s->what == ENG_DO_STEP || s->what == ENG_DO_END) eng_turn_end_in_memory(w, &end, after);
+  if (s->what == ENG_DO_BEGIN) eng_queue_over_in_memory(w, &end, after);
+  if (s->what == ENG_DO_DROP) eng_queue_over_in_memory(w, &dropped, after);
 }
 
 static void apply_failure(struct eng_worker *w, struct eng_stage *s, struct eng_after *after) {
@@ -446,15 +558,7 @@ static void apply_failure(struct eng_worker *w, struct eng_stage *s, struct eng_
     atomic_store(&w->state, ENG_GONE);
     eng_forget(eng, w);
   }
-  if (s->what == ENG_DO_STEP || s->what == ENG_DO_END) {
-    static const struct eng_end_of end = {
-        .ended = ENG_FAILED,
-        .reason = "store_error",
-        .code = YOI_CODE_STORE_ERROR,
-        .message = "the history could not be written",
-    };
-    eng_turn_end_in_memory(w, s->turn, &end, after);
-  }
+  end_without(w, s, after);
   if (s->op) {
     eng_op_fail(s->op, YOI_CODE_STORE_ERROR, "the history could not be written", after);
     s->op = NULL;
@@ -500,7 +604,7 @@ static void stage_done(struct eng_ticket *ticket, yoi_status st, struct eng_fram
     w->n_waiting--;
     eng_op_step(op, &after);
   }
-  if (w->turn && !w->stage && !after.kick) after.kick = eng_turn_ref(w->turn);
+  if (w->turn && !w->stage && !after.kick && !after.begun) after.kick = eng_turn_ref(w->turn);
   if (atomic_load(&eng->draining)) eng_bells_due(w, &after);
   eng_worker_leave(w, &after);
   eng_stage_free(s);
@@ -523,13 +627,13 @@ static size_t pop_due(struct eng_worker *w, uint64_t *tokens) {
 void eng_worker_leave(struct eng_worker *w, struct eng_after *after) {
   struct eng_engine *eng = w->eng;
   uint64_t tokens[LEAVE_TOKENS];
+  eng_queue_next(w, after);
   size_t n = after->bells ? pop_due(w, tokens) : 0;
   pthread_mutex_unlock(&w->mu);
   if (after->events > 0) eng_count(eng, eng->metric.events, after->events);
-  if (after->over) {
-    eng_count(eng, eng->metric.turns[after->ended], 1);
-    yoi_sdk_metric_observe(&eng->metrics, eng->metric.turn_time, after->took_ns);
-  }
+  for (size_t i = 0; i < ENG_ENDED_COUNT; i++)
+    if (after->over[i] > 0) eng_count(eng, eng->metric.turns[i], after->over[i]);
+  if (after->ran) yoi_sdk_metric_observe(&eng->metrics, eng->metric.turn_time, after->took_ns);
   if (after->timer) eng_keep_timer(eng);
   while (after->answered) {
     struct eng_op *op = after->answered;
@@ -544,9 +648,11 @@ void eng_worker_leave(struct eng_worker *w, struct eng_after *after) {
     n = pop_due(w, tokens);
     pthread_mutex_unlock(&w->mu);
   }
-  if (after->kick) {
-    eng_turn_kick(after->kick);
-    eng_turn_unref(after->kick);
+  struct eng_turn *const kicks[] = {after->kick, after->begun};
+  for (size_t i = 0; i < 2; i++) {
+    if (!kicks[i]) continue;
+    eng_turn_kick(kicks[i]);
+    eng_turn_unref(kicks[i]);
   }
   if (after->write) stage_write(after->write);
 }

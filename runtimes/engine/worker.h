@@ -14,6 +14,7 @@
  *               failed |   done    |         | turn.ended      | turn.ended
  *                      v           |         v                 |
  *                    GONE  <---+   +------ IDLE <--------------+
+ *                              |   (or the next that waits: queue.c)
  *                              |             |   RUNNING too
  *                       delete +-- STOPPED <-+ stop
  *
@@ -27,8 +28,10 @@ const char *eng_state_name(enum eng_state s);
 struct eng_item {
   uint64_t sequence;
   uint32_t bytes; /* of its text, roughly */
-  uint32_t first; /* 1: a turn, or a note between turns, begins here */
+  uint32_t flags;
 };
+#define ENG_ITEM_FIRST 1u /* a turn, or a note between turns, begins here */
+#define ENG_ITEM_APART 2u /* an input that had to wait: see eng_begun */
 
 /* The distinct tokens of those who watch one worker. */
 struct eng_bell {
@@ -38,6 +41,9 @@ struct eng_bell {
   struct eng_bell *next;        /* all */
   struct eng_bell *prev, *succ; /* in `armed` or `due` */
 };
+
+struct eng_queue;
+struct eng_end_of;
 
 struct eng_worker {
   struct eng_entry entry; /* first: the directory's */
@@ -64,15 +70,16 @@ struct eng_worker {
   struct eng_item *items;
   uint32_t n_items, cap_items;
   struct eng_turn *turn;      /* RUNNING only */
+  struct eng_queue *queue;    /* NULL: no input ever had to wait */
   struct eng_frame *last_end; /* turn.ended of the last turn, or NULL */
-  struct eng_frame *owed;     /* a turn.ended that could not be appended */
+  struct eng_turn *owed;      /* references: ended, but not in the history */
   struct eng_ring *ring;
   struct eng_frame *snapshot; /* of `last`, or NULL */
   struct eng_idem idem;
   struct eng_stage *stage; /* the one append under way */
   struct eng_op *waiting, *waiting_last;
   struct eng_bell *bells, *armed, *due;
-  uint32_t n_waiting, n_streams;
+  uint32_t n_waiting, n_streams, n_owed;
   struct eng_worker *keep_prev, *keep_next; /* keep.mu */
   uint64_t keep_until;
   char id[];
@@ -88,44 +95,52 @@ void eng_worker_unref(struct eng_worker *w);
 /* What is to be done once the lock is given back. */
 struct eng_after {
   struct eng_op *answered; /* references; woken and let go */
-  struct eng_turn *kick;   /* a reference */
+  struct eng_turn *kick;   /* references */
+  struct eng_turn *begun;
   struct eng_stage *write; /* staged, to be appended */
   uint32_t events;
   bool bells, timer;
-  bool over; /* a turn ended, as `ended`, after took_ns */
+  uint32_t over[ENG_ENDED_COUNT]; /* turns that ended */
+  bool ran; /* one that had begun ended, after took_ns */
   uint64_t took_ns;
-  enum eng_ended ended;
 };
-/* Unlocks w and does it. */
+/* Lets the next queued turn begin if nothing else does; unlocks w and does
+ * the rest. */
 void eng_worker_leave(struct eng_worker *w, struct eng_after *after);
 
 /* ---- all below: w->mu held ---- */
 
 /* The transitions. */
 enum eng_what {
-  ENG_DO_CREATE, /* worker.created */
-  ENG_DO_INPUT,  /* input.accepted, turn.started */
-  ENG_DO_NOTE,   /* input.accepted of kind system */
-  ENG_DO_CANCEL, /* turn.cancel_requested */
-  ENG_DO_STEP,   /* message.completed, tool.*: the turn goes on */
-  ENG_DO_END,    /* ... and turn.ended */
-  ENG_DO_STOP,   /* turn.ended when one runs, worker.stopped */
-  ENG_DO_DELETE, /* removes the history */
+  ENG_DO_CREATE,    /* worker.created */
+  ENG_DO_INPUT,     /* input.accepted, turn.started */
+  ENG_DO_QUEUE,     /* input.accepted: it waits */
+  ENG_DO_INTERRUPT, /* the same, and turn.cancel_requested of the running turn */
+  ENG_DO_NOTE,      /* input.accepted of kind system */
+  ENG_DO_CANCEL,    /* turn.cancel_requested */
+  ENG_DO_STEP,      /* message.completed, tool.*: the turn goes on */
+  ENG_DO_END,       /* ... and turn.ended, and turn.started of the next */
+  ENG_DO_BEGIN,     /* turn.started of the next alone */
+  ENG_DO_DROP,      /* turn.ended of all that wait */
+  ENG_DO_STOP,      /* turn.ended of all turns, worker.stopped */
+  ENG_DO_DELETE,    /* removes the history */
 };
 struct eng_stage {
   struct eng_ticket ticket;
   struct eng_worker *w; /* a reference */
   enum eng_what what;
   struct eng_op *op;     /* a reference: who is answered; NULL: the turn */
-  struct eng_turn *turn; /* a reference: that begins, or that goes on */
+  struct eng_turn *turn; /* a reference: that is accepted, or that goes on */
   struct eng_idem_entry idem;
-  bool keyed, owed; /* owed: frames[0] is w->owed */
+  bool keyed;
+  bool begins;   /* its last frame is turn.started of the first in the queue */
+  uint32_t owed; /* its first frames are those of w->owed */
   uint64_t begun_mono; /* the append */
   uint32_t n, cap;
   struct eng_frame *frames[];
 };
-/* For at most n frames beside what is owed; NULL: memory is short. Nothing
- * else may be staged. The first frame is what is owed, if anything. */
+/* For at most n frames beside what is owed, which is there already; NULL:
+ * memory is short. Nothing else may be staged. */
 struct eng_stage *eng_stage_new(struct eng_worker *w, enum eng_what what, uint32_t n);
 void eng_stage_free(struct eng_stage *s);
 /* The position of the next record to be added. */
@@ -143,9 +158,13 @@ struct eng_pos eng_worker_next_pos(const struct eng_worker *w);
 /* The cursor text of a position. */
 yoi_str eng_worker_cursor(const struct eng_worker *w, struct eng_pos pos,
                           char buf[ENG_CURSOR_SIZE]);
-/* The turn is over in memory: its end frame is kept as last_end. */
-void eng_worker_turn_over(struct eng_worker *w, struct eng_frame *end, enum eng_ended ended,
-                          struct eng_after *after);
+/* A snapshot of now for all who watch: what no record says has changed. */
+void eng_worker_emit_snapshot(struct eng_worker *w, struct eng_after *after);
+/* t, whose reference is taken over, ended as `end` says; its turn.ended is to
+ * be appended. */
+void eng_worker_owe(struct eng_worker *w, struct eng_turn *t, const struct eng_end_of *end);
+/* What is owed will never be appended. */
+void eng_worker_forgive(struct eng_worker *w);
 void eng_worker_drop_ring(struct eng_worker *w);
 
 /* Bells. attach: NULL for token 0 or when memory is short (*ok says). */

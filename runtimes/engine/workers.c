@@ -74,6 +74,7 @@ static yoi_status join(const struct creation *c, struct eng_worker *w, bool by_k
     } else if (!eng_worker_wait(w, eng_op_ref(op))) {
       eng_op_unref(op);
       st = yoi_sdk_fail(err, YOI_CODE_QUEUE_FULL, "too many operations wait for this worker");
+      if (err) err->retry_after_ms = YOI_RETRY_APPEND_MS;
     }
     eng_worker_leave(w, &after);
   }
@@ -357,6 +358,7 @@ static void write_counts(struct eng_engine *eng, struct yoi_sdk_jsonw *w) {
   yoi_sdk_jsonw_open(w, '{');
   yoi_sdk_jsonw_kint(w, "workers", (int64_t)l->workers);
   yoi_sdk_jsonw_kint(w, "input_bytes", (int64_t)l->input_bytes);
+  yoi_sdk_jsonw_kint(w, "queued_inputs", (int64_t)l->queued_inputs);
   yoi_sdk_jsonw_kint(w, "history_bytes", (int64_t)l->history_bytes);
   yoi_sdk_jsonw_kint(w, "transcript_items", (int64_t)l->transcript_items);
   yoi_sdk_jsonw_kint(w, "watchers", (int64_t)l->watchers);

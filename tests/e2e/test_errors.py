@@ -17,7 +17,6 @@ LATER = {
     'bundle_invalid', 'bundle_forbidden_content', 'unsupported_declaration',  # bundles
     'policy_denied',       # the policy chain
     'approval_not_found',  # tools that a person is asked about
-    'queue_full',          # on_busy queue
     'rate_limited',        # per principal
     'remote_malformed',    # http-remote
 }
@@ -195,6 +194,15 @@ def limit_reached(h):
     root = '/api/runtimes/full/workers'
     h.plain.api.post(root, {'worker_id': 'one'})
     return h.plain.api.post(root, {'worker_id': 'two'})
+
+
+@way
+def queue_full(h):
+    worker = Worker.create(h.plain.v1)
+    worker.input('go')
+    for _ in range(LIMIT['YOI_QUEUED_INPUTS_MAX']):
+        worker.input('wait', on_busy='queue')
+    return h.plain.v1.post(worker.path + '/input', {'content': 'x', 'on_busy': 'queue'})
 
 
 @way

@@ -39,10 +39,9 @@ def test_an_input_of_another_shape_is_refused(v1, worker, body):
 
 
 @pytest.mark.parametrize('how', ['queue', 'interrupt'])
-def test_what_is_not_built_yet_is_refused(v1, worker, how):
-    r = v1.post(worker.path + '/input', {'content': 'x', 'on_busy': how})
-    assert (r.status, r.code) in ((501, 'unsupported_operation'), (422, 'unsupported_declaration'),
-                                  (400, 'invalid_request')), r
+def test_system_text_waits_for_nothing(v1, worker, how):
+    v1.refused('POST', worker.path + '/input', 400, 'invalid_request',
+               {'content': 'x', 'kind': 'system', 'on_busy': how})
     assert not items(worker)
 
 

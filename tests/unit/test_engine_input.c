@@ -47,8 +47,9 @@ static void input_refuses_what_it_cannot_do(void **state) {
       {"{\"content\":\"x\",\"role\":\"user\"}", YOI_CODE_INVALID_REQUEST},
       {"{\"content\":\"x\",\"kind\":\"assistant\"}", YOI_CODE_INVALID_REQUEST},
       {"{\"content\":\"x\",\"on_busy\":\"wait\"}", YOI_CODE_INVALID_REQUEST},
-      {"{\"content\":\"x\",\"on_busy\":\"queue\"}", YOI_CODE_UNSUPPORTED_OPERATION},
-      {"{\"content\":\"x\",\"on_busy\":\"interrupt\"}", YOI_CODE_UNSUPPORTED_OPERATION},
+      {"{\"content\":\"x\",\"on_busy\":\"queue\",\"kind\":\"system\"}", YOI_CODE_INVALID_REQUEST},
+      {"{\"content\":\"x\",\"on_busy\":\"interrupt\",\"kind\":\"system\"}",
+       YOI_CODE_INVALID_REQUEST},
       {"{\"content\":\"x\"", YOI_CODE_INVALID_JSON},
       {"{\"content\":\"\\ud800\"}", YOI_CODE_INVALID_JSON},
   };

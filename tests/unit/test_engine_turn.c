@@ -106,8 +106,8 @@ static void a_turn_has_its_shape(void **state) {
   assert_string_equal(rig_get(r, "worker.turn.usage"), "null");
   assert_string_equal(rig_get(r, "worker.turn.steps"), "1");
   assert_string_equal(rig_get(r, "worker.capabilities"),
-                      "[\"worker.get\",\"worker.cancel\",\"worker.stop\",\"worker.transcript\","
-                      "\"worker.events\"]");
+                      "[\"worker.get\",\"worker.input\",\"worker.cancel\",\"worker.stop\","
+                      "\"worker.transcript\",\"worker.events\"]");
   fake_host_advance(r->fh, 1500);
   fake_model_open(r->fh);
   rig_settle(r);

@@ -5,7 +5,8 @@
 #include <sdk/mem.h>
 #include <stdlib.h>
 
-void rig_open(struct rig *r, bool late, const char *config, const char *profile) {
+static void open_as(struct rig *r, bool late, const char *config, const char *profile,
+                    const char *state_kind) {
   *r = (struct rig){.late = late};
   r->err = yoi_sdk_error_init(&r->se);
   r->fh = fake_host_new(2);
@@ -16,7 +17,7 @@ void rig_open(struct rig *r, bool late, const char *config, const char *profile)
       .kind = YOI_LIT("test"),
       .display_name = YOI_LIT("Test"),
       .version = YOI_LIT("1.0.0"),
-      .state_kind = YOI_LIT("memory"),
+      .state_kind = yoi_sdk_str(state_kind),
       .store = r->store,
       .profile = yoi_sdk_str(profile),
   };
@@ -24,6 +25,14 @@ void rig_open(struct rig *r, bool late, const char *config, const char *profile)
       eng_open(fake_host_instance(r->fh), yoi_sdk_str(config), &options, &r->self, r->err);
   assert_int_equal(st, YOI_OK);
   fake_host_holder(r->fh, eng_wake, r->self);
+}
+
+void rig_open(struct rig *r, bool late, const char *config, const char *profile) {
+  open_as(r, late, config, profile, "memory");
+}
+
+void rig_open_kind(struct rig *r, bool late, const char *state_kind) {
+  open_as(r, late, NULL, NULL, state_kind);
 }
 
 void rig_close(struct rig *r) {

@@ -39,6 +39,8 @@ struct rig {
 
 /* config and profile may be NULL. */
 void rig_open(struct rig *r, bool late, const char *config, const char *profile);
+/* The same with another state_kind: the memory store as if it were durable. */
+void rig_open_kind(struct rig *r, bool late, const char *state_kind);
 /* Drains nothing: as a host that closes with everything in flight. */
 void rig_close(struct rig *r);
 void rig_settle(struct rig *r);

@@ -222,7 +222,9 @@ extern "C" {
   X("cancelled", "cancel_requested") \
   X("cancelled", "worker_stopped")  \
   X("cancelled", "shutting_down")   \
-  X("interrupted", "host_restarted")
+  X("interrupted", "host_restarted") \
+  /* since 1.1 */                   \
+  X("failed", "history_limit")
 
 /* turn.error.details.kind of a model_error. X(name, retryable 0 or 1) */
 #define YOI_MODEL_ERRORS(X) \

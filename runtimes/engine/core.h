@@ -58,7 +58,8 @@ struct eng_keep {
   X(LAGGED, "lagged", 0, 1)                                         \
   X(WORKER_DELETED, "worker_deleted", YOI_CODE_WORKER_NOT_FOUND, 0) \
   X(DRAINING, "draining", YOI_CODE_SHUTTING_DOWN, 1)                \
-  X(ERROR, "error", YOI_CODE_STORE_ERROR, 1)
+  X(ERROR, "error", YOI_CODE_STORE_ERROR, 1)                        \
+  X(FULL, "error", YOI_CODE_LIMIT_REACHED, 1)
 /* clang-format off */
 enum eng_end {
 #define ENG_END(sym, name, code, retry) ENG_END_##sym,

@@ -4,8 +4,9 @@
  *          idle watchers too              \--> deadline: the rest is cut
  *   all turns cleaned up, all appends done --> END
  *
- * `active` counts what is to be waited for: a turn from its acceptance to its
- * clean-up, and every append under way. Whoever takes it to 0 wakes.
+ * `active` counts what is to be waited for: a turn from its beginning to its
+ * clean-up, every append under way, and every create and input while it is
+ * being accepted. Whoever takes it to 0 wakes.
  */
 #include "turn.h"
 

@@ -270,5 +270,12 @@ yoi_status eng_start(void *self, const yoi_request *req, yoi_stream **out, yoi_e
       r.op != YOI_OP_RUNTIME_DESCRIBE && r.op != YOI_OP_WORKER_CREATE && r.op != YOI_OP_WORKER_LIST;
   if (of_worker && !yoi_sdk_id_valid(r.worker_id))
     return yoi_sdk_fail(err, YOI_CODE_INVALID_IDENTIFIER, "the worker id is not an identifier");
-  return start(self, &r, out, err);
+  /* What is just being accepted when a drain begins is either refused, since
+   * it comes to see the drain, or waited for, since it is counted before. */
+  struct eng_engine *eng = self;
+  bool accepts = r.op == YOI_OP_WORKER_CREATE || r.op == YOI_OP_WORKER_INPUT;
+  if (accepts) atomic_fetch_add(&eng->active, 1);
+  st = start(eng, &r, out, err);
+  if (accepts) eng_active_done(eng);
+  return st;
 }

@@ -245,13 +245,15 @@ void eng_input_step(struct eng_op *op, struct eng_after *after) {
 
 static yoi_status accept(struct hand *h, struct eng_after *after, yoi_error *err) {
   struct eng_worker *w = h->w;
-  yoi_status st;
+  yoi_status st, admitted = YOI_OK;
   if (w->state == ENG_GONE || w->state == ENG_CREATING) return not_found(err);
-  if (h->op->follow) {
-    st = eng_watch_admit(h->op, err);
-    if (st != YOI_OK) return st;
+  if (h->op->follow) admitted = eng_watch_admit(h->op, err);
+  h->op->watch.denied = admitted != YOI_OK;
+  if (replay(h, after, &st, err)) {
+    if (st == YOI_OK) yoi_sdk_error_clear(err);
+    return st;
   }
-  if (replay(h, after, &st, err)) return st;
+  if (admitted != YOI_OK) return admitted;
   const struct refusal *r = refusal(w, &h->ask);
   if (r) {
     st = yoi_sdk_fail(err, r->code, "%s", r->message);

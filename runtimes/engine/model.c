@@ -107,6 +107,11 @@ static void fail_with(struct eng_turn *t, yoi_status st, const yoi_error *err) {
 
 /* ---- starting ---- */
 
+static void spend(struct eng_turn *t, size_t bytes) {
+  t->spent_bytes += bytes;
+  t->step_bytes += bytes;
+}
+
 yoi_status eng_model_start(struct eng_turn *t) {
   struct eng_engine *eng = t->w->eng;
   struct yoi_sdk_error se;
@@ -122,7 +127,8 @@ yoi_status eng_model_start(struct eng_turn *t) {
       .messages = messages,
       .n_messages = t->context->n,
   };
-  t->spent_bytes += t->context->buf.len;
+  t->step_bytes = 0;
+  spend(t, t->context->buf.len);
   t->finish = ENG_FINISH_NONE;
   t->model_over = false;
   t->step_has_usage = t->step_spoke = false;
@@ -176,7 +182,7 @@ static void take_text(struct intake *in, uint32_t kind, yoi_str text) {
     return;
   }
   yoi_sdk_buf_adds(buf, text);
-  t->spent_bytes += text.len;
+  spend(t, text.len);
   if (in->kind != kind) flush(in);
   in->kind = kind;
   while (text.len > 0) {
@@ -295,6 +301,7 @@ static void take_call(struct eng_turn *t, yoi_str text) {
     fail_as(t, "too_large", -1);
     return;
   }
+  spend(t, text.len);
   struct yoi_sdk_buf buf;
   yoi_sdk_buf_init(&buf, 2 * YOI_TOOL_ARGUMENTS_MAX);
   int ok = yoi_sdk_json_raw_unescape(raw_id, &buf);
@@ -369,8 +376,10 @@ static void take(struct intake *in, const yoi_event *ev) {
 }
 
 uint64_t eng_turn_tokens(const struct eng_turn *t) {
-  if (t->has_usage && !t->incomplete_usage && t->usage.input >= 0 && t->usage.output >= 0)
-    return (uint64_t)t->usage.input + (uint64_t)t->usage.output;
+  if (t->has_usage && !t->incomplete_usage && t->usage.input >= 0 && t->usage.output >= 0) {
+    uint64_t running = t->step_has_usage ? 0 : t->step_bytes / YOI_CONTEXT_BYTES_PER_TOKEN;
+    return (uint64_t)t->usage.input + (uint64_t)t->usage.output + running;
+  }
   return t->spent_bytes / YOI_CONTEXT_BYTES_PER_TOKEN;
 }
 

@@ -40,6 +40,7 @@ struct eng_watch {
   bool replaying; /* reads the store until it is where the worker is */
   bool snapshot;  /* the next event is one */
   bool counted;   /* in eng->watchers and w->n_streams */
+  bool denied;    /* follow: a replay that found no room to watch */
   bool turn_seen; /* follow: its turn.ended was given */
   bool over;      /* its end event was given */
   bool asked;     /* a read is under way; it holds a reference of the op */

@@ -209,8 +209,16 @@ static void finish(struct eng_turn *t) {
 
 /* ---- the answer of a step becomes history ---- */
 
+/* The history has as much as it may once s is applied. */
+static bool fills_history(const struct eng_stage *s) {
+  uint64_t bytes = s->w->history_bytes;
+  for (uint32_t i = 0; i < s->n; i++)
+    if (s->frames[i]) bytes += eng_frame_cost(s->frames[i]);
+  return bytes > s->w->eng->limits.history_bytes;
+}
+
 /* How the turn ends with this answer; 0: it goes on. */
-static int ends_with(struct eng_turn *t, int calls) {
+static int ends_with(struct eng_turn *t, const struct eng_stage *s, int calls) {
   const struct eng_turn_limits *l = &t->w->spec->limits;
   if (!calls) {
     end_as(t, ENG_COMPLETED,
@@ -227,6 +235,9 @@ static int ends_with(struct eng_turn *t, int calls) {
   } else if (eng_turn_tokens(t) >= l->tokens) {
     end_as(t, ENG_FAILED, "token_limit", YOI_CODE_LIMIT_REACHED,
            "the turn used more tokens than its profile allows");
+  } else if (fills_history(s)) {
+    end_as(t, ENG_FAILED, "history_limit", YOI_CODE_LIMIT_REACHED,
+           "the worker's history has reached its limit");
   } else {
     return 0;
   }
@@ -247,7 +258,7 @@ static struct eng_stage *answer_stage(struct eng_turn *t) {
     eng_stage_add(s, eng_record_tool_refused(s, t, &t->calls[i], &bytes));
     t->tool_bytes += bytes;
   }
-  if (ends_with(t, calls)) {
+  if (ends_with(t, s, calls)) {
     s->what = ENG_DO_END;
     eng_stage_add(s, eng_record_turn_ended(t->w, eng_stage_pos(s), t, &t->end));
     eng_queue_stage_begin(s);

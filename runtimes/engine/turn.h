@@ -106,6 +106,7 @@ struct eng_turn {
     ENG_FINISH_TOOLS
   } finish;
   uint64_t spent_bytes; /* sent and received where no usage is known */
+  uint64_t step_bytes;  /* the same of the step that runs */
   uint64_t tool_bytes;
   struct eng_end_of end;
 };

@@ -300,6 +300,7 @@ static yoi_status look(struct look *l) {
     op->state = ENG_OP_DONE;
     return YOI_END;
   }
+  if (x->denied) return give_end(l, ENG_END_FULL);
   if (x->asked) {
     eng_bell_arm(w, x->bell);
     return YOI_AGAIN;

@@ -64,6 +64,37 @@ static void a_drain_meets_an_input_that_is_not_accepted(void **state) {
   fake_token_free(r->fh, token);
 }
 
+struct late_drain {
+  struct rig *r;
+  uint64_t token;
+  yoi_stream *s;
+};
+
+static yoi_status drain_next(yoi_stream *s) {
+  const yoi_event *const *evs = NULL;
+  size_t n = 0;
+  return s->ops->next(s, &evs, &n, NULL);
+}
+
+static void drain_now(void *ctx) {
+  struct late_drain *d = ctx;
+  uint64_t at = fake_host_now(d->r->fh) + 1000000000u;
+  assert_int_equal(eng_drain(d->r->self, at, d->token, &d->s, d->r->err), YOI_OK);
+  assert_int_equal(drain_next(d->s), YOI_AGAIN); /* the create is not done */
+}
+
+static void a_drain_waits_for_a_create_in_flight(void **state) {
+  struct rig *r = *state;
+  struct late_drain d = {.r = r, .token = fake_token(r->fh)};
+  fake_model_on_list(r->fh, drain_now, &d);
+  make(r); /* it had looked before the drain began */
+  assert_true(fake_token_wakes(r->fh, d.token) > 0);
+  assert_int_equal(drain_next(d.s), YOI_END);
+  rig_refused(r, CREATE, "", "{\"worker_id\":\"b\"}", YOI_CODE_SHUTTING_DOWN);
+  d.s->ops->release(d.s);
+  fake_token_free(r->fh, d.token);
+}
+
 /* ---- a post that fails ---- */
 
 static void a_turn_whose_last_task_cannot_be_posted_is_cleaned_up(void **state) {
@@ -363,6 +394,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test_setup_teardown(a_drain_meets_an_input_that_is_not_accepted, rig_setup_late,
                                       rig_teardown),
+      RIG_TESTS(a_drain_waits_for_a_create_in_flight),
       RIG_TESTS(a_turn_whose_last_task_cannot_be_posted_is_cleaned_up),
       RIG_TESTS(a_wake_that_cannot_be_posted_is_made_good_by_the_wall_limit),
       RIG_TESTS(a_late_stop_or_cancel_gets_the_outcome_of_the_first),

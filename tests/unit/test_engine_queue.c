@@ -329,6 +329,29 @@ static void a_follower_that_comes_late_gets_its_own_turn(void **state) {
   }
 }
 
+/* A replay comes before every limit, that of watchers too. */
+static void a_replay_without_room_to_watch_gets_its_ack(void **state) {
+  struct rig *r = *state;
+  struct ear e, f;
+  rig_reopen(r, "{\"limits\":{\"watchers\":1}}", NULL);
+  queue_make(r);
+  queue_begin(r);
+  ear_follow(&f, r, "a", QUEUE("b"), "k");
+  ear_settle(&f);
+  ear_follow(&e, r, "a", QUEUE("b"), "k");
+  ear_settle(&e);
+  assert_string_equal(ear_kinds(&e), "ack end");
+  assert_true(ear_has(&e, "\"reason\":\"error\",\"code\":\"limit_reached\",\"retryable\":true"));
+  ear_close(&e);
+  ear_follow(&e, r, "a", QUEUE("c"), "");
+  assert_null(e.s);
+  assert_int_equal(r->err->code, YOI_CODE_LIMIT_REACHED);
+  ear_close(&e);
+  queue_let_go(r);
+  ear_close(&f);
+  queue_began(r, "hi b");
+}
+
 static void a_follower_of_the_running_turn_does_not_see_the_queue(void **state) {
   struct rig *r = *state;
   struct ear e;
@@ -423,6 +446,7 @@ int main(void) {
       RIG_TESTS(a_queued_input_is_replayed),
       RIG_TESTS(a_follower_of_a_queued_input_gets_its_own_turn),
       RIG_TESTS(a_follower_that_comes_late_gets_its_own_turn),
+      RIG_TESTS(a_replay_without_room_to_watch_gets_its_ack),
       RIG_TESTS(a_follower_of_the_running_turn_does_not_see_the_queue),
       RIG_TESTS(a_turn_sees_no_input_that_waits),
       RIG_TESTS(turns_that_waited_are_taken_whole),

@@ -357,6 +357,43 @@ static void tokens_are_estimated_while_it_talks(void **state) {
   assert_int_equal(fake_model_cancelled(r->fh), 1);
 }
 
+/* Also when the steps before it had said what they used. */
+static void tokens_of_a_running_step_count_before_its_usage(void **state) {
+  struct rig *r = *state;
+  rig_reopen(r, NULL, PROFILE("\"tokens\":3000"));
+  make(r);
+  struct fake_answer *a = fake_model_answer(r->fh);
+  call(a, "c", "f", "{}");
+  fake_answer_event(a, YOI_EVENT_MODEL_USAGE, "{\"input_tokens\":100,\"output_tokens\":100}");
+  fake_answer_finish(a, "tool_calls");
+  a = fake_model_answer(r->fh);
+  for (int i = 0; i < 200; i++) {
+    fake_answer_text(a, "0123456789012345678901234567890123456789012345678901234567890123456789");
+    fake_answer_cut(a);
+  }
+  fake_answer_gate(a);
+  say(r);
+  ended(r, "failed", "token_limit");
+  assert_int_equal(fake_model_cancelled(r->fh), 1);
+}
+
+/* A turn that fills the history ends behind the step that did it. */
+static void a_turn_does_not_pass_the_history_by_more_than_a_step(void **state) {
+  struct rig *r = *state;
+  rig_reopen(r, "{\"limits\":{\"history_bytes\":20000}}", PROFILE("\"steps\":100"));
+  make(r);
+  for (int i = 0; i < 100; i++) {
+    struct fake_answer *a = fake_model_answer(r->fh);
+    call(a, "c", "f", "{}");
+    fake_answer_finish(a, "tool_calls");
+  }
+  say(r);
+  assert_in_range(fake_model_requests(r->fh), 4, 30);
+  ended(r, "failed", "history_limit");
+  assert_string_equal(rig_get(r, "worker.turn.error.code"), "\"limit_reached\"");
+  rig_refused(r, INPUT, "a", "{\"content\":\"x\"}", YOI_CODE_LIMIT_REACHED);
+}
+
 static void tool_output_is_limited(void **state) {
   struct rig *r = *state;
   rig_reopen(r, NULL, PROFILE("\"tool_output_bytes\":40"));
@@ -771,6 +808,8 @@ int main(void) {
       RIG_TESTS(wall_time_is_limited),
       RIG_TESTS(tokens_are_limited),
       RIG_TESTS(tokens_are_estimated_while_it_talks),
+      RIG_TESTS(tokens_of_a_running_step_count_before_its_usage),
+      RIG_TESTS(a_turn_does_not_pass_the_history_by_more_than_a_step),
       RIG_TESTS(tool_output_is_limited),
       RIG_TESTS(a_profile_that_passes_a_maximum_is_refused),
       RIG_TESTS(usage_is_summed_and_unknown_stays_unknown),

@@ -126,6 +126,13 @@ void fake_model_on_next(struct fake_host *fh, void (*fn)(void *ctx), void *ctx) 
   pthread_mutex_unlock(&fh->mu);
 }
 
+void fake_model_on_list(struct fake_host *fh, void (*fn)(void *ctx), void *ctx) {
+  pthread_mutex_lock(&fh->mu);
+  fh->on_list = fn;
+  fh->on_next_ctx = ctx;
+  pthread_mutex_unlock(&fh->mu);
+}
+
 void fake_model_async(struct fake_host *fh, bool on) {
   pthread_mutex_lock(&fh->mu);
   fh->async = on;
@@ -301,6 +308,12 @@ static yoi_status model_start(const yoi_host *h, yoi_str name, const yoi_model_r
 
 static void model_list(const yoi_host *h, void (*each)(void *ctx, yoi_str name), void *ctx) {
   struct fake_host *fh = fake_of(h);
+  pthread_mutex_lock(&fh->mu);
+  void (*on_list)(void *) = fh->on_list;
+  void *on_list_ctx = fh->on_next_ctx;
+  fh->on_list = NULL;
+  pthread_mutex_unlock(&fh->mu);
+  if (on_list) on_list(on_list_ctx);
   if (fh->no_models) return;
   if (fh->n_names == 0) each(ctx, YOI_LIT("main"));
   for (size_t i = 0; i < fh->n_names; i++) each(ctx, yoi_sdk_str(fh->names[i]));

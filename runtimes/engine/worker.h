@@ -101,7 +101,7 @@ struct eng_after {
   uint32_t events;
   bool bells, timer;
   uint32_t over[ENG_ENDED_COUNT]; /* turns that ended */
-  bool ran; /* one that had begun ended, after took_ns */
+  bool ran;                       /* one that had begun ended, after took_ns */
   uint64_t took_ns;
 };
 /* Lets the next queued turn begin if nothing else does; unlocks w and does
@@ -133,8 +133,8 @@ struct eng_stage {
   struct eng_turn *turn; /* a reference: that is accepted, or that goes on */
   struct eng_idem_entry idem;
   bool keyed;
-  bool begins;   /* its last frame is turn.started of the first in the queue */
-  uint32_t owed; /* its first frames are those of w->owed */
+  bool begins;         /* its last frame is turn.started of the first in the queue */
+  uint32_t owed;       /* its first frames are those of w->owed */
   uint64_t begun_mono; /* the append */
   uint32_t n, cap;
   struct eng_frame *frames[];

@@ -282,141 +282,8 @@ static void stop_with_calls_is_taken_for_tool_calls(void **state) {
   ended(r, "completed", "stop");
 }
 
-/* ---- limits ---- */
-
 #define PROFILE(limits) \
   "{\"name\":\"p\",\"prompt\":\"p.system\",\"model\":\"main\",\"limits\":{" limits "}}"
-
-static void steps_are_limited(void **state) {
-  struct rig *r = *state;
-  rig_reopen(r, NULL, PROFILE("\"steps\":3"));
-  make(r);
-  for (int i = 0; i < 5; i++) {
-    struct fake_answer *a = fake_model_answer(r->fh);
-    call(a, "c", "f", "{}");
-    fake_answer_finish(a, "tool_calls");
-  }
-  say(r);
-  assert_int_equal(fake_model_requests(r->fh), 3);
-  ended(r, "failed", "step_limit");
-  assert_string_equal(rig_get(r, "worker.turn.error.code"), "\"limit_reached\"");
-  assert_string_equal(rig_get(r, "worker.turn.steps"), "3");
-  rig_ok(r, TRANSCRIPT, "a", "");
-  assert_string_equal(rig_get(r, "transcript.total"), "7"); /* every call has its result */
-}
-
-static void wall_time_is_limited(void **state) {
-  struct rig *r = *state;
-  rig_reopen(r, NULL, PROFILE("\"wall_ms\":5000"));
-  make(r);
-  struct fake_answer *a = fake_model_answer(r->fh);
-  fake_answer_text(a, "x");
-  fake_answer_gate(a);
-  say(r);
-  fake_host_advance(r->fh, 4999);
-  rig_settle(r);
-  rig_ok(r, GET, "a", "");
-  assert_string_equal(rig_get(r, "worker.state"), "\"running\"");
-  fake_host_advance(r->fh, 1);
-  rig_settle(r);
-  ended(r, "failed", "time_limit");
-  assert_string_equal(rig_get(r, "worker.turn.error.code"), "\"timeout\"");
-  assert_int_equal(fake_model_cancelled(r->fh), 1);
-  assert_int_equal(fake_host_timers(r->fh), 0);
-}
-
-static void tokens_are_limited(void **state) {
-  struct rig *r = *state;
-  rig_reopen(r, NULL, PROFILE("\"tokens\":2000"));
-  make(r);
-  for (int i = 0; i < 3; i++) {
-    struct fake_answer *a = fake_model_answer(r->fh);
-    call(a, "c", "f", "{}");
-    fake_answer_event(a, YOI_EVENT_MODEL_USAGE, "{\"input_tokens\":900,\"output_tokens\":100}");
-    fake_answer_finish(a, "tool_calls");
-  }
-  say(r);
-  assert_int_equal(fake_model_requests(r->fh), 2);
-  ended(r, "failed", "token_limit");
-  assert_string_equal(rig_get(r, "worker.turn.usage.input_tokens"), "1800");
-}
-
-/* Without usage the bytes count, so that a talkative model ends too. */
-static void tokens_are_estimated_while_it_talks(void **state) {
-  struct rig *r = *state;
-  rig_reopen(r, NULL, PROFILE("\"tokens\":1000"));
-  make(r);
-  struct fake_answer *a = fake_model_answer(r->fh);
-  for (int i = 0; i < 100; i++) {
-    fake_answer_text(a, "0123456789012345678901234567890123456789012345678901234567890123456789");
-    fake_answer_cut(a);
-  }
-  fake_answer_gate(a);
-  say(r);
-  ended(r, "failed", "token_limit");
-  assert_int_equal(fake_model_cancelled(r->fh), 1);
-}
-
-/* Also when the steps before it had said what they used. */
-static void tokens_of_a_running_step_count_before_its_usage(void **state) {
-  struct rig *r = *state;
-  rig_reopen(r, NULL, PROFILE("\"tokens\":3000"));
-  make(r);
-  struct fake_answer *a = fake_model_answer(r->fh);
-  call(a, "c", "f", "{}");
-  fake_answer_event(a, YOI_EVENT_MODEL_USAGE, "{\"input_tokens\":100,\"output_tokens\":100}");
-  fake_answer_finish(a, "tool_calls");
-  a = fake_model_answer(r->fh);
-  for (int i = 0; i < 200; i++) {
-    fake_answer_text(a, "0123456789012345678901234567890123456789012345678901234567890123456789");
-    fake_answer_cut(a);
-  }
-  fake_answer_gate(a);
-  say(r);
-  ended(r, "failed", "token_limit");
-  assert_int_equal(fake_model_cancelled(r->fh), 1);
-}
-
-/* A turn that fills the history ends behind the step that did it. */
-static void a_turn_does_not_pass_the_history_by_more_than_a_step(void **state) {
-  struct rig *r = *state;
-  rig_reopen(r, "{\"limits\":{\"history_bytes\":20000}}", PROFILE("\"steps\":100"));
-  make(r);
-  for (int i = 0; i < 100; i++) {
-    struct fake_answer *a = fake_model_answer(r->fh);
-    call(a, "c", "f", "{}");
-    fake_answer_finish(a, "tool_calls");
-  }
-  say(r);
-  assert_in_range(fake_model_requests(r->fh), 4, 30);
-  ended(r, "failed", "history_limit");
-  assert_string_equal(rig_get(r, "worker.turn.error.code"), "\"limit_reached\"");
-  rig_refused(r, INPUT, "a", "{\"content\":\"x\"}", YOI_CODE_LIMIT_REACHED);
-}
-
-static void tool_output_is_limited(void **state) {
-  struct rig *r = *state;
-  rig_reopen(r, NULL, PROFILE("\"tool_output_bytes\":40"));
-  make(r);
-  for (int i = 0; i < 3; i++) {
-    struct fake_answer *a = fake_model_answer(r->fh);
-    call(a, "c", "f", "{}");
-    fake_answer_finish(a, "tool_calls");
-  }
-  say(r);
-  assert_int_equal(fake_model_requests(r->fh), 2);
-  ended(r, "failed", "tool_output_limit");
-}
-
-static void a_profile_that_passes_a_maximum_is_refused(void **state) {
-  struct rig *r = *state;
-  const struct eng_options o = {.store = eng_store_mem_new(),
-                                .profile = YOI_LIT(PROFILE("\"steps\":257"))};
-  void *self = NULL;
-  assert_int_equal(eng_open(fake_host_instance(r->fh), YOI_LIT("{}"), &o, &self, r->err),
-                   YOI_INVALID_ARGUMENT);
-  assert_int_equal(r->err->code, YOI_CODE_INVALID_PROFILE);
-}
 
 /* ---- usage ---- */
 
@@ -804,14 +671,6 @@ int main(void) {
       RIG_TESTS(calls_are_made_fit_to_be_paired),
       RIG_TESTS(a_cut_answer_asks_for_nothing),
       RIG_TESTS(stop_with_calls_is_taken_for_tool_calls),
-      RIG_TESTS(steps_are_limited),
-      RIG_TESTS(wall_time_is_limited),
-      RIG_TESTS(tokens_are_limited),
-      RIG_TESTS(tokens_are_estimated_while_it_talks),
-      RIG_TESTS(tokens_of_a_running_step_count_before_its_usage),
-      RIG_TESTS(a_turn_does_not_pass_the_history_by_more_than_a_step),
-      RIG_TESTS(tool_output_is_limited),
-      RIG_TESTS(a_profile_that_passes_a_maximum_is_refused),
       RIG_TESTS(usage_is_summed_and_unknown_stays_unknown),
       RIG_TESTS(model_errors_are_typed_and_worded_by_us),
       RIG_TESTS(a_model_that_does_not_start_is_an_error),

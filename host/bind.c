@@ -6,6 +6,9 @@
  * process of the same user with the same option joins in silently and takes
  * half of the connections. So the first socket binds without it, which fails
  * when anybody listens there, and gets it only then; the others join.
+ *
+ * A Unix socket is one, whatever the number of loops: two descriptors of one
+ * socket would wake each loop for every connection. socket_file.c makes it.
  */
 #include "bind.h"
 
@@ -67,7 +70,12 @@ static yoi_status failed(const struct yoi__config_ingress *in, int cause, yoi_er
                     : cause == EACCES                    ? "not permitted"
                     : cause == EMFILE || cause == ENFILE ? "too many open files"
                     : cause == EAFNOSUPPORT              ? "address family not supported"
-                                                         : "the system refuses";
+                    : cause == EEXIST                    ? "the path is not a socket"
+                    : cause == EPERM   ? "others may write to the folder of the socket"
+                    : cause == ENOENT  ? "the folder of the socket does not exist"
+                    : cause == ENOTDIR ? "the folder of the socket is no folder"
+                    : cause == EBUSY   ? "another program holds the lock of the folder"
+                                       : "the system refuses";
   yoi_status st = yoi_sdk_fail(err, YOI_CODE_RUNTIME_UNAVAILABLE, "cannot listen on '%.*s': %s",
                                YOI_ARG(in->listen), why);
   char number[32];
@@ -76,15 +84,28 @@ static yoi_status failed(const struct yoi__config_ingress *in, int cause, yoi_er
                        cause == EADDRINUSE
                            ? "another program listens there, perhaps another yoi-host; end it, or "
                              "give this one a config with another 'listen'"
-                       : cause == EACCES ? "ports below 1024 need a privilege"
-                                         : number);
+                       : cause == EACCES && in->address.ss_family != AF_UNIX
+                           ? "ports below 1024 need a privilege"
+                           : number);
   return st;
+}
+
+static yoi_status bind_path(const struct yoi__config_ingress *in, struct yoi__bound *out,
+                            yoi_error *err) {
+  const struct sockaddr_un *at = (const void *)&in->address;
+  int fd = yoi__socket_file_listen(at, BACKLOG, &out->file);
+  if (fd < 0) return failed(in, errno, err);
+  out->fds[out->n++] = fd;
+  (void)snprintf(out->address, sizeof out->address, "unix:%s", at->sun_path);
+  return YOI_OK;
 }
 
 yoi_status yoi__bind(const struct yoi__config_ingress *in, uint32_t n, struct yoi__bound *out,
                      yoi_error *err) {
   struct sockaddr_storage a = in->address;
   out->n = 0;
+  out->file.is_there = 0;
+  if (a.ss_family == AF_UNIX) return bind_path(in, out, err);
   for (uint32_t i = 0; i < n; i++) {
     int fd = open_one(&a, in->address_len, n > 1, i == 0);
     if (fd < 0) {
@@ -105,4 +126,5 @@ yoi_status yoi__bind(const struct yoi__config_ingress *in, uint32_t n, struct yo
 void yoi__bound_close(struct yoi__bound *l) {
   for (uint32_t i = 0; i < l->n; i++) close(l->fds[i]);
   l->n = 0;
+  yoi__socket_file_remove(&l->file);
 }

@@ -46,7 +46,7 @@ struct yoi__config_ingress {
   uint32_t surface;                     /* YOI_SURFACE_* */
   int insecure;                         /* a runtime surface without a token */
   yoi_str listen;                       /* as written */
-  struct sockaddr_storage address;      /* the same; AF_INET or AF_INET6 */
+  struct sockaddr_storage address;      /* the same; AF_INET, AF_INET6, AF_UNIX */
   socklen_t address_len;
   yoi_str runtime_id; /* of a runtime surface */
   yoi_str token;      /* name of a secret; empty: none */

@@ -430,7 +430,7 @@ static void read_listen(struct yoi__build *b, const yoi_sdk_json *v, size_t i) {
   g->listen = yoi__build_str(b, text(v, "listen"));
   if (g->listen.len == 0) return;
   snprintf(at, sizeof at, "/ingress/%zu/listen", i);
-  why = yoi__listen_parse(g->listen, &g->address, &g->address_len);
+  why = yoi__listen_parse(g->listen, b->base, &g->address, &g->address_len);
   if (why != NULL) {
     g->address_len = 0;
     yoi__findings_add(&b->found, at, 0, "%s", why);
@@ -439,7 +439,8 @@ static void read_listen(struct yoi__build *b, const yoi_sdk_json *v, size_t i) {
   for (size_t k = 0; k < i; k++) {
     if (b->c->ingress[k].address_len == 0) continue;
     if (yoi__listen_same(&b->c->ingress[k].address, &g->address))
-      yoi__findings_add(&b->found, at, 0, "the port is taken by /ingress/%zu", k);
+      yoi__findings_add(&b->found, at, 0, "the %s is taken by /ingress/%zu",
+                        g->address.ss_family == AF_UNIX ? "path" : "port", k);
   }
 }
 

@@ -198,7 +198,8 @@ static yoi_status start_ingress(struct yoi__instance *in, const struct yoi__conf
                                 struct yoi__bound *on, struct yoi_sdk_error *e) {
   yoi_listener listener = {.size = sizeof listener,
                            .surface = c->surface,
-                           .flags = c->insecure ? YOI_LISTEN_INSECURE : 0,
+                           .flags = (c->insecure ? YOI_LISTEN_INSECURE : 0) |
+                                    (on->file.is_there ? YOI_LISTEN_UNIX : 0),
                            .n_fds = on->n,
                            .fds = on->fds,
                            .address = yoi_sdk_str(on->address),
@@ -210,23 +211,19 @@ static yoi_status start_ingress(struct yoi__instance *in, const struct yoi__conf
 }
 
 static yoi_status open_ingress(struct yoi__instance *in, const struct yoi__config_ingress *c,
-                               yoi_error *err) {
+                               struct yoi__bound *on, yoi_error *err) {
   struct yoi_embed *host = in->top;
-  struct yoi__bound on = {0};
   struct yoi_sdk_error e;
-  yoi_status st = yoi__bind(c, yoi__loops_count(host->loops), &on, err);
+  yoi_status st = yoi__bind(c, yoi__loops_count(host->loops), on, err);
   if (st != YOI_OK) return st;
   st = yoi__instance_open(in, yoi_sdk_error_init(&e));
-  if (st != YOI_OK) {
-    yoi__bound_close(&on);
-    return yoi__cannot(in, "open", st, &e, err);
-  }
-  st = start_ingress(in, c, &on, &e);
+  if (st != YOI_OK) return yoi__cannot(in, "open", st, &e, err);
+  st = start_ingress(in, c, on, &e);
   if (st != YOI_OK) return yoi__cannot(in, "start", st, &e, err);
   const char *surface = c->surface == YOI_SURFACE_BROWSER ? "browser" : "runtime";
   yoi__log_host(host->log, YOI_LOG_INFO, "listening",
                 (yoi_log_field[]){{YOI_LIT("surface"), yoi_sdk_str(surface)},
-                                  {YOI_LIT("address"), yoi_sdk_str(on.address)}},
+                                  {YOI_LIT("address"), yoi_sdk_str(on->address)}},
                 2);
   return YOI_OK;
 }
@@ -256,7 +253,8 @@ static void open_all(void *ctx) {
   for (size_t i = 0; i < c->n_ingress && o->st == YOI_OK; i++) {
     host->ingress[i] = yoi__instance_new(host, &c->ingress[i].instance, c->ingress[i].listen);
     o->st = host->ingress[i] == NULL ? yoi_sdk_fail_memory(o->err)
-                                     : open_ingress(host->ingress[i], &c->ingress[i], o->err);
+                                     : open_ingress(host->ingress[i], &c->ingress[i],
+                                                    &host->bound[i], o->err);
   }
   /* What was opened may have asked for a model: none opens while all is undone,
    * least of all when the queue is emptied and the loops are gone. */
@@ -283,7 +281,10 @@ static void close_all(void *ctx) {
   struct yoi_embed *host = o->host;
   const struct yoi__config *c = host->config;
   struct yoi__instance *in = NULL;
-  for (size_t i = 0; host->ingress != NULL && i < c->n_ingress; i++) close_one(o, host->ingress[i]);
+  for (size_t i = 0; host->ingress != NULL && i < c->n_ingress; i++) {
+    close_one(o, host->ingress[i]);
+    yoi__bound_close(&host->bound[i]); /* what a failed open left, and the file */
+  }
   for (size_t i = 0; (in = yoi__registry_at(&host->registry, i)) != NULL; i++) close_one(o, in);
   for (in = host->left; in != NULL; in = in->next) close_one(o, in);
   for (size_t i = 0; host->models != NULL && i < c->n_models; i++) close_one(o, host->models[i]);
@@ -321,7 +322,9 @@ static int stop_all(struct yoi_embed *host) {
     yoi__instance_free(host->ingress[i]);
   yoi_sdk_free(host->models);
   yoi_sdk_free(host->ingress);
+  yoi_sdk_free(host->bound);
   host->models = host->ingress = NULL;
+  host->bound = NULL;
   yoi__registry_release(&host->registry);
   return 1;
 }
@@ -382,7 +385,9 @@ yoi_status yoi_host_start(struct yoi_embed *host, yoi_error *err) {
   if (o.st == YOI_OK) {
     host->models = yoi_sdk_calloc(c->n_models + 1, sizeof *host->models);
     host->ingress = yoi_sdk_calloc(c->n_ingress + 1, sizeof *host->ingress);
-    if (host->models == NULL || host->ingress == NULL) o.st = yoi_sdk_fail_memory(err);
+    host->bound = yoi_sdk_calloc(c->n_ingress + 1, sizeof *host->bound);
+    if (host->models == NULL || host->ingress == NULL || host->bound == NULL)
+      o.st = yoi_sdk_fail_memory(err);
   }
   if (o.st == YOI_OK) o.st = start_threads(host, err);
   if (o.st == YOI_OK) yoi__control_run(host->control, open_all, &o);

@@ -221,10 +221,6 @@ static void later_features_are_refused_as_such(void **state) {
         "\"runtimes\":[{\"id\":\"r\",\"plugin\":\"dev.yoi.test.ctor\","
         "\"default_profile\":\"named:x\"}]}",
         "2:70 /runtimes/0/default_profile 'named:' profiles are not supported by this version");
-  FINDS(HEAD
-        "\"ingress\":[{\"plugin\":\"dev.yoi.test.entry\",\"surface\":\"browser\","
-        "\"listen\":\"unix:/run/yoi\"}]}",
-        "2:72 /ingress/0/listen a Unix socket is not supported by this version");
 }
 
 static void plugins_must_exist_and_fit(void **state) {
@@ -389,7 +385,7 @@ static void listeners_have_an_address_each(void **state) {
       "127.0.0.1",     "127.0.0.1:",     "127.0.0.1:65536", "127.0.0.1:-1",   "127.0.0.1:+1",
       ":80",           "example.org:80", "[::1:80",         "[127.0.0.1]:80", "[]:80",
       "127.0.0.1:080", "127.1:80",       "127.0.0.1 :80",   "[::1]x:80",      "127.0.0.1:80\\u0009",
-      "localhost",     "*:80",           "[::1%lo]:80",
+      "localhost",     "*:80",           "[::1%lo]:80",     "unix:",          "unix:run/",
   };
   for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
     static const char *const expected[] = {"2:...expected "};
@@ -407,6 +403,10 @@ static void listeners_have_an_address_each(void **state) {
              "\"surface\":\"browser\",\"listen\":\"127.0.0.1:0\"},\n" ENTRY
              "\"surface\":\"browser\",\"listen\":\"127.0.0.1:0\"}]}",
         "3:61 /ingress/1/listen the port is taken by /ingress/0");
+  FINDS(HEAD "\"ingress\":[" ENTRY "\"surface\":\"browser\",\"listen\":\"unix:/run/a\"},\n" ENTRY
+             "\"surface\":\"browser\",\"listen\":\"unix:/run/b\"},\n" ENTRY
+             "\"surface\":\"browser\",\"listen\":\"unix:/run/a\"}]}",
+        "4:61 /ingress/2/listen the path is taken by /ingress/0");
 }
 
 static void folders_are_checked(void **state) {

@@ -114,6 +114,18 @@ void yoi__control_post(struct yoi__control *c, struct yoi__task *task) {
   if (fresh && c->step != NULL) yoi__loops_wakeup(c->step);
 }
 
+void yoi__control_unpost(struct yoi__control *c, struct yoi__task *task) {
+  struct yoi__task **p;
+  pthread_mutex_lock(&c->lock);
+  for (p = &c->first; *p != NULL && *p != task; p = &(*p)->next) continue;
+  if (*p != NULL) {
+    *p = task->next;
+    if (*p == NULL) c->last = p;
+    task->queued = 0;
+  }
+  pthread_mutex_unlock(&c->lock);
+}
+
 struct waiting {
   struct yoi__control *control;
   struct yoi__task task;

@@ -27,6 +27,8 @@ void yoi__control_free(struct yoi__control *c);
 
 /* [any] Runs task->fn once, later; nothing when it is queued already. */
 void yoi__control_post(struct yoi__control *c, struct yoi__task *task);
+/* [main] What is queued does not run; on the thread that runs tasks. */
+void yoi__control_unpost(struct yoi__control *c, struct yoi__task *task);
 /* The application's thread only: runs fn(ctx) there and waits for it. */
 void yoi__control_run(struct yoi__control *c, yoi_loop_fn fn, void *ctx);
 /* The application's thread only: returns when all that is queued now has run. */

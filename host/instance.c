@@ -82,6 +82,7 @@ static struct yoi__instance *fresh(struct yoi_embed *top) {
   in->top = top;
   atomic_init(&in->refs, SHUT);
   in->holder.self = in;
+  in->refresh_task = (struct yoi__task){.fn = yoi__refresh_secrets, .ctx = in};
   pthread_mutex_init(&in->lock, NULL);
   return in;
 }
@@ -112,6 +113,7 @@ struct yoi__instance *yoi__instance_new(struct yoi_embed *top,
 }
 
 static void release_parts(struct yoi__instance *in) {
+  if (in->top->control != NULL) yoi__control_unpost(in->top->control, &in->refresh_task);
   yoi__strand_free(in->strand);
   in->strand = NULL;
   yoi__config_memory_free(in->memory);

@@ -63,6 +63,7 @@ struct yoi__instance {
   pthread_mutex_t lock;        /* models: guards `waiting` */
   struct yoi__stream *waiting; /* models: streams that wait for the open */
   struct yoi__task open_task;  /* models */
+  struct yoi__task refresh_task; /* of its secrets */
 };
 
 /* [main] kind and plugin come from the config. NULL: memory is short. */
@@ -88,7 +89,9 @@ int yoi__instance_unreferenced(void *in);
  * that is logged. */
 void yoi__instance_close(struct yoi__instance *in);
 
-/* services.c: the interfaces of yoi/host_*.h by id. */
+/* services.c: the interfaces of yoi/host_*.h by id; the task behind `refresh`
+ * of yoi.host.secret/1. */
 const void *yoi__service(const struct yoi__instance *in, yoi_str id);
+void yoi__refresh_secrets(void *instance);
 
 #endif

@@ -10,13 +10,16 @@
  *  3. read is all or nothing for whoever starts the host: the first secret
  *     that cannot be read is an error. A variable that is unset is none: its
  *     secret has no value, and whoever asks for it gets NOT_FOUND.
- *  4. After read the set does not change, so get needs no lock.
+ *  4. After read only values change, by refresh on the control thread: `lock`
+ *     guards value, len and generation, and is held to copy, compare and swap
+ *     them, never to read a file.
  */
 #include "secret.h"
 
 #include <endian.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <sdk/hard.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -26,6 +29,7 @@
 #include <unistd.h>
 
 #include <sdk/error.h>
+#include <sdk/id.h>
 #include <sdk/mem.h>
 #include <sdk/str.h>
 #include <yoi/limits.h>
@@ -34,9 +38,12 @@ struct secret {
   yoi_str name, file, env;
   char *value; /* NULL: none */
   size_t len;
+  uint64_t generation; /* of the value; 0: none yet */
+  int failing;         /* the last refresh could not read it; [main] */
 };
 
 struct yoi__secrets {
+  pthread_mutex_t lock;
   yoi_str base_dir;
   struct secret *all;
   size_t n;
@@ -45,9 +52,10 @@ struct yoi__secrets {
 struct yoi__secrets *yoi__secrets_new(const char *base_dir) {
   struct yoi__secrets *s = yoi_sdk_calloc(1, sizeof *s);
   if (s == NULL) return NULL;
+  pthread_mutex_init(&s->lock, NULL);
   s->base_dir = yoi_sdk_str_dup(yoi_sdk_str(base_dir != NULL ? base_dir : "."));
   if (s->base_dir.ptr != NULL) return s;
-  yoi_sdk_free(s);
+  yoi__secrets_free(s);
   return NULL;
 }
 
@@ -68,10 +76,11 @@ void yoi__secrets_free(struct yoi__secrets *s) {
   }
   yoi_sdk_free(s->all);
   yoi_sdk_str_free(&s->base_dir);
+  pthread_mutex_destroy(&s->lock);
   yoi_sdk_free(s);
 }
 
-static const struct secret *find(const struct yoi__secrets *s, yoi_str name) {
+static struct secret *find(const struct yoi__secrets *s, yoi_str name) {
   for (size_t i = 0; i < s->n; i++) {
     if (yoi_sdk_str_eq(s->all[i].name, name)) return &s->all[i];
   }
@@ -119,14 +128,22 @@ int yoi__secrets_filled(const struct yoi__secrets *s, yoi_str name) {
 
 /* ---- reading ------------------------------------------------------------- */
 
-static yoi_status keep(struct secret *e, const char *p, size_t n, yoi_error *err) {
-  char *copy = yoi_sdk_malloc(n + 1);
-  if (copy == NULL) return yoi_sdk_fail_memory(err);
-  memcpy(copy, p, n);
-  copy[n] = '\0';
-  drop_value(e);
-  e->value = copy;
-  e->len = n;
+static yoi_status keep(struct yoi__secrets *s, struct secret *e, const char *p, size_t n,
+                       yoi_error *err) {
+  struct secret fresh = {.value = yoi_sdk_malloc(n + 1), .len = n};
+  if (fresh.value == NULL) return yoi_sdk_fail_memory(err);
+  memcpy(fresh.value, p, n);
+  fresh.value[n] = '\0';
+  pthread_mutex_lock(&s->lock);
+  if (e->value == NULL || !yoi_sdk_secret_eq((yoi_str){e->value, e->len}, (yoi_str){p, n})) {
+    struct secret old = {.value = e->value, .len = e->len};
+    e->value = fresh.value;
+    e->len = n;
+    e->generation++;
+    fresh = old;
+  }
+  pthread_mutex_unlock(&s->lock);
+  drop_value(&fresh);
   return YOI_OK;
 }
 
@@ -202,7 +219,8 @@ static const char *check_file(int fd) {
   return NULL;
 }
 
-static yoi_status read_fd(struct secret *e, int fd, const char *path, yoi_error *err) {
+static yoi_status read_fd(struct yoi__secrets *s, struct secret *e, int fd, const char *path,
+                          yoi_error *err) {
   char buf[YOI_SECRET_BYTES_MAX + 2]; /* one line feed, one to notice more */
   size_t n = 0;
   const char *why = check_file(fd);
@@ -219,12 +237,12 @@ static yoi_status read_fd(struct secret *e, int fd, const char *path, yoi_error 
   if (why == NULL && n == 0) why = "empty";
   if (why == NULL && n > YOI_SECRET_BYTES_MAX) why = "longer than 16384 bytes";
   if (why == NULL && memchr(buf, '\0', n) != NULL) why = "holds a NUL byte";
-  st = why != NULL ? refuse(e, path, why, err) : keep(e, buf, n, err);
+  st = why != NULL ? refuse(e, path, why, err) : keep(s, e, buf, n, err);
   yoi_sdk_wipe(buf, sizeof buf);
   return st;
 }
 
-static yoi_status read_file(const struct yoi__secrets *s, struct secret *e, yoi_error *err) {
+static yoi_status read_file(struct yoi__secrets *s, struct secret *e, yoi_error *err) {
   struct yoi_sdk_buf path;
   const char *why;
   yoi_status st;
@@ -238,7 +256,7 @@ static yoi_status read_file(const struct yoi__secrets *s, struct secret *e, yoi_
     if (fd < 0) {
       st = refuse(e, path.data, errno == ELOOP ? "is a symbolic link" : strerror(errno), err);
     } else {
-      st = read_fd(e, fd, path.data, err);
+      st = read_fd(s, e, fd, path.data, err);
       close(fd);
     }
   }
@@ -261,27 +279,63 @@ yoi_status yoi__secrets_read(struct yoi__secrets *s, yoi_error *err) {
       st = yoi_sdk_fail(err, YOI_CODE_INVALID_REQUEST,
                         "cannot read secret '%.*s': longer than 16384 bytes", YOI_ARG(e->name));
     } else {
-      st = keep(e, value, strlen(value), err);
+      st = keep(s, e, value, strlen(value), err);
     }
   }
   return st;
 }
 
-yoi_status yoi__secret_get(const struct yoi__secrets *s, const struct yoi__grants *grants,
-                           yoi_str name, char *buf, size_t cap, size_t *out_len, yoi_error *err) {
-  const struct secret *e = NULL;
-  for (size_t i = 0; e == NULL && i < grants->n; i++) {
-    if (yoi_sdk_str_eq(grants->names[i], name)) e = find(s, name);
+static struct secret *granted(const struct yoi__secrets *s, const struct yoi__grants *grants,
+                              yoi_str name) {
+  for (size_t i = 0; i < grants->n; i++) {
+    if (yoi_sdk_str_eq(grants->names[i], name)) return find(s, name);
   }
-  if (e == NULL)
-    return yoi_sdk_fail(err, YOI_CODE_GRANT_MISSING, "secret is not granted to this instance");
+  return NULL;
+}
+
+/* With the lock held. */
+static yoi_status copy_out(const struct secret *e, char *buf, size_t cap, size_t *out_len,
+                           yoi_error *err) {
   if (e->value == NULL)
-    return yoi_sdk_fail(err, YOI_CODE_NOT_FOUND, "secret '%.*s' has no value", YOI_ARG(name));
+    return yoi_sdk_fail(err, YOI_CODE_NOT_FOUND, "secret '%.*s' has no value", YOI_ARG(e->name));
   *out_len = e->len;
   if (e->len > cap) {
-    yoi_sdk_fail(err, YOI_CODE_INTERNAL, "buffer too small for secret '%.*s'", YOI_ARG(name));
+    yoi_sdk_fail(err, YOI_CODE_INTERNAL, "buffer too small for secret '%.*s'", YOI_ARG(e->name));
     return YOI_RESOURCE_EXHAUSTED;
   }
   memcpy(buf, e->value, e->len);
   return YOI_OK;
+}
+
+yoi_status yoi__secret_get(struct yoi__secrets *s, const struct yoi__grants *grants, yoi_str name,
+                           char *buf, size_t cap, size_t *out_len, yoi_error *err) {
+  const struct secret *e = granted(s, grants, name);
+  if (e == NULL)
+    return yoi_sdk_fail(err, YOI_CODE_GRANT_MISSING, "secret is not granted to this instance");
+  pthread_mutex_lock(&s->lock);
+  yoi_status st = copy_out(e, buf, cap, out_len, err);
+  pthread_mutex_unlock(&s->lock);
+  return st;
+}
+
+uint64_t yoi__secret_generation(struct yoi__secrets *s, const struct yoi__grants *grants,
+                                yoi_str name) {
+  const struct secret *e = granted(s, grants, name);
+  if (e == NULL) return 0;
+  pthread_mutex_lock(&s->lock);
+  uint64_t generation = e->generation;
+  pthread_mutex_unlock(&s->lock);
+  return generation;
+}
+
+void yoi__secrets_refresh(struct yoi__secrets *s, const struct yoi__grants *grants,
+                          void (*failed)(void *ctx, const yoi_error *err), void *ctx) {
+  for (size_t i = 0; i < grants->n; i++) {
+    struct secret *e = find(s, grants->names[i]);
+    struct yoi_sdk_error err;
+    if (e == NULL || e->file.len == 0) continue;
+    int was_failing = e->failing;
+    e->failing = read_file(s, e, yoi_sdk_error_init(&err)) != YOI_OK;
+    if (e->failing && !was_failing) failed(ctx, &err.e);
+  }
 }

@@ -1,13 +1,15 @@
-/* host/secret.h - secret values: named in the config, read once at start.
+/* host/secret.h - secret values: named in the config, read at start, and those
+ * of files again when an instance asks for it.
  *
  * A value is never formatted, compared or copied outside this file but into
  * the buffer that yoi__secret_get is given; it is wiped when it is freed.
- * Declaring and reading are [main]; after that the set is immutable, and get
- * is [any].
+ * Declaring and reading are [main]; after that names and sources are
+ * immutable, and get and generation are [any].
  */
 #ifndef YOI__SECRET_H
 #define YOI__SECRET_H
 
+#include <stdint.h>
 #include <yoi/base.h>
 
 struct yoi__secrets;
@@ -47,7 +49,15 @@ int yoi__secrets_filled(const struct yoi__secrets *s, yoi_str name);
 /* What yoi.host.secret/1 `get` does for an instance with these grants:
  * PERMISSION_DENIED, NOT_FOUND, RESOURCE_EXHAUSTED (*out_len is what is
  * needed) as in yoi/host_secret.h. */
-yoi_status yoi__secret_get(const struct yoi__secrets *s, const struct yoi__grants *grants,
+yoi_status yoi__secret_get(struct yoi__secrets *s, const struct yoi__grants *grants,
                            yoi_str name, char *buf, size_t cap, size_t *out_len, yoi_error *err);
+/* What `generation` does. */
+uint64_t yoi__secret_generation(struct yoi__secrets *s, const struct yoi__grants *grants,
+                                yoi_str name);
+
+/* [main] Reads the files of the granted ones again. What cannot be read keeps
+ * its value; each is told to `failed` once, until it can be read again. */
+void yoi__secrets_refresh(struct yoi__secrets *s, const struct yoi__grants *grants,
+                          void (*failed)(void *ctx, const yoi_error *err), void *ctx);
 
 #endif

@@ -16,6 +16,7 @@
 #include <yoi/host_secret.h>
 
 #include "clock.h"
+#include "control.h"
 #include "host.h"
 #include "model.h"
 #include "take.h"
@@ -146,7 +147,34 @@ static yoi_status secret_get(const yoi_host *h, yoi_str name, char *buf, size_t 
                          out_len, err);
 }
 
-static const yoi_host_secret secret_table = {sizeof secret_table, 0, secret_get};
+static uint64_t secret_generation(const yoi_host *h, yoi_str name) {
+  return yoi__secret_generation(of(h)->top->config->secrets, &of(h)->config->secrets, name);
+}
+
+static void refresh_failed(void *ctx, const yoi_error *err) {
+  struct yoi__instance *in = ctx;
+  const yoi_log_field fields[] = {{YOI_LIT("for"), in->name},
+                                  {YOI_LIT("error"), yoi_sdk_str(err->message)},
+                                  {YOI_LIT("private"), yoi_sdk_str(err->private_detail)}};
+  int debug = yoi__log_enabled(in->top->log, YOI_LOG_DEBUG);
+  yoi__log_host(in->top->log, YOI_LOG_WARN, "secret stays as it was", fields, debug ? 3 : 2);
+}
+
+/* [main] */
+void yoi__refresh_secrets(void *ctx) {
+  struct yoi__instance *in = ctx;
+  yoi__secrets_refresh(in->top->config->secrets, &in->config->secrets, refresh_failed, in);
+}
+
+static void secret_refresh(const yoi_host *h) {
+  struct yoi__instance *in = of(h);
+  if (in->config->secrets.n > 0) yoi__control_post(in->top->control, &in->refresh_task);
+}
+
+static const yoi_host_secret secret_table = {.size = sizeof secret_table,
+                                             .get = secret_get,
+                                             .refresh = secret_refresh,
+                                             .generation = secret_generation};
 
 /* 1: an entry of the config uses it, or a runtime that was added later; what
  * only lies on a search path is not registered. */

@@ -20,6 +20,13 @@ typedef struct yoi_host_secret {
    * needed; at most YOI_SECRET_BYTES_MAX. */
   yoi_status (*get)(const yoi_host *h, yoi_str name, char *buf, size_t cap,
                     size_t *out_len, yoi_error *err);
+  /* [any] Since 1.1. Has the files of all secrets that this instance was
+   * granted read again, soon, by the host's control thread. A file that
+   * cannot be read leaves its secret as it was; the host logs why. */
+  void (*refresh)(const yoi_host *h);
+  /* [any] Since 1.1. Grows when the value changes; 0: not granted, or no
+   * value. Ask before `get`: what comes in between is then seen next time. */
+  uint64_t (*generation)(const yoi_host *h, yoi_str name);
 } yoi_host_secret;
 
 #ifdef __cplusplus

@@ -113,6 +113,11 @@
 #define YOI_HTTP_CONNECTIONS_DEFAULT 16384
 #define YOI_HTTP_STREAMS_MAX 65536    /* event streams per listener (config) */
 #define YOI_HTTP_STREAMS_DEFAULT 16384
+#define YOI_HTTP_PEER_CONNECTIONS_DEFAULT 1024 /* of 16,384 (config) */
+#define YOI_HTTP_PEER_STREAMS_DEFAULT 1024 /* of one peer, likewise (config) */
+#define YOI_HTTP_LOG_PATH_MAX 256     /* in a log line; our own are shorter */
+#define YOI_HTTP_LOG_AGENT_MAX 128    /* likewise; browsers have about 110 */
+#define YOI_HTTP_RELOAD_MS 60000      /* certificates are read again (config) */
 #define YOI_HTTP_REQUESTS_PER_TURN 16 /* pipelined on one wake-up: fairness */
 #define YOI_HTTP_HEADER_MS 10000      /* whole header, from its first byte */
 #define YOI_HTTP_BODY_MS 30000        /* whole body */

@@ -39,7 +39,8 @@ static yoi_status reveal(const yoi_host *host, struct oai_config *c, yoi_str tex
   *out = text;
   if (!yoi_sdk_str_starts(text, YOI_LIT("secret:"))) return YOI_OK;
   yoi_str name = {text.ptr + 7, text.len - 7};
-  const yoi_host_secret *secret = yoi_sdk_host_get(host, YOI_HOST_SECRET_ID, sizeof *secret);
+  const yoi_host_secret *secret =
+      yoi_sdk_host_get(host, YOI_HOST_SECRET_ID, offsetof(yoi_host_secret, refresh));
   if (!secret)
     return yoi_sdk_fail(err, YOI_CODE_INTERNAL, "the host lacks '%s'", YOI_HOST_SECRET_ID);
   char *value = yoi_sdk_calloc(1, YOI_SECRET_BYTES_MAX + 1);

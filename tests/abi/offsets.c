@@ -120,10 +120,12 @@ AT(yoi_host_registry, size, 0)
 AT(yoi_host_registry, reserved, 4)
 AT(yoi_host_registry, start, 8)
 
-SIZE(yoi_host_secret, 16)
+SIZE(yoi_host_secret, 32)
 AT(yoi_host_secret, size, 0)
 AT(yoi_host_secret, reserved, 4)
 AT(yoi_host_secret, get, 8)
+AT(yoi_host_secret, refresh, 16)
+AT(yoi_host_secret, generation, 24)
 
 SIZE(yoi_ingress, 56)
 AT(yoi_ingress, size, 0)

@@ -202,6 +202,86 @@ static void only_granted_names_are_given(void **state) {
   yoi__secrets_free(s);
 }
 
+static int failures;
+static char last_failure[YOI_ERROR_MESSAGE_MAX];
+
+static void on_failure(void *ctx, const yoi_error *err) {
+  assert_ptr_equal(ctx, &failures);
+  failures++;
+  snprintf(last_failure, sizeof last_failure, "%s", err->message);
+}
+
+static void holds(struct yoi__secrets *s, const char *value, uint64_t generation) {
+  char buf[64];
+  size_t len = 0;
+  assert_int_equal(yoi__secret_get(s, &grants, YOI_LIT("key"), buf, sizeof buf, &len, NULL),
+                   YOI_OK);
+  assert_int_equal(len, strlen(value));
+  assert_memory_equal(buf, value, len);
+  assert_int_equal(yoi__secret_generation(s, &grants, YOI_LIT("key")), generation);
+}
+
+static void refresh(struct yoi__secrets *s, const struct yoi__grants *g) {
+  yoi__secrets_refresh(s, g, on_failure, &failures);
+}
+
+static void a_file_that_changed_is_read_again(void **state) {
+  (void)state;
+  static const struct yoi__grants none = {NULL, 0};
+  struct yoi__secrets *s = declare("changing", "");
+  failures = 0;
+  assert_int_equal(yoi__secret_generation(s, &grants, YOI_LIT("key")), 0); /* not read yet */
+  files_text("changing", "one");
+  assert_int_equal(yoi__secrets_read(s, NULL), YOI_OK);
+  holds(s, "one", 1);
+  refresh(s, &grants);
+  holds(s, "one", 1); /* the same value is no change */
+  files_text("changing", "two\n");
+  refresh(s, &none); /* only what is granted */
+  holds(s, "one", 1);
+  refresh(s, &grants);
+  holds(s, "two", 2);
+  assert_int_equal(yoi__secret_generation(s, &none, YOI_LIT("key")), 0);
+  assert_int_equal(yoi__secret_generation(s, &grants, YOI_LIT("other")), 0);
+  assert_int_equal(failures, 0);
+  yoi__secrets_free(s);
+}
+
+static void what_cannot_be_read_again_stays_and_is_said_once(void **state) {
+  (void)state;
+  struct yoi__secrets *s = declare("fragile", "");
+  failures = 0;
+  files_text("fragile", "good");
+  assert_int_equal(yoi__secrets_read(s, NULL), YOI_OK);
+  assert_int_equal(chmod("fragile", 0644), 0);
+  refresh(s, &grants);
+  refresh(s, &grants);
+  assert_int_equal(failures, 1);
+  assert_non_null(strstr(last_failure, "'key'"));
+  assert_null(strstr(last_failure, "fragile"));
+  holds(s, "good", 1);
+  assert_int_equal(chmod("fragile", 0600), 0);
+  refresh(s, &grants);
+  assert_int_equal(unlink("fragile"), 0);
+  refresh(s, &grants); /* another failure, since it was well in between */
+  assert_int_equal(failures, 2);
+  holds(s, "good", 1);
+  yoi__secrets_free(s);
+}
+
+static void a_variable_is_read_once(void **state) {
+  (void)state;
+  struct yoi__secrets *s = declare("", "YOI_TEST_SECRET");
+  failures = 0;
+  setenv("YOI_TEST_SECRET", "one", 1);
+  assert_int_equal(yoi__secrets_read(s, NULL), YOI_OK);
+  setenv("YOI_TEST_SECRET", "two", 1);
+  refresh(s, &grants);
+  holds(s, "one", 1);
+  assert_int_equal(failures, 0);
+  yoi__secrets_free(s);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(one_line_feed_is_trimmed),
@@ -211,6 +291,9 @@ int main(void) {
       cmocka_unit_test(paths_may_name_variables),
       cmocka_unit_test(an_unset_variable_is_no_value),
       cmocka_unit_test(only_granted_names_are_given),
+      cmocka_unit_test(a_file_that_changed_is_read_again),
+      cmocka_unit_test(what_cannot_be_read_again_stays_and_is_said_once),
+      cmocka_unit_test(a_variable_is_read_once),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

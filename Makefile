@@ -20,7 +20,7 @@ PKGS_RUN  = $(PKGS_CORE) libcurl4-openssl-dev node-llhttp curl
 PKGS_BENCH = $(PKGS_RUN) python3 util-linux nginx-light nodejs
 PKGS_TEST = $(PKGS_RUN) g++ clang libclang-rt-14-dev libcmocka-dev python3 \
             python3-pytest python3-pytest-xdist python3-pytest-timeout python3-hypothesis \
-            python3-jsonschema dwarves git strace python3-yaml nodejs
+            python3-jsonschema dwarves git openssl strace python3-yaml nodejs
 # promtool comes from Debian's prometheus, which is unpacked and not installed:
 # installing would start a service (tests/promtool.sh).
 
@@ -105,6 +105,7 @@ model-openai_LIBS     = -lcurl
 HTTP_PLUGINS          = model-openai ingress-http
 LLHTTP_SRC            = /usr/share/llhttp
 ingress-http_CPPFLAGS = -isystem /usr/share/include/llhttp
+ingress-http_LIBS     = -lssl
 ingress-http_OBJS     = $(patsubst %,$(B)/obj/llhttp/%.o,api http llhttp)
 
 # A test plugin that exports another major version's entry.
@@ -250,7 +251,7 @@ define unit_http
 $(B)/tests/unit/$(1): $(B)/obj/tests/unit/$(1).o $(UNIT_SUPPORT) $(call unit_objs,tests/unit/$(1)) \
   $(SDK_HTTP) $(ENGINE) $(LIBYOI_A)
 	@mkdir -p $$(@D)
-	$(Q)$(CC) $(LDFLAGS) -o $$@ $$^ -lcmocka $(if $(wildcard abi/sdk/http/*.c),-lcurl) $(LIBS_CORE)
+	$(Q)$(CC) $(LDFLAGS) -o $$@ $$^ -lcmocka $($(call unit_dir,tests/unit/$(1))_LIBS) $(if $(wildcard abi/sdk/http/*.c),-lcurl) $(LIBS_CORE)
 endef
 $(foreach t,$(patsubst tests/unit/%.c,%,$(wildcard tests/unit/*/test_*.c)),$(eval $(call unit_http,$(t))))
 $(B)/tests/bench/%: $(B)/obj/tests/bench/%.o $(B)/obj/tests/bench/load.o $(LIBYOI_A)

@@ -26,6 +26,7 @@ struct http_reply http_answer_reply(struct http_conn *c, int status, const char 
   }
   c->keep_alive = c->x && c->x->keep_alive && !c->eof && !atomic_load(&l->in->draining);
   yoi_sdk_buf_clear(&l->out);
+  http_access_status(c, status);
   return (struct http_reply){.status = status,
                              .type = type,
                              .date = l->date,
@@ -44,6 +45,15 @@ static void send_out(struct http_conn *c, int status, yoi_str text) {
   http_conn_answer(c, yoi_sdk_buf_str(&l->out), text);
 }
 
+static void log_failure(struct http_conn *c, yoi_str id, const yoi_error *err) {
+  struct http_instance *in = c->loop->in;
+  yoi_str trace = c->x ? http_exchange_trace(c->x) : (yoi_str){NULL, 0};
+  const yoi_log_field fields[] = {{YOI_LIT("private"), yoi_sdk_str(err->private_detail)},
+                                  {YOI_LIT("trace_id"), trace}};
+  in->log->write(in->host, YOI_LOG_WARN, YOI_LIT("request failed"), id, fields,
+                 trace.len > 0 ? 2 : 1);
+}
+
 void http_answer_error(struct http_conn *c, const yoi_error *err) {
   struct http_instance *in = c->loop->in;
   struct http_reply r = http_answer_reply(c, 0, NULL);
@@ -54,10 +64,10 @@ void http_answer_error(struct http_conn *c, const yoi_error *err) {
   }
   if (err->code == YOI_CODE_METHOD_NOT_ALLOWED && c->x) r.allow = c->x->match.allow;
   http_reply_error(&c->loop->out, &r, err);
+  http_access_status(c, r.status);
   http_measure_error(in);
   if (r.status >= 500 && err->private_cap > 0 && err->private_detail[0])
-    http_log(in, YOI_LOG_WARN, "request failed", r.request_id, "private",
-             yoi_sdk_str(err->private_detail));
+    log_failure(c, r.request_id, err);
   send_out(c, r.status, (yoi_str){NULL, 0});
 }
 
@@ -67,6 +77,15 @@ void http_answer_code(struct http_conn *c, int32_t code, const char *message) {
   /* Said by the codec, a deadline or a limit: the framing is not certain. */
   if (c->x) c->x->keep_alive = 0;
   http_answer_error(c, &e.e);
+}
+
+yoi_status http_limit_reached(yoi_error *err, const char *message, const char *limit,
+                              uint32_t max) {
+  char details[96];
+  int n = snprintf(details, sizeof details, "{\"limit\":\"%s\",\"max\":%u}", limit, max);
+  yoi_status st = yoi_sdk_fail(err, YOI_CODE_LIMIT_REACHED, "%s", message);
+  yoi_sdk_fail_details(err, (yoi_str){details, (size_t)n});
+  return st;
 }
 
 static int is_wrapped(const struct http_conn *c) {

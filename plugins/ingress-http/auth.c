@@ -16,7 +16,9 @@
  *  3. Off loopback it does not start: there is no login yet.
  *
  * An insecure runtime surface has no token to keep rebound pages out, so rule
- * 1 holds there too.
+ * 1 holds there too. It holds on a Unix socket as well: no page can reach one,
+ * but a proxy in front of it can be reached by any. There the names of this
+ * machine and of `hosts` count with whatever port, since the proxy has its own.
  */
 #include "auth.h"
 
@@ -108,9 +110,11 @@ yoi_status http_guard_set(struct http_guard *g, const yoi_listener *on, yoi_str 
   if (on->address.len > 0) memcpy(g->address, on->address.ptr, on->address.len);
   if (!is_unix) http_host_split((yoi_str){g->address, on->address.len}, &host, &port);
   g->port = port;
-  yoi_status st = check_exposure(on, is_unix || is_loopback(host), err);
+  g->local = is_unix || is_loopback(host);
+  yoi_status st = check_exposure(on, g->local, err);
   if (st != YOI_OK) return st;
-  g->check_host = !is_unix && (on->surface == YOI_SURFACE_BROWSER || name.len == 0);
+  g->is_unix = is_unix;
+  g->check_host = on->surface == YOI_SURFACE_BROWSER || name.len == 0;
   if (on->surface == YOI_SURFACE_BROWSER)
     snprintf(g->principal, sizeof g->principal, "surface:browser");
   else if (name.len == 0)
@@ -131,7 +135,7 @@ yoi_status http_guard_open(struct http_guard *g, const yoi_listener *on, const y
   memset(g, 0, sizeof *g);
   if (on->surface == YOI_SURFACE_RUNTIME && on->token_secret.len > 0) {
     const yoi_host_secret *secrets =
-        yoi_sdk_host_get(host, YOI_HOST_SECRET_ID, sizeof(yoi_host_secret));
+        yoi_sdk_host_get(host, YOI_HOST_SECRET_ID, offsetof(yoi_host_secret, refresh));
     if (!secrets)
       return yoi_sdk_fail(err, YOI_CODE_INTERNAL, "the host has no '%s'", YOI_HOST_SECRET_ID);
     st = secrets->get(host, on->token_secret, value, sizeof value, &len, err);
@@ -155,9 +159,10 @@ static int host_allowed(const struct http_guard *g, yoi_str given) {
   yoi_str host, port;
   static const char *const local[] = {"localhost", "127.0.0.1", "[::1]"};
   if (given.len == 0) return 0;
-  if (str_caseeq(given, yoi_sdk_str(g->address))) return 1;
+  if (!g->is_unix && str_caseeq(given, yoi_sdk_str(g->address))) return 1;
   http_host_split(given, &host, &port);
-  int same_port = yoi_sdk_str_eq(port, g->port) || (port.len == 0 && yoi_sdk_str_is(g->port, "80"));
+  int same_port = g->is_unix || yoi_sdk_str_eq(port, g->port) ||
+                  (port.len == 0 && yoi_sdk_str_is(g->port, g->tls ? "443" : "80"));
   for (size_t i = 0; same_port && i < sizeof local / sizeof *local; i++)
     if (http_str_caseeq(host, local[i])) return 1;
   for (size_t i = 0; i < g->n_hosts; i++)
@@ -165,18 +170,20 @@ static int host_allowed(const struct http_guard *g, yoi_str given) {
   return 0;
 }
 
-static int origin_is_host(yoi_str origin, yoi_str host) {
+/* Without TLS here there may be some in front, at a proxy. */
+static int origin_is_host(const struct http_guard *g, yoi_str origin, yoi_str host) {
   size_t scheme = 0;
-  if (origin.len > 7 && http_str_caseeq((yoi_str){origin.ptr, 7}, "http://")) scheme = 7;
+  if (!g->tls && origin.len > 7 && http_str_caseeq((yoi_str){origin.ptr, 7}, "http://")) scheme = 7;
   else if (origin.len > 8 && http_str_caseeq((yoi_str){origin.ptr, 8}, "https://")) scheme = 8;
   if (scheme == 0) return 0;
   return str_caseeq((yoi_str){origin.ptr + scheme, origin.len - scheme}, host);
 }
 
-static yoi_status check_browser_write(const struct http_request *r, yoi_error *err) {
+static yoi_status check_browser_write(const struct http_guard *g, const struct http_request *r,
+                                      yoi_error *err) {
   yoi_str site = http_request_field(r, HTTPF_SEC_FETCH_SITE);
   if (http_request_has(r, HTTPF_ORIGIN) &&
-      !origin_is_host(http_request_field(r, HTTPF_ORIGIN), http_request_host(r)))
+      !origin_is_host(g, http_request_field(r, HTTPF_ORIGIN), http_request_host(r)))
     return yoi_sdk_fail(err, YOI_CODE_ORIGIN_DENIED, "requests of another origin may not write");
   if (http_request_has(r, HTTPF_SEC_FETCH_SITE) && !yoi_sdk_str_is(site, "same-origin") &&
       !yoi_sdk_str_is(site, "none"))
@@ -201,7 +208,8 @@ yoi_status http_guard_check(const struct http_guard *g, const struct http_reques
                             int open_path, yoi_error *err) {
   if (g->check_host && !open_path && !host_allowed(g, http_request_host(r)))
     return yoi_sdk_fail(err, YOI_CODE_ORIGIN_DENIED, "host is not one of this listener");
-  if (g->surface == YOI_SURFACE_BROWSER) return write ? check_browser_write(r, err) : YOI_OK;
+  if (g->surface == YOI_SURFACE_BROWSER)
+    return write ? check_browser_write(g, r, err) : YOI_OK;
   if (http_request_has(r, HTTPF_ORIGIN) || http_request_has(r, HTTPF_SEC_FETCH_SITE))
     return yoi_sdk_fail(err, YOI_CODE_ORIGIN_DENIED,
                         "browsers use the browser surface (/api), not this one");

@@ -13,6 +13,9 @@
 struct http_guard {
   uint32_t surface; /* YOI_SURFACE_* */
   int check_host;
+  int local;   /* only this machine can reach it */
+  int is_unix; /* there is no port, so none is compared */
+  int tls;     /* an origin of ours begins with https:// */
   char *token; /* NULL: none is wanted */
   size_t token_len;
   char principal[YOI_PRINCIPAL_MAX];

@@ -55,6 +55,7 @@
   X(ORIGIN, "origin", ONE)                    \
   X(SEC_FETCH_SITE, "sec-fetch-site", ONE)    \
   X(IDEMPOTENCY_KEY, "idempotency-key", ONE)  \
+  X(USER_AGENT, "user-agent", DROP)           \
   X(X_REQUEST_ID, "x-request-id", DROP)       \
   X(TRACEPARENT, "traceparent", DROP)         \
   X(YOI_TIMEOUT_MS, "yoi-timeout-ms", ONE)    \

@@ -1,5 +1,7 @@
 /* ingress-http/conn.c - a connection: what it may do in which state.
  *
+ *   accept, TLS: HANDSHAKE -- done --> IDLE      failed, or header_ms: the end
+ *
  *        accept                       first byte          header whole
  *          |        +---------> IDLE ------------> HEADER ------------> BODY
  *          +------->|            |                   |                   |
@@ -59,16 +61,28 @@ void http_conn_interest(struct http_conn *c, uint32_t interest) {
 }
 
 static void refuse(struct http_conn *c) {
-  http_answer_code(c, YOI_CODE_LIMIT_REACHED, "too many connections");
+  const struct http_config *cf = &c->loop->in->config;
+  struct yoi_sdk_error e;
+  yoi_error *err = yoi_sdk_error_init(&e);
+  if (c->refused == HTTP_REFUSED_PEER)
+    http_limit_reached(err, "too many connections of one peer", "connections_per_peer",
+                       c->local ? cf->local_connections : cf->peer_connections);
+  else if (c->refused == HTTP_REFUSED_CONNECTIONS)
+    http_limit_reached(err, "too many connections", "connections", cf->connections);
+  else
+    yoi_sdk_fail(err, YOI_CODE_LIMIT_REACHED, "no descriptor is left for a connection");
+  http_answer_error(c, err);
 }
 
-void http_conn_new(struct http_loop *l, int32_t fd, int refused) {
+void http_conn_new(struct http_loop *l, int32_t fd, int refused, int local,
+                   struct http_peer *peer) {
   struct http_instance *in = l->in;
   int on = 1;
   struct http_conn *c = yoi_sdk_calloc(1, sizeof *c);
   if (!c || in->loops_of->watch(in->host, fd, YOI_FD_READ, on_fd, c, &c->watch) != YOI_OK) {
     yoi_sdk_free(c);
     close(fd);
+    http_peers_leave(&in->peers, peer);
     return;
   }
   /* Answers are sent whole, so there is nothing to gather; on a Unix socket
@@ -77,15 +91,62 @@ void http_conn_new(struct http_loop *l, int32_t fd, int refused) {
   c->loop = l;
   c->fd = fd;
   c->interest = YOI_FD_READ;
-  c->refused = refused != 0;
+  c->refused = (uint8_t)refused;
+  c->peer = peer;
+  c->local = local != 0;
   yoi_sdk_buf_init(&c->in, HTTP_READ_BYTES);
   c->next = l->all;
   if (l->all) l->all->prev = c;
   l->all = c;
   atomic_fetch_add(refused ? &in->refused : &in->connections, 1u);
   http_measure_connection(in, 1);
+  if (http_certificate_take(l)) {
+    c->state = HTTP_CONN_HANDSHAKE;
+    http_conn_timer(c, in->config.header_ms);
+    return;
+  }
   http_conn_timer(c, in->config.idle_ms);
   if (refused) refuse(c);
+}
+
+/* ---- TLS ------------------------------------------------------------------- */
+
+/* The first byte tells a record of TLS from a letter of an HTTP method. */
+static int is_plain(struct http_conn *c) {
+  char byte = 0;
+  return recv(c->fd, &byte, 1, MSG_PEEK) == 1 && byte >= 'A' && byte <= 'Z';
+}
+
+static void closing(struct http_conn *c);
+
+static void shake(struct http_conn *c) {
+  struct http_instance *in = c->loop->in;
+  uint32_t interest = YOI_FD_READ;
+  if (!c->tls && is_plain(c)) {
+    http_answer_code(c, YOI_CODE_INVALID_REQUEST, "this listener speaks TLS: use https://");
+    return;
+  }
+  if (!c->tls && !http_tls_begin(c, c->loop->tls)) {
+    http_conn_gone(c);
+    return;
+  }
+  int st = http_tls_handshake(c, &interest);
+  if (st < 0) {
+    closing(c);
+    return;
+  }
+  http_conn_interest(c, interest);
+  if (st == 0 || c->state == HTTP_CONN_GONE) return;
+  c->state = HTTP_CONN_IDLE;
+  http_timer_cancel(&c->loop->wheel, &c->timer);
+  http_conn_timer(c, atomic_load(&in->draining) ? HTTP_DRAIN_IDLE_MS : in->config.idle_ms);
+  if (c->refused) refuse(c);
+}
+
+/* As recv. */
+static ssize_t take(struct http_conn *c, char *buf, size_t n) {
+  /* Of TLS all is taken: what is left inside it wakes nobody. */
+  return c->tls ? http_tls_recv(c, buf, n) : recv(c->fd, buf, yoi_sdk_short(n), 0);
 }
 
 void http_conn_drop_exchange(struct http_conn *c) {
@@ -118,6 +179,7 @@ void http_conn_drop_stream(struct http_conn *c) {
   if (c->counted) {
     atomic_fetch_sub(&l->in->streams, 1u);
     http_measure_stream(l->in, 0);
+    http_peers_stream_end(&l->in->peers, c->peer);
   }
   c->counted = 0;
   yoi_sdk_free(c->cursor);
@@ -128,9 +190,13 @@ void http_conn_drop_stream(struct http_conn *c) {
 void http_conn_gone(struct http_conn *c) {
   struct http_loop *l = c->loop;
   if (c->state == HTTP_CONN_GONE) return;
+  http_access_end(c);
+  if (c->tls && c->state != HTTP_CONN_CLOSING) (void)http_tls_end(c);
   c->state = HTTP_CONN_GONE;
   l->in->loops_of->unwatch(l->in->host, c->watch);
+  http_tls_free(c);
   close(c->fd);
+  http_loop_resume(l);
   http_timer_cancel(&l->wheel, &c->timer);
   http_loop_unready(c);
   http_conn_drop_stream(c);
@@ -143,24 +209,33 @@ void http_conn_gone(struct http_conn *c) {
   if (c->next) c->next->prev = c->prev;
   c->next = l->dead;
   l->dead = c;
+  http_peers_leave(&l->in->peers, c->peer);
   atomic_fetch_sub(c->refused ? &l->in->refused : &l->in->connections, 1u);
   http_measure_connection(l->in, 0);
   http_loop_drained(l);
+}
+
+/* Shuts the sending side, behind the close_notify of TLS. */
+static void shut(struct http_conn *c) {
+  uint32_t interest = YOI_FD_READ;
+  if (c->tls && !http_tls_end(c)) interest |= YOI_FD_WRITE;
+  else (void)shutdown(c->fd, SHUT_WR);
+  http_conn_interest(c, interest);
 }
 
 static void closing(struct http_conn *c) {
   c->state = HTTP_CONN_CLOSING;
   c->discarded = 0;
   yoi_sdk_buf_release(&c->in);
-  (void)shutdown(c->fd, SHUT_WR);
   http_timer_cancel(&c->loop->wheel, &c->timer);
   http_conn_timer(c, HTTP_LINGER_MS);
-  http_conn_interest(c, YOI_FD_READ);
+  shut(c);
 }
 
 void http_conn_answered(struct http_conn *c) {
   struct http_instance *in = c->loop->in;
   int goes_on = c->keep_alive && !c->eof && !atomic_load(&in->draining);
+  http_access_end(c);
   http_conn_drop_stream(c);
   http_conn_drop_exchange(c);
   if (!goes_on) {
@@ -185,6 +260,7 @@ static int begin(struct http_conn *c) {
   memset(x, 0, sizeof *x);
   http_codec_init(&x->codec);
   yoi_sdk_buf_init(&x->body, YOI_HTTP_TARGET_MAX);
+  x->begun_ms = l->now_ms;
   c->x = x;
   c->state = HTTP_CONN_HEADER;
   return 1;
@@ -252,7 +328,10 @@ static void consume(struct http_conn *c, const char *p, size_t n) {
     }
     if (st == HTTP_FEED_HEAD) on_head(c, &p, &n);
     else if (st == HTTP_FEED_DONE) http_exchange_run(c);
-    else http_answer_code(c, codec->code, codec->message);
+    else {
+      http_exchange_refused(c);
+      http_answer_code(c, codec->code, codec->message);
+    }
     if (c->state == HTTP_CONN_GONE || c->state == HTTP_CONN_CLOSING) return;
     if (c->state == HTTP_CONN_BODY) continue;
     if (c->state == HTTP_CONN_IDLE && ++c->requests < YOI_HTTP_REQUESTS_PER_TURN) continue;
@@ -274,7 +353,7 @@ static void read_requests(struct http_conn *c) {
   struct http_loop *l = c->loop;
   c->requests = 0;
   for (int i = 0; i < HTTP_READS_PER_TURN; i++) {
-    ssize_t n = recv(c->fd, l->read, yoi_sdk_short(sizeof l->read), 0);
+    ssize_t n = take(c, l->read, sizeof l->read);
     if (n < 0 && errno == EINTR) continue;
     if (n < 0 && errno == EAGAIN) return;
     if (n <= 0) {
@@ -291,7 +370,13 @@ static void read_requests(struct http_conn *c) {
  * still there? */
 static void look(struct http_conn *c) {
   char byte;
-  ssize_t n = recv(c->fd, &byte, 1, MSG_PEEK);
+  /* TLS can be looked into record by record only: one that has data waits
+   * with us, and no other is taken before it was read. */
+  ssize_t n = !c->tls          ? recv(c->fd, &byte, 1, MSG_PEEK)
+              : c->in.len == 0 ? http_tls_recv(c, c->loop->read, sizeof c->loop->read)
+                               : 1;
+  if (c->tls && n > 0 && c->in.len == 0) keep(c, c->loop->read, (size_t)n);
+  if (c->state == HTTP_CONN_GONE) return;
   if (n > 0) { /* pipelined: not read before its time */
     http_conn_interest(c, c->interest & ~YOI_FD_READ);
     return;
@@ -327,13 +412,16 @@ static void on_fd(void *ctx, int32_t fd, uint32_t ready) {
   http_loop_enter(l);
   if ((ready & YOI_FD_ERROR) && !(c->interest & YOI_FD_READ)) {
     http_conn_gone(c); /* nobody is there to read what is queued */
+  } else if (c->state == HTTP_CONN_HANDSHAKE) {
+    shake(c);
+  } else if (c->state == HTTP_CONN_CLOSING) {
+    if (ready & YOI_FD_WRITE) shut(c);
+    if (c->state == HTTP_CONN_CLOSING && (ready & ~YOI_FD_WRITE)) read_away(c);
   } else if (ready & YOI_FD_WRITE) {
     if (c->state == HTTP_CONN_STREAMING) http_sse_pump(c);
     else if (http_conn_flush(c) == 1) http_conn_answered(c);
   } else if (c->state <= HTTP_CONN_BODY) {
     if (!c->ready) read_requests(c);
-  } else if (c->state == HTTP_CONN_CLOSING) {
-    read_away(c);
   } else {
     look(c);
   }
@@ -345,6 +433,7 @@ static void on_fd(void *ctx, int32_t fd, uint32_t ready) {
 void http_conn_expired(struct http_conn *c) {
   switch (c->state) {
   case HTTP_CONN_HEADER:
+    http_exchange_refused(c);
     http_answer_code(c, YOI_CODE_REQUEST_TIMEOUT, "the header took too long");
     break;
   case HTTP_CONN_BODY:

@@ -42,6 +42,24 @@ static void take_request_id(struct http_conn *c) {
   x->request_id_len = given.len;
 }
 
+void http_exchange_refused(struct http_conn *c) {
+  if (c->x->request_id_len == 0) take_request_id(c);
+  http_access_begin(c);
+}
+
+yoi_str http_exchange_trace(const struct http_exchange *x) {
+  return (yoi_str){x->trace_id, x->has_trace ? sizeof x->trace_id : 0};
+}
+
+/* A traceparent is the caller's wish: what is none is left out. */
+static void take_trace(struct http_exchange *x) {
+  yoi_str trace = http_request_field(&x->codec.req, HTTPF_TRACEPARENT);
+  if (!yoi_sdk_traceparent_valid(trace)) return;
+  x->trace = trace;
+  memcpy(x->trace_id, trace.ptr + 3, sizeof x->trace_id);
+  x->has_trace = 1;
+}
+
 /* How the answer is to look: Accept and ?wait. */
 static yoi_status take_form(struct http_exchange *x, yoi_error *err) {
   uint8_t accept = x->codec.req.accept;
@@ -65,8 +83,6 @@ static yoi_status take_fields(struct http_conn *c, yoi_error *err) {
   struct http_exchange *x = c->x;
   struct http_request *r = &x->codec.req;
   uint64_t hops = 0, timeout_ms = 0;
-  yoi_str trace = http_request_field(r, HTTPF_TRACEPARENT);
-  if (yoi_sdk_traceparent_valid(trace)) x->trace = trace;
   if (http_request_has(r, HTTPF_IDEMPOTENCY_KEY) &&
       !http_idempotency_key(http_request_field(r, HTTPF_IDEMPOTENCY_KEY), &x->idempotency_key))
     return yoi_sdk_fail(err, YOI_CODE_INVALID_REQUEST,
@@ -112,10 +128,13 @@ yoi_status http_exchange_head(struct http_conn *c, yoi_error *err) {
   struct yoi_sdk_error routed;
   http_measure_request(c);
   take_request_id(c);
+  take_trace(x);
+  http_access_begin(c);
   x->keep_alive = r->keep_alive;
   yoi_status found = http_route(in->guard.surface, r, &x->match, yoi_sdk_error_init(&routed));
   yoi_status st = http_guard_check(&in->guard, r, x->match.write, x->match.no_token, err);
   if (st != YOI_OK) return st;
+  http_access_known(c);
   if (found != YOI_OK) {
     yoi_sdk_error_copy(err, &routed.e);
     return found;
@@ -153,7 +172,13 @@ static yoi_status reserve(struct http_conn *c, yoi_error *err) {
   if (x->by != HTTP_BY_RESULT) {
     if (atomic_fetch_add(&in->streams, 1u) >= in->config.streams) {
       atomic_fetch_sub(&in->streams, 1u);
-      return yoi_sdk_fail(err, YOI_CODE_LIMIT_REACHED, "too many event streams");
+      return http_limit_reached(err, "too many event streams", "streams", in->config.streams);
+    }
+    uint32_t of_peer = c->local ? in->config.local_streams : in->config.peer_streams;
+    if (!http_peers_stream(&in->peers, c->peer, of_peer)) {
+      atomic_fetch_sub(&in->streams, 1u);
+      return http_limit_reached(err, "too many event streams of one peer", "streams_per_peer",
+                                of_peer);
     }
     c->counted = 1;
     http_measure_stream(in, 1);

@@ -16,12 +16,15 @@
 #define YOI_HTTP_HTTP_H
 
 #include "auth.h"
+#include "peers.h"
 #include "response.h"
 #include "router.h"
 #include "slots.h"
 #include "timers.h"
+#include "tls.h"
 
 #include <sdk/hard.h>
+#include <sdk/json.h>
 #include <sdk/metric.h>
 #include <sdk/stream.h>
 #include <sys/uio.h>
@@ -43,6 +46,8 @@
 
 struct http_loop;
 struct http_collect;
+struct http_access;
+struct ssl_st;
 
 /* http_conn.state; conn.c draws how they follow each other. */
 enum {
@@ -52,9 +57,21 @@ enum {
   HTTP_CONN_HANDLING,
   HTTP_CONN_WRITING,
   HTTP_CONN_STREAMING,
+  HTTP_CONN_HANDSHAKE,
   HTTP_CONN_CLOSING,
   HTTP_CONN_GONE,
 };
+
+/* http_conn.refused: it gets limit_reached and no more. */
+enum {
+  HTTP_REFUSED_NOT,
+  HTTP_REFUSED_CONNECTIONS, /* of the listener */
+  HTTP_REFUSED_PEER,        /* connections of one peer */
+  HTTP_REFUSED_DESCRIPTORS, /* of the process */
+};
+
+/* http_config.access_log */
+enum { HTTP_ACCESS_OFF, HTTP_ACCESS_ERRORS, HTTP_ACCESS_ALL };
 
 /* How an operation is answered. */
 enum {
@@ -72,13 +89,16 @@ struct http_exchange {
   uint8_t by;         /* HTTP_BY_* */
   uint8_t keep_alive; /* the connection may go on behind the answer */
   uint8_t routed;     /* match is good */
+  uint8_t has_trace;  /* trace_id is good */
   uint32_t hops;
+  uint64_t begun_ms; /* its first byte */
   uint64_t deadline_ns;
   uint64_t began_ns; /* when the header was whole */
   yoi_str trace, idempotency_key; /* borrowed from the codec */
   struct yoi_sdk_buf body;        /* made from query and path */
   struct http_collect *collect;   /* wait.c: what came so far */
   size_t request_id_len;
+  char trace_id[32];
   char request_id[YOI_REQUEST_ID_MAX + 1];
 };
 
@@ -97,18 +117,24 @@ struct http_conn {
   struct http_conn *prev, *next; /* all of the loop */
   struct http_conn *slot_prev, *slot_next;
   struct http_conn *ready_next;
+  struct ssl_st *tls;        /* NULL: none, or no byte came yet */
+  struct http_peer *peer;    /* NULL: no cap of peers counts for it */
+  struct http_access *access; /* NULL: no line will be written */
   uint64_t watch;
   int32_t fd;
   uint32_t batch_at, batch_n; /* events sent, events there */
   uint8_t state, interest;
+  uint8_t local;      /* the peer is on this machine */
   uint8_t ready;      /* stands in the loop's ready list */
-  uint8_t refused;    /* above the limit; counted apart */
+  uint8_t refused;    /* HTTP_REFUSED_*; counted apart */
   uint8_t chunked;    /* of a stream: HTTP/1.1 */
   uint8_t keep_alive; /* of the answer that is being written */
   uint8_t counted;    /* as a stream */
   uint8_t eof;        /* the client has sent all it will */
   uint8_t timed;      /* the state that the timer was set for, and 1 */
   uint8_t small_sends; /* TCP_NOTSENT_LOWAT is set */
+  uint8_t tls_broken;  /* nothing is sent by it any more */
+  uint16_t tls_retry;  /* length of the record that the socket did not take */
   uint16_t requests;  /* on this wake-up */
   uint16_t cursor_len;
   uint32_t discarded; /* bytes read while closing */
@@ -131,8 +157,10 @@ struct http_loop {
   struct http_exchange *spare; /* one, for the next request */
   uint64_t now_ns, now_ms, date_s;
   uint8_t ready_posted; /* a task for `ready` is on its way */
-  uint8_t starved;      /* no descriptor was left; said once */
   uint8_t listen_paused;
+  struct ssl_ctx_st *tls; /* what new connections show; NULL: plain */
+  struct ssl_ctx_st *_Atomic tls_next; /* to be taken by the next one */
+  char *record;           /* of HTTP_TLS_RECORD, with TLS */
   char date[HTTP_DATE_SIZE];
   char read[HTTP_READ_BYTES];
   char frames[YOI_EVENT_BATCH_MAX][HTTP_FRAME_HEAD_MAX];
@@ -146,6 +174,17 @@ struct http_loop {
 struct http_config {
   uint64_t header_ms, body_ms, idle_ms, write_ms, heartbeat_ms;
   uint32_t connections, streams;
+  uint32_t peer_connections, peer_streams;   /* each other machine */
+  uint32_t local_connections, local_streams; /* this one; UINT32_MAX: no cap */
+  uint8_t access_log;
+};
+
+/* certificate.c: what TLS of an instance is made of. */
+struct http_certificate {
+  yoi_str certificate, key; /* names of secrets; empty: no TLS. Owned */
+  uint64_t reload_ms, seen[2]; /* generations of the two */
+  int expired; /* as http_tls_context_expired last said */
+  struct ssl_ctx_st *ctx;
 };
 
 /* Ids of metrics; measure.c makes them. */
@@ -164,14 +203,16 @@ struct http_instance {
   struct yoi_sdk_metrics metrics;
   struct http_metrics metric;
   struct http_config config;
+  struct http_certificate tls;
+  struct http_peers peers;
   struct http_guard guard;
-  uint8_t guarded; /* guard is set */
   char runtime_id[YOI_ID_MAX + 1]; /* of a runtime surface */
   uint32_t n_loops;
   struct http_loop *loops;
   char *page;
   size_t page_len;
   _Atomic uint32_t connections, refused, streams, draining;
+  _Atomic uint64_t starved_ms; /* when descriptors were last short; 0: never */
   uint64_t drain_until_ms;
   struct yoi_sdk_queue *drained;
 };
@@ -203,9 +244,13 @@ void http_loop_ready(struct http_conn *c);
 void http_loop_unready(struct http_conn *c);
 void http_loop_drained(struct http_loop *l); /* finishes drain after the last */
 void http_loop_free(struct http_loop *l);    /* [main], at close */
+/* A descriptor of this process may be free again. */
+void http_loop_resume(struct http_loop *l);
 
 /* ---- conn.c ---- */
-void http_conn_new(struct http_loop *l, int32_t fd, int refused);
+/* With an entry of `peer`, or NULL when nothing is counted for it. */
+void http_conn_new(struct http_loop *l, int32_t fd, int refused, int local,
+                   struct http_peer *peer);
 void http_conn_gone(struct http_conn *c);
 void http_conn_expired(struct http_conn *c);
 void http_conn_continue(struct http_conn *c); /* with what was read before */
@@ -217,6 +262,9 @@ void http_conn_drop_exchange(struct http_conn *c);
 void http_conn_drop_stream(struct http_conn *c);
 
 /* ---- write.c ---- */
+/* Bytes that the socket took, 0 when it is full, -1 when it is broken. All that
+ * goes out goes out here. */
+ssize_t http_socket_send(int fd, struct iovec *iov, size_t n);
 /* Sends head and text with one call. Of what does not go out, head is copied;
  * text must live as long as c->stream. The connection is idle, closing,
  * writing or gone then. */
@@ -226,7 +274,7 @@ void http_conn_answer(struct http_conn *c, yoi_str head, yoi_str text);
 int http_conn_flush(struct http_conn *c);
 /* Keeps what of head and text is behind `sent`; 0: no memory. */
 int http_conn_pend(struct http_conn *c, size_t sent, yoi_str head, yoi_str text);
-/* Bytes sent, 0 when the socket is full, -1 when it is broken. */
+/* The same for a connection, through its TLS. */
 ssize_t http_conn_send(struct http_conn *c, struct iovec *iov, size_t n);
 void http_conn_blocked(struct http_conn *c);
 
@@ -239,10 +287,17 @@ void http_exchange_run(struct http_conn *c);
 void http_exchange_poll(struct http_conn *c);
 /* A ?wait, or a quiet start, has lasted long enough. */
 void http_exchange_expired(struct http_conn *c);
+/* It is refused before its header is whole: it gets an id and a line. */
+void http_exchange_refused(struct http_conn *c);
+/* The trace id of its traceparent, 32 hex digits or none. */
+yoi_str http_exchange_trace(const struct http_exchange *x);
 
 /* ---- answer.c ---- */
 void http_answer_error(struct http_conn *c, const yoi_error *err);
 void http_answer_code(struct http_conn *c, int32_t code, const char *message);
+/* limit_reached, with details that say which limit and how much it is. */
+yoi_status http_limit_reached(yoi_error *err, const char *message, const char *limit,
+                              uint32_t max);
 /* A result; its text stays with the stream. */
 void http_answer_result(struct http_conn *c, yoi_str text, uint32_t event_flags);
 /* A JSON object made here, wrapped for /api; copied. */
@@ -265,5 +320,24 @@ int http_wait_events(struct http_conn *c, const yoi_event *const *evs, size_t n)
 int http_wait_quiet(struct http_conn *c, int expired); /* nothing more for now */
 void http_wait_end(struct http_conn *c, yoi_status st, const yoi_error *err);
 void http_wait_free(struct http_collect *w);
+
+/* ---- access.c: the line of the log; each does nothing when there is none ---- */
+void http_access_begin(struct http_conn *c);
+void http_access_known(struct http_conn *c); /* the principal was checked */
+void http_access_status(struct http_conn *c, int status);
+void http_access_sent(struct http_conn *c, size_t bytes);
+void http_access_stream(struct http_conn *c);
+void http_access_failed(struct http_conn *c); /* the stream ended in an error */
+void http_access_end(struct http_conn *c);    /* writes it, if it is to be */
+
+/* ---- certificate.c ---- */
+/* [main] Reads `tls` of the config and makes the context. */
+yoi_status http_certificate_open(struct http_instance *in, const yoi_sdk_json *config,
+                                 yoi_error *err);
+void http_certificate_close(struct http_instance *in);
+/* [loop] Looks for other certificates from now on, on this loop. */
+void http_certificate_watch(struct http_loop *l);
+/* [loop] The context for a new connection of this loop; NULL: plain. */
+struct ssl_ctx_st *http_certificate_take(struct http_loop *l);
 
 #endif

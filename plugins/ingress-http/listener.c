@@ -6,8 +6,10 @@
  *  1. Above `connections` a caller gets limit_reached and a close; beyond
  *     HTTP_REFUSED_MAX of those at a time, only the close.
  *  2. A descriptor is kept in reserve. When the process has no other left, it
- *     is given up for a moment to accept and close one connection; otherwise
- *     the waiting connection would make the loop spin for ever.
+ *     is given up for one connection, which is told so and ends; others wait
+ *     in the kernel until that one is gone, or any other, and the reserve is
+ *     there again. Meanwhile the listener is not watched: a waiting connection
+ *     that cannot be accepted would make the loop spin.
  *  3. enter and leave stand around every callback. Connections that ended are
  *     freed in leave, when no caller on the stack can touch them.
  *  4. One timer of the host stands for all deadlines of the loop.
@@ -20,7 +22,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define HTTP_ACCEPT_PAUSE_MS 200 /* when the kernel itself is short of memory */
+#define HTTP_ACCEPT_PAUSE_MS 200     /* until what is short is asked for again */
+#define HTTP_STARVED_QUIET_MS 60000 /* then it is said again */
 
 /* ---- time ------------------------------------------------------------------- */
 
@@ -33,10 +36,7 @@ static void on_time(void *ctx) {
   http_loop_enter(l);
   while ((t = http_wheel_take(&l->wheel, l->now_ms))) http_conn_expired((struct http_conn *)t);
   l->earliest_ms = http_wheel_next(&l->wheel);
-  if (l->listen_paused) {
-    l->listen_paused = 0;
-    (void)l->in->loops_of->rewatch(l->in->host, l->listen_watch, YOI_FD_READ);
-  }
+  http_loop_resume(l);
   http_loop_leave(l);
 }
 
@@ -137,15 +137,12 @@ void http_loop_woken(void *ctx) {
 
 static int open_spare(void) { return open("/dev/null", O_RDONLY | O_CLOEXEC); }
 
-static void shed_one(struct http_loop *l) {
-  if (l->spare_fd >= 0) close(l->spare_fd);
-  int fd = accept4(l->listen_fd, NULL, NULL, SOCK_CLOEXEC);
-  if (fd >= 0) close(fd);
-  l->spare_fd = open_spare();
-  if (!l->starved)
-    http_log(l->in, YOI_LOG_ERROR, "no descriptor left for a connection", (yoi_str){NULL, 0}, NULL,
-             (yoi_str){NULL, 0});
-  l->starved = 1;
+/* Once until it has not been so for a while: at the edge it comes and goes. */
+static void note_starved(struct http_loop *l) {
+  uint64_t before = atomic_exchange(&l->in->starved_ms, l->now_ms);
+  if (before > 0 && l->now_ms < before + HTTP_STARVED_QUIET_MS) return;
+  http_log(l->in, YOI_LOG_ERROR, "no descriptor left for a connection", (yoi_str){NULL, 0}, NULL,
+           (yoi_str){NULL, 0});
 }
 
 static void pause_accepting(struct http_loop *l) {
@@ -155,14 +152,54 @@ static void pause_accepting(struct http_loop *l) {
     l->earliest_ms = l->now_ms + HTTP_ACCEPT_PAUSE_MS;
 }
 
-static void take(struct http_loop *l, int fd) {
+void http_loop_resume(struct http_loop *l) {
+  if (!l->listen_paused || l->listen_fd < 0) return;
+  if (l->spare_fd < 0) l->spare_fd = open_spare();
+  l->listen_paused = 0;
+  (void)l->in->loops_of->rewatch(l->in->host, l->listen_watch, YOI_FD_READ);
+}
+
+/* Counts the connection for its peer: HTTP_REFUSED_*, -1 when memory is
+ * short. */
+static int count_peer(struct http_instance *in, int fd, const struct sockaddr_storage *from,
+                      int local, struct http_peer **out) {
+  const struct http_config *cf = &in->config;
+  uint32_t max = local ? cf->local_connections : cf->peer_connections;
+  if (local && max == UINT32_MAX && cf->local_streams == UINT32_MAX) return HTTP_REFUSED_NOT;
+  int st = http_peers_enter(&in->peers, http_peer_key(fd, from), max, out);
+  return st < 0 ? st : st == 1 ? HTTP_REFUSED_NOT : HTTP_REFUSED_PEER;
+}
+
+static void take(struct http_loop *l, int fd, const struct sockaddr_storage *from, int why) {
   struct http_instance *in = l->in;
-  int full = atomic_load(&in->connections) >= in->config.connections;
-  if (full && atomic_load(&in->refused) >= HTTP_REFUSED_MAX) {
+  struct http_peer *peer = NULL;
+  int local = http_peer_local(from), refused = why;
+  if (!refused && atomic_load(&in->connections) >= in->config.connections)
+    refused = HTTP_REFUSED_CONNECTIONS;
+  if (!refused) refused = count_peer(in, fd, from, local, &peer);
+  if (refused < 0 || (refused && atomic_load(&in->refused) >= HTTP_REFUSED_MAX)) {
     close(fd);
     return;
   }
-  http_conn_new(l, fd, full);
+  http_conn_new(l, fd, refused, local, peer);
+}
+
+static int accept_one(int listen_fd, struct sockaddr_storage *from) {
+  socklen_t len = sizeof *from;
+  from->ss_family = AF_UNIX; /* what an unnamed peer has */
+  return accept4(listen_fd, (struct sockaddr *)from, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
+}
+
+/* No descriptor is left but the reserve. 0: not even that one. */
+static int shed_one(struct http_loop *l) {
+  struct sockaddr_storage from;
+  note_starved(l);
+  if (l->spare_fd < 0) return 0;
+  close(l->spare_fd);
+  int fd = accept_one(l->listen_fd, &from);
+  if (fd >= 0) take(l, fd, &from, HTTP_REFUSED_DESCRIPTORS);
+  l->spare_fd = open_spare();
+  return l->spare_fd >= 0;
 }
 
 static void on_listen(void *ctx, int32_t listen_fd, uint32_t ready) {
@@ -170,18 +207,16 @@ static void on_listen(void *ctx, int32_t listen_fd, uint32_t ready) {
   (void)ready;
   http_loop_enter(l);
   for (int i = 0; i < HTTP_ACCEPTS_PER_TURN; i++) {
-    int fd = accept4(listen_fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    struct sockaddr_storage from;
+    int fd = accept_one(listen_fd, &from);
     if (fd >= 0) {
-      l->starved = 0;
-      take(l, fd);
+      take(l, fd, &from, HTTP_REFUSED_NOT);
       continue;
     }
     if (errno == EINTR || errno == ECONNABORTED) continue;
-    if (errno == EMFILE || errno == ENFILE) {
-      shed_one(l);
-      continue;
-    }
-    if (errno != EAGAIN) pause_accepting(l);
+    int starved = errno == EMFILE || errno == ENFILE;
+    if (starved && shed_one(l)) continue;
+    if (starved || errno != EAGAIN) pause_accepting(l);
     break;
   }
   http_loop_leave(l);
@@ -195,6 +230,7 @@ void http_loop_listen(void *ctx) {
                              &l->listen_watch) != YOI_OK)
     http_log(l->in, YOI_LOG_ERROR, "cannot watch the listener", (yoi_str){NULL, 0}, NULL,
              (yoi_str){NULL, 0});
+  if (l->index == 0) http_certificate_watch(l);
 }
 
 void http_loop_stop(void *ctx) {
@@ -231,7 +267,7 @@ void http_loop_drain(void *ctx) {
   http_loop_enter(l);
   for (struct http_conn *c = l->all, *next; c; c = next) {
     next = c->next;
-    if (c->state != HTTP_CONN_IDLE) continue;
+    if (c->state != HTTP_CONN_IDLE && c->state != HTTP_CONN_HANDSHAKE) continue;
     http_timer_cancel(&l->wheel, &c->timer);
     http_conn_timer(c, HTTP_DRAIN_IDLE_MS);
   }
@@ -248,6 +284,7 @@ void http_loop_drain(void *ctx) {
 }
 
 void http_loop_free(struct http_loop *l) {
+  l->listen_paused = 0; /* nothing is watched any more */
   while (l->all) http_conn_gone(l->all);
   while (l->dead) {
     struct http_conn *c = l->dead;
@@ -256,6 +293,9 @@ void http_loop_free(struct http_loop *l) {
   }
   if (l->listen_fd >= 0) close(l->listen_fd);
   if (l->spare_fd >= 0) close(l->spare_fd);
+  http_tls_context_free(l->tls);
+  http_tls_context_free(atomic_load(&l->tls_next));
+  yoi_sdk_free(l->record);
   yoi_sdk_free(l->spare);
   yoi_sdk_buf_release(&l->out);
   http_slots_close(&l->slots);

@@ -12,10 +12,12 @@
  *   router.c auth.c    which operation; who may ask
  *   response.c         answers and event frames to bytes
  *   conn.c write.c     a connection's states; its bytes to the socket
+ *   tls.c certificate.c   TLS below it; where its certificate comes from
  *   exchange.c         one request from header to answer
  *   answer.c sse.c wait.c   the three ways to answer
  *   listener.c timers.c slots.c   a loop: accept, deadlines, wakes
  *   measure.c          what /metrics tells of it
+ *   peers.c access.c   how much one peer has; the access log
  *
  * An instance is one listener. It has no thread of its own: all runs on the
  * host's loops, and a connection stays on the loop that accepted it.
@@ -65,11 +67,18 @@ static uint64_t number(const yoi_sdk_json *config, const char *key, int64_t othe
   return (uint64_t)n;
 }
 
-static yoi_status read_config(struct http_config *out, yoi_str text, yoi_error *err) {
+static uint8_t access_log(const yoi_sdk_json *config) {
+  yoi_str s = {NULL, 0};
+  (void)yoi_sdk_json_str(yoi_sdk_json_get(config, "access_log"), &s);
+  if (yoi_sdk_str_is(s, "off")) return HTTP_ACCESS_OFF;
+  return yoi_sdk_str_is(s, "all") ? HTTP_ACCESS_ALL : HTTP_ACCESS_ERRORS;
+}
+
+static yoi_status read_config(struct http_instance *in, yoi_str text, yoi_error *err) {
   yoi_sdk_json *config = NULL;
   if (text.len > 0 && yoi_sdk_json_parse(text, 0, &config, NULL) != YOI_OK)
     return yoi_sdk_fail(err, YOI_CODE_INVALID_JSON, "the config is not JSON");
-  *out = (struct http_config){
+  in->config = (struct http_config){
       .header_ms = number(config, "header_ms", YOI_HTTP_HEADER_MS),
       .body_ms = number(config, "body_ms", YOI_HTTP_BODY_MS),
       .idle_ms = number(config, "idle_ms", YOI_HTTP_IDLE_MS),
@@ -77,9 +86,17 @@ static yoi_status read_config(struct http_config *out, yoi_str text, yoi_error *
       .heartbeat_ms = number(config, "heartbeat_ms", YOI_HTTP_HEARTBEAT_MS),
       .connections = (uint32_t)number(config, "connections", YOI_HTTP_CONNECTIONS_DEFAULT),
       .streams = (uint32_t)number(config, "streams", YOI_HTTP_STREAMS_DEFAULT),
+      .peer_connections =
+          (uint32_t)number(config, "connections_per_peer", YOI_HTTP_PEER_CONNECTIONS_DEFAULT),
+      .peer_streams =
+          (uint32_t)number(config, "streams_per_peer", YOI_HTTP_PEER_STREAMS_DEFAULT),
+      .local_connections = (uint32_t)number(config, "connections_per_peer", UINT32_MAX),
+      .local_streams = (uint32_t)number(config, "streams_per_peer", UINT32_MAX),
+      .access_log = access_log(config),
   };
+  yoi_status st = http_certificate_open(in, config, err);
   yoi_sdk_json_free(config);
-  return YOI_OK;
+  return st;
 }
 
 static yoi_status http_open(const yoi_host *host, yoi_str config, void **out_self,
@@ -92,8 +109,12 @@ static yoi_status http_open(const yoi_host *host, yoi_str config, void **out_sel
   in->registry = get(host, YOI_HOST_REGISTRY_ID, sizeof *in->registry, &st, err);
   in->clock = get(host, YOI_HOST_CLOCK_ID, sizeof *in->clock, &st, err);
   in->log = get(host, YOI_HOST_LOG_ID, sizeof *in->log, &st, err);
-  if (st == YOI_OK) st = read_config(&in->config, config, err);
+  if (!http_peers_init(&in->peers) && st == YOI_OK)
+    st = yoi_sdk_fail(err, YOI_CODE_INTERNAL, "the system gives no random bytes");
+  if (st == YOI_OK) st = read_config(in, config, err);
   if (st != YOI_OK) {
+    http_certificate_close(in);
+    http_peers_free(&in->peers);
     yoi_sdk_free(in);
     return st;
   }
@@ -113,7 +134,8 @@ static yoi_status make_page(struct http_instance *in, yoi_error *err) {
   yoi_sdk_buf_init(&b, html.len + sizeof in->guard.address + 16);
   if (at) {
     yoi_sdk_buf_add(&b, html.ptr, (size_t)(at - html.ptr));
-    yoi_sdk_buf_addf(&b, "http://%s", in->guard.address);
+    yoi_sdk_buf_addf(&b, "%s://%s", in->tls.ctx ? "https" : "http",
+                     in->guard.is_unix ? "localhost" : in->guard.address);
     html.len -= (size_t)(at - html.ptr) + sizeof mark - 1;
     html.ptr = at + sizeof mark - 1;
   }
@@ -143,6 +165,12 @@ static yoi_status make_loops(struct http_instance *in, yoi_error *err) {
     http_slots_init(&l->slots, in->host, i);
   }
   in->n_loops = n;
+  for (uint32_t i = 0; in->tls.ctx && i < n; i++) {
+    in->loops[i].record = yoi_sdk_malloc(HTTP_TLS_RECORD);
+    if (!in->loops[i].record) return yoi_sdk_fail_memory(err);
+    http_tls_context_ref(in->tls.ctx);
+    in->loops[i].tls = in->tls.ctx;
+  }
   return YOI_OK;
 }
 
@@ -161,6 +189,10 @@ static void check_descriptors(struct http_instance *in) {
 static yoi_status take_listener(struct http_instance *in, const yoi_listener *on, yoi_error *err) {
   yoi_status st = http_guard_open(&in->guard, on, in->host, err);
   if (st != YOI_OK) return st;
+  in->guard.tls = in->tls.ctx != NULL;
+  if (in->guard.token && !in->guard.local && !in->guard.tls)
+    http_log(in, YOI_LOG_WARN, "tokens cross the network without tls", (yoi_str){NULL, 0}, NULL,
+             (yoi_str){NULL, 0});
   if (on->surface == YOI_SURFACE_RUNTIME) {
     if (!yoi_sdk_id_valid(on->runtime_id))
       return yoi_sdk_fail(err, YOI_CODE_INVALID_IDENTIFIER,
@@ -223,6 +255,8 @@ static void http_close(void *self) {
     yoi_sdk_queue_drop(in->drained);
   }
   http_guard_close(&in->guard);
+  http_certificate_close(in);
+  http_peers_free(&in->peers);
   yoi_sdk_free(in->loops);
   yoi_sdk_free(in->page);
   yoi_sdk_free(in);

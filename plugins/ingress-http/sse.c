@@ -27,6 +27,7 @@
 
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <sdk/json.h>
 #include <sdk/jsonw.h>
 #include <sdk/mem.h>
 #include <string.h>
@@ -39,6 +40,13 @@ static yoi_str tail_of(const struct http_conn *c, const yoi_event *ev) {
   /* Nothing comes behind `end`: the last chunk goes with it. */
   if (c->chunked && ev->kind == YOI_EVENT_END) return YOI_LIT("\n\n\r\n" HTTP_LAST_CHUNK);
   return http_frame_tail(c->chunked);
+}
+
+/* The runtime's own `end` may be an error too. */
+static void note_end(struct http_conn *c, yoi_str data) {
+  yoi_str reason = yoi_sdk_json_raw_get(data, "reason");
+  if (yoi_sdk_str_is(reason, "\"error\"") || yoi_sdk_str_is(reason, "\"lagged\""))
+    http_access_failed(c);
 }
 
 /* The stream is over and its last bytes are out. */
@@ -79,6 +87,7 @@ static void finish_failed(struct http_conn *c, const yoi_error *err) {
   yoi_sdk_buf_adds(&l->out, tail_of(c, &ev));
   int failed = data.failed | l->out.failed;
   yoi_sdk_buf_release(&data);
+  http_access_failed(c);
   http_measure_error(l->in);
   if (failed) http_conn_gone(c);
   else finish_with(c, yoi_sdk_buf_str(&l->out));
@@ -103,10 +112,13 @@ void http_sse_begin(struct http_conn *c) {
     http_conn_gone(c);
     return;
   }
-  if (!c->small_sends)
-    (void)setsockopt(c->fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &lowat, sizeof lowat);
+  /* A Unix socket knows no such mark; there all that it holds is unsent. */
+  if (!c->small_sends &&
+      setsockopt(c->fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &lowat, sizeof lowat) != 0)
+    (void)setsockopt(c->fd, SOL_SOCKET, SO_SNDBUF, &lowat, sizeof lowat);
   c->small_sends = 1;
   c->state = HTTP_CONN_STREAMING;
+  http_access_stream(c);
   http_conn_drop_exchange(c);
 }
 
@@ -262,6 +274,7 @@ void http_sse_pump(struct http_conn *c) {
     const yoi_event *const *evs = NULL;
     size_t n = 0;
     int last = c->batch_n > 0 && c->batch && c->batch[c->batch_n - 1]->kind == YOI_EVENT_END;
+    if (last) note_end(c, c->batch[c->batch_n - 1]->text);
     gather(c);
     if ((last || c->batch_at < c->batch_n) && !send_all(c)) return;
     if (last) {

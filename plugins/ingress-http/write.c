@@ -32,13 +32,19 @@ static size_t cut(struct iovec *iov, size_t n) {
   return n;
 }
 
-ssize_t http_conn_send(struct http_conn *c, struct iovec *iov, size_t n) {
+ssize_t http_socket_send(int fd, struct iovec *iov, size_t n) {
   if (YOI_SDK_HARD(0, 1)) n = cut(iov, n);
   struct msghdr m = {.msg_iov = iov, .msg_iovlen = n};
   ssize_t sent;
-  do sent = sendmsg(c->fd, &m, MSG_NOSIGNAL | MSG_DONTWAIT);
+  do sent = sendmsg(fd, &m, MSG_NOSIGNAL | MSG_DONTWAIT);
   while (sent < 0 && errno == EINTR);
   if (sent < 0 && (errno == EAGAIN || errno == ENOBUFS)) return 0;
+  return sent;
+}
+
+ssize_t http_conn_send(struct http_conn *c, struct iovec *iov, size_t n) {
+  ssize_t sent = c->tls ? http_tls_send(c, iov, n) : http_socket_send(c->fd, iov, n);
+  if (sent > 0) http_access_sent(c, (size_t)sent);
   return sent;
 }
 

@@ -143,10 +143,18 @@ def read_response(reader, method='GET'):
 
 
 def connect(address, seconds=20.0):
+    """address: HOST:PORT or unix:PATH; an Address also says TLS and where from."""
+    tls, source = getattr(address, 'tls', None), getattr(address, 'source', None)
+    if address.startswith('unix:'):
+        sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        sock.settimeout(bound(seconds))
+        sock.connect(address[5:])
+        return sock
     host, port = address.rsplit(':', 1)
-    sock = socket.create_connection((host.strip('[]'), int(port)), timeout=bound(seconds))
+    sock = socket.create_connection((host.strip('[]'), int(port)), timeout=bound(seconds),
+                                    source_address=source and (source, 0))
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    return sock
+    return tls.wrap_socket(sock, server_hostname='localhost') if tls else sock
 
 
 def request_bytes(method, target, headers, body=b''):
@@ -162,16 +170,26 @@ def exchange(address, data, method='GET', seconds=20.0):
         return read_response(Reader(sock, seconds), method)
 
 
+class Address(str):
+    """An address with the ssl.SSLContext to use there, and the address to come from."""
+
+    def __new__(cls, address, tls=None, source=None):
+        self = super().__new__(cls, address)
+        self.tls, self.source = tls, source
+        return self
+
+
 class Client:
     """Requests to one surface. `token` is sent when there is one."""
 
     def __init__(self, address, token=None, recorded=True):
         self.address, self.token, self.recorded = address, token, recorded
-        self.base = f'http://{address}'
+        self.base = f'{"https" if getattr(address, "tls", None) else "http"}://{address}'
 
     def headers(self, headers=None, body=None):
         """The fields of a request; a value of None takes a default one away."""
-        out = {'Host': self.address, 'Connection': 'close', 'Accept': 'application/json'}
+        name = 'localhost' if self.address.startswith('unix:') else str(self.address)
+        out = {'Host': name, 'Connection': 'close', 'Accept': 'application/json'}
         if self.token is not None:
             out['Authorization'] = f'Bearer {self.token}'
         if body is not None:

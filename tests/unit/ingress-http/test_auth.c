@@ -128,6 +128,42 @@ static void writes_come_from_the_same_origin(void **state) {
   http_guard_close(&guard);
 }
 
+/* Behind a proxy a page of anywhere may reach a Unix socket. */
+static void a_unix_socket_has_names_without_a_port(void **state) {
+  (void)state;
+  static const char *const good[] = {"localhost", "LOCALHOST:1", "127.0.0.1", "[::1]:38800",
+                                     "yoi.lan", "yoi.lan:99", "yoi.test:8443"};
+  static const char *const bad[] = {"evil.test", "unix", "localhost.evil", "yoi.lan.evil"};
+  yoi_listener on = listener(YOI_SURFACE_BROWSER, "unix:/run/yoi.sock", NULL);
+  char field[128];
+  on.flags = YOI_LISTEN_UNIX;
+  on.hosts = YOI_LIT("[\"yoi.lan\", \"yoi.test:8443\"]");
+  yoi_sdk_error_init(&err);
+  assert_int_equal(http_guard_set(&guard, &on, (yoi_str){NULL, 0}, &err.e), YOI_OK);
+  for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
+    snprintf(field, sizeof field, "Host: %s\r\n", good[i]);
+    assert_int_equal(ask(field, 0, 0), 0);
+  }
+  for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+    snprintf(field, sizeof field, "Host: %s\r\n", bad[i]);
+    assert_int_equal(ask(field, 0, 0), YOI_CODE_ORIGIN_DENIED);
+  }
+  assert_int_equal(ask("Host: localhost\r\nOrigin: http://localhost\r\n", 1, 0), 0);
+  assert_int_equal(ask("Host: localhost\r\nOrigin: http://evil.test\r\n", 1, 0),
+                   YOI_CODE_ORIGIN_DENIED);
+  http_guard_close(&guard);
+}
+
+static void with_tls_an_origin_is_https(void **state) {
+  (void)state;
+  serve(YOI_SURFACE_BROWSER, NULL, NULL);
+  guard.tls = 1;
+  assert_int_equal(ask(LOCAL "Origin: https://localhost:38800\r\n", 1, 0), 0);
+  assert_int_equal(ask(LOCAL "Origin: http://localhost:38800\r\n", 1, 0),
+                   YOI_CODE_ORIGIN_DENIED);
+  http_guard_close(&guard);
+}
+
 static yoi_status try_serve(uint32_t surface, const char *address, const char *token,
                             uint32_t flags, const char *value) {
   yoi_listener on = listener(surface, address, token);
@@ -145,6 +181,9 @@ static void unsafe_listeners_do_not_serve(void **state) {
   assert_int_equal(try_serve(run, "127.0.0.1:1", NULL, YOI_LISTEN_INSECURE, ""), YOI_OK);
   assert_int_equal(try_serve(run, "[::1]:1", NULL, YOI_LISTEN_INSECURE, ""), YOI_OK);
   assert_int_equal(try_serve(web, "127.9.9.9:1", NULL, 0, ""), YOI_OK);
+  assert_int_equal(try_serve(web, "unix:/x", NULL, YOI_LISTEN_UNIX, ""), YOI_OK);
+  assert_int_equal(try_serve(run, "unix:/x", NULL, YOI_LISTEN_UNIX | YOI_LISTEN_INSECURE, ""),
+                   YOI_OK);
   assert_int_not_equal(try_serve(run, "127.0.0.1:1", NULL, 0, ""), YOI_OK);
   assert_int_not_equal(try_serve(run, "10.0.0.1:1", NULL, YOI_LISTEN_INSECURE, ""), YOI_OK);
   assert_int_not_equal(try_serve(run, "10.0.0.1:1", "t", 0, ""), YOI_OK);
@@ -162,6 +201,8 @@ int main(void) {
       cmocka_unit_test(host_is_a_name_of_the_listener),
       cmocka_unit_test(an_insecure_runtime_surface_checks_host),
       cmocka_unit_test(writes_come_from_the_same_origin),
+      cmocka_unit_test(a_unix_socket_has_names_without_a_port),
+      cmocka_unit_test(with_tls_an_origin_is_https),
       cmocka_unit_test(unsafe_listeners_do_not_serve),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

@@ -11,7 +11,7 @@ import pytest
 from lib import configs, wait, wire
 from lib.host import TOKEN, Host, sockets
 from lib.pki import Authority, openssl, put
-from lib.sse import Stream
+from lib.sse import Parser, Stream
 from lib.wire import Address, Client
 from lib.worker import Worker
 
@@ -323,6 +323,56 @@ def test_a_reader_that_takes_nothing_is_closed(short, ca):
         before = len(sockets(short.pid))
         sock.sendall(get)
         wait.until(lambda: len(sockets(short.pid)) < before, 20, 'the connection is closed')
+
+
+def narrow(client, context):
+    """A TLS connection whose reader's window is the smallest: writes block within records."""
+    host, port = client.address.split(':')
+    raw = socket.socket()
+    raw.settimeout(wait.bound(30))
+    raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
+    raw.connect((host, int(port)))
+    return context.wrap_socket(raw, server_hostname='localhost')
+
+
+def test_an_answer_through_a_narrow_socket_is_whole(served, ca):
+    context = ca.context()
+    client = v1(served, context)
+    worker = Worker.create(client)
+    texts = [f'{i}' + '\u00e4\u2603' * 40000 for i in range(8)]
+    for text in texts:
+        worker.say(text)
+    with narrow(client, context) as sock:
+        sock.sendall(wire.request_bytes('GET', f'/v1/workers/{worker.id}/transcript',
+                                        client.headers({'Connection': None})) * 2)
+        reader = wire.Reader(sock, 60)
+        for _ in range(2):
+            items = wire.read_response(reader).json['transcript']['items']
+            said = [i['content'][0]['text'] for i in items if i['role'] == 'user']
+            assert said == texts
+
+
+def test_a_stream_through_a_narrow_socket_is_whole(served, ca):
+    context = ca.context()
+    client = v1(served, context)
+    worker = Worker.create(client)
+    texts = [f'{i}' + '\u00e4\u2603' * 20000 for i in range(6)]
+    for text in texts:
+        worker.say(text)
+    with narrow(client, context) as sock:
+        sock.sendall(wire.request_bytes(
+            'GET', f'/v1/workers/{worker.id}/events?cursor={worker.born}',
+            client.headers({'Accept': 'text/event-stream'})))
+        reader = wire.Reader(sock, 60)
+        assert wire.read_head(reader).status == 200
+        parser, seen = Parser(), []
+        for piece in wire.chunks(reader):
+            seen += parser.feed(piece)
+            if sum(e.kind == 'turn.ended' for e in seen) == len(texts):
+                break
+    inputs = [e.data['content'] for e in seen if e.kind == 'input.accepted']
+    assert len(inputs) == len(texts)
+    assert all(text in str(content) for text, content in zip(texts, inputs))
 
 
 def test_200_handshakes_at_once(served, ca):

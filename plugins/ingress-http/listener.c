@@ -145,16 +145,26 @@ static void note_starved(struct http_loop *l) {
            (yoi_str){NULL, 0});
 }
 
-static void pause_accepting(struct http_loop *l) {
-  (void)l->in->loops_of->rewatch(l->in->host, l->listen_watch, 0);
-  l->listen_paused = 1;
+static void look_again(struct http_loop *l) {
   if (l->now_ms + HTTP_ACCEPT_PAUSE_MS < l->earliest_ms)
     l->earliest_ms = l->now_ms + HTTP_ACCEPT_PAUSE_MS;
 }
 
+static void pause_accepting(struct http_loop *l) {
+  (void)l->in->loops_of->rewatch(l->in->host, l->listen_watch, 0);
+  l->listen_paused = 1;
+  look_again(l);
+}
+
 void http_loop_resume(struct http_loop *l) {
-  if (!l->listen_paused || l->listen_fd < 0) return;
+  if (l->listen_fd < 0) return;
+  /* The reserve comes first, or a caller would get what belongs to it. */
   if (l->spare_fd < 0) l->spare_fd = open_spare();
+  if (!l->listen_paused) return;
+  if (l->spare_fd < 0) {
+    look_again(l);
+    return;
+  }
   l->listen_paused = 0;
   (void)l->in->loops_of->rewatch(l->in->host, l->listen_watch, YOI_FD_READ);
 }
@@ -196,9 +206,10 @@ static int shed_one(struct http_loop *l) {
   note_starved(l);
   if (l->spare_fd < 0) return 0;
   close(l->spare_fd);
+  l->spare_fd = -1;
   int fd = accept_one(l->listen_fd, &from);
   if (fd >= 0) take(l, fd, &from, HTTP_REFUSED_DESCRIPTORS);
-  l->spare_fd = open_spare();
+  if (l->spare_fd < 0) l->spare_fd = open_spare();
   return l->spare_fd >= 0;
 }
 
@@ -284,14 +295,14 @@ void http_loop_drain(void *ctx) {
 }
 
 void http_loop_free(struct http_loop *l) {
-  l->listen_paused = 0; /* nothing is watched any more */
+  if (l->listen_fd >= 0) close(l->listen_fd);
+  l->listen_fd = -1; /* nothing is watched any more */
   while (l->all) http_conn_gone(l->all);
   while (l->dead) {
     struct http_conn *c = l->dead;
     l->dead = c->next;
     yoi_sdk_free(c);
   }
-  if (l->listen_fd >= 0) close(l->listen_fd);
   if (l->spare_fd >= 0) close(l->spare_fd);
   http_tls_context_free(l->tls);
   http_tls_context_free(atomic_load(&l->tls_next));

@@ -7,7 +7,7 @@ import time
 import pytest
 
 from lib import configs, wait, wire
-from lib.host import TOKEN, descriptors
+from lib.host import TOKEN, descriptors, sockets
 from lib.sse import Stream
 from lib.wire import Address, Client
 from lib.worker import Worker
@@ -29,14 +29,19 @@ def refusal(address):
         return wire.read_response(wire.Reader(sock))
 
 
+def opened(held, address, name='x'):
+    """A connection that was accepted, since it was answered."""
+    sock = held.enter_context(wire.connect(address))
+    sock.sendall(wire.request_bytes('GET', '/healthz', [('Host', name)]))
+    assert wire.read_response(wire.Reader(sock)).status == 200
+    return sock
+
+
 def test_connections_of_one_peer_are_capped_and_others_served(new_host):
     host = capped(new_host, connections_per_peer=3)
     mine = Address(host.address('runtime'), None, '127.0.0.2')
     with contextlib.ExitStack() as open_ones:
-        socks = [open_ones.enter_context(wire.connect(mine)) for _ in range(3)]
-        for sock in socks:  # each is served: so it was accepted
-            sock.sendall(wire.request_bytes('GET', '/healthz', [('Host', 'x')]))
-            assert wire.read_response(wire.Reader(sock)).status == 200
+        socks = [opened(open_ones, mine) for _ in range(3)]
         r = refusal(mine)
         assert r.status == 429 and r.code == 'limit_reached', r
         assert r.error['details'] == {'limit': 'connections_per_peer', 'max': 3}
@@ -79,15 +84,15 @@ def test_users_of_a_unix_socket_are_peers(new_host):
     host = new_host(configs.standard(ingresses=[
         configs.ingress(configs.RUNTIME, listen='unix:v1.sock', connections_per_peer=1)]))
     address = host.address('runtime')
-    with wire.connect(address) as sock:
-        sock.sendall(wire.request_bytes('GET', '/healthz', [('Host', 'localhost')]))
-        assert wire.read_response(wire.Reader(sock)).status == 200
+    with contextlib.ExitStack() as held:
+        opened(held, address, 'localhost')
         r = refusal(address)
         assert r.status == 429 and r.error['details']['limit'] == 'connections_per_peer'
 
 
 def test_the_listeners_own_limits_say_which_they_are(new_host):
     host = capped(new_host, streams=1, connections=8)
+    bare = len(sockets(host.pid))
     worker = Worker.create(host.v1)
     path = f'/v1/workers/{worker.id}/events'
     with Stream(host.v1, path) as stream:
@@ -95,9 +100,11 @@ def test_the_listeners_own_limits_say_which_they_are(new_host):
         error = host.v1.refused('GET', path, 429, 'limit_reached',
                                 headers={'Accept': 'text/event-stream'})
         assert error['details'] == {'limit': 'streams', 'max': 1}
+    # those that went are counted out before eight others come
+    wait.until(lambda: len(sockets(host.pid)) == bare, what='the end of the others')
     with contextlib.ExitStack() as held:
         for _ in range(8):
-            held.enter_context(wire.connect(host.address('runtime')))
+            opened(held, host.address('runtime'))
         r = refusal(host.address('runtime'))
         assert r.error['details'] == {'limit': 'connections', 'max': 8}
 
@@ -114,16 +121,17 @@ def cpu_s(pid):
 def starved(new_host):
     """A host that has descriptors for a few connections only, and those that hold them."""
     host = new_host(configs.standard(loops=1))
+    bare = len(sockets(host.pid))
     worker = Worker.create(host.v1)
     stream = Stream(host.v1, f'/v1/workers/{worker.id}/events')
     stream.until('snapshot')
+    # the two connections of before are gone, all that is open now stays
+    wait.until(lambda: len(sockets(host.pid)) == bare + 1, what='the end of the others')
     limit = len(descriptors(host.pid)) + 6
     resource.prlimit(host.pid, resource.RLIMIT_NOFILE, (limit, limit))
     with contextlib.ExitStack() as held, stream:
         for _ in range(6):
-            sock = held.enter_context(wire.connect(host.address('runtime')))
-            sock.sendall(wire.request_bytes('GET', '/healthz', [('Host', 'x')]))
-            assert wire.read_response(wire.Reader(sock)).status == 200
+            opened(held, host.address('runtime'))
         yield host, worker, stream, held
 
 

@@ -2,10 +2,12 @@
 import concurrent.futures
 import random
 import socket
+import time
 
 import pytest
 
 from lib import configs, sse, wait, wire
+from lib.host import sockets
 from lib.tables import DURABLE, LIVE, LIMIT
 from lib.watch import View, watch, watch_cut
 from lib.worker import Worker, text_of
@@ -423,6 +425,99 @@ def test_a_batch_without_news_is_empty_and_keeps_the_cursor(worker):
     cursor = worker.get()['cursor']
     batch = worker.batch(cursor=cursor, wait=0)
     assert batch['events'] == [] and batch['cursor'] == cursor
+
+
+def union(worker, limit, wait=0):
+    """All events by batches of a limit, until two in a row say nothing new."""
+    got, cursor, empty = [], worker.born, 0
+    for _ in range(2000):
+        batch = worker.batch(cursor=cursor, wait=wait, limit=limit)
+        assert len(batch['events']) <= limit and batch['end'] is None
+        assert batch['cursor'] is not None
+        if batch['events']:
+            assert batch['cursor'] == batch['events'][-1]['id']
+        empty = 0 if batch['events'] else empty + 1
+        got += batch['events']
+        cursor = batch['cursor']
+        if empty == 2:
+            return got
+    raise AssertionError('batches without end')
+
+
+@pytest.mark.parametrize('limit', [1, 2, 256])
+def test_the_union_of_batches_is_the_log(worker, limit):
+    """Also one event at a time: each has an id of its own, so each moves the cursor."""
+    for text in ('one', 'two', 'three'):
+        worker.say(text)
+    got = union(worker, limit)
+    whole = View()
+    whole.cursor = worker.born
+    watch(worker, whole, ended(3))
+    assert [(e['id'], e['event']) for e in got if e['event'] in DURABLE] == [
+        (i, k) for i, k, _ in whole.log]
+    ids = [e['id'] for e in got]
+    assert len(set(ids)) == len(ids), 'an event came twice'
+
+
+def test_a_batch_without_a_cursor_begins_with_a_snapshot(worker):
+    worker.say('hello')
+    batch = worker.batch(wait=0)
+    assert [e['event'] for e in batch['events']] == ['snapshot']
+    assert worker.batch(cursor=batch['cursor'], wait=0)['events'] == []
+
+
+@pytest.mark.parametrize('wait_s', [0, 0.3])
+def test_a_batch_is_over_when_its_wait_is(worker, wait_s):
+    begun = time.monotonic()
+    batch = worker.batch(cursor=worker.get()['cursor'], wait=wait_s)
+    assert batch['events'] == [] and batch['end'] is None
+    assert time.monotonic() - begun >= wait_s
+
+
+@pytest.mark.parametrize('limit', [1, 256])
+def test_the_limit_of_a_batch_may_be_its_edges(worker, limit):
+    assert worker.batch(cursor=worker.born, wait=0, limit=limit)['cursor']
+
+
+def test_a_batch_ends_with_the_worker(worker):
+    worker.stop('over')
+    cursor = worker.get()['cursor']
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        job = pool.submit(worker.batch, cursor, 20)
+        # it waits: another request of the same worker is answered meanwhile
+        assert worker.get()['state'] == 'stopped'
+        worker.delete()
+        try:
+            batch = job.result()
+        except AssertionError:  # it came after the delete
+            worker.client.refused('GET', worker.path, 404, 'worker_not_found')
+            return
+    assert batch['end'] is None or batch['end']['reason'] == 'worker_deleted'
+    worker.client.refused('GET', worker.path + f'/events?wait=0&cursor={cursor}', 404,
+                          'worker_not_found', headers={'Accept': 'application/json'})
+
+
+def test_a_batch_of_a_foreign_cursor_is_expired(v1, worker):
+    other = Worker.create(v1)
+    for cursor, status, code in ((other.born, 410, 'cursor_expired'),):
+        error = v1.refused('GET', f'{worker.path}/events?wait=0&cursor={cursor}', status, code,
+                           headers={'Accept': 'application/json'})
+        assert error['message']
+
+
+def test_leaving_a_batch_that_waits_leaves_nothing(host, worker):
+    bare = len(sockets(host.pid))
+    target = f'{worker.path}/events?wait=30&cursor={worker.get()["cursor"]}'
+    socks = []
+    for _ in range(5):
+        sock = wire.connect(host.address('runtime'))
+        sock.sendall(wire.request_bytes('GET', target, host.v1.headers()))
+        socks.append(sock)
+    wait.until(lambda: len(sockets(host.pid)) >= bare + 5, what='five that wait')
+    for sock in socks:
+        sock.close()
+    wait.until(lambda: len(sockets(host.pid)) <= bare, what='they are gone')
+    assert worker.say('still here')['turn']['state'] == 'completed'
 
 
 @pytest.mark.parametrize('query', ['wait=x', 'limit=0', 'limit=257', 'wait=-1', 'wat=1', 'limit=x'])

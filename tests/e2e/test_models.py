@@ -311,6 +311,28 @@ def test_traceparent_is_carried_to_the_model(chatter, mock):
     assert '0af7651916cd43dd8448eb211c80319c' in head
 
 
+@pytest.mark.parametrize('trace', [
+    'x', '00-0AF7651916CD43DD8448EB211C80319C-b7ad6b7169203331-01',
+    '00-00000000000000000000000000000000-b7ad6b7169203331-01',
+    'ff-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01'])
+def test_a_traceparent_that_is_none_is_not_carried(chatter, mock, trace):
+    assert chatter.input('mode=text', headers={'traceparent': trace})
+    wait.until(lambda: chatter.get()['state'] == 'idle', what='the end of the turn')
+    head = Client(f'127.0.0.1:{mock.port}').get('/last').text
+    assert 'traceparent' not in head.lower()
+
+
+def test_each_turn_carries_the_trace_of_its_own_input(chatter, mock):
+    """Also one that nobody follows, and none is left over for the next."""
+    for i in range(3):
+        trace_id = f'{i + 1:032x}'
+        chatter.input('mode=text', headers={'traceparent': f'00-{trace_id}-b7ad6b7169203331-01'})
+        wait.until(lambda: chatter.get()['state'] == 'idle', what='the end of the turn')
+        assert trace_id in Client(f'127.0.0.1:{mock.port}').get('/last').text
+    chatter.say('mode=text')
+    assert 'traceparent' not in Client(f'127.0.0.1:{mock.port}').get('/last').text.lower()
+
+
 @pytest.mark.tsan
 def test_many_turns_at_once_stay_apart(served):
     import concurrent.futures

@@ -102,7 +102,8 @@ void http_conn_new(struct http_loop *l, int32_t fd, int refused, int local,
   http_measure_connection(in, 1);
   if (http_certificate_take(l)) {
     c->state = HTTP_CONN_HANDSHAKE;
-    http_conn_timer(c, in->config.header_ms);
+    /* What holds a reserve holds it as briefly as without TLS. */
+    http_conn_timer(c, refused ? HTTP_LINGER_MS : in->config.header_ms);
     return;
   }
   http_conn_timer(c, in->config.idle_ms);

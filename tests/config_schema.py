@@ -45,7 +45,7 @@ PATTERNS = {
     'models[].name': f'^{NAME}$',
     'plugins[].grants[]': rf'^model:(\*|{NAME})$',
     'runtimes[].default_profile': f'^builtin:{NAME}$',
-    'ingress[].listen': f'^{ADDRESS}:{PORT}$',
+    'ingress[].listen': f'^({ADDRESS}:{PORT}|unix:(.*[^/])?[^/])$',
     'ingress[].token': SECRET,
     'ingress[].hosts[]': r'^[A-Za-z0-9._:\[\]-]+$',
     'plugins[].digest': '^sha256:[0-9a-f]{64}$',
@@ -185,13 +185,13 @@ def add_rules(schema):
     schema['properties']['ingress']['items']['allOf'] = [
         when({'surface': {'const': 'browser'}},
              {'properties': {'runtime': no, 'token': no, 'insecure': no,
-                             'listen': {'pattern': f'^{LOOPBACK}:'}}}),
+                             'listen': {'pattern': f'^({LOOPBACK}|unix):'}}}),
         when({'surface': {'const': 'runtime'}},
              {'properties': {'hosts': no}, 'required': ['runtime'],
               'anyOf': [{'required': ['token']},
                         {'required': ['insecure'], 'properties': {'insecure': {'const': True}}}]}),
         when({'insecure': {'const': True}},
-             {'properties': {'token': no, 'listen': {'pattern': f'^{LOOPBACK}:'}}}),
+             {'properties': {'token': no, 'listen': {'pattern': f'^({LOOPBACK}|unix):'}}}),
     ]
 
 

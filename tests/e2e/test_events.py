@@ -7,7 +7,6 @@ import time
 import pytest
 
 from lib import configs, sse, wait, wire
-from lib.host import sockets
 from lib.tables import DURABLE, LIVE, LIMIT
 from lib.watch import View, watch, watch_cut
 from lib.worker import Worker, text_of
@@ -506,17 +505,18 @@ def test_a_batch_of_a_foreign_cursor_is_expired(v1, worker):
 
 
 def test_leaving_a_batch_that_waits_leaves_nothing(host, worker):
-    bare = len(sockets(host.pid))
     target = f'{worker.path}/events?wait=30&cursor={worker.get()["cursor"]}'
     socks = []
     for _ in range(5):
         sock = wire.connect(host.address('runtime'))
         sock.sendall(wire.request_bytes('GET', target, host.v1.headers()))
         socks.append(sock)
-    wait.until(lambda: len(sockets(host.pid)) >= bare + 5, what='five that wait')
+    def waiting():
+        return host.metric('yoi_http_streams', surface='runtime')
+    wait.until(lambda: waiting() >= 5, what='five that wait')
     for sock in socks:
         sock.close()
-    wait.until(lambda: len(sockets(host.pid)) <= bare, what='they are gone')
+    wait.until(lambda: waiting() == 0, what='they are gone')
     assert worker.say('still here')['turn']['state'] == 'completed'
 
 

@@ -146,7 +146,7 @@ RULES = {
          'models::a_misbehaving_provider_ends_the_turn_with_the_right_type'),
     71: ('no orphan processes', 'later: tools'),
     72: ('a turn has ceilings', 'turns::a_model_that_never_stops_asking_meets_the_step_limit',
-         'test_engine_turn.c::tokens_are_limited', 'test_engine_turn.c::wall_time_is_limited'),
+         'test_engine_limits.c::tokens_are_limited', 'test_engine_limits.c::wall_time_is_limited'),
     73: ('fragments of tool calls are assembled',
          'models::tool_calls_are_assembled_whatever_their_fragments'),
     74: ('secrets are in no transcript and no log',

@@ -57,6 +57,7 @@ void files_plugin(const char *name, const char *to) {
   char *bytes;
   snprintf(from, sizeof from, "%s/tests/plugins/%s.so", root("YOI_BUILD", "build"), name);
   bytes = files_read(from, &n);
+  (void)unlink(to); /* or code that a test before has mapped changes */
   files_write(to, bytes, n);
   test_free(bytes);
 }

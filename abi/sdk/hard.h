@@ -28,8 +28,6 @@
 
 #define YOI_SDK_HARD(usual, hard) (hard)
 
-#undef YOI_TURN_BUFFER_BYTES
-#define YOI_TURN_BUFFER_BYTES 8388608 /* more: a delta of 64 bytes costs 400 */
 #undef YOI_DELTA_BYTES_MAX
 #define YOI_DELTA_BYTES_MAX 64 /* each frame with its head is longer */
 #undef YOI_EVENT_BATCH_MAX

@@ -54,7 +54,7 @@ struct bench {
   int port, direct, epoll, stamped;
   long turns, begun, done, errors, chunks;
   uint64_t bytes;
-  char say[OPTIONS_MAX + sizeof SAY + 1];
+  char say[OPTIONS_MAX + sizeof SAY + 24];
   char text[TEXT_MAX]; /* what every answer has to say */
   struct load_samples whole_us, first_us, late_us;
 };

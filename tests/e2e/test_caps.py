@@ -142,7 +142,9 @@ def test_without_descriptors_a_caller_is_told(starved):
         assert r.status == 429 and r.code == 'limit_reached' and 'descriptor' in r.text
         r = refusal(host.address('browser'))  # the surface beside it has a reserve of its own
         assert r.status == 429 and 'descriptor' in r.text
-    assert len(host.entries(msg='no descriptor left for a connection')) == 2  # one per listener
+    said = 'no descriptor left for a connection'
+    wait.until(lambda: len(host.entries(msg=said)) >= 2, what='the line of each listener')
+    assert len(host.entries(msg=said)) == 2
 
 
 def test_without_descriptors_what_is_open_goes_on(starved):

@@ -284,7 +284,7 @@ def test_half_a_call_never_becomes_one(chatter):
 
 def test_the_pairing_of_calls_and_results_reaches_the_provider(chatter, mock):
     chatter.say('mode=tool shape=two')
-    request = Client(f'127.0.0.1:{mock.port}', recorded=False).get('/last').text
+    request = mock.last()
     assert request.count('"role":"tool"') == 2 and '"tool_call_id"' in request
     assert re.search(r'"role":\s*"system"', request), 'the profile is the first word'
 
@@ -307,7 +307,7 @@ def test_traceparent_is_carried_to_the_model(chatter, mock):
     trace = '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01'
     with chatter.follow('mode=text', headers={'traceparent': trace}) as stream:
         list(stream)
-    head = Client(f'127.0.0.1:{mock.port}', recorded=False).get('/last').text
+    head = mock.last()
     assert '0af7651916cd43dd8448eb211c80319c' in head
 
 
@@ -318,7 +318,7 @@ def test_traceparent_is_carried_to_the_model(chatter, mock):
 def test_a_traceparent_that_is_none_is_not_carried(chatter, mock, trace):
     assert chatter.input('mode=text', headers={'traceparent': trace})
     wait.until(lambda: chatter.get()['state'] == 'idle', what='the end of the turn')
-    head = Client(f'127.0.0.1:{mock.port}').get('/last').text
+    head = mock.last()
     assert 'traceparent' not in head.lower()
 
 
@@ -328,9 +328,9 @@ def test_each_turn_carries_the_trace_of_its_own_input(chatter, mock):
         trace_id = f'{i + 1:032x}'
         chatter.input('mode=text', headers={'traceparent': f'00-{trace_id}-b7ad6b7169203331-01'})
         wait.until(lambda: chatter.get()['state'] == 'idle', what='the end of the turn')
-        assert trace_id in Client(f'127.0.0.1:{mock.port}').get('/last').text
+        assert trace_id in mock.last()
     chatter.say('mode=text')
-    assert 'traceparent' not in Client(f'127.0.0.1:{mock.port}').get('/last').text.lower()
+    assert 'traceparent' not in mock.last().lower()
 
 
 @pytest.mark.tsan

@@ -85,9 +85,11 @@ static void warm_up(struct bench *b);
 
 static void set_up(struct bench *b, int step, uint32_t threads) {
   memset(b, 0, sizeof *b);
-  serial.gate = serial.starts = serial.nexts = serial.cancels = serial.releases = serial.opens =
-      serial.closes = 0;
-  serial.cancel_beside = serial.cancel_opens = 0;
+  _Atomic int *counts[] = {&serial.starts,   &serial.nexts, &serial.cancels,
+                           &serial.releases, &serial.opens, &serial.closes,
+                           &serial.cancel_beside};
+  for (size_t i = 0; i < sizeof counts / sizeof *counts; i++) atomic_store(counts[i], 0);
+  serial.gate = serial.cancel_opens = 0;
   serial_table.thread_model = threads;
   host_fixture_init(&b->f, step);
   host_fixture_runtime(&b->f, "a", &asking_table);

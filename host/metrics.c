@@ -26,6 +26,7 @@
 
 #include <pthread.h>
 #include <sdk/mem.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <yoi/limits.h>

@@ -33,7 +33,7 @@
 #include <yoi/host_loop.h>
 #include <yoi/host_registry.h>
 
-#define HTTP_READ_BYTES YOI_SDK_HARD(16384, 257)  /* of one read: a header and a common body */
+#define HTTP_READ_BYTES 16384  /* of one read: a header and a common body */
 #define HTTP_READS_PER_TURN YOI_SDK_HARD(8, 2)  /* of one connection on one wake-up */
 #define HTTP_BATCHES_PER_TURN YOI_SDK_HARD(8, 1) /* of one stream on one wake-up */
 #define HTTP_ACCEPTS_PER_TURN YOI_SDK_HARD(64, 1)

@@ -614,7 +614,7 @@ static void stage_done(struct eng_ticket *ticket, yoi_status st, struct eng_fram
 
 /* ---- leaving ---- */
 
-#define LEAVE_TOKENS YOI_SDK_HARD(16, 1)
+#define LEAVE_TOKENS YOI_SDK_HARD(16, 2)
 static size_t pop_due(struct eng_worker *w, uint64_t *tokens) {
   size_t n = 0;
   for (; n < LEAVE_TOKENS && w->due; n++) {

@@ -42,7 +42,8 @@ struct fake_talk {
 };
 
 static struct act *add(struct fake_answer *a, enum act_kind kind) {
-  a->acts = fake_grow(a->acts, a->n + 1, sizeof *a->acts);
+  if ((a->n & (a->n + 1)) == 0) /* 0, 1, 3, 7, ...: to twice as many and one */
+    a->acts = fake_grow(a->acts, 2 * a->n + 1, sizeof *a->acts);
   a->acts[a->n] = (struct act){.kind = kind};
   return &a->acts[a->n++];
 }

@@ -14,6 +14,7 @@
 #define YOI_SDK_JSONW_H
 
 #include <sdk/str.h>
+#include <string.h>
 
 struct yoi_sdk_jsonw {
   struct yoi_sdk_buf *buf;
@@ -22,8 +23,14 @@ struct yoi_sdk_jsonw {
 void yoi_sdk_jsonw_init(struct yoi_sdk_jsonw *w, struct yoi_sdk_buf *buf);
 void yoi_sdk_jsonw_open(struct yoi_sdk_jsonw *w, char c);  /* '{' or '[' */
 void yoi_sdk_jsonw_close(struct yoi_sdk_jsonw *w, char c); /* '}' or ']' */
-void yoi_sdk_jsonw_key(struct yoi_sdk_jsonw *w, const char *key);
+/* Any text. */
 void yoi_sdk_jsonw_keyn(struct yoi_sdk_jsonw *w, yoi_str key);
+/* A word of the program, of which nothing needs an escape; looked at in the
+ * hard mode only. So are the keys below. */
+void yoi_sdk_jsonw_word(struct yoi_sdk_jsonw *w, yoi_str key);
+static inline void yoi_sdk_jsonw_key(struct yoi_sdk_jsonw *w, const char *key) {
+  yoi_sdk_jsonw_word(w, (yoi_str){key, strlen(key)});
+}
 void yoi_sdk_jsonw_str(struct yoi_sdk_jsonw *w, yoi_str s);
 void yoi_sdk_jsonw_int(struct yoi_sdk_jsonw *w, int64_t n);
 void yoi_sdk_jsonw_double(struct yoi_sdk_jsonw *w, double n);
@@ -35,12 +42,29 @@ void yoi_sdk_jsonw_raw(struct yoi_sdk_jsonw *w, yoi_str json);
 void yoi_sdk_json_escape(struct yoi_sdk_buf *buf, yoi_str s);
 
 /* key and value in one; nothing is written for an empty s with _opt. */
-void yoi_sdk_jsonw_kstr(struct yoi_sdk_jsonw *w, const char *key, yoi_str s);
-void yoi_sdk_jsonw_kstr_opt(struct yoi_sdk_jsonw *w, const char *key,
-                            yoi_str s);
-void yoi_sdk_jsonw_kint(struct yoi_sdk_jsonw *w, const char *key, int64_t n);
-void yoi_sdk_jsonw_kbool(struct yoi_sdk_jsonw *w, const char *key, int v);
-void yoi_sdk_jsonw_kraw(struct yoi_sdk_jsonw *w, const char *key,
-                        yoi_str json);
+static inline void yoi_sdk_jsonw_kstr(struct yoi_sdk_jsonw *w, const char *key,
+                                      yoi_str s) {
+  yoi_sdk_jsonw_key(w, key);
+  yoi_sdk_jsonw_str(w, s);
+}
+static inline void yoi_sdk_jsonw_kstr_opt(struct yoi_sdk_jsonw *w,
+                                          const char *key, yoi_str s) {
+  if (s.len) yoi_sdk_jsonw_kstr(w, key, s);
+}
+static inline void yoi_sdk_jsonw_kint(struct yoi_sdk_jsonw *w, const char *key,
+                                      int64_t n) {
+  yoi_sdk_jsonw_key(w, key);
+  yoi_sdk_jsonw_int(w, n);
+}
+static inline void yoi_sdk_jsonw_kbool(struct yoi_sdk_jsonw *w,
+                                       const char *key, int v) {
+  yoi_sdk_jsonw_key(w, key);
+  yoi_sdk_jsonw_bool(w, v);
+}
+static inline void yoi_sdk_jsonw_kraw(struct yoi_sdk_jsonw *w, const char *key,
+                                      yoi_str json) {
+  yoi_sdk_jsonw_key(w, key);
+  yoi_sdk_jsonw_raw(w, json);
+}
 
 #endif

@@ -79,6 +79,8 @@ static const byte *skip_white(const byte *p, const byte *end, uint32_t flags) {
  * name is a token of a JSON pointer, where ~1 is a slash and ~0 a tilde. */
 static int key_is(const byte *p, const byte *end, yoi_str name, int pointer) {
   size_t i = 0;
+  if (!pointer && !memchr(p, '\\', (size_t)(end - p)))
+    return (size_t)(end - p) == name.len && memcmp(p, name.ptr, name.len) == 0;
   while (p < end) {
     char c[4] = {(char)*p};
     size_t n = 1;

@@ -189,7 +189,7 @@ void yoi_sdk_json_write(const yoi_sdk_json *v, struct yoi_sdk_jsonw *w) {
     case YOI_SDK_JSON_OBJECT:
       yoi_sdk_jsonw_open(w, '{');
       for (const cJSON *c = v->child; c; c = c->next) {
-        yoi_sdk_jsonw_key(w, c->string);
+        yoi_sdk_jsonw_keyn(w, yoi_sdk_str(c->string));
         yoi_sdk_json_write(c, w);
       }
       yoi_sdk_jsonw_close(w, '}');

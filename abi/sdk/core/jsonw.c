@@ -10,9 +10,11 @@
  * becomes a dot. NaN and the infinities, which JSON does not have, are null.
  */
 #include <sdk/jsonw.h>
+#include <sdk/hard.h>
 
 #include "utf8.h"
 
+#include <assert.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -114,28 +116,32 @@ static int is_plain(yoi_str s) {
   return special == 0;
 }
 
-/* A string value, or with ':' behind it a key; a plain one, as nearly all are,
- * is put down in one piece. */
+/* Puts down what needs no escape, in one piece: [,]"text"[:] */
+static void put_plain(struct yoi_sdk_jsonw *w, yoi_str s, int key) {
+  size_t comma = w->comma != 0, n = comma + s.len + 2 + (key != 0);
+  char *to = yoi_sdk_buf_reserve(w->buf, n);
+  if (to == NULL) return;
+  if (comma) *to++ = ',';
+  *to++ = '"';
+  if (s.len > 0) memcpy(to, s.ptr, s.len);
+  to += s.len;
+  *to++ = '"';
+  if (key) *to++ = ':';
+  *to = '\0';
+  w->buf->len += n;
+  w->comma = !key;
+}
+
+/* A string value or a key; nearly all are plain. */
 static void quoted(struct yoi_sdk_jsonw *w, yoi_str s, int key) {
-  struct yoi_sdk_buf *buf = w->buf;
-  if (!is_plain(s)) {
-    begin_value(w);
-    yoi_sdk_buf_addc(buf, '"');
-    yoi_sdk_json_escape(buf, s);
-    yoi_sdk_buf_adds(buf, key ? YOI_LIT("\":") : YOI_LIT("\""));
-  } else {
-    size_t comma = w->comma != 0, n = comma + s.len + 2 + (key != 0);
-    char *to = yoi_sdk_buf_reserve(buf, n);
-    if (to == NULL) return;
-    if (comma) *to++ = ',';
-    *to++ = '"';
-    if (s.len > 0) memcpy(to, s.ptr, s.len);
-    to += s.len;
-    *to++ = '"';
-    if (key) *to++ = ':';
-    *to = '\0';
-    buf->len += n;
+  if (is_plain(s)) {
+    put_plain(w, s, key);
+    return;
   }
+  begin_value(w);
+  yoi_sdk_buf_addc(w->buf, '"');
+  yoi_sdk_json_escape(w->buf, s);
+  yoi_sdk_buf_adds(w->buf, key ? YOI_LIT("\":") : YOI_LIT("\""));
   w->comma = !key;
 }
 
@@ -143,8 +149,9 @@ void yoi_sdk_jsonw_keyn(struct yoi_sdk_jsonw *w, yoi_str key) {
   quoted(w, key, 1);
 }
 
-void yoi_sdk_jsonw_key(struct yoi_sdk_jsonw *w, const char *key) {
-  yoi_sdk_jsonw_keyn(w, yoi_sdk_str(key));
+void yoi_sdk_jsonw_word(struct yoi_sdk_jsonw *w, yoi_str key) {
+  assert(YOI_SDK_HARD(1, is_plain(key)));
+  put_plain(w, key, 1);
 }
 
 void yoi_sdk_jsonw_str(struct yoi_sdk_jsonw *w, yoi_str s) {
@@ -211,28 +218,4 @@ void yoi_sdk_jsonw_null(struct yoi_sdk_jsonw *w) {
 void yoi_sdk_jsonw_raw(struct yoi_sdk_jsonw *w, yoi_str json) {
   begin_value(w);
   yoi_sdk_buf_adds(w->buf, json.len ? json : YOI_LIT("null"));
-}
-
-void yoi_sdk_jsonw_kstr(struct yoi_sdk_jsonw *w, const char *key, yoi_str s) {
-  yoi_sdk_jsonw_key(w, key);
-  yoi_sdk_jsonw_str(w, s);
-}
-
-void yoi_sdk_jsonw_kstr_opt(struct yoi_sdk_jsonw *w, const char *key, yoi_str s) {
-  if (s.len) yoi_sdk_jsonw_kstr(w, key, s);
-}
-
-void yoi_sdk_jsonw_kint(struct yoi_sdk_jsonw *w, const char *key, int64_t n) {
-  yoi_sdk_jsonw_key(w, key);
-  yoi_sdk_jsonw_int(w, n);
-}
-
-void yoi_sdk_jsonw_kbool(struct yoi_sdk_jsonw *w, const char *key, int v) {
-  yoi_sdk_jsonw_key(w, key);
-  yoi_sdk_jsonw_bool(w, v);
-}
-
-void yoi_sdk_jsonw_kraw(struct yoi_sdk_jsonw *w, const char *key, yoi_str json) {
-  yoi_sdk_jsonw_key(w, key);
-  yoi_sdk_jsonw_raw(w, json);
 }

@@ -1,7 +1,8 @@
 /* host/host.h - what a host is made of, for the files of libyoi.
  *
  * Locks of the host, none of which is held across a plugin call, a callback
- * or file I/O, and none of which is taken under another:
+ * or file I/O, and none of which is taken under another, except that who waits
+ * under host.idle_lock looks at pool.lock: under that nobody notifies.
  *
  *   loop.c      loop.lock         queue of posts, purges
  *   token.c     shard.lock        slots of tokens; wait_lock

@@ -173,7 +173,9 @@ static yoi_status start_inner(struct yoi__stream *s, const yoi_model_request *re
     atomic_store(&s->inner, inner);
     return YOI_OK;
   }
-  st = yoi__public_error(in, req->request_id, st == YOI_OK ? YOI_END - 1 : st, &e.e);
+  /* req may be gone: a strand takes it over, also when it refuses. */
+  yoi_str request_id = {s->request_id, s->id_len};
+  st = yoi__public_error(in, request_id, st == YOI_OK ? YOI_END - 1 : st, &e.e);
   yoi_sdk_error_copy(err, &e.e);
   return st;
 }

@@ -79,9 +79,12 @@ static void *pool_main(void *arg) {
     if (p->first == NULL) p->last = &p->first;
     p->listed--;
     s->listed = 0;
+    if (s->first == NULL) continue; /* what it was listed for was taken back */
     s->running = 1;
     yoi__strand_step(s, w);
   }
+  w->done = 1;
+  pthread_cond_broadcast(&p->told);
   pthread_mutex_unlock(&p->lock);
   return NULL;
 }
@@ -139,7 +142,7 @@ static uint64_t scan(struct yoi__pool *p) {
   return first;
 }
 
-static void tick(void *ctx);
+static void tick(struct yoi__pool *p);
 
 static void tick_timer(void *ctx) {
   struct yoi__pool *p = ctx;
@@ -148,8 +151,7 @@ static void tick_timer(void *ctx) {
 }
 
 /* On loop 0, which `timer` belongs to. */
-static void tick(void *ctx) {
-  struct yoi__pool *p = ctx;
+static void tick(struct yoi__pool *p) {
   struct yoi__loops *loops = p->host->loops;
   pthread_mutex_lock(&p->lock);
   p->ticking = 1;
@@ -158,7 +160,7 @@ static void tick(void *ctx) {
     p->rescan = 0;
     first = scan(p);
   } while (p->rescan);
-  p->ticking = p->tick_posted = 0;
+  p->ticking = 0;
   p->armed_ns = first;
   pthread_mutex_unlock(&p->lock);
   if (p->timer != 0) yoi__loop_timer_cancel(loops, NULL, p->timer);
@@ -167,6 +169,15 @@ static void tick(void *ctx) {
   pthread_mutex_lock(&p->lock);
   p->armed_ns = 0; /* memory is short; the next call sets it */
   pthread_mutex_unlock(&p->lock);
+}
+
+/* The node is out of its queue, and may be posted again. */
+static void tick_post(void *ctx) {
+  struct yoi__pool *p = ctx;
+  pthread_mutex_lock(&p->lock);
+  p->tick_posted = 0;
+  pthread_mutex_unlock(&p->lock);
+  tick(p);
 }
 
 void yoi__pool_due(struct yoi__pool *p, uint64_t at_ns, struct yoi__after *after) {
@@ -203,7 +214,7 @@ struct yoi__pool *yoi__pool_of(struct yoi_embed *host, struct yoi__plugin *plugi
   p->plugin = plugin;
   p->holder.wake = pool_wake;
   p->holder.self = p;
-  p->node = (struct yoi__node){.fn = tick, .ctx = p};
+  p->node = (struct yoi__node){.fn = tick_post, .ctx = p};
   p->cancel_any = plugin->table.model.thread_model == YOI_SERIAL_CANCEL;
   p->last = &p->first;
   pthread_mutex_init(&p->lock, NULL);
@@ -220,7 +231,9 @@ static void pool_stop(struct yoi__pool *p) {
   pthread_cond_broadcast(&p->work);
   while (p->n > 0) {
     struct yoi__worker *w = &p->workers[--p->n];
-    int inside = w->inside;
+    /* One that is between two calls may still go into one. */
+    while (!w->done && !w->inside) pthread_cond_wait(&p->told, &p->lock);
+    int inside = !w->done;
     pthread_mutex_unlock(&p->lock);
     if (inside)
       pthread_detach(w->thread);

@@ -21,6 +21,20 @@
 
 #define MARGIN_MS 1000 /* beyond the grace that streams have: other threads run too */
 
+/* ---- the end of one ---------------------------------------------------- */
+
+/* [main] What could not be closed may still be called, and is kept. The list is
+ * the application's thread's, which waits for this task. */
+static void close_and_forget(struct yoi__instance *in) {
+  yoi__instance_close(in);
+  if (atomic_load(&in->state) == YOI__CLOSED) {
+    yoi__instance_forget(in);
+    return;
+  }
+  in->next = in->top->left;
+  in->top->left = in;
+}
+
 /* ---- opening ----------------------------------------------------------- */
 
 yoi_status yoi__runtime_open(struct yoi_embed *host, const struct yoi__config_runtime *c,
@@ -46,11 +60,10 @@ yoi_status yoi__runtime_open(struct yoi_embed *host, const struct yoi__config_ru
   st = yoi__instance_open(in, yoi_sdk_error_init(&e));
   if (st == YOI_OK) {
     st = yoi__registry_add(&host->registry, in, err);
-    if (st == YOI_OK) return st;
-    yoi__instance_close(in);
-  } else {
-    st = yoi__cannot(in, "open", st, &e, err);
+    if (st != YOI_OK) close_and_forget(in);
+    return st;
   }
+  st = yoi__cannot(in, "open", st, &e, err);
   yoi__instance_forget(in);
   return st;
 }
@@ -59,9 +72,7 @@ yoi_status yoi__runtime_open(struct yoi_embed *host, const struct yoi__config_ru
 
 /* [main] */
 static void close_it(void *ctx) {
-  struct yoi__instance *in = ctx;
-  yoi__instance_close(in);
-  yoi__instance_forget(in);
+  close_and_forget(ctx);
 }
 
 /* Those that were left and that nobody holds any more. */

@@ -246,9 +246,11 @@ static void come_out(struct yoi__errand *e, struct yoi__worker *w, struct yoi__a
 }
 
 static void go_in(struct yoi__errand *e, struct yoi__worker *w) {
+  struct yoi__pool *p = pool_of(e);
   e->inside = w;
   w->inside = 1;
-  pthread_mutex_unlock(&pool_of(e)->lock);
+  if (p->stopping) pthread_cond_broadcast(&p->told); /* who stops it is not to wait for this one */
+  pthread_mutex_unlock(&p->lock);
 }
 
 static void begin(struct yoi__errand *e, struct yoi__worker *w, struct yoi__after *after) {
@@ -260,7 +262,8 @@ static void begin(struct yoi__errand *e, struct yoi__worker *w, struct yoi__afte
   go_in(e, w);
   yoi_status st = work->start(work, e->strand->in, e->news, &inner, yoi_sdk_error_init(&why));
   work->free(work);
-  if (st == YOI_OK && !yoi__stream_valid(inner)) st = YOI_UNKNOWN;
+  /* A start gives a stream or an error; AGAIN and END are of streams. */
+  if (st < YOI_OK || (st == YOI_OK && !yoi__stream_valid(inner))) st = YOI_UNKNOWN;
   come_out(e, w, after);
   if (st == YOI_OK)
     e->inner = inner;

@@ -64,6 +64,7 @@ struct yoi__worker {
   pthread_t thread;
   struct yoi__strand *strand; /* that it is on; NULL: none, or it was written off */
   int inside;                 /* the plugin */
+  int done;                   /* the thread is at its end */
 };
 
 struct yoi__place {

@@ -95,8 +95,8 @@ static void set_up(struct bench *b, int step, uint32_t threads) {
   host_fixture_runtime(&b->f, "a", &asking_table);
   host_fixture_model(&b->f, "main", &serial_table);
   host_fixture_model(&b->f, "other", &serial_table); /* of another plugin: a pool of its own */
-  for (int i = 1; i < 4; i++) {                      /* of the same plugin as main */
-    static const char *const more[] = {"", "m1", "m2", "m3"};
+  for (int i = 1; i < 5; i++) {                      /* of the same plugin as main */
+    static const char *const more[] = {"", "m1", "m2", "m3", "m4"};
     struct yoi__config_model *same = &b->f.models[b->f.config.n_models++];
     *same = b->f.models[0];
     same->name = yoi_sdk_str(more[i]);
@@ -252,6 +252,22 @@ static uint64_t in_ms(uint64_t ms) {
   return yoi__now_ns() + ms * YOI__MS;
 }
 
+/* Starts a call of a model that may not be open yet, and polls until `what`,
+ * which another thread counts, is at least n. */
+static void begin_of(struct bench *b, int i, int mode, const char *model, _Atomic int *what,
+                     int n) {
+  uint64_t until = in_ms(20000);
+  b->model = model;
+  start_of(b, i, mode);
+  on_loop(b, i, next_it);
+  while (atomic_load(what) < n) {
+    assert_true(yoi__now_ns() < until);
+    assert_int_equal(b->calls[i].st, YOI_AGAIN);
+    (void)poll(NULL, 0, 1);
+    on_loop(b, i, next_it);
+  }
+}
+
 /* ---- tests ------------------------------------------------------------- */
 
 static void answers(int step) {
@@ -324,6 +340,39 @@ static void test_a_start_error_comes_from_next(void **state) {
     on_loop(&b, i, release_it);
   }
   assert_int_equal(serial.releases, 0); /* there was no stream */
+  tear_down(&b);
+}
+
+static void test_a_start_that_says_again_is_an_error(void **state) {
+  struct bench b;
+  (void)state;
+  set_up(&b, 0, YOI_SERIAL);
+  start_of(&b, 0, START_AGAIN);
+  assert_int_equal(await(&b, 0), YOI_INTERNAL);
+  on_loop(&b, 0, release_it);
+  tear_down(&b);
+}
+
+static void test_what_waits_for_a_thread_may_be_taken_back(void **state) {
+  static const char *const names[] = {"main", "m1", "m2", "m3"};
+  struct bench b;
+  (void)state;
+  set_up(&b, 0, YOI_SERIAL);
+  for (int i = 0; i < YOI_STRAND_THREADS_MAX; i++)
+    begin_of(&b, i, HOLD_START, names[i], &serial.holding, i + 1);
+  begin_of(&b, 4, ANSWER, "m4", &serial.opens, 6); /* all threads are busy */
+  on_loop(&b, 4, next_it);
+  assert_int_equal(b.calls[4].st, YOI_AGAIN);
+  cancel_it(&b, &b.calls[4]);
+  assert_int_equal(await(&b, 4), YOI_CANCELLED);
+  start_of(&b, 5, ANSWER);
+  on_loop(&b, 5, release_it);
+  gate(1);
+  for (int i = 0; i < YOI_STRAND_THREADS_MAX; i++) assert_int_equal(await(&b, i), YOI_OK);
+  start_of(&b, 6, ANSWER);
+  assert_int_equal(await(&b, 6), YOI_OK);
+  for (int i = 0; i < 7; i++)
+    if (b.calls[i].stream != NULL) on_loop(&b, i, release_it);
   tear_down(&b);
 }
 
@@ -523,15 +572,7 @@ static void test_eight_that_hang_and_the_ninth_is_refused(void **state) {
   (void)state;
   set_up(&b, 0, YOI_SERIAL);
   for (int i = 0; i < YOI_STRAND_LOST_MAX; i++) {
-    b.model = names[i % 4];
-    start_of(&b, i, HOLD);
-    on_loop(&b, i, next_it); /* opens it, the first time */
-    uint64_t until = in_ms(20000);
-    while (b.calls[i].st == YOI_AGAIN && serial.holding < i + 1) {
-      assert_true(yoi__now_ns() < until);
-      on_loop(&b, i, next_it);
-      (void)poll(NULL, 0, 1);
-    }
+    begin_of(&b, i, HOLD, names[i % 4], &serial.holding, i + 1);
     on_loop(&b, i, release_it); /* nobody waits; its grace begins */
   }
   for (int i = 0; i < 4; i++) reach_lost_of(&b, i == 0 ? 0 : i + 1, 2);
@@ -543,6 +584,11 @@ static void test_eight_that_hang_and_the_ninth_is_refused(void **state) {
                       "plugin 'dev.yoi.test.fixture' is not called: 8 of its calls did not come "
                       "back");
   assert_string_equal(b.calls[8].e.details, "{\"kind\":\"overloaded\",\"retryable\":true}");
+  b.model = "m4"; /* opened first, and refused then */
+  start_of(&b, 11, ANSWER);
+  assert_int_equal(await(&b, 11), YOI_UNAVAILABLE);
+  assert_string_equal(b.calls[11].e.details, "{\"kind\":\"overloaded\",\"retryable\":true}");
+  on_loop(&b, 11, release_it);
   b.model = "other"; /* another plugin */
   start_of(&b, 9, ANSWER);
   assert_int_equal(await(&b, 9), YOI_OK);
@@ -644,6 +690,8 @@ int main(void) {
       cmocka_unit_test(test_a_conversation_off_the_loops),
       cmocka_unit_test(test_nothing_blocks_who_asks),
       cmocka_unit_test(test_a_start_error_comes_from_next),
+      cmocka_unit_test(test_a_start_that_says_again_is_an_error),
+      cmocka_unit_test(test_what_waits_for_a_thread_may_be_taken_back),
       cmocka_unit_test(test_errors_of_next_are_final),
       cmocka_unit_test(test_again_is_ended_by_the_plugins_wake),
       cmocka_unit_test(test_results_are_bounded),

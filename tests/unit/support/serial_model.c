@@ -151,7 +151,9 @@ static yoi_status model_start(void *self, const yoi_model_request *req, yoi_stre
     pass_gate(inside, NULL);
     enter(inside); /* it is not late in these tests */
   }
-  if (mode == FAIL_START) {
+  if (mode == START_AGAIN) {
+    st = YOI_AGAIN;
+  } else if (mode == FAIL_START) {
     st = yoi_sdk_fail(err, YOI_CODE_MODEL_ERROR, "no such weights");
     yoi_sdk_fail_details(err, YOI_LIT("{\"kind\":\"not_found\",\"retryable\":false}"));
     yoi_sdk_fail_private(err, "%s", "/a/path");

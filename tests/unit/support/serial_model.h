@@ -11,7 +11,18 @@
 #include <yoi/model.h>
 #include <yoi/plugin.h>
 
-enum { ANSWER, HOLD, HOLD_START, FAIL_START, FAIL_NEXT, ENDLESS, WAITS, HUGE_BATCH, NOTHING };
+enum {
+  ANSWER,
+  HOLD,
+  HOLD_START,
+  FAIL_START,
+  FAIL_NEXT,
+  ENDLESS,
+  WAITS,
+  HUGE_BATCH,
+  NOTHING,
+  START_AGAIN
+};
 
 struct serial_model {
   pthread_mutex_t lock;

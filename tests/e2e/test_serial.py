@@ -129,8 +129,10 @@ def memory_of(host):
 def test_an_endless_answer_is_bounded(served):
     worker = Worker.create(served.v1)
     before = memory_of(served)
-    out = worker.say('endless')  # nobody watches; the engine's limit ends it
-    assert out['turn']['state'] == 'failed', out
-    assert out['turn']['error']['details']['kind'] == 'too_large'
+    worker.input('endless')  # nobody watches; the engine's limit ends it
+    wait.until(lambda: worker.get()['state'] == 'idle', 30, what='the end of the turn')
+    turn = worker.get()['turn']
+    assert turn['state'] == 'failed', turn
+    assert turn['error']['details']['kind'] == 'too_large'
     assert text_of(worker.say('hello')['message']) == 'hello'
     assert memory_of(served) - before < 65536 * wait.SLOW  # KiB

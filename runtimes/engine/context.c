@@ -14,6 +14,8 @@
  *     counted.
  *  3. An input belongs to its turn: one that waited is shown before the items
  *     of its turn, and behind all of the turns before, wherever its record is.
+ *  4. What is shown is chosen at once, under the lock; a read has no end, and
+ *     what reached the log since is passed over.
  */
 #include "context.h"
 
@@ -322,6 +324,7 @@ static void add_moved(struct eng_context *c, uint64_t before) {
 
 void eng_context_add(struct eng_context *c, struct eng_frame *f) {
   uint64_t sequence = f->pos.sequence;
+  if (sequence > c->to) return; /* an input that came after the choice: it waits */
   struct eng_moved *m = f->ev.kind == YOI_EVENT_INPUT_ACCEPTED ? find_moved(c, sequence) : NULL;
   if (m) m->frame = eng_frame_ref(f);
   if (m || sequence < c->first) return;

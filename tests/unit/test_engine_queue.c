@@ -399,6 +399,33 @@ static void a_turn_sees_no_input_that_waits(void **state) {
   assert_true(strstr(items, "waits") < strstr(items, "tool_calls"));
 }
 
+/* Its record reaches the log between two reads of a context that is chosen. */
+static void a_context_that_is_chosen_takes_in_no_more(void **state) {
+  struct rig *r = *state;
+  queue_make(r);
+  if (!r->late) return;
+  for (int i = 0; i < YOI_REPLAY_BATCH_MAX; i++)
+    rig_ok(r, INPUT, "a", "{\"content\":\"note\",\"kind\":\"system\"}");
+  yoi_stream *hi = rig_start(r, INPUT, "a", "{\"content\":\"hi\"}", NULL);
+  assert_true(eng_store_mem_step(r->store));
+  (void)fake_host_run(r->fh);
+  assert_int_equal(eng_store_mem_waiting(r->store), 1); /* the first of two reads */
+  yoi_stream *b = rig_start(r, INPUT, "a", QUEUE("waits"), NULL);
+  assert_true(eng_store_mem_step(r->store));
+  assert_true(eng_store_mem_step(r->store)); /* it waits before the second is asked for */
+  assert_int_equal(rig_finish(r, hi), YOI_OK);
+  assert_int_equal(rig_finish(r, b), YOI_OK);
+  queue_let_go(r);
+  assert_int_equal(fake_model_requests(r->fh), 2);
+  const char *m = fake_model_messages(r->fh, 0);
+  assert_non_null(strstr(m, "{\"role\":\"user\",\"content\":\"hi\"}\n"));
+  assert_null(strstr(m, "waits"));
+  assert_non_null(strstr(fake_model_messages(r->fh, 1),
+                         "{\"role\":\"user\",\"content\":\"hi\"}\n"
+                         "{\"role\":\"assistant\",\"content\":\"ok\"}\n"
+                         "{\"role\":\"user\",\"content\":\"waits\"}\n"));
+}
+
 /* Whole turns in the order in which they began, also when only some fit. */
 static void turns_that_waited_are_taken_whole(void **state) {
   struct rig *r = *state;
@@ -449,6 +476,7 @@ int main(void) {
       RIG_TESTS(a_replay_without_room_to_watch_gets_its_ack),
       RIG_TESTS(a_follower_of_the_running_turn_does_not_see_the_queue),
       RIG_TESTS(a_turn_sees_no_input_that_waits),
+      RIG_TESTS(a_context_that_is_chosen_takes_in_no_more),
       RIG_TESTS(turns_that_waited_are_taken_whole),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

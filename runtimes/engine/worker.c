@@ -20,8 +20,9 @@
  *     as failed(store_error). Its turn.ended is owed: it goes first in the
  *     next append, whatever that is for, and nothing is accepted without it.
  *     The turn itself is kept for that, and its record is made when there is
- *     an append, so that short memory costs no record. What is owed means that
- *     no turn runs.
+ *     an append, so that short memory costs no record. Inputs that waited may
+ *     have ended so while a turn runs (a drain); its own end goes behind them
+ *     and is the last one.
  *  5. Wakes, kicks and appends happen in leave, after the lock is given back.
  */
 #include "worker.h"
@@ -524,7 +525,7 @@ static void apply(struct eng_worker *w, struct eng_stage *s, struct eng_after *a
 void eng_turn_end_in_memory(struct eng_worker *w, const struct eng_end_of *end,
                             struct eng_after *after) {
   struct eng_turn *t = w->turn;
-  assert(t && !w->owed);
+  assert(t);
   struct eng_end_of copy = *end; /* it may be t's own */
   t->took_ns = eng_mono(w->eng) - t->started_mono;
   turn_over(w, NULL, copy.ended, after);

@@ -252,6 +252,43 @@ static void a_drain_that_cannot_write_ends_them_in_memory(void **state) {
   fake_token_free(r->fh, token);
 }
 
+/* The queue cannot be ended, and then not the turn that runs. */
+static void a_drain_owes_the_queue_before_the_running_turn(void **state) {
+  struct rig *r = *state;
+  uint64_t token = fake_token(r->fh);
+  yoi_stream *drain = NULL;
+  struct ear e;
+  char id[64];
+  queue_make(r);
+  queue_begin(r);
+  rig_ok(r, GET, "a", "");
+  (void)snprintf(id, sizeof id, "%s", rig_get(r, "worker.turn.turn_id"));
+  rig_ok(r, INPUT, "a", QUEUE("b"));
+  eng_store_mem_fail(r->store, 1, 2);
+  assert_int_equal(eng_drain(r->self, fake_host_now(r->fh) + 1000000000u, token, &drain, r->err),
+                   YOI_OK);
+  rig_settle(r);
+  rig_ok(r, GET, "a", "");
+  assert_string_equal(rig_get(r, "worker.queued"), "");
+  assert_string_equal(rig_get(r, "worker.turn.state"), "\"running\"");
+  queue_let_go(r);
+  assert_int_equal(drain_next(drain), YOI_END);
+  for (int written = 0; written < 2; written++) {
+    rig_ok(r, GET, "a", "");
+    assert_string_equal(rig_get(r, "worker.turn.turn_id"), id);
+    assert_string_equal(rig_get(r, "worker.turn.reason"), "\"store_error\"");
+    rig_ok(r, STOP, "a", "");
+  }
+  queue_history(r, &e, 1);
+  assert_int_equal(ear_count(&e, "turn.ended "), 2);
+  const char *b = strstr(e.heard.data, "\"reason\":\"shutting_down\"");
+  assert_non_null(b);
+  assert_non_null(strstr(b, "\"reason\":\"store_error\""));
+  ear_close(&e);
+  drain->ops->release(drain);
+  fake_token_free(r->fh, token);
+}
+
 /* ---- memory, and the end of everything ---- */
 
 static int scenario(struct rig *r, uint64_t n) {
@@ -317,6 +354,7 @@ int main(void) {
       RIG_TESTS(owed_ends_go_with_a_deleted_worker),
       RIG_TESTS(a_stop_that_fails_leaves_the_queue),
       RIG_TESTS(a_drain_that_cannot_write_ends_them_in_memory),
+      RIG_TESTS(a_drain_owes_the_queue_before_the_running_turn),
       RIG_TESTS(any_allocation_may_fail),
       RIG_TESTS(close_takes_everything_along),
   };

@@ -260,9 +260,7 @@ static void pass_others(struct eng_op *op) {
   else if (w->turn && strcmp(w->turn->id, x->turn) == 0)
     to = w->turn->begun;
   if (eng_pos_cmp(x->pos, to) >= 0) return;
-  x->pos = to;
-  x->attached = true;
-  x->ring_turn = w->ring_turn;
+  x->pos = to; /* of its own turn it was given nothing yet: it is not attached */
 }
 
 static yoi_status look_live(struct look *l, bool *done) {

@@ -329,6 +329,34 @@ static void a_follower_that_comes_late_gets_its_own_turn(void **state) {
   }
 }
 
+/* Its turn's buffer has dropped the oldest deltas; it was never given any. */
+static void a_replayed_follower_of_a_long_turn_gets_a_snapshot(void **state) {
+  struct rig *r = *state;
+  static const yoi_request k = {.idempotency_key = {"k", 1}};
+  struct ear e;
+  queue_make(r);
+  queue_begin(r);
+  assert_int_equal(rig_call_as(r, INPUT, "a", QUEUE("b"), &k), YOI_OK);
+  struct fake_answer *a = fake_model_answer(r->fh);
+  for (int i = 0; i < 12000; i++) {
+    fake_answer_text(a, "y");
+    fake_answer_cut(a);
+  }
+  fake_answer_gate(a);
+  fake_answer_finish(a, "stop");
+  fake_model_open(r->fh);
+  rig_settle(r);
+  ear_follow(&e, r, "a", QUEUE("b"), "k");
+  ear_settle(&e);
+  assert_string_equal(ear_kinds(&e), "ack turn.started snapshot");
+  assert_true(ear_has(&e, "\"text\":\"yyyy"));
+  queue_let_go(r);
+  ear_settle(&e);
+  assert_string_equal(ear_kinds(&e), "ack turn.started snapshot message.completed turn.ended end");
+  assert_true(ear_has(&e, "\"reason\":\"turn_ended\""));
+  ear_close(&e);
+}
+
 /* A replay comes before every limit, that of watchers too. */
 static void a_replay_without_room_to_watch_gets_its_ack(void **state) {
   struct rig *r = *state;
@@ -473,6 +501,7 @@ int main(void) {
       RIG_TESTS(a_queued_input_is_replayed),
       RIG_TESTS(a_follower_of_a_queued_input_gets_its_own_turn),
       RIG_TESTS(a_follower_that_comes_late_gets_its_own_turn),
+      RIG_TESTS(a_replayed_follower_of_a_long_turn_gets_a_snapshot),
       RIG_TESTS(a_replay_without_room_to_watch_gets_its_ack),
       RIG_TESTS(a_follower_of_the_running_turn_does_not_see_the_queue),
       RIG_TESTS(a_turn_sees_no_input_that_waits),

@@ -228,17 +228,40 @@ void eng_asked_free(struct eng_asked *a) {
   yoi_sdk_free(a);
 }
 
+static void refuse(struct eng_op *op, const struct refusal *r, struct eng_after *after) {
+  op->retry_ms = r->retry_ms;
+  eng_op_fail(op, r->code, r->message, after);
+}
+
+/* Its repetitions wait behind it: what they repeat was refused. */
+static void refuse_replays(const struct eng_op *op, const struct refusal *r,
+                           struct eng_after *after) {
+  struct eng_worker *w = op->w;
+  struct eng_op **at = &w->waiting, *last = NULL;
+  for (struct eng_op *o; (o = *at) != NULL;) {
+    if (!o->keyed || o->asked || !eng_print_eq(&o->key, &op->key)) {
+      last = o;
+      at = &o->next;
+      continue;
+    }
+    *at = o->next;
+    w->n_waiting--;
+    refuse(o, r, after);
+  }
+  w->waiting_last = last;
+}
+
 void eng_input_step(struct eng_op *op, struct eng_after *after) {
+  static const struct refusal memory = {YOI_CODE_INTERNAL, 0, "memory is short"};
   struct eng_asked *a = op->asked;
   const struct refusal *r = refusal(op->w, &a->ask);
   op->asked = NULL;
-  if (r) {
-    op->retry_ms = r->retry_ms;
-    eng_op_fail(op, r->code, r->message, after);
-  } else if (stage_input(op, &a->ask, &a->turn, op->principal, after)) {
+  if (!r && !stage_input(op, &a->ask, &a->turn, op->principal, after)) r = &memory;
+  if (!r) {
     eng_op_unref(op);
   } else {
-    eng_op_fail(op, YOI_CODE_INTERNAL, "memory is short", after);
+    if (op->keyed) refuse_replays(op, r, after);
+    refuse(op, r, after);
   }
   eng_asked_free(a);
 }

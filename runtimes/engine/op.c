@@ -233,7 +233,8 @@ static void step_delete(struct eng_op *op, struct eng_after *after) {
     eng_op_unref(op);
 }
 
-/* An input with a key that is known, or that was staged a moment ago. */
+/* An input with a key that is known, or that was staged a moment ago; one that
+ * was refused has answered for it (input.c). */
 static void step_replay(struct eng_op *op, struct eng_after *after) {
   struct eng_worker *w = op->w;
   const struct eng_idem_entry *e = eng_idem_find(&w->idem, &op->key);

@@ -165,6 +165,38 @@ static void one_that_waited_is_refused_when_it_is_its_turn(void **state) {
   assert_int_equal(rig_finish(r, stop), YOI_OK);
 }
 
+/* Its repetitions, which waited behind it, are told the same. */
+static void a_refusal_is_that_of_its_replays(void **state) {
+  struct rig *r = *state;
+  char id[64];
+  rig_reopen(r, "{\"limits\":{\"queued_inputs\":1}}", NULL);
+  queue_make(r);
+  if (!r->late) return;
+  queue_begin(r);
+  yoi_request k = {.idempotency_key = YOI_LIT("k")}, l = {.idempotency_key = YOI_LIT("l")};
+  yoi_stream *s[] = {
+      rig_start(r, INPUT, "a", QUEUE("b"), NULL),   rig_start(r, INPUT, "a", QUEUE("c"), &k),
+      rig_start(r, INPUT, "a", INTERRUPT("d"), &l), rig_start(r, INPUT, "a", QUEUE("c"), &k),
+      rig_start(r, INPUT, "a", INTERRUPT("d"), &l), rig_start(r, INPUT, "a", QUEUE("c"), &k),
+  };
+  assert_true(eng_store_mem_step(r->store));
+  yoi_stream *f = rig_start(r, INPUT, "a", INTERRUPT("f"), NULL); /* the last in line */
+  for (size_t i = 0; i < 6; i++) {
+    yoi_status want = i % 2 ? YOI_RESOURCE_EXHAUSTED : YOI_OK;
+    assert_non_null(s[i]);
+    assert_int_equal(rig_finish(r, s[i]), want);
+    if (want == YOI_OK) continue;
+    assert_int_equal(r->err->code, YOI_CODE_QUEUE_FULL);
+    assert_int_equal(r->err->retry_after_ms, YOI_RETRY_TURN_MS);
+  }
+  assert_int_equal(rig_finish(r, f), YOI_OK);
+  queue_let_go(r);
+  queue_say(r, QUEUE("e"), id);
+  assert_int_equal(rig_call_as(r, INPUT, "a", QUEUE("c"), &k), YOI_OK);
+  queue_let_go(r);
+  queue_began(r, "hi f b e c");
+}
+
 /* ---- interrupt ---- */
 
 static void an_interrupting_input_is_the_next(void **state) {
@@ -494,6 +526,7 @@ int main(void) {
       RIG_TESTS(a_cancel_that_waited_does_not_hit_the_next),
       RIG_TESTS(an_input_waits_behind_what_is_staged),
       RIG_TESTS(one_that_waited_is_refused_when_it_is_its_turn),
+      RIG_TESTS(a_refusal_is_that_of_its_replays),
       RIG_TESTS(an_interrupting_input_is_the_next),
       RIG_TESTS(of_two_that_interrupt_the_last_one_wins),
       RIG_TESTS(an_interrupt_meets_an_end_that_is_staged),

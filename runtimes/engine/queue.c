@@ -134,10 +134,17 @@ static struct eng_end_of cancelled(const char *reason) {
   return (struct eng_end_of){.ended = ENG_CANCELLED, .reason = reason};
 }
 
+/* A turn.started of it may have been made that was never appended. */
+static void not_begun(struct eng_turn *t) {
+  t->started_wall = t->started_mono = 0;
+}
+
 void eng_queue_stage_ends(struct eng_stage *s, const char *reason, bool all) {
   struct eng_end_of end = cancelled(reason);
-  for (struct eng_turn *t = eng_queue_first(s->w); t; t = all ? t->next : NULL)
+  for (struct eng_turn *t = eng_queue_first(s->w); t; t = all ? t->next : NULL) {
+    not_begun(t);
     eng_stage_add(s, eng_record_turn_ended(s->w, eng_stage_pos(s), t, &end));
+  }
 }
 
 /* It has nothing of the host, so there is nothing to clean. */
@@ -162,6 +169,7 @@ void eng_queue_over_in_memory(struct eng_worker *w, const struct eng_end_of *end
   while (eng_queue_first(w)) {
     struct eng_turn *t = eng_queue_take(w, w->last.sequence + w->n_owed + 1);
     over(t, end->ended, after);
+    not_begun(t);
     eng_worker_owe(w, t, end);
   }
   eng_worker_emit_snapshot(w, after);

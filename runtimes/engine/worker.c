@@ -542,7 +542,6 @@ static void end_without(struct eng_worker *w, struct eng_stage *s, struct eng_af
       .message = "the history could not be written",
   };
   static const struct eng_end_of dropped = {.ended = ENG_CANCELLED, .reason = "shutting_down"};
-  if (s->begins) eng_queue_first(w)->started_wall = eng_queue_first(w)->started_mono = 0;
   if (s->what == ENG_DO_STEP || s->what == ENG_DO_END) eng_turn_end_in_memory(w, &end, after);
   if (s->what == ENG_DO_BEGIN) eng_queue_over_in_memory(w, &end, after);
   if (s->what == ENG_DO_DROP) eng_queue_over_in_memory(w, &dropped, after);

@@ -291,6 +291,32 @@ static void a_drain_owes_the_queue_before_the_running_turn(void **state) {
 
 /* ---- memory, and the end of everything ---- */
 
+/* The end of the turn before could not be written; and now memory is short. */
+static void what_was_about_to_begin_has_not_begun(void **state) {
+  struct rig *r = *state;
+  size_t failed = 0;
+  for (uint64_t n = 1, made = n; made >= n; n++) {
+    struct ear e;
+    char id[64];
+    assert_true(n < 200);
+    rig_reopen(r, NULL, NULL);
+    queue_make(r);
+    queue_begin(r);
+    queue_say(r, QUEUE("b"), id);
+    eng_store_mem_fail(r->store, 1, 1);
+    fake_host_advance(r->fh, 5);
+    (void)yoi_sdk_mem_fail_at(n);
+    queue_let_go(r);
+    made = yoi_sdk_mem_fail_at(0);
+    rig_ok(r, INPUT, "a", "{\"content\":\"d\"}");
+    queue_let_go(r);
+    queue_history(r, &e, 1);
+    failed += ear_count(&e, "\"code\":\"internal\"");
+    ear_close(&e);
+  }
+  assert_true(failed > 0);
+}
+
 static int scenario(struct rig *r, uint64_t n) {
   rig_reopen(r, NULL, NULL);
   queue_make(r);
@@ -355,6 +381,7 @@ int main(void) {
       RIG_TESTS(a_stop_that_fails_leaves_the_queue),
       RIG_TESTS(a_drain_that_cannot_write_ends_them_in_memory),
       RIG_TESTS(a_drain_owes_the_queue_before_the_running_turn),
+      RIG_TESTS(what_was_about_to_begin_has_not_begun),
       RIG_TESTS(any_allocation_may_fail),
       RIG_TESTS(close_takes_everything_along),
   };

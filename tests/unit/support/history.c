@@ -35,6 +35,14 @@ void queue_let_go(struct rig *r) {
   }
 }
 
+static int has_begun(const struct ear *e, yoi_str turn_id) {
+  for (const char *p = e->heard.data; (p = strstr(p, "turn.started {")) != NULL; p++) {
+    yoi_str data = {p + 13, strcspn(p + 13, "\n")};
+    if (yoi_sdk_str_eq(yoi_sdk_json_raw_get(data, "turn_id"), turn_id)) return 1;
+  }
+  return 0;
+}
+
 void queue_history(struct rig *r, struct ear *e, int all_ended) {
   char running[64] = "";
   size_t accepted = 0, ended = 0;
@@ -57,6 +65,9 @@ void queue_history(struct rig *r, struct ear *e, int all_ended) {
     char mark[128];
     (void)snprintf(mark, sizeof mark, "\"turn\":{\"turn_id\":%s", text);
     assert_int_equal(ear_count(e, mark), 1);
+    /* What never began says so. */
+    yoi_str at = yoi_sdk_json_raw_get(yoi_sdk_json_raw_get(data, "turn"), "started_at");
+    assert_int_equal(has_begun(e, id), !yoi_sdk_str_eq(at, YOI_LIT("null")));
     if (strcmp(running, text) == 0) running[0] = 0;
   }
   if (all_ended) assert_int_equal(accepted, ended);

@@ -16,8 +16,8 @@ const char *queue_say(struct rig *r, const char *body, char id[64]);
 /* Opens all models and settles, until none is left. */
 void queue_let_go(struct rig *r);
 /* The whole history, heard by e and checked: a turn starts at most once, one
- * runs at a time, none ends twice; with all_ended, each that was accepted
- * ended. */
+ * runs at a time, none ends twice, one that never started says so; with
+ * all_ended, each that was accepted ended. */
 void queue_history(struct rig *r, struct ear *e, int all_ended);
 /* Asserts the order in which turns began, by the text of their inputs, and
  * that all have ended. */

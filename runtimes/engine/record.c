@@ -251,7 +251,7 @@ struct eng_frame *eng_record_turn_ended(const struct eng_worker *w, struct eng_p
                                         struct eng_turn *t, const struct eng_end_of *end) {
   struct pen p;
   uint64_t now = record_init(&p, w, pos, yoi_sdk_str(t->id)), mono = eng_mono(w->eng);
-  if (t->started_mono > 0 && t->ended_wall == 0) t->took_ns = mono - t->started_mono;
+  if (t->started_mono > 0 && t->ended_wall == 0) t->took_ns = mono - t->accepted_mono;
   yoi_sdk_jsonw_key(&p.w, "turn");
   if (t->ended_wall > 0) /* long ago, in memory */
     eng_shape_turn(&p.w, t, end, t->ended_wall, t->ended_mono);

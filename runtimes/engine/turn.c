@@ -113,6 +113,7 @@ struct eng_turn *eng_turn_new(struct eng_worker *w, const yoi_request *req) {
   t->request_id = (yoi_str){t->words, req->request_id.len};
   t->trace = (yoi_str){t->words + req->request_id.len, req->trace.len};
   t->w = eng_worker_ref(w);
+  t->accepted_mono = eng_mono(eng);
   atomic_init(&t->refs, 1);
   yoi_sdk_buf_init(&t->text, YOI_MESSAGE_BYTES_MAX + 1);
   yoi_sdk_buf_init(&t->reasoning, YOI_MESSAGE_BYTES_MAX + 1);
@@ -322,7 +323,7 @@ static int begin_context(struct eng_turn *t) {
   const struct eng_engine *eng = t->w->eng;
   t->step_mono = eng_mono(eng);
   if (t->step == 0)
-    yoi_sdk_metric_observe(&eng->metrics, eng->metric.queue_time, t->step_mono - t->started_mono);
+    yoi_sdk_metric_observe(&eng->metrics, eng->metric.queue_time, t->step_mono - t->accepted_mono);
   pthread_mutex_lock(&t->w->mu);
   t->step++;
   yoi_sdk_buf_clear(&t->text);

@@ -62,6 +62,7 @@ struct eng_turn {
   char id[37];
   char *words;
   yoi_str request_id, trace; /* in words */
+  uint64_t accepted_mono;    /* its input came */
 
   /* the worker's lock */
   enum eng_turn_state state;
@@ -69,7 +70,7 @@ struct eng_turn {
   uint64_t cancel_sequence;
   uint64_t started_wall, started_mono; /* 0: it has not begun */
   uint64_t ended_wall, ended_mono;     /* of one that ended in memory */
-  uint64_t took_ns;                    /* once its end is written down */
+  uint64_t took_ns;                    /* since accepted_mono, once its end is written down */
   struct eng_turn *next;               /* in the queue, or in w->owed */
   uint64_t input_sequence;             /* of its input.accepted */
   uint32_t input_bytes;

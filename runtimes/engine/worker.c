@@ -527,7 +527,7 @@ void eng_turn_end_in_memory(struct eng_worker *w, const struct eng_end_of *end,
   struct eng_turn *t = w->turn;
   assert(t);
   struct eng_end_of copy = *end; /* it may be t's own */
-  t->took_ns = eng_mono(w->eng) - t->started_mono;
+  t->took_ns = eng_mono(w->eng) - t->accepted_mono;
   turn_over(w, NULL, copy.ended, after);
   eng_worker_owe(w, eng_turn_ref(t), &copy);
   eng_worker_emit_snapshot(w, after);

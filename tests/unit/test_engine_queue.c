@@ -197,6 +197,34 @@ static void a_refusal_is_that_of_its_replays(void **state) {
   queue_began(r, "hi f b e c");
 }
 
+/* Metrics count from the arrival, a turn's own duration from its start. */
+static void the_wait_of_a_queued_input_is_measured(void **state) {
+  struct rig *r = *state;
+  const uint64_t ms = 1000000;
+  char id[64];
+  queue_make(r);
+  queue_begin(r);
+  fake_host_advance(r->fh, 5);
+  queue_say(r, QUEUE("b"), id);
+  fake_host_advance(r->fh, 7);
+  queue_let_go(r);
+  assert_int_equal(fake_metric(r->fh, "yoi_turn_queue_seconds", ""), 2);
+  assert_int_equal(fake_metric_ns(r->fh, "yoi_turn_queue_seconds", ""), 7 * ms);
+  assert_int_equal(fake_metric(r->fh, "yoi_turn_duration_seconds", ""), 2);
+  assert_int_equal(fake_metric_ns(r->fh, "yoi_turn_duration_seconds", ""), (12 + 7) * ms);
+  rig_ok(r, GET, "a", "");
+  assert_string_equal(rig_get(r, "worker.turn.turn_id"), id);
+  assert_string_equal(rig_get(r, "worker.turn.duration_ms"), "0");
+  queue_begin(r);
+  queue_say(r, QUEUE("c"), id);
+  fake_host_advance(r->fh, 3);
+  eng_store_mem_fail(r->store, 2, 1); /* the end of the second */
+  queue_let_go(r);
+  assert_int_equal(fake_metric(r->fh, "yoi_turns_total", "failed"), 1);
+  assert_int_equal(fake_metric_ns(r->fh, "yoi_turn_queue_seconds", ""), (7 + 3) * ms);
+  assert_int_equal(fake_metric_ns(r->fh, "yoi_turn_duration_seconds", ""), (19 + 3 + 3) * ms);
+}
+
 /* ---- interrupt ---- */
 
 static void an_interrupting_input_is_the_next(void **state) {
@@ -527,6 +555,7 @@ int main(void) {
       RIG_TESTS(an_input_waits_behind_what_is_staged),
       RIG_TESTS(one_that_waited_is_refused_when_it_is_its_turn),
       RIG_TESTS(a_refusal_is_that_of_its_replays),
+      RIG_TESTS(the_wait_of_a_queued_input_is_measured),
       RIG_TESTS(an_interrupting_input_is_the_next),
       RIG_TESTS(of_two_that_interrupt_the_last_one_wins),
       RIG_TESTS(an_interrupt_meets_an_end_that_is_staged),

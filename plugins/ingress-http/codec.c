@@ -332,8 +332,10 @@ static int feed_header(struct http_codec *c, const char *p, size_t n, size_t *us
   if (st == HTTP_FEED_MORE) {
     *used = n;
     if (kept == 0) yoi_sdk_buf_add(&c->head, p, n);
+    /* What was read of it is looked at once more: it stays where it stands. */
+    if (c->head.failed) return fail(c, YOI_CODE_INTERNAL, "out of memory");
     c->req.base = c->head.data;
-    return c->head.failed ? fail(c, YOI_CODE_INTERNAL, "out of memory") : st;
+    return st;
   }
   if (st != HTTP_FEED_HEAD) return st;
   *used = end - kept;
@@ -463,8 +465,9 @@ static int feed_length(struct http_codec *c, const char *p, size_t n, size_t *us
 static int keep_header(struct http_codec *c) {
   if (c->head.len > 0) return 1;
   yoi_sdk_buf_add(&c->head, c->req.base, c->line);
+  if (c->head.failed) return 0;
   c->req.base = c->head.data;
-  return !c->head.failed;
+  return 1;
 }
 
 static int feed_body(struct http_codec *c, const char *p, size_t n, size_t *used) {

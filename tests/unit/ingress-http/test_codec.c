@@ -428,6 +428,35 @@ static void memory_that_fails_is_internal(void **state) {
   }
 }
 
+/* What was read of a request that memory ended is looked at once more: its
+ * answer has its id and its line in the log has its path. */
+static void what_memory_ended_can_still_be_read(void **state) {
+  (void)state;
+  static const char head[] = "POST /path HTTP/1.1\r\n" H "X-Request-Id: q\r\n";
+  static const char rest[] = "Content-Length: 2\r\n\r\n";
+  char whole[sizeof head + sizeof rest];
+  snprintf(whole, sizeof whole, "%s%s", head, rest);
+  for (int with_body = 0; with_body < 2; with_body++) {
+    const char *text = with_body ? whole : head;
+    struct http_codec c;
+    size_t used = 0;
+    http_codec_init(&c);
+    yoi_sdk_mem_fail_at(1);
+    int st = http_codec_feed(&c, text, strlen(text), &used);
+    if (st == HTTP_FEED_HEAD) {
+      assert_true(http_codec_want(&c, 2, 0));
+      st = http_codec_feed(&c, text + used, 0, &used);
+    }
+    assert_int_equal(yoi_sdk_mem_fail_at(0), 1);
+    assert_int_equal(st, HTTP_FEED_ERROR);
+    assert_int_equal(c.code, YOI_CODE_INTERNAL);
+    assert_ptr_equal(c.req.base, text);
+    assert_true(yoi_sdk_str_is(http_request_path(&c.req), "/path"));
+    assert_true(yoi_sdk_str_is(http_request_field(&c.req, HTTPF_X_REQUEST_ID), "q"));
+    http_codec_release(&c);
+  }
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(valid_requests_are_whole),
@@ -440,6 +469,7 @@ int main(void) {
       cmocka_unit_test(extensions_and_trailers_are_bounded),
       cmocka_unit_test(a_discarded_body_is_not_kept),
       cmocka_unit_test(memory_that_fails_is_internal),
+      cmocka_unit_test(what_memory_ended_can_still_be_read),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -743,7 +743,7 @@ static void memory_may_fail_anywhere(void **state) {
       {"GET /v1/workers/emaa/events?limit=4", "Accept: application/json\r\n", ""},
       {"POST /v1/workers/keait/input?wait=2", "Content-Type: application/json\r\n"
                                              "Transfer-Encoding: chunked\r\n",
-       "1\r\n{\r\n1\r\n}\r\n0\r\n\r\nGET /"},
+       "1\r\n{\r\n1\r\n}\r\n0\r\n\r\nGET / HTTP/1.1\r\nX-Request-Id: p\r\n"},
       {"GET /v1/workers/big", "Connection: close\r\n", ""},
   };
   H.small_sends = 1;

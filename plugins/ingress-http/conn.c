@@ -55,9 +55,14 @@ void http_conn_timer(struct http_conn *c, uint64_t ms) {
 
 void http_conn_interest(struct http_conn *c, uint32_t interest) {
   const struct http_instance *in = c->loop->in;
+  c->tls_blocked = 0;
   if (c->interest == interest) return;
   c->interest = (uint8_t)interest;
   if (in->loops_of->rewatch(in->host, c->watch, interest) != YOI_OK) http_conn_gone(c);
+}
+
+int http_conn_full(const struct http_conn *c) {
+  return (c->interest & YOI_FD_WRITE) && !c->tls_blocked;
 }
 
 static void refuse(struct http_conn *c) {
@@ -350,13 +355,25 @@ void http_conn_continue(struct http_conn *c) {
   yoi_sdk_buf_release(&in);
 }
 
+/* There was nothing to read, or TLS has to send before it reads on. Its timer
+ * stays: a client that takes nothing has no more time than one that says
+ * nothing. */
+static void wait_for_more(struct http_conn *c) {
+  if (!c->tls_blocked) return;
+  http_conn_interest(c, YOI_FD_WRITE);
+  c->tls_blocked = 1;
+}
+
 static void read_requests(struct http_conn *c) {
   struct http_loop *l = c->loop;
   c->requests = 0;
   for (int i = 0; i < HTTP_READS_PER_TURN; i++) {
     ssize_t n = take(c, l->read, sizeof l->read);
     if (n < 0 && errno == EINTR) continue;
-    if (n < 0 && errno == EAGAIN) return;
+    if (n < 0 && errno == EAGAIN) {
+      wait_for_more(c);
+      return;
+    }
     if (n <= 0) {
       http_conn_gone(c);
       return;
@@ -382,7 +399,10 @@ static void look(struct http_conn *c) {
     http_conn_interest(c, c->interest & ~YOI_FD_READ);
     return;
   }
-  if (n < 0 && (errno == EAGAIN || errno == EINTR)) return;
+  if (n < 0 && (errno == EAGAIN || errno == EINTR)) {
+    wait_for_more(c);
+    return;
+  }
   int waits = c->state == HTTP_CONN_STREAMING || (c->x && c->x->by != HTTP_BY_RESULT);
   if (n < 0 || waits) {
     http_conn_gone(c);
@@ -406,6 +426,14 @@ static void read_away(struct http_conn *c) {
   }
 }
 
+/* There are bytes, or there is room for what TLS has to send before them. */
+static void go_on_reading(struct http_conn *c) {
+  if (c->tls_blocked) http_conn_interest(c, YOI_FD_READ);
+  if (c->state == HTTP_CONN_GONE) return;
+  if (c->state > HTTP_CONN_BODY) look(c);
+  else if (!c->ready) read_requests(c);
+}
+
 static void on_fd(void *ctx, int32_t fd, uint32_t ready) {
   struct http_conn *c = ctx;
   struct http_loop *l = c->loop;
@@ -418,13 +446,11 @@ static void on_fd(void *ctx, int32_t fd, uint32_t ready) {
   } else if (c->state == HTTP_CONN_CLOSING) {
     if (ready & YOI_FD_WRITE) shut(c);
     if (c->state == HTTP_CONN_CLOSING && (ready & ~YOI_FD_WRITE)) read_away(c);
-  } else if (ready & YOI_FD_WRITE) {
+  } else if ((ready & YOI_FD_WRITE) && http_conn_full(c)) {
     if (c->state == HTTP_CONN_STREAMING) http_sse_pump(c);
     else if (http_conn_flush(c) == 1) http_conn_answered(c);
-  } else if (c->state <= HTTP_CONN_BODY) {
-    if (!c->ready) read_requests(c);
   } else {
-    look(c);
+    go_on_reading(c);
   }
   http_loop_leave(l);
 }
@@ -442,7 +468,7 @@ void http_conn_expired(struct http_conn *c) {
     break;
   case HTTP_CONN_HANDLING: http_exchange_expired(c); break;
   case HTTP_CONN_STREAMING:
-    if (c->interest & YOI_FD_WRITE) http_conn_gone(c);
+    if (http_conn_full(c)) http_conn_gone(c);
     else http_sse_heartbeat(c);
     break;
   case HTTP_CONN_IDLE:

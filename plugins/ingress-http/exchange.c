@@ -299,7 +299,7 @@ void http_exchange_poll(struct http_conn *c) {
   size_t n = 0;
   if (c->state == HTTP_CONN_STREAMING) {
     /* A full socket says when it goes on. */
-    if (!(c->interest & YOI_FD_WRITE)) http_sse_pump(c);
+    if (!http_conn_full(c)) http_sse_pump(c);
     return;
   }
   if (c->state != HTTP_CONN_HANDLING) return;

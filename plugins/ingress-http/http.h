@@ -134,6 +134,7 @@ struct http_conn {
   uint8_t timed;      /* the state that the timer was set for, and 1 */
   uint8_t small_sends; /* TCP_NOTSENT_LOWAT is set */
   uint8_t tls_broken;  /* nothing is sent by it any more */
+  uint8_t tls_blocked; /* a read waits for room to send: interest is WRITE */
   uint16_t tls_retry;  /* length of the record that the socket did not take */
   uint16_t requests;  /* on this wake-up */
   uint16_t cursor_len;
@@ -255,6 +256,8 @@ void http_conn_gone(struct http_conn *c);
 void http_conn_expired(struct http_conn *c);
 void http_conn_continue(struct http_conn *c); /* with what was read before */
 void http_conn_interest(struct http_conn *c, uint32_t interest);
+/* Output is queued: the socket says when it goes on. */
+int http_conn_full(const struct http_conn *c);
 void http_conn_timer(struct http_conn *c, uint64_t ms);
 /* The answer is out: on to the next request, or the end. */
 void http_conn_answered(struct http_conn *c);

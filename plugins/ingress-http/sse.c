@@ -256,7 +256,7 @@ static int send_all(struct http_conn *c) {
       return 0;
     }
     if ((size_t)sent < w.bytes) {
-      if (sent > 0 || !(c->interest & YOI_FD_WRITE)) http_conn_blocked(c);
+      if (sent > 0 || !http_conn_full(c)) http_conn_blocked(c);
       return 0;
     }
   }

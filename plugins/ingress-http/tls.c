@@ -23,7 +23,11 @@
  *  4. A write that the socket did not take has been encrypted already. It is
  *     offered again with the same bytes and length (tls_retry).
  *  5. After a fatal error nothing is sent any more, no close_notify either.
- *  6. TLS 1.2 and 1.3, ciphers and curves as the library has them by default,
+ *  6. A read may have to send first: the answer to a client that asks for new
+ *     keys (RFC 8446 section 4.6.3). Until the socket takes it nothing is read,
+ *     and the loop waits for room (tls_blocked): bytes that wait in the kernel
+ *     would wake it again and again. Nothing is queued for such a client.
+ *  7. TLS 1.2 and 1.3, ciphers and curves as the library has them by default,
  *     ALPN http/1.1 or none, no renegotiation, no compression, no early data.
  *     Tickets are stateless; there is no session cache, whose memory would be
  *     the callers' to fill. A client with another ALPN speaks another protocol
@@ -244,9 +248,11 @@ ssize_t http_tls_recv(struct http_conn *c, char *buf, size_t n) {
   ERR_clear_error();
   int got = SSL_read(c->tls, buf, (int)n);
   if (got > 0) return got;
-  switch (SSL_get_error(c->tls, got)) {
+  int why = SSL_get_error(c->tls, got);
+  switch (why) {
   case SSL_ERROR_WANT_READ:
-  case SSL_ERROR_WANT_WRITE: /* it goes along with the next write or read */
+  case SSL_ERROR_WANT_WRITE:
+    c->tls_blocked = why == SSL_ERROR_WANT_WRITE;
     errno = EAGAIN;
     return -1;
   case SSL_ERROR_ZERO_RETURN: return 0;

@@ -29,7 +29,8 @@ int http_tls_begin(struct http_conn *c, struct ssl_ctx_st *ctx);
  * failed, and the client was told why as far as TLS can. */
 int http_tls_handshake(struct http_conn *c, uint32_t *out_interest);
 /* As recv: 0 after a close_notify, -1 with errno. A record is taken whole when
- * n is HTTP_TLS_RECORD. */
+ * n is HTTP_TLS_RECORD. EAGAIN with c->tls_blocked set: no more is read before
+ * the socket takes bytes. */
 ssize_t http_tls_recv(struct http_conn *c, char *buf, size_t n);
 /* Bytes taken, 0 when the socket is full, -1 when it is broken. After 0, or
  * less than all, the next call must begin with the bytes that were left. */

@@ -1,13 +1,12 @@
 """How much one peer may have, and what happens when the process has no descriptor left."""
 import contextlib
-import os
 import resource
 import time
 
 import pytest
 
 from lib import configs, wait, wire
-from lib.host import TOKEN, descriptors, sockets
+from lib.host import TOKEN, cpu_s, descriptors, sockets
 from lib.sse import Stream
 from lib.wire import Address, Client
 from lib.worker import Worker
@@ -110,12 +109,6 @@ def test_the_listeners_own_limits_say_which_they_are(new_host):
 
 
 # ---- the process --------------------------------------------------------------------------------
-
-def cpu_s(pid):
-    """Seconds of CPU time of a process."""
-    fields = open(f'/proc/{pid}/stat').read().rsplit(')', 1)[1].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf('SC_CLK_TCK')
-
 
 @pytest.fixture
 def starved(new_host):

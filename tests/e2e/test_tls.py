@@ -10,8 +10,9 @@ import time
 import pytest
 
 from lib import configs, wait, wire
-from lib.host import TOKEN, Host, sockets
+from lib.host import TOKEN, Host, cpu_s, sockets
 from lib.pki import Authority, openssl, put
+from lib.rekey import Rekeying
 from lib.sse import Parser, Stream
 from lib.wire import Address, Client
 from lib.worker import Worker
@@ -377,6 +378,51 @@ def test_a_stream_through_a_narrow_socket_is_whole(served, ca):
     inputs = [e.data['content'] for e in seen if e.kind == 'input.accepted']
     assert len(inputs) == len(texts)
     assert all(text in str(content) for text, content in zip(texts, inputs))
+
+
+def used_in_a_second(host):
+    before, begun = cpu_s(host.pid), time.monotonic()
+    wait.until(lambda: time.monotonic() - begun > 1, what='a second')
+    return cpu_s(host.pid) - before
+
+
+@pytest.mark.parametrize('where', ['idle', 'handling', 'streaming'])
+def test_asking_for_new_keys_without_reading_costs_the_asker_only(new_host, ca, leaf, where):
+    """The host answers each, until the socket is full; then there is still more to read."""
+    slow = {'heartbeat_ms': 60000}  # one that is sent, and blocked, would be a rest too
+    host = given(new_host(config(limits=slow, loops=1), start=False), *leaf).start()
+    client = v1(host, ca.context())
+    worker, other = Worker.create(client), Worker.create(client)
+    kept, json, sse = {'Connection': None}, 'application/json', 'text/event-stream'
+    events, body = f'/v1/workers/{worker.id}/events', b'{"content":"x"}'
+
+    def get(path, accept=json):
+        return wire.request_bytes('GET', path, client.headers({**kept, 'Accept': accept}))
+    with Rekeying(host.address('runtime')) as peer:
+        # A stream of before lets the kernel keep less of what is sent.
+        peer.write(wire.request_bytes('POST', f'/v1/workers/{other.id}/input',
+                                      client.headers({**kept, 'Accept': sse}, body), body))
+        peer.until(b'\r\n0\r\n\r\n')
+        if where == 'handling':
+            peer.write(get(f'{events}?wait=60&cursor={worker.born}'))
+        if where == 'streaming':
+            peer.write(get(events, sse))
+            peer.until(b'snapshot')
+        asked = 0
+        while peer.ask(200):
+            asked += 200
+            assert asked < 10_000_000, 'the host takes them without an end'
+        wait.until(lambda: used_in_a_second(host) < 0.1, 30, 'the loop rests')
+        assert worker.say('hello')['turn']['state'] == 'completed'
+        wait.until(lambda: used_in_a_second(host) < 0.1, 30, 'the loop rests')
+        # It reads after all, and nothing of what it was sent is missing or out of order.
+        if where == 'idle':
+            peer.write(get('/v1/runtime'))
+            assert peer.until(b'\r\n\r\n').startswith(b'HTTP/1.1 200 OK')
+        elif where == 'handling':
+            assert b'input.accepted' in peer.until(b'"end":')
+        else:
+            assert b'input.accepted' in peer.until(b'event: turn.ended')
 
 
 def test_200_handshakes_at_once(served, ca):

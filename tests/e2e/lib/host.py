@@ -250,6 +250,12 @@ def sockets(pid):
     return [d for d in descriptors(pid) if d.startswith('socket:')]
 
 
+def cpu_s(pid):
+    """Seconds of CPU time of a process."""
+    fields = open(f'/proc/{pid}/stat').read().rsplit(')', 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf('SC_CLK_TCK')
+
+
 def dropped(plugin, folder, name=None):
     """Copies a built plugin into a drop-in folder."""
     folder.mkdir(parents=True, exist_ok=True)

@@ -5,11 +5,11 @@
  *
  *  1. Above `connections` a caller gets limit_reached and a close; beyond
  *     HTTP_REFUSED_MAX of those at a time, only the close.
- *  2. A descriptor is kept in reserve. When the process has no other left, it
- *     is given up for one connection, which is told so and ends; others wait
- *     in the kernel until that one is gone, or any other, and the reserve is
- *     there again. Meanwhile the listener is not watched: a waiting connection
- *     that cannot be accepted would make the loop spin.
+ *  2. A descriptor is kept in reserve. When the process has no other left and
+ *     somebody waits, it is given up for one connection, which is told so and
+ *     ends; others wait in the kernel until that one is gone, or any other, and
+ *     the reserve is there again. Meanwhile the listener is not watched: a
+ *     waiting connection that cannot be accepted would make the loop spin.
  *  3. enter and leave stand around every callback. Connections that ended are
  *     freed in leave, when no caller on the stack can touch them.
  *  4. One timer of the host stands for all deadlines of the loop.
@@ -18,6 +18,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <sdk/mem.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -200,6 +201,13 @@ static int accept_one(int listen_fd, struct sockaddr_storage *from) {
   return accept4(listen_fd, (struct sockaddr *)from, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
 }
 
+/* accept wants a descriptor before it looks for a connection: that there is
+ * none says nothing about whether anybody waits for one. */
+static int somebody_waits(int listen_fd) {
+  struct pollfd p = {.fd = listen_fd, .events = POLLIN};
+  return poll(&p, 1, 0) != 0;
+}
+
 /* No descriptor is left but the reserve. 0: not even that one. */
 static int shed_one(struct http_loop *l) {
   struct sockaddr_storage from;
@@ -226,6 +234,7 @@ static void on_listen(void *ctx, int32_t listen_fd, uint32_t ready) {
     }
     if (errno == EINTR || errno == ECONNABORTED) continue;
     int starved = errno == EMFILE || errno == ENFILE;
+    if (starved && !somebody_waits(listen_fd)) break;
     if (starved && shed_one(l)) continue;
     if (starved || errno != EAGAIN) pause_accepting(l);
     break;

@@ -124,7 +124,7 @@ def starved(new_host):
     resource.prlimit(host.pid, resource.RLIMIT_NOFILE, (limit, limit))
     with contextlib.ExitStack() as held, stream:
         for _ in range(6):
-            opened(held, host.address('runtime'))
+            held.last = opened(held, host.address('runtime'))
         yield host, worker, stream, held
 
 
@@ -138,6 +138,18 @@ def test_without_descriptors_a_caller_is_told(starved):
     said = 'no descriptor left for a connection'
     wait.until(lambda: len(host.entries(msg=said)) >= 2, what='the line of each listener')
     assert len(host.entries(msg=said)) == 2
+
+
+def test_the_last_descriptor_for_a_good_connection_is_no_alarm(starved):
+    """accept fails for want of a descriptor also when nobody waits."""
+    host, _, _, held = starved
+    said = 'no descriptor left for a connection'
+    held.last.sendall(wire.request_bytes('GET', '/v1/missing', v1(host).headers()))
+    assert wire.read_response(wire.Reader(held.last)).status == 404
+    wait.until(lambda: host.entries(msg='request', status='404'), what='a line behind it')
+    assert not host.entries(msg=said)
+    assert refusal(host.address('runtime')).status == 429
+    wait.until(lambda: host.entries(msg=said), what='the line of a real refusal')
 
 
 def test_without_descriptors_what_is_open_goes_on(starved):

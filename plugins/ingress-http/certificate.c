@@ -12,7 +12,9 @@
  *     and values, no path, and reads no file; nothing blocks a loop.
  *  2. What does not work changes nothing: the listener goes on with what it
  *     has, and says why, once per change. Certificate and key are two files,
- *     so that this is normal for the moment between the writing of both.
+ *     so that this is normal for the moment between the writing of both. It is
+ *     tried at each look all the same: memory may have been short, and the
+ *     library's errors do not tell that from a file that is no good.
  *  3. A connection keeps the context that it began with. Contexts are counted;
  *     the last connection frees it.
  *  4. An expired certificate is shown all the same: clients say it better, and
@@ -134,16 +136,18 @@ static void look(struct http_instance *in) {
   struct yoi_sdk_error e;
   uint64_t now[2];
   note_generations(in, now);
-  if (now[0] == t->seen[0] && now[1] == t->seen[1]) {
+  if (memcmp(now, t->seen, sizeof now) == 0) {
     check_time(in);
     return;
   }
-  t->seen[0] = now[0];
-  t->seen[1] = now[1];
   if (make(in, &fresh, yoi_sdk_error_init(&e)) != YOI_OK) {
-    say(in, YOI_LOG_WARN, "certificate stays as it was", e.message);
+    if (memcmp(now, t->said, sizeof now) != 0)
+      say(in, YOI_LOG_WARN, "certificate stays as it was", e.message);
+    memcpy(t->said, now, sizeof now);
+    check_time(in);
     return;
   }
+  memcpy(t->seen, now, sizeof now);
   http_tls_context_free(t->ctx);
   t->ctx = fresh;
   hand_out(in);

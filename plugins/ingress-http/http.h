@@ -183,7 +183,9 @@ struct http_config {
 /* certificate.c: what TLS of an instance is made of. */
 struct http_certificate {
   yoi_str certificate, key; /* names of secrets; empty: no TLS. Owned */
-  uint64_t reload_ms, seen[2]; /* generations of the two */
+  uint64_t reload_ms;
+  uint64_t seen[2], said[2]; /* generations of what is shown, and of what was
+                              * last said not to work */
   int expired; /* as http_tls_context_expired last said */
   struct ssl_ctx_st *ctx;
 };

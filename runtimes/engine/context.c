@@ -64,10 +64,17 @@ static bool back(struct walk *k, struct place *out) {
   return true;
 }
 
+/* Of the inputs that had to wait those whose turn the running one knows: what
+ * a drain ended since, without its having begun, is for later turns. */
+static uint32_t shown_begun(const struct eng_worker *w) {
+  if (w->turn) return w->turn->n_begun;
+  return w->queue ? w->queue->n_begun : 0;
+}
+
 static void choose(struct eng_context *c, const struct eng_worker *w, size_t system_bytes) {
   uint64_t budget = w->spec->limits.context_tokens * YOI_CONTEXT_BYTES_PER_TOKEN;
   uint64_t used = system_bytes, turn = 0, from = UINT64_MAX, to = 0;
-  struct walk k = {.w = w, .items = w->n_items, .begun = w->queue ? w->queue->n_begun : 0};
+  struct walk k = {.w = w, .items = w->n_items, .begun = shown_begun(w)};
   struct place p;
   bool newest = true;
   c->from = 1;
@@ -92,10 +99,11 @@ static int remember_moved(struct eng_context *c, const struct eng_worker *w) {
   if (!q || q->n_begun + q->n == 0) return 1;
   c->moved = yoi_sdk_reallocarray(NULL, q->n_begun + q->n, sizeof *c->moved);
   if (!c->moved) return 0;
-  uint32_t i = q->n_begun;
+  uint32_t shown = shown_begun(w), i = shown;
   while (i > 0 && q->begun[i - 1].at >= c->first) i--;
   for (; i < q->n_begun; i++)
-    c->moved[c->n_moved++] = (struct eng_moved){.input = q->begun[i].input, .at = q->begun[i].at};
+    c->moved[c->n_moved++] =
+        (struct eng_moved){.input = q->begun[i].input, .at = i < shown ? q->begun[i].at : 0};
   for (const struct eng_turn *t = q->first; t; t = t->next)
     c->moved[c->n_moved++] = (struct eng_moved){.input = t->input_sequence};
   return 1;

@@ -76,6 +76,7 @@ struct eng_turn {
   uint32_t input_bytes;
   bool front;           /* it interrupts: before all that wait */
   struct eng_pos begun; /* of the last frame before its turn.started */
+  uint32_t n_begun;     /* of the queue's, with itself: what its model is shown */
   uint32_t step;        /* of the model call that runs, from 1 */
   struct yoi_sdk_buf text, reasoning;
   struct eng_usage usage; /* of all steps; meaningful when has_usage */

@@ -360,6 +360,7 @@ static void begin_turn(struct eng_worker *w, struct eng_turn *t, struct eng_afte
   assert(!w->turn && t->state == ENG_TURN_QUEUED);
   t->state = ENG_TURN_CONTEXT;
   t->begun = w->last;
+  t->n_begun = w->queue ? w->queue->n_begun : 0;
   eng_worker_drop_ring(w);
   w->ring = t->ring;
   t->ring = NULL;

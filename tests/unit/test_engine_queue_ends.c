@@ -74,6 +74,33 @@ static void a_drain_ends_what_waits_and_lets_the_running_one_end(void **state) {
   fake_token_free(r->fh, token);
 }
 
+/* What a drain ended is none of the running turn's business, whose next step
+ * is still to come. */
+static void a_step_in_a_drain_sees_nothing_of_what_waited(void **state) {
+  struct rig *r = *state;
+  uint64_t token = fake_token(r->fh);
+  yoi_stream *drain = NULL;
+  queue_make(r);
+  struct fake_answer *a = fake_model_answer(r->fh);
+  fake_answer_gate(a);
+  fake_answer_event(a, YOI_EVENT_MODEL_TOOL_CALL,
+                    "{\"id\":\"c\",\"name\":\"f\",\"arguments\":\"{}\"}");
+  fake_answer_finish(a, "tool_calls");
+  rig_ok(r, INPUT, "a", "{\"content\":\"hi\"}");
+  rig_ok(r, INPUT, "a", QUEUE("waits"));
+  assert_int_equal(eng_drain(r->self, fake_host_now(r->fh) + 1000000000u, token, &drain, r->err),
+                   YOI_OK);
+  rig_settle(r);
+  queue_let_go(r);
+  assert_int_equal(drain_next(drain), YOI_END);
+  assert_int_equal(fake_model_requests(r->fh), 2);
+  const char *m = fake_model_messages(r->fh, 1);
+  assert_non_null(strstr(m, "{\"role\":\"user\",\"content\":\"hi\"}\n"));
+  assert_null(strstr(m, "waits"));
+  drain->ops->release(drain);
+  fake_token_free(r->fh, token);
+}
+
 static void a_drain_meets_one_that_is_just_accepted(void **state) {
   struct rig *r = *state;
   struct ear e;
@@ -371,6 +398,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       RIG_TESTS(a_stop_ends_all_of_them),
       RIG_TESTS(a_drain_ends_what_waits_and_lets_the_running_one_end),
+      RIG_TESTS(a_step_in_a_drain_sees_nothing_of_what_waited),
       RIG_TESTS(a_drain_meets_one_that_is_just_accepted),
       RIG_TESTS(a_drain_of_a_durable_store_drops_nothing),
       RIG_TESTS(a_failed_queue_or_interrupt_changes_nothing),

@@ -21,6 +21,7 @@
 #include <sdk/stream.h>
 
 #include "clock.h"
+#include "generation.h"
 #include "host.h"
 #include "process.h"
 #include "stream.h"
@@ -368,6 +369,7 @@ static yoi_status start_metrics(struct yoi_embed *host, yoi_stream **out, yoi_er
   struct yoi_sdk_buf text;
   yoi_sdk_buf_init(&text, YOI_JSON_BYTES_MAX);
   yoi__process_text(&text, host->began_ns);
+  yoi__metrics_set(host->metrics, host->counters.plugins_mapped, yoi__generation_count());
   yoi__metrics_text(host->metrics, &text);
   *out = text.failed != 0 ? NULL : yoi_sdk_stream_one(yoi_sdk_buf_str(&text), 0);
   yoi_sdk_buf_release(&text);

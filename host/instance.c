@@ -199,17 +199,9 @@ static void detach(struct yoi__instance *in) {
   yoi__loops_purge(in->top->loops, &in->owner);
 }
 
-static yoi_status load(struct yoi__instance *in, yoi_error *err) {
-  int mapped = in->plugin->handle != NULL;
-  yoi_status st = yoi__plugin_load(in->plugin, err);
-  if (!mapped && in->plugin->handle != NULL)
-    yoi__metrics_add(in->top->metrics, in->top->counters.plugins_mapped, 1);
-  return st;
-}
-
 yoi_status yoi__instance_open(struct yoi__instance *in, yoi_error *err) {
   atomic_store(&in->state, YOI__OPENING);
-  yoi_status st = load(in, err);
+  yoi_status st = yoi__plugin_load(in->plugin, err);
   if (st == YOI_OK && yoi__plugin_serial(in->plugin) && in->strand == NULL) {
     in->strand = yoi__strand_new(in);
     if (in->strand == NULL) st = yoi_sdk_fail_memory(err);

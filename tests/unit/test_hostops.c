@@ -13,6 +13,7 @@
 #include <sdk/stream.h>
 
 #include "host/clock.h"
+#include "support/files.h"
 #include "support/host_fixture.h"
 
 /* Each runtime's `self` is what it does. */
@@ -249,6 +250,28 @@ static void test_bodies_are_strict(void **state) {
   tear_down(&f, all);
 }
 
+/* Code that anybody has mapped is in the process of every host. */
+static void test_mapped_plugins_are_the_process(void **state) {
+  struct host_fixture f;
+  char *text = NULL, *said = NULL;
+  (void)state;
+  host_fixture_init(&f, 1);
+  host_fixture_start(&f);
+  files_directory("plug");
+  files_plugin("null", "plug/null.so");
+  yoi_request r = fixture_request(YOI_OP_HOST_METRICS);
+  assert_int_equal(yoi_call_sync(f.host, (yoi_str){0}, &r, &text, NULL, NULL), YOI_OK);
+  assert_non_null(strstr(text, "\nyoi_plugins_mapped 0\n"));
+  yoi_free(text);
+  assert_int_equal(yoi_plugin_check("plug/null.so", YOI_PLUGIN_LOAD, &said, NULL, NULL), YOI_OK);
+  assert_non_null(strstr(said, "\"loaded\":true"));
+  yoi_free(said);
+  assert_int_equal(yoi_call_sync(f.host, (yoi_str){0}, &r, &text, NULL, NULL), YOI_OK);
+  assert_non_null(strstr(text, "\nyoi_plugins_mapped 1\n"));
+  yoi_free(text);
+  host_fixture_stop(&f);
+}
+
 static void test_ready_and_metrics(void **state) {
   struct host_fixture f;
   struct behaviour all[RUNTIMES];
@@ -327,6 +350,7 @@ int main(void) {
       cmocka_unit_test(test_the_operators_name_is_shown),
       cmocka_unit_test(test_bodies_are_strict),
       cmocka_unit_test(test_ready_and_metrics),
+      cmocka_unit_test(test_mapped_plugins_are_the_process),
       cmocka_unit_test(test_a_list_may_be_left),
       cmocka_unit_test(test_a_large_answer_takes_nobodys_place),
   };

@@ -140,7 +140,7 @@ def group(name):
     if name == 'openapi':
         return openapi()
     if name == 'host':  # e2e for another build: what asks no host is the same in each
-        same = ('abi_check', 'lint', 'lib', 'http_docs', 'openapi', 'config_schema', 'readme')
+        same = ('abi_check', 'lint', 'lib', 'http_docs')
         skip = [f'--ignore=tests/e2e/test_{n}.py' for n in same]
         return pytest(['tests/e2e', '-m', 'not soak', *skip])
     if name == 'tsan':

@@ -17,6 +17,7 @@ target; exit 1 when there is a finding or a target cannot be built.
 """
 import argparse
 import concurrent.futures
+import os
 import pathlib
 import re
 import shlex
@@ -26,6 +27,7 @@ import sys
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 OUT = ROOT / 'build' / 'fuzz'
 BUILD_LIMIT_S = 300
+CORES = os.cpu_count() or 1  # targets at a time, each being one process
 INPUT_BYTES_MAX = 65536
 INPUT_LIMIT_S = 10  # one input; everything is linear, so this is a hang
 MEMORY_MB = 1024
@@ -95,6 +97,18 @@ def run(name, program, seconds):
     return findings, int(count.group(1)) if count else 0, text
 
 
+def fuzz(target, seconds):
+    """(whether all is well, what to say) of one target: built, then run."""
+    name = target.stem[len('fuzz_'):]
+    program, words = build(target)
+    if program is None:
+        return False, f'fuzz {name}: cannot be built\n{words}'
+    findings, runs, text = run(name, program, seconds)
+    if findings:
+        return False, f'{text[-6000:]}\nfuzz {name}: FINDING {", ".join(map(str, findings))}'
+    return True, f'fuzz {name}: {runs} inputs in {seconds} s, no finding'
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument('--seconds', type=int, default=20)
@@ -106,21 +120,10 @@ def main():
     if not targets:
         raise SystemExit('fuzz.py: no such target')
     bad = 0
-    with concurrent.futures.ThreadPoolExecutor(2) as pool:
-        built = list(pool.map(build, targets))
-    for target, (program, words) in zip(targets, built):
-        name = target.stem[len('fuzz_'):]
-        if program is None:
-            print(f'fuzz {name}: cannot be built\n{words}', flush=True)
-            bad += 1
-            continue
-        findings, runs, text = run(name, program, options.seconds)
-        if findings:
-            bad += 1
-            print(f'{text[-6000:]}\nfuzz {name}: FINDING {", ".join(map(str, findings))}',
-                  flush=True)
-        else:
-            print(f'fuzz {name}: {runs} inputs in {options.seconds} s, no finding', flush=True)
+    with concurrent.futures.ThreadPoolExecutor(CORES) as pool:
+        for good, words in pool.map(lambda target: fuzz(target, options.seconds), targets):
+            print(words, flush=True)
+            bad += not good
     return 1 if bad else 0
 
 

@@ -17,24 +17,6 @@ static void say(struct rig *r) {
   rig_ok(r, INPUT, "a", "{\"content\":\"hi\"}");
 }
 
-static void call(struct fake_answer *a, const char *id, const char *name, const char *arguments) {
-  char text[512];
-  (void)snprintf(text, sizeof text, "{\"id\":\"%s\",\"name\":\"%s\",\"arguments\":\"%s\"}", id,
-                 name, arguments);
-  fake_answer_event(a, YOI_EVENT_MODEL_TOOL_CALL, text);
-}
-
-/* Asserts how the last turn ended. */
-static void ended(struct rig *r, const char *want_state, const char *want_reason) {
-  char text[128];
-  rig_ok(r, GET, "a", "");
-  (void)snprintf(text, sizeof text, "\"state\":\"%s\",\"reason\":\"%s\"", want_state, want_reason);
-  assert_true(rig_has(r, text));
-  assert_string_equal(rig_get(r, "worker.state"), "\"idle\"");
-  assert_int_equal(fake_model_live(r->fh), 0);
-  assert_int_equal(fake_host_tokens(r->fh), 0);
-}
-
 /* ---- limits ---- */
 
 #define PROFILE(limits) \
@@ -46,12 +28,12 @@ static void steps_are_limited(void **state) {
   make(r);
   for (int i = 0; i < 5; i++) {
     struct fake_answer *a = fake_model_answer(r->fh);
-    call(a, "c", "f", "{}");
+    fake_answer_call(a, "c", "f", "{}");
     fake_answer_finish(a, "tool_calls");
   }
   say(r);
   assert_int_equal(fake_model_requests(r->fh), 3);
-  ended(r, "failed", "step_limit");
+  rig_ended(r, "failed", "step_limit");
   assert_string_equal(rig_get(r, "worker.turn.error.code"), "\"limit_reached\"");
   assert_string_equal(rig_get(r, "worker.turn.steps"), "3");
   rig_ok(r, TRANSCRIPT, "a", "");
@@ -72,7 +54,7 @@ static void wall_time_is_limited(void **state) {
   assert_string_equal(rig_get(r, "worker.state"), "\"running\"");
   fake_host_advance(r->fh, 1);
   rig_settle(r);
-  ended(r, "failed", "time_limit");
+  rig_ended(r, "failed", "time_limit");
   assert_string_equal(rig_get(r, "worker.turn.error.code"), "\"timeout\"");
   assert_int_equal(fake_model_cancelled(r->fh), 1);
   assert_int_equal(fake_host_timers(r->fh), 0);
@@ -84,13 +66,13 @@ static void tokens_are_limited(void **state) {
   make(r);
   for (int i = 0; i < 3; i++) {
     struct fake_answer *a = fake_model_answer(r->fh);
-    call(a, "c", "f", "{}");
+    fake_answer_call(a, "c", "f", "{}");
     fake_answer_event(a, YOI_EVENT_MODEL_USAGE, "{\"input_tokens\":900,\"output_tokens\":100}");
     fake_answer_finish(a, "tool_calls");
   }
   say(r);
   assert_int_equal(fake_model_requests(r->fh), 2);
-  ended(r, "failed", "token_limit");
+  rig_ended(r, "failed", "token_limit");
   assert_string_equal(rig_get(r, "worker.turn.usage.input_tokens"), "1800");
 }
 
@@ -106,7 +88,7 @@ static void tokens_are_estimated_while_it_talks(void **state) {
   }
   fake_answer_gate(a);
   say(r);
-  ended(r, "failed", "token_limit");
+  rig_ended(r, "failed", "token_limit");
   assert_int_equal(fake_model_cancelled(r->fh), 1);
 }
 
@@ -116,7 +98,7 @@ static void tokens_of_a_running_step_count_before_its_usage(void **state) {
   rig_reopen(r, NULL, PROFILE("\"tokens\":3000"));
   make(r);
   struct fake_answer *a = fake_model_answer(r->fh);
-  call(a, "c", "f", "{}");
+  fake_answer_call(a, "c", "f", "{}");
   fake_answer_event(a, YOI_EVENT_MODEL_USAGE, "{\"input_tokens\":100,\"output_tokens\":100}");
   fake_answer_finish(a, "tool_calls");
   a = fake_model_answer(r->fh);
@@ -126,7 +108,7 @@ static void tokens_of_a_running_step_count_before_its_usage(void **state) {
   }
   fake_answer_gate(a);
   say(r);
-  ended(r, "failed", "token_limit");
+  rig_ended(r, "failed", "token_limit");
   assert_int_equal(fake_model_cancelled(r->fh), 1);
 }
 
@@ -137,12 +119,12 @@ static void a_turn_does_not_pass_the_history_by_more_than_a_step(void **state) {
   make(r);
   for (int i = 0; i < 100; i++) {
     struct fake_answer *a = fake_model_answer(r->fh);
-    call(a, "c", "f", "{}");
+    fake_answer_call(a, "c", "f", "{}");
     fake_answer_finish(a, "tool_calls");
   }
   say(r);
   assert_in_range(fake_model_requests(r->fh), 4, 30);
-  ended(r, "failed", "history_limit");
+  rig_ended(r, "failed", "history_limit");
   assert_string_equal(rig_get(r, "worker.turn.error.code"), "\"limit_reached\"");
   rig_refused(r, INPUT, "a", "{\"content\":\"x\"}", YOI_CODE_LIMIT_REACHED);
 }
@@ -153,12 +135,12 @@ static void tool_output_is_limited(void **state) {
   make(r);
   for (int i = 0; i < 3; i++) {
     struct fake_answer *a = fake_model_answer(r->fh);
-    call(a, "c", "f", "{}");
+    fake_answer_call(a, "c", "f", "{}");
     fake_answer_finish(a, "tool_calls");
   }
   say(r);
   assert_int_equal(fake_model_requests(r->fh), 2);
-  ended(r, "failed", "tool_output_limit");
+  rig_ended(r, "failed", "tool_output_limit");
 }
 
 static void a_profile_that_passes_a_maximum_is_refused(void **state) {

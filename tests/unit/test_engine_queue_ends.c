@@ -83,8 +83,7 @@ static void a_step_in_a_drain_sees_nothing_of_what_waited(void **state) {
   queue_make(r);
   struct fake_answer *a = fake_model_answer(r->fh);
   fake_answer_gate(a);
-  fake_answer_event(a, YOI_EVENT_MODEL_TOOL_CALL,
-                    "{\"id\":\"c\",\"name\":\"f\",\"arguments\":\"{}\"}");
+  fake_answer_call(a, "c", "f", "{}");
   fake_answer_finish(a, "tool_calls");
   rig_ok(r, INPUT, "a", "{\"content\":\"hi\"}");
   rig_ok(r, INPUT, "a", QUEUE("waits"));

@@ -19,24 +19,6 @@ static void say(struct rig *r) {
   rig_ok(r, INPUT, "a", "{\"content\":\"hi\"}");
 }
 
-static void call(struct fake_answer *a, const char *id, const char *name, const char *arguments) {
-  char text[512];
-  (void)snprintf(text, sizeof text, "{\"id\":\"%s\",\"name\":\"%s\",\"arguments\":\"%s\"}", id,
-                 name, arguments);
-  fake_answer_event(a, YOI_EVENT_MODEL_TOOL_CALL, text);
-}
-
-/* Asserts how the last turn ended. */
-static void ended(struct rig *r, const char *want_state, const char *want_reason) {
-  char text[128];
-  rig_ok(r, GET, "a", "");
-  (void)snprintf(text, sizeof text, "\"state\":\"%s\",\"reason\":\"%s\"", want_state, want_reason);
-  assert_true(rig_has(r, text));
-  assert_string_equal(rig_get(r, "worker.state"), "\"idle\"");
-  assert_int_equal(fake_model_live(r->fh), 0);
-  assert_int_equal(fake_host_tokens(r->fh), 0);
-}
-
 /* ---- completed ---- */
 
 static void finish_reasons_are_kept(void **state) {
@@ -48,7 +30,7 @@ static void finish_reasons_are_kept(void **state) {
     fake_answer_text(a, "x");
     fake_answer_finish(a, reasons[i]);
     say(r);
-    ended(r, "completed", reasons[i]);
+    rig_ended(r, "completed", reasons[i]);
   }
   assert_int_equal(fake_metric(r->fh, "yoi_turns_total", "completed"), 3);
   assert_int_equal(fake_model_cancelled(r->fh), 0); /* what has ended is not cancelled */
@@ -77,7 +59,7 @@ static void a_turn_is_measured(void **state) {
   fake_host_advance(r->fh, 7);
   fake_model_open(r->fh);
   rig_settle(r);
-  ended(r, "completed", "stop");
+  rig_ended(r, "completed", "stop");
   assert_int_equal(fake_metric(r->fh, "yoi_model_first_delta_seconds", ""), 1);
   assert_int_equal(fake_metric(r->fh, "yoi_turn_duration_seconds", ""), 1);
   assert_int_equal(fake_metric_ns(r->fh, "yoi_turn_duration_seconds", ""), 12 * ms);
@@ -111,7 +93,7 @@ static void a_turn_has_its_shape(void **state) {
   fake_host_advance(r->fh, 1500);
   fake_model_open(r->fh);
   rig_settle(r);
-  ended(r, "completed", "stop");
+  rig_ended(r, "completed", "stop");
   assert_string_equal(rig_get(r, "worker.turn.duration_ms"), "1500");
   assert_string_equal(rig_get(r, "worker.turn.started_at"), "\"2026-05-28T20:26:41.000Z\"");
   assert_string_equal(rig_get(r, "worker.turn.ended_at"), "\"2026-05-28T20:26:42.500Z\"");
@@ -144,7 +126,7 @@ static void an_empty_answer_is_an_empty_message(void **state) {
   struct fake_answer *a = fake_model_answer(r->fh);
   fake_answer_finish(a, "stop");
   say(r);
-  ended(r, "completed", "stop");
+  rig_ended(r, "completed", "stop");
   rig_ok(r, TRANSCRIPT, "a", "{\"start\":1}");
   assert_true(rig_has(r, "\"content\":[]"));
   say(r);
@@ -190,8 +172,8 @@ static void an_undeclared_tool_gets_an_error_and_the_model_goes_on(void **state)
   make(r);
   struct fake_answer *a = fake_model_answer(r->fh);
   fake_answer_text(a, "let me");
-  call(a, "c1", "fs_read", "{\\\"p\\\":1}");
-  call(a, "c2", "rm", "{}");
+  fake_answer_call(a, "c1", "fs_read", "{\\\"p\\\":1}");
+  fake_answer_call(a, "c2", "rm", "{}");
   fake_answer_finish(a, "tool_calls");
   ear_open(&e, r, "a", NULL);
   say(r);
@@ -210,7 +192,7 @@ static void an_undeclared_tool_gets_an_error_and_the_model_goes_on(void **state)
                       "\"error: there is no tool 'fs_read'\"}],\"tool_call_id\":\"c1\","
                       "\"error\":{\"code\":\"not_found\""));
   assert_true(ear_has(&e, "\"tool_calls\":[{\"id\":\"c1\",\"name\":\"fs_read\""));
-  ended(r, "completed", "stop");
+  rig_ended(r, "completed", "stop");
   assert_string_equal(rig_get(r, "worker.turn.steps"), "2");
   assert_non_null(strstr(
       fake_model_messages(r->fh, 1),
@@ -231,13 +213,13 @@ static void calls_are_made_fit_to_be_paired(void **state) {
   struct rig *r = *state;
   make(r);
   struct fake_answer *a = fake_model_answer(r->fh);
-  call(a, "c", "good", "{}");
-  call(a, "c", "same id", "{}");
-  call(a, "", "no id", "{}");
-  call(a, "d",
-       "b\xc3\xa4"
-       "d/name",
-       "{\\\"a\\\":");
+  fake_answer_call(a, "c", "good", "{}");
+  fake_answer_call(a, "c", "same id", "{}");
+  fake_answer_call(a, "", "no id", "{}");
+  fake_answer_call(a, "d",
+                   "b\xc3\xa4"
+                   "d/name",
+                   "{\\\"a\\\":");
   fake_answer_finish(a, "tool_calls");
   say(r);
   const char *m = fake_model_messages(r->fh, 1);
@@ -250,7 +232,7 @@ static void calls_are_made_fit_to_be_paired(void **state) {
   assert_non_null(strstr(m,
                          "\"tool_call_id\":\"d\",\"content\":\"error: the arguments of "
                          "'b__d_name' are not a JSON object\""));
-  ended(r, "completed", "stop");
+  rig_ended(r, "completed", "stop");
 }
 
 /* Partial arguments never become a call: a cut answer asks for nothing. */
@@ -259,10 +241,10 @@ static void a_cut_answer_asks_for_nothing(void **state) {
   make(r);
   struct fake_answer *a = fake_model_answer(r->fh);
   fake_answer_text(a, "x");
-  call(a, "c", "f", "{}");
+  fake_answer_call(a, "c", "f", "{}");
   fake_answer_finish(a, "length");
   say(r);
-  ended(r, "completed", "length");
+  rig_ended(r, "completed", "length");
   say(r);
   assert_null(strstr(fake_model_messages(r->fh, 1), "tool_calls"));
 }
@@ -271,7 +253,7 @@ static void stop_with_calls_is_taken_for_tool_calls(void **state) {
   struct rig *r = *state;
   make(r);
   struct fake_answer *a = fake_model_answer(r->fh);
-  call(a, "c", "f", "{}");
+  fake_answer_call(a, "c", "f", "{}");
   fake_answer_finish(a, "stop");
   say(r);
   assert_int_equal(fake_model_requests(r->fh), 2);
@@ -279,7 +261,7 @@ static void stop_with_calls_is_taken_for_tool_calls(void **state) {
   fake_answer_text(a, "x");
   fake_answer_finish(a, "tool_calls"); /* and none without calls for stop */
   say(r);
-  ended(r, "completed", "stop");
+  rig_ended(r, "completed", "stop");
 }
 
 #define PROFILE(limits) \
@@ -292,7 +274,7 @@ static void usage_is_summed_and_unknown_stays_unknown(void **state) {
   struct ear e;
   make(r);
   struct fake_answer *a = fake_model_answer(r->fh);
-  call(a, "c", "f", "{}");
+  fake_answer_call(a, "c", "f", "{}");
   fake_answer_event(a, YOI_EVENT_MODEL_USAGE,
                     "{\"input_tokens\":10,\"output_tokens\":2,\"cached_tokens\":4}");
   fake_answer_finish(a, "tool_calls");
@@ -308,11 +290,11 @@ static void usage_is_summed_and_unknown_stays_unknown(void **state) {
                       "\"cached_tokens\":null,\"reasoning_tokens\":null}"));
   ear_close(&e);
   a = fake_model_answer(r->fh);
-  call(a, "c", "f", "{}");
+  fake_answer_call(a, "c", "f", "{}");
   fake_answer_event(a, YOI_EVENT_MODEL_USAGE, "{\"input_tokens\":10,\"output_tokens\":2}");
   fake_answer_finish(a, "tool_calls");
   say(r); /* the second step says nothing of usage */
-  ended(r, "completed", "stop");
+  rig_ended(r, "completed", "stop");
   assert_string_equal(rig_get(r, "worker.turn.usage"), "null");
 }
 
@@ -346,7 +328,7 @@ static void model_errors_are_typed_and_worded_by_us(void **state) {
     fake_answer_text(a, "half");
     fake_answer_fail(a, rows[i].st, rows[i].code, rows[i].details);
     say(r);
-    ended(r, "failed", "model_error");
+    rig_ended(r, "failed", "model_error");
     assert_string_equal(rig_get(r, "worker.turn.error.code"), "\"model_error\"");
     assert_string_equal(rig_get(r, "worker.turn.error.details.kind"), rows[i].kind);
     const char *retry = rig_get(r, "worker.turn.error.details.retryable");
@@ -368,10 +350,10 @@ static void a_model_that_does_not_start_is_an_error(void **state) {
   struct fake_answer *a = fake_model_answer(r->fh);
   fake_answer_refuse(a, YOI_UNAVAILABLE, YOI_CODE_RUNTIME_UNAVAILABLE);
   say(r);
-  ended(r, "failed", "model_error");
+  rig_ended(r, "failed", "model_error");
   fake_model_none(r->fh); /* it has gone since create */
   say(r);
-  ended(r, "failed", "model_error");
+  rig_ended(r, "failed", "model_error");
   assert_string_equal(rig_get(r, "worker.turn.error.details.kind"), "\"not_found\"");
 }
 
@@ -414,7 +396,7 @@ static void a_model_that_breaks_the_rules_is_malformed(void **state) {
     say(r);
     fake_model_open(r->fh);
     rig_settle(r);
-    ended(r, "failed", "model_error");
+    rig_ended(r, "failed", "model_error");
     assert_string_equal(rig_get(r, "worker.turn.error.details.kind"), "\"malformed\"");
   }
 }
@@ -429,16 +411,16 @@ static void an_answer_is_bounded(void **state) {
   for (int i = 0; i < 16; i++) fake_answer_text(a, big); /* exactly the maximum */
   fake_answer_finish(a, "stop");
   say(r);
-  ended(r, "completed", "stop");
+  rig_ended(r, "completed", "stop");
   a = fake_model_answer(r->fh);
   for (int i = 0; i < 16; i++) fake_answer_text(a, big);
   fake_answer_text(a, "x");
   fake_answer_finish(a, "stop");
   say(r);
-  ended(r, "failed", "model_error");
+  rig_ended(r, "failed", "model_error");
   assert_string_equal(rig_get(r, "worker.turn.error.details.kind"), "\"too_large\"");
   a = fake_model_answer(r->fh);
-  for (int i = 0; i < 65; i++) call(a, "c", "f", "{}");
+  for (int i = 0; i < 65; i++) fake_answer_call(a, "c", "f", "{}");
   fake_answer_finish(a, "tool_calls");
   say(r);
   assert_true(rig_call(r, GET, "a", "") == YOI_OK &&
@@ -462,7 +444,7 @@ static void when_the_answer_cannot_be_written_the_turn_fails_in_memory(void **st
   eng_store_mem_fail(r->store, 1, 2);
   fake_model_open(r->fh);
   ear_settle(&e);
-  ended(r, "failed", "store_error");
+  rig_ended(r, "failed", "store_error");
   assert_string_equal(rig_get(r, "worker.turn.error.code"), "\"store_error\"");
   assert_string_equal(ear_kinds(&e), "snapshot input.accepted turn.started text.delta snapshot");
   assert_int_equal(e.flags, 0);
@@ -492,7 +474,7 @@ static void when_the_answer_cannot_be_written_the_turn_fails_in_memory(void **st
                       "message.completed turn.ended");
   assert_true(ear_has(&e, "\"sequence\":4,"));
   assert_true(ear_has(&e, "\"sequence\":5,"));
-  ended(r, "completed", "stop");
+  rig_ended(r, "completed", "stop");
   rig_ok(r, YOI_OP_RUNTIME_DESCRIBE, "", "");
   assert_string_equal(rig_get(r, "runtime.status"), "\"ready\"");
   rig_ok(r, TRANSCRIPT, "a", "");
@@ -506,13 +488,13 @@ static void each_append_of_a_turn_may_fail(void **state) {
     rig_reopen(r, NULL, NULL);
     make(r);
     struct fake_answer *a = fake_model_answer(r->fh);
-    call(a, "c", "f", "{}");
+    fake_answer_call(a, "c", "f", "{}");
     fake_answer_finish(a, "tool_calls");
     eng_store_mem_fail(r->store, n, 1);
     yoi_status st = rig_call(r, INPUT, "a", "{\"content\":\"hi\"}");
     rig_settle(r);
     assert_int_equal(st == YOI_OK, n > 1);
-    if (n > 1) ended(r, "failed", "store_error");
+    if (n > 1) rig_ended(r, "failed", "store_error");
     rig_ok(r, STOP, "a", ""); /* takes the owed end along */
     struct ear e;
     rig_ok(r, GET, "a", "");
@@ -534,9 +516,9 @@ static void a_history_that_cannot_be_read_fails_the_turn(void **state) {
   make(r);
   eng_store_mem_fail_read(r->store, 1, 1);
   say(r);
-  ended(r, "failed", "store_error");
+  rig_ended(r, "failed", "store_error");
   say(r);
-  ended(r, "completed", "stop");
+  rig_ended(r, "completed", "stop");
 }
 
 static void a_turn_that_cannot_be_posted_ends(void **state) {
@@ -547,7 +529,7 @@ static void a_turn_that_cannot_be_posted_ends(void **state) {
   rig_ok(r, GET, "a", "");
   assert_string_equal(rig_get(r, "worker.turn.reason"), "\"internal\"");
   say(r);
-  ended(r, "completed", "stop");
+  rig_ended(r, "completed", "stop");
 }
 
 /* ---- loops ---- */
@@ -572,7 +554,7 @@ static void request_id_and_trace_reach_the_model(void **state) {
   make(r);
   yoi_request more = {.request_id = YOI_LIT("r-1"), .trace = YOI_LIT("00-aa-bb-01")};
   struct fake_answer *a = fake_model_answer(r->fh);
-  call(a, "c", "f", "{}");
+  fake_answer_call(a, "c", "f", "{}");
   fake_answer_finish(a, "tool_calls");
   assert_int_equal(rig_call_as(r, INPUT, "a", "{\"content\":\"hi\"}", &more), YOI_OK);
   rig_settle(r);
@@ -646,12 +628,12 @@ static void long_turns_are_read_in_batches(void **state) {
     for (int k = 0; k < 5; k++) {
       char id[32];
       (void)snprintf(id, sizeof id, "c%d_%d", i, k);
-      call(a, id, "f", "{}");
+      fake_answer_call(a, id, "f", "{}");
     }
     fake_answer_finish(a, "tool_calls");
   }
   say(r);
-  ended(r, "completed", "stop");
+  rig_ended(r, "completed", "stop");
   const char *m = fake_model_messages(r->fh, 15);
   size_t lines = 0;
   for (const char *p = m; (p = strchr(p, '\n')) != NULL; p++) lines++;

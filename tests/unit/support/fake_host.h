@@ -71,6 +71,9 @@ struct fake_answer *fake_model_answer(struct fake_host *fh);
 void fake_answer_event(struct fake_answer *a, uint32_t kind, const char *text);
 void fake_answer_text(struct fake_answer *a, const char *text);
 void fake_answer_finish(struct fake_answer *a, const char *reason);
+/* A tool call; arguments as they stand inside a JSON string. */
+void fake_answer_call(struct fake_answer *a, const char *id, const char *name,
+                      const char *arguments);
 void fake_answer_cut(struct fake_answer *a);  /* the batch ends here */
 void fake_answer_gate(struct fake_answer *a); /* AGAIN until a gate is opened */
 void fake_answer_fail(struct fake_answer *a, yoi_status st, int32_t code, const char *details);

@@ -80,6 +80,15 @@ void fake_answer_text(struct fake_answer *a, const char *text) {
   fake_answer_event(a, YOI_EVENT_MODEL_TEXT, text);
 }
 
+void fake_answer_call(struct fake_answer *a, const char *id, const char *name,
+                      const char *arguments) {
+  char text[512];
+  int n = snprintf(text, sizeof text, "{\"id\":\"%s\",\"name\":\"%s\",\"arguments\":\"%s\"}", id,
+                   name, arguments);
+  assert(n > 0 && (size_t)n < sizeof text);
+  fake_answer_event(a, YOI_EVENT_MODEL_TOOL_CALL, text);
+}
+
 void fake_answer_finish(struct fake_answer *a, const char *reason) {
   char text[64];
   (void)snprintf(text, sizeof text, "{\"finish_reason\":\"%s\"}", reason);

@@ -161,6 +161,16 @@ static void ear_init(struct ear *e, struct rig *r) {
   yoi_sdk_buf_adds(&e->heard, YOI_LIT(""));
 }
 
+void rig_ended(struct rig *r, const char *want_state, const char *want_reason) {
+  char text[128];
+  rig_ok(r, YOI_OP_WORKER_GET, "a", "");
+  (void)snprintf(text, sizeof text, "\"state\":\"%s\",\"reason\":\"%s\"", want_state, want_reason);
+  assert_true(rig_has(r, text));
+  assert_string_equal(rig_get(r, "worker.state"), "\"idle\"");
+  assert_int_equal(fake_model_live(r->fh), 0);
+  assert_int_equal(fake_host_tokens(r->fh), 0);
+}
+
 void ear_open(struct ear *e, struct rig *r, const char *worker, const char *cursor) {
   char body[256] = "";
   ear_init(e, r);

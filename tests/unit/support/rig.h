@@ -62,6 +62,8 @@ void rig_refused(struct rig *r, uint32_t op, const char *worker, const char *bod
 int rig_has(const struct rig *r, const char *part);
 /* The raw value of a member path "a.b" of the last result; static buffer. */
 const char *rig_get(const struct rig *r, const char *path);
+/* Asserts how the last turn of worker "a" ended, and that nothing is left of it. */
+void rig_ended(struct rig *r, const char *want_state, const char *want_reason);
 
 /* Somebody who watches. */
 struct ear {

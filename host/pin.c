@@ -6,8 +6,10 @@
  * can write, and the copy is what is loaded. Invariants:
  *  1. All checks are of one descriptor, opened without following a link; the
  *     name is looked up once.
- *  2. The copy is hashed again, after it was written: the file may have been
- *     changed in place while it was read.
+ *  2. What is written into the copy is what is hashed, block by block: the
+ *     file may have been changed since its manifest was read, and may change
+ *     in place meanwhile. The manifest is the one of the pinned bytes, since
+ *     the digest that was found with it is compared too.
  *  3. The private folder is new (mkdtemp, 0700), and each folder above it
  *     belongs to root or this user and keeps others from renaming in it; so
  *     its name means the same folder until it is released.
@@ -62,11 +64,8 @@ int yoi__pin_valid(yoi_str digest) {
                        sizeof sha);
 }
 
-static yoi_status check_digest(const struct yoi__plugin *p, int fd, uint64_t size, const char *of,
+static yoi_status check_digest(const struct yoi__plugin *p, const char *found, const char *of,
                                yoi_error *err) {
-  char found[YOI_SDK_DIGEST_SIZE];
-  const char *why = yoi__file_digest(fd, size, found);
-  if (why != NULL) return refuse(p, err, "field 'digest': %s %s", of, why);
   if (strcmp(found, p->pin) == 0) return YOI_OK;
   return refuse(p, err, "field 'digest': expected %s, found %s in %s", p->pin, found, of);
 }
@@ -126,10 +125,7 @@ yoi_status yoi__pin_open(const struct yoi__plugin *p, struct yoi__pinned *out, y
   *out = (struct yoi__pinned){.fd = -1, .dir_fd = -1};
   st = open_folder(p, &name, &dir_fd, err);
   if (st == YOI_OK) st = open_file(p, dir_fd, name, out, err);
-  if (st == YOI_OK) st = check_digest(p, out->fd, out->size, "its file", err);
-  if (st == YOI_OK && strcmp(p->digest, p->pin) != 0)
-    st = refuse(p, err, "field 'digest': expected %s, found %s when its manifest was read", p->pin,
-                p->digest);
+  if (st == YOI_OK) st = check_digest(p, p->digest, "its file", err);
   if (dir_fd >= 0) close(dir_fd);
   if (st != YOI_OK) yoi__pin_release(out);
   return st;
@@ -218,9 +214,12 @@ static const char *write_all(int fd, const char *from, size_t n) {
   return NULL;
 }
 
-static const char *copy_bytes(int from, int to, uint64_t size) {
+/* Copies, and hashes what it copies. */
+static const char *copy_bytes(int from, int to, uint64_t size, char digest[YOI_SDK_DIGEST_SIZE]) {
+  uint8_t sha[YOI_SDK_SHA256_SIZE];
   char *chunk = yoi_sdk_malloc(CHUNK);
-  const char *why = chunk == NULL ? "memory is short" : NULL;
+  struct yoi_sdk_sha256 *h = yoi_sdk_sha256_new();
+  const char *why = chunk == NULL || h == NULL ? "memory is short" : NULL;
   uint64_t at = 0;
   while (why == NULL && at < size) {
     size_t want = size - at < CHUNK ? (size_t)(size - at) : CHUNK;
@@ -229,16 +228,19 @@ static const char *copy_bytes(int from, int to, uint64_t size) {
     if (got <= 0) {
       why = got < 0 ? strerror(errno) : "it became shorter";
     } else {
+      yoi_sdk_sha256_add(h, chunk, (size_t)got);
       why = write_all(to, chunk, (size_t)got);
       at += (uint64_t)got;
     }
   }
+  if (h != NULL && !yoi_sdk_sha256_final(h, sha) && why == NULL) why = "it cannot be hashed";
+  if (why == NULL) yoi_sdk_digest_text(sha, digest);
   yoi_sdk_free(chunk);
   return why;
 }
 
 yoi_status yoi__pin_copy(const struct yoi__plugin *p, struct yoi__pinned *in, yoi_error *err) {
-  char name[2 * YOI_SDK_SHA256_SIZE + sizeof ".so"];
+  char name[2 * YOI_SDK_SHA256_SIZE + sizeof ".so"], found[YOI_SDK_DIGEST_SIZE];
   const char *why;
   yoi_status st = make_folder(p, in, err);
   int fd;
@@ -250,10 +252,10 @@ yoi_status yoi__pin_copy(const struct yoi__plugin *p, struct yoi__pinned *in, yo
   }
   fd = openat(in->dir_fd, name, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
   if (fd < 0) return refuse(p, err, "cannot make its private copy: %s", strerror(errno));
-  why = copy_bytes(in->fd, fd, in->size);
+  why = copy_bytes(in->fd, fd, in->size, found);
   if (why == NULL && fchmod(fd, 0500) != 0) why = strerror(errno);
   st = why != NULL ? refuse(p, err, "cannot make its private copy: %s", why)
-                   : check_digest(p, fd, in->size, "its private copy", err);
+                   : check_digest(p, found, "its private copy", err);
   close(fd);
   return st;
 }

@@ -12,7 +12,7 @@
 #include "loader.h"
 
 struct yoi__pinned {
-  int fd;        /* what was hashed */
+  int fd;        /* what is copied */
   uint64_t size; /* of it */
   int dir_fd;    /* the private folder */
   char dir[YOI_PATH_BYTES_MAX];
@@ -21,9 +21,9 @@ struct yoi__pinned {
 
 /* [main] Opens p->path and compares: a regular file and no link, of root or
  * this user, that nobody else may write, in a folder of which the same holds,
- * with the pinned digest. Writes nothing. The message names plugin, field,
- * what was expected and what was found; no path. *out is to be released when
- * it is OK. */
+ * and that had the pinned digest when it was found. Writes nothing. The
+ * message names plugin, field, what was expected and what was found; no path.
+ * *out is to be released when it is OK. */
 yoi_status yoi__pin_open(const struct yoi__plugin *p, struct yoi__pinned *out, yoi_error *err);
 /* [main] Copies what was opened; the copy has the pinned digest, or it is
  * refused. */

@@ -13,15 +13,16 @@ PACE = 'stamp=1 first=30 delay=20'
 
 
 @contextlib.contextmanager
-def node(port):
-    """The plain server, or None where there is no node."""
+def node(port, client):
+    """The plain server with that HTTP client, or None where there is no node."""
     program = shutil.which('node') or shutil.which('nodejs')
     if not program:
         skip('the turn beside a plain Node server', 'node is not installed')
         yield None
         return
     child = Child(pinned(SERVER, [program, ROOT / 'tests/bench/plain.mjs', port,
-                                  ROOT / 'bundles/builtin/companion.md']), r'listening (\d+)\n',
+                                  ROOT / 'bundles/builtin/companion.md', client]),
+                  r'listening (\d+)\n',
                   env=dict(os.environ, NODE_ENV='production'))
     child.port = child.found.group(1)
     try:
@@ -30,47 +31,61 @@ def node(port):
         child.stop()
 
 
+class Plain:
+    """A plain Node server and what was measured of it."""
+
+    def __init__(self, js, idle):
+        self.js, self.idle, self.warm, self.cpu, self.runs = js, idle, 0, [], []
+
+
 def rates(runs):
     return [r['turns'] / r['seconds'] for r in runs]
 
 
 def short(b, provider):
     """32 clients: what a turn costs, how many there are, how long they take."""
-    yoi, direct, plain, cpu, plain_cpu = [], [], [], [], []
-    with b.host(provider.port) as host, node(provider.port) as js:
+    yoi, direct, cpu, nodes = [], [], [], []
+    with contextlib.ExitStack() as stack:
+        host = stack.enter_context(b.host(provider.port))
         idle = host.rss()
         b.run('bench_turn', host.port, 'yoi', CLIENTS, 1000)
         warm = host.rss()
-        if js:
-            js_idle = js.rss()
+        for client in ('fetch', 'http'):
+            js = stack.enter_context(node(provider.port, client))
+            if not js:
+                break
+            nodes.append(Plain(js, js.rss()))
             b.run('bench_turn', js.port, 'yoi', CLIENTS, NODE_TURNS)  # until it is compiled
         for _ in range(b.rounds):
             c, r = of_server(host, TURNS,
                              lambda: b.run('bench_turn', host.port, 'yoi', CLIENTS, TURNS))
             cpu, yoi = cpu + [c], yoi + [r]
             direct.append(b.run('bench_turn', provider.port, 'direct', CLIENTS, TURNS))
-            if js:
-                c, r = of_server(js, NODE_TURNS, lambda: b.run('bench_turn', js.port, 'yoi',
-                                                               CLIENTS, NODE_TURNS))
-                plain_cpu, plain = plain_cpu + [c], plain + [r]
-        js_warm = js.rss() if js else None
+            for n in nodes:
+                c, r = of_server(n.js, NODE_TURNS, lambda n=n: b.run(
+                    'bench_turn', n.js.port, 'yoi', CLIENTS, NODE_TURNS))
+                n.cpu.append(c)
+                n.runs.append(r)
+        for n in nodes:
+            n.warm = n.js.rss()
     rows = [Row('turn, 32 clients: CPU of yoi-host', 'ms', cpu,
                 'load and provider, per completion asked directly',
                 [1 / r for r in rates(direct)], goal='at most 0.06 ms')]
-    if plain:
-        rows.append(Row('turn, 32 clients: CPU of yoi-host', 'ms', cpu,
-                        'a plain Node server without any SDK', plain_cpu, goal='at most 0.33x'))
-        rows.append(Row('turns a second on one core, 32 clients', '/s', rates(yoi),
-                        'the plain Node server', rates(plain), goal='10,000'))
+    names = ('the plain Node server', "the plain Node server, with node:http's client")
+    for n, name, goal in zip(nodes, names, ('at most 0.33x', '')):
+        rows.append(Row('turn, 32 clients: CPU of yoi-host', 'ms', cpu, name, n.cpu, goal=goal))
+    for n, name in zip(nodes, names):
+        rows.append(Row('turns a second on one core, 32 clients', '/s', rates(yoi), name,
+                        rates(n.runs), goal='10,000'))
     rows.append(Row('turns a second on one core, 32 clients', '/s', rates(yoi),
                     'completions asked directly', rates(direct), goal='10,000'))
     for name, key in (('p50', 'p50_us'), ('p99', 'p99_us')):
         rows.append(Row(f'turn, 32 clients: {name}', 'ms', [r[key] / 1e6 for r in yoi],
                         'the provider directly', [r[key] / 1e6 for r in direct]))
     rows.append(Row('memory (RSS) before the first turn', 'MB', [idle], *(
-        ('the plain Node server', [js_idle]) if plain else ()), goal='10 MB'))
+        (names[0], [nodes[0].idle]) if nodes else ()), goal='10 MB'))
     rows.append(Row('memory (RSS) after 1,000 turns', 'MB', [warm], *(
-        ('the plain Node server, after all turns', [js_warm]) if plain else ()), goal='16 MB'))
+        (f'{names[0]}, after all turns', [nodes[0].warm]) if nodes else ()), goal='16 MB'))
     return rows
 
 

@@ -57,6 +57,7 @@
 #include <sdk/str.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <strings.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -424,14 +425,24 @@ static void route(struct provider *p, struct conn *c, yoi_str header, yoi_str bo
   }
 }
 
+static size_t content_length(const char *header, const char *end) {
+  static const char name[] = "content-length:";
+  size_t length = 0;
+  for (const char *at = header; (at = memchr(at, '\n', (size_t)(end - at))) != NULL;) {
+    if (strncasecmp(++at, name, sizeof name - 1) != 0) continue;
+    at += sizeof name - 1;
+    while (*at == ' ') at++;
+    for (; *at >= '0' && *at <= '9'; at++) length = length * 10 + (size_t)(*at - '0');
+  }
+  return length;
+}
+
 /* One whole request at the start of `in`, its length, or 0. */
 static size_t request(yoi_str in, size_t *out_header) {
   const char *end = memmem(in.ptr, in.len, "\r\n\r\n", 4);
   if (!end) return 0;
-  size_t header = (size_t)(end - in.ptr) + 4, length = 0;
-  const char *cl = memmem(in.ptr, header, "\r\nContent-Length: ", 18);
-  for (const char *d = cl ? cl + 18 : NULL; d && *d >= '0' && *d <= '9'; d++)
-    length = length * 10 + (size_t)(*d - '0');
+  size_t header = (size_t)(end - in.ptr) + 4;
+  size_t length = content_length(in.ptr, end + 2);
   *out_header = header;
   return length <= REQUEST_MAX && in.len >= header + length ? header + length : 0;
 }

@@ -319,17 +319,23 @@ static void on_read(struct eng_read *r) {
   eng_turn_unref(t);
 }
 
+/* 1: it has begun; 0: it has failed, or what was staged meanwhile decides. */
 static int begin_context(struct eng_turn *t) {
-  const struct eng_engine *eng = t->w->eng;
+  struct eng_worker *w = t->w;
+  const struct eng_engine *eng = w->eng;
+  pthread_mutex_lock(&w->mu);
+  if (w->stage || w->turn != t) { /* a record of it may say already how many steps it took */
+    pthread_mutex_unlock(&w->mu);
+    return 0;
+  }
   t->step_mono = eng_mono(eng);
   if (t->step == 0)
     yoi_sdk_metric_observe(&eng->metrics, eng->metric.queue_time, t->step_mono - t->accepted_mono);
-  pthread_mutex_lock(&t->w->mu);
   t->step++;
   yoi_sdk_buf_clear(&t->text);
   yoi_sdk_buf_clear(&t->reasoning);
-  t->context = eng_context_new(t->w);
-  pthread_mutex_unlock(&t->w->mu);
+  t->context = eng_context_new(w);
+  pthread_mutex_unlock(&w->mu);
   if (t->context && !t->read) t->read = eng_read_new(on_read, t);
   if (t->context && t->read) return 1;
   end_internal(t);
@@ -381,10 +387,10 @@ static void start_model(struct eng_turn *t) {
   }
 }
 
-/* 0: it waits for a read. */
+/* 0: it waits for a read, or for what is staged. */
 static int next_step(struct eng_turn *t) {
   if (!begin(t)) return 1;
-  if (!t->context && !begin_context(t)) return 1;
+  if (!t->context && !begin_context(t)) return t->failed;
   if (!read_context(t)) return t->failed;
   start_model(t);
   return 1;

@@ -343,7 +343,8 @@ static void slow_release(struct slow_store *s) {
   t->done(t, s->st, NULL, 0);
 }
 
-static void a_replay_shows_no_record_before_it_is_applied(void **state) {
+/* The rig, opened anew with such a store. */
+static struct slow_store *open_slow(struct rig *r) {
   static const struct eng_store_ops ops = {
       .log_new = slow_log_new,
       .log_free = slow_log_free,
@@ -353,9 +354,6 @@ static void a_replay_shows_no_record_before_it_is_applied(void **state) {
       .stop = slow_stop,
       .close = slow_close,
   };
-  struct rig *r = *state;
-  struct ear e;
-  char cursor[128];
   rig_close(r);
   *r = (struct rig){.fh = fake_host_new(2), .text = calloc(1, 1)};
   r->err = yoi_sdk_error_init(&r->se);
@@ -372,6 +370,45 @@ static void a_replay_shows_no_record_before_it_is_applied(void **state) {
   assert_int_equal(eng_open(fake_host_instance(r->fh), YOI_LIT("{}"), &options, &r->self, r->err),
                    YOI_OK);
   fake_host_holder(r->fh, eng_wake, r->self);
+  return slow;
+}
+
+struct stopping {
+  struct rig *r;
+  struct slow_store *slow;
+  yoi_stream *s;
+};
+
+static void stop_now(void *ctx) {
+  struct stopping *x = ctx;
+  x->slow->hold = true;
+  x->s = rig_start(x->r, STOP, "a", "", NULL);
+}
+
+/* The stop is staged between the look at the turn and the step that the look
+ * was for: no model is asked, since turn.ended says how many were. */
+static void a_step_does_not_begin_behind_a_stop(void **state) {
+  struct rig *r = *state;
+  struct stopping x = {.r = r, .slow = open_slow(r)};
+  make(r);
+  fake_host_on_token(r->fh, stop_now, &x);
+  yoi_stream *in = rig_start(r, INPUT, "a", "{\"content\":\"hi\"}", NULL);
+  run_loops(r);
+  assert_non_null(x.s);
+  slow_release(x.slow);
+  assert_int_equal(rig_finish(r, in), YOI_OK);
+  assert_int_equal(rig_finish(r, x.s), YOI_OK);
+  rig_ok(r, GET, "a", "");
+  assert_string_equal(rig_get(r, "worker.turn.reason"), "\"worker_stopped\"");
+  assert_string_equal(rig_get(r, "worker.turn.steps"), "0");
+  assert_int_equal(fake_model_requests(r->fh), 0);
+}
+
+static void a_replay_shows_no_record_before_it_is_applied(void **state) {
+  struct rig *r = *state;
+  struct ear e;
+  char cursor[128];
+  struct slow_store *slow = open_slow(r);
   make(r);
   (void)snprintf(cursor, sizeof cursor, "%s", rig_get(r, "worker.cursor") + 1);
   *strchr(cursor, '"') = 0;
@@ -406,6 +443,8 @@ int main(void) {
       RIG_TESTS(a_position_that_never_was_shows_no_worker_that_is_gone),
       RIG_TESTS(an_id_that_is_made_up_is_no_other_call),
       RIG_TESTS(the_calls_of_an_answer_are_bounded_together),
+      cmocka_unit_test_setup_teardown(a_step_does_not_begin_behind_a_stop, rig_setup_at_once,
+                                      rig_teardown),
       cmocka_unit_test_setup_teardown(a_replay_shows_no_record_before_it_is_applied,
                                       rig_setup_at_once, rig_teardown),
   };

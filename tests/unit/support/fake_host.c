@@ -282,9 +282,23 @@ static struct fake_token *token_find(struct fake_host *fh, uint64_t token) {
 
 static yoi_status host_token_new(const yoi_host *h, uint64_t cookie, uint64_t *out,
                                  yoi_error *err) {
+  struct fake_host *fh = fake_of(h);
   (void)err;
-  *out = token_make(fake_of(h), false, cookie);
+  pthread_mutex_lock(&fh->mu);
+  void (*on_token)(void *) = fh->on_token;
+  void *ctx = fh->on_next_ctx;
+  fh->on_token = NULL;
+  pthread_mutex_unlock(&fh->mu);
+  if (on_token) on_token(ctx);
+  *out = token_make(fh, false, cookie);
   return YOI_OK;
+}
+
+void fake_host_on_token(struct fake_host *fh, void (*fn)(void *ctx), void *ctx) {
+  pthread_mutex_lock(&fh->mu);
+  fh->on_token = fn;
+  fh->on_next_ctx = ctx;
+  pthread_mutex_unlock(&fh->mu);
 }
 
 static void host_token_free(const yoi_host *h, uint64_t token) {

@@ -87,6 +87,8 @@ void fake_model_async(struct fake_host *fh, bool on);
 void fake_model_on_next(struct fake_host *fh, void (*fn)(void *ctx), void *ctx);
 /* The same inside the next list of models. */
 void fake_model_on_list(struct fake_host *fh, void (*fn)(void *ctx), void *ctx);
+/* The same when the instance mints its next token. */
+void fake_host_on_token(struct fake_host *fh, void (*fn)(void *ctx), void *ctx);
 size_t fake_model_requests(struct fake_host *fh);
 /* The messages of request i, one per line, and its name and parameters. */
 const char *fake_model_messages(struct fake_host *fh, size_t i);

@@ -70,6 +70,7 @@ struct fake_host {
   struct fake_talk *talks;     /* live streams */
   void (*on_next)(void *ctx);
   void (*on_list)(void *ctx);
+  void (*on_token)(void *ctx);
   void *on_next_ctx;
   struct fake_request *requests;
   size_t n_requests, n_cancelled;

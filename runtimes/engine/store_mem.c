@@ -59,9 +59,10 @@ static struct mem_store *mem_of(struct eng_store *s) {
   return (struct mem_store *)s;
 }
 
-static struct eng_log *mem_log_new(struct eng_store *s, yoi_str worker_id) {
+static struct eng_log *mem_log_new(struct eng_store *s, yoi_str worker_id,
+                                   const struct eng_birth *birth) {
   struct mem_store *m = mem_of(s);
-  (void)worker_id;
+  (void)worker_id, (void)birth;
   struct eng_log *log = yoi_sdk_calloc(1, sizeof *log);
   if (!log) return NULL;
   pthread_mutex_lock(&m->mu);
@@ -171,8 +172,9 @@ static int enqueue(struct mem_store *m, const struct job *what, struct eng_frame
 }
 
 static void mem_append(struct eng_store *s, struct eng_log *log, struct eng_frame *const *frames,
-                       size_t n, struct eng_ticket *t) {
+                       size_t n, enum eng_mark mark, struct eng_ticket *t) {
   struct mem_store *m = mem_of(s);
+  (void)mark;
   if (!m->late) {
     do_append(m, log, frames, n, t);
     return;

@@ -59,7 +59,8 @@ struct eng_worker *eng_worker_new(struct eng_engine *eng, yoi_str id) {
     yoi_sdk_free(w);
     return NULL;
   }
-  w->log = eng->store->ops->log_new(eng->store, id);
+  struct eng_birth birth = {.epoch = w->epoch};
+  w->log = eng->store->ops->log_new(eng->store, id, &birth);
   if (!w->log) {
     yoi_sdk_free(w);
     return NULL;
@@ -299,7 +300,7 @@ static void stage_write(struct eng_stage *s) {
   if (s->what == ENG_DO_DELETE)
     ops->remove(s->w->eng->store, s->w->log, &s->ticket);
   else
-    ops->append(s->w->eng->store, s->w->log, s->frames, s->n, &s->ticket);
+    ops->append(s->w->eng->store, s->w->log, s->frames, s->n, ENG_MARK_IDLE, &s->ticket);
 }
 
 /* ---- what is owed ---- */

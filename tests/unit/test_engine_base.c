@@ -436,7 +436,7 @@ static void append(struct eng_store *s, struct eng_log *log, uint64_t from, size
   struct eng_frame *frames[8];
   *t = (struct told){.ticket.done = told_done};
   for (size_t i = 0; i < n; i++) frames[i] = frame_at(from + i, 0, "{}");
-  s->ops->append(s, log, frames, n, &t->ticket);
+  s->ops->append(s, log, frames, n, ENG_MARK_IDLE, &t->ticket);
   for (size_t i = 0; i < n; i++) eng_frame_unref(frames[i]);
 }
 
@@ -449,7 +449,7 @@ static void read_from(struct eng_store *s, struct eng_log *log, uint64_t from, s
 static void the_store_at_once(void **state) {
   (void)state;
   struct eng_store *s = eng_store_mem_new();
-  struct eng_log *log = s->ops->log_new(s, YOI_LIT("a"));
+  struct eng_log *log = s->ops->log_new(s, YOI_LIT("a"), &(struct eng_birth){0});
   struct told t;
   append(s, log, 1, 3, &t);
   assert_true(t.times == 1 && t.st == YOI_OK);
@@ -481,7 +481,7 @@ static void the_store_at_once(void **state) {
 static void the_store_late_and_in_order(void **state) {
   (void)state;
   struct eng_store *s = eng_store_mem_new_late(NULL, NULL);
-  struct eng_log *log = s->ops->log_new(s, YOI_LIT("a"));
+  struct eng_log *log = s->ops->log_new(s, YOI_LIT("a"), &(struct eng_birth){0});
   struct told a, b, c, d;
   append(s, log, 1, 2, &a);
   read_from(s, log, 1, 8, &b);

@@ -297,8 +297,9 @@ static void slow_done(struct eng_ticket *t, yoi_status st, struct eng_frame *con
   s->st = st;
 }
 
-static struct eng_log *slow_log_new(struct eng_store *s, yoi_str id) {
-  return slow_of(s)->inner->ops->log_new(slow_of(s)->inner, id);
+static struct eng_log *slow_log_new(struct eng_store *s, yoi_str id,
+                                    const struct eng_birth *birth) {
+  return slow_of(s)->inner->ops->log_new(slow_of(s)->inner, id, birth);
 }
 
 static void slow_log_free(struct eng_store *s, struct eng_log *log) {
@@ -306,15 +307,15 @@ static void slow_log_free(struct eng_store *s, struct eng_log *log) {
 }
 
 static void slow_append(struct eng_store *s, struct eng_log *log, struct eng_frame *const *frames,
-                        size_t n, struct eng_ticket *t) {
+                        size_t n, enum eng_mark mark, struct eng_ticket *t) {
   struct slow_store *m = slow_of(s);
   if (!m->hold) {
-    m->inner->ops->append(m->inner, log, frames, n, t);
+    m->inner->ops->append(m->inner, log, frames, n, mark, t);
     return;
   }
   m->held = t;
   m->ticket.done = slow_done;
-  m->inner->ops->append(m->inner, log, frames, n, &m->ticket);
+  m->inner->ops->append(m->inner, log, frames, n, mark, &m->ticket);
 }
 
 static void slow_read(struct eng_store *s, struct eng_log *log, uint64_t from, size_t limit,

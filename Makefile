@@ -100,6 +100,7 @@ PLUGINS      := $(notdir $(patsubst %/,%,$(dir $(wildcard plugins/*/*.yoi.json))
 TEST_PLUGINS := $(notdir $(patsubst %/,%,$(dir $(wildcard tests/plugins/*/*.yoi.json))))
 # What needs more than the core: NAME_ARCHIVES of ours, NAME_LIBS of others.
 embedded_ARCHIVES     = $(ENGINE)
+fs-store_ARCHIVES     = $(ENGINE)
 model-openai_ARCHIVES = $(SDK_HTTP)
 model-openai_LIBS     = -lcurl
 HTTP_PLUGINS          = model-openai ingress-http
@@ -111,7 +112,7 @@ ingress-http_OBJS     = $(patsubst %,$(B)/obj/llhttp/%.o,api http llhttp)
 # A test plugin that exports another major version's entry.
 badentry_MAP          = tests/plugins/badentry/badentry.map
 
-CORE_RUNTIMES = $(filter embedded,$(RUNTIMES))
+CORE_RUNTIMES = $(filter embedded fs-store,$(RUNTIMES))
 CORE_PLUGINS  = $(filter-out $(HTTP_PLUGINS),$(PLUGINS))
 so_runtimes     := $(RUNTIMES:%=$(B)/runtimes/%.so)
 so_plugins      := $(PLUGINS:%=$(B)/plugins/%.so)

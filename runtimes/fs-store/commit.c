@@ -1,0 +1,237 @@
+/* commit.c - the committer: takes what waits, makes it durable, says so.
+ *
+ *   take a batch -> lines into one buffer -> one write -> one fdatasync
+ *     -> chunks into the logs -> done, in order -> (nothing waits: a seal)
+ *
+ * While it syncs, appends gather; so that the busier the store is, the more
+ * of them share a sync. Invariants:
+ *  1. All memory that an append needs afterwards is there before it is
+ *     written; from then on only the disk can fail it.
+ *  2. Numbers are given out here, without a gap, and only once: those of a
+ *     write that failed are taken back, since nothing of it is in the file.
+ *  3. With `relaxed` an append is done when it is written, and synced some
+ *     milliseconds later: it survives the process, not the power.
+ */
+#include <errno.h>
+#include <sdk/mem.h>
+#include <string.h>
+#include <time.h>
+
+#include "store_fs.h"
+
+struct batch {
+  struct fs_job *first, *last;
+  size_t n;
+};
+
+/* mu held: the jobs of one batch. */
+static struct batch take(struct fs_store *s) {
+  struct batch b = {.first = s->jobs};
+  size_t bytes = 0, records = 0;
+  for (struct fs_job *j = s->jobs; j != NULL; j = j->next) {
+    for (size_t i = 0; i < j->n; i++) bytes += eng_frame_cost(j->frames[i]);
+    records += j->n + j->removes;
+    if (b.n > 0 && (bytes > YOI_STORE_BATCH_BYTES || records > YOI_STORE_BATCH_RECORDS)) break;
+    b.last = j;
+    b.n++;
+  }
+  if (b.last == NULL) return b;
+  s->jobs = b.last->next;
+  if (s->jobs == NULL) s->jobs_tail = &s->jobs;
+  b.last->next = NULL;
+  s->n_jobs -= b.n;
+  return b;
+}
+
+/* ---- lines ------------------------------------------------------------------ */
+
+static void add_record(struct fs_store *s, const struct fs_job *j, size_t i) {
+  const struct eng_frame *f = j->frames[i];
+  fs_line_record(&s->lines, &(struct fs_line){
+                                .n = s->next_n + i,
+                                .worker = yoi_sdk_str(j->log->id),
+                                .seq = f->pos.sequence,
+                                .event = f->ev.kind,
+                                .more = i + 1 < j->n,
+                                .mark = j->mark,
+                                .role = f->role,
+                                .content_at = f->content_at,
+                                .content_len = f->content_len,
+                                .turn_at = f->turn_at,
+                                .data = f->ev.text,
+                                .aux = eng_frame_aux(f),
+                                .spec = eng_text_str(f->shared),
+                                .born = f->pos.sequence == 1,
+                                .birth = j->log->birth,
+                            });
+}
+
+/* Its lines, behind those that are there; without any when it fails. */
+static void add_job(struct fs_store *s, struct fs_job *j) {
+  size_t start = s->lines.len;
+  j->first = s->next_n;
+  if (j->removes) {
+    fs_line_removal(&s->lines, s->next_n, yoi_sdk_str(j->log->id));
+    s->next_n++;
+    return;
+  }
+  for (size_t i = 0; i < j->n; i++) add_record(s, j, i);
+  if (!s->lines.failed)
+    j->chunk = fs_chunk_new(s->lines.data + start, s->lines.len - start);
+  if (j->chunk == NULL) {
+    s->lines.len = start;
+    s->lines.failed = 0;
+    j->st = YOI_RESOURCE_EXHAUSTED;
+    return;
+  }
+  s->next_n += j->n;
+  j->chunk->records = (uint32_t)j->n;
+  j->chunk->mark = j->mark;
+  j->chunk->seq = j->frames[0]->pos.sequence;
+  j->chunk->last = s->next_n - 1;
+}
+
+static void add_batch_line(struct fs_store *s, const struct batch *b) {
+  size_t start;
+  fs_line_batch_begin(&s->lines, s->next_n, &start);
+  for (const struct fs_job *j = b->first; j != NULL; j = j->next) {
+    if (j->st != YOI_OK) continue;
+    for (size_t i = 0; i < j->n; i++)
+      fs_line_batch_add(&s->lines, yoi_sdk_str(j->log->id), j->frames[i]->pos.sequence);
+    if (j->removes) fs_line_batch_add(&s->lines, yoi_sdk_str(j->log->id), 0);
+  }
+  fs_line_batch_end(&s->lines, start, s->durable);
+  s->next_n++;
+}
+
+/* ---- the disk ---------------------------------------------------------------- */
+
+static int make_durable(struct fs_store *s) {
+  uint64_t upto = s->next_n - 1;
+  int error = fs_segment_sync(s);
+  if (error != 0) return error;
+  s->durable = upto;
+  s->unsynced_ns = 0;
+  return 0;
+}
+
+static int write_lines(struct fs_store *s, uint64_t first) {
+  if (s->lines.failed) return ENOMEM;
+  int error = fs_segment_write(s, s->lines.data, s->lines.len);
+  if (error != 0) {
+    s->next_n = first;
+    return error;
+  }
+  if (!s->config.relaxed) return make_durable(s);
+  if (s->unsynced_ns == 0) s->unsynced_ns = fs_mono(s);
+  return 0;
+}
+
+/* Not waited for: it only says that the last batch was no torn one. */
+static void seal(struct fs_store *s) {
+  if (s->segment.fd < 0 || s->durable + 1 != s->next_n) return;
+  yoi_sdk_buf_clear(&s->lines);
+  fs_line_seal(&s->lines, s->next_n, s->durable);
+  if (s->lines.failed || s->segment.at + s->lines.len > s->segment.size) return;
+  if (fs_segment_write(s, s->lines.data, s->lines.len) != 0) return;
+  s->next_n++;
+}
+
+/* ---- telling ------------------------------------------------------------------ */
+
+/* mu held. */
+static void apply(struct fs_store *s, const struct batch *b) {
+  for (struct fs_job *j = b->first; j != NULL; j = j->next) {
+    if (j->st != YOI_OK) continue;
+    if (j->removes) {
+      j->log->removed_n = j->first;
+      fs_log_dirty(s, j->log);
+    } else {
+      fs_log_chunk(s, j->log, j->chunk);
+      j->chunk = NULL;
+    }
+  }
+  s->committed = s->next_n - 1;
+  s->log_bytes += s->lines.len;
+}
+
+static void tell(struct fs_store *s, struct batch *b) {
+  for (struct fs_job *j = b->first, *next; j != NULL; j = next) {
+    next = j->next;
+    for (size_t i = 0; i < j->n; i++) eng_frame_unref(j->frames[i]);
+    fs_chunk_unref(j->chunk);
+    struct eng_ticket *t = j->ticket;
+    yoi_status st = j->st;
+    pthread_mutex_lock(&s->mu);
+    fs_log_unref(s, j->log);
+    pthread_mutex_unlock(&s->mu);
+    yoi_sdk_free(j);
+    t->done(t, st, NULL, 0);
+  }
+}
+
+static void commit(struct fs_store *s, struct batch *b, bool is_broken) {
+  uint64_t first = s->next_n, begun = fs_mono(s);
+  int error = is_broken ? EROFS : 0;
+  yoi_sdk_buf_clear(&s->lines);
+  for (struct fs_job *j = b->first; j != NULL && !is_broken; j = j->next) add_job(s, j);
+  if (error == 0 && s->next_n > first) {
+    uint64_t records = s->next_n - first;
+    add_batch_line(s, b);
+    error = write_lines(s, first);
+    yoi_sdk_metric_observe(&s->metrics, s->metric.commit_time, fs_mono(s) - begun);
+    if (error == 0) yoi_sdk_metric_add(&s->metrics, s->metric.records, records);
+    if (error == 0) yoi_sdk_metric_add(&s->metrics, s->metric.bytes, s->lines.len);
+  }
+  if (error != 0 && !is_broken) fs_log(s, YOI_LOG_WARN, "cannot write to the log", "log", error);
+  for (struct fs_job *j = b->first; j != NULL; j = j->next)
+    if (error != 0 && j->st == YOI_OK) j->st = YOI_INTERNAL;
+  pthread_mutex_lock(&s->mu);
+  if (error == 0) {
+    apply(s, b);
+    fs_amiss_over(s, FS_AMISS_WRITE);
+    if (s->log_bytes >= s->config.checkpoint_bytes) pthread_cond_signal(&s->keep);
+  } else if (!is_broken) {
+    fs_amiss(s, FS_AMISS_WRITE);
+  }
+  pthread_mutex_unlock(&s->mu);
+  tell(s, b);
+}
+
+/* mu held: waits for work, or until something must be synced. */
+static void wait_for_work(struct fs_store *s) {
+  if (s->unsynced_ns == 0) {
+    pthread_cond_wait(&s->work, &s->mu);
+    return;
+  }
+  uint64_t at = s->unsynced_ns + (uint64_t)s->config.relaxed_ms * 1000000u;
+  struct timespec until = {.tv_sec = (time_t)(at / 1000000000u),
+                           .tv_nsec = (long)(at % 1000000000u)};
+  pthread_cond_timedwait(&s->work, &s->mu, &until);
+}
+
+static bool sync_is_due(struct fs_store *s) {
+  return s->unsynced_ns != 0 &&
+         fs_mono(s) >= s->unsynced_ns + (uint64_t)s->config.relaxed_ms * 1000000u;
+}
+
+void *fs_commit_run(void *store) {
+  struct fs_store *s = store;
+  for (;;) {
+    pthread_mutex_lock(&s->mu);
+    while (s->jobs == NULL && !s->stopping && !sync_is_due(s)) wait_for_work(s);
+    bool over = s->jobs == NULL && s->stopping, is_broken = s->broken;
+    struct batch b = take(s);
+    bool last = s->jobs == NULL;
+    pthread_mutex_unlock(&s->mu);
+    if (b.n > 0) commit(s, &b, is_broken);
+    if (!is_broken && s->unsynced_ns != 0 && (over || sync_is_due(s))) (void)make_durable(s);
+    if (over) break;
+    if (last && !is_broken && b.n > 0 && !s->broken) seal(s);
+  }
+  pthread_mutex_lock(&s->mu);
+  s->committer_over = true;
+  pthread_cond_signal(&s->keep);
+  pthread_mutex_unlock(&s->mu);
+  return NULL;
+}

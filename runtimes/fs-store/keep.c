@@ -1,0 +1,324 @@
+/* keep.c - the keeper: brings what the log has into the workers' files, and
+ * lets the log be short.
+ *
+ *   dirty logs -> their chunks, appended to their files -> syncfs
+ *     -> index.jsonl.tmp, fsync, rename, fsync -> old segments removed
+ *
+ * One pass is a checkpoint. It runs when the log has grown by
+ * checkpoint_bytes, when checkpoint_ms have passed with something to do, and
+ * at the end. Invariants:
+ *  1. Lines are written at the offset where they belong, so that a pass that
+ *     was interrupted, by an error or a crash, is simply done again.
+ *  2. A chunk is let go once it is in its file. The log keeps its lines until
+ *     the files are synced and an index says so.
+ *  3. Logs are taken in the order in which they became dirty: a worker that
+ *     was removed loses its file before another of that id gets one.
+ *  4. An error ends the pass; what is left is dirty again, before all else.
+ */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <sdk/mem.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "store_fs.h"
+
+#define RETRY_MS 1000
+
+/* What one pass appends to one file. */
+struct flush {
+  struct fs_chunk **chunks; /* references */
+  size_t n, cap;
+  struct yoi_sdk_buf bytes;
+};
+
+static void flush_clear(struct flush *f) {
+  for (size_t i = 0; i < f->n; i++) fs_chunk_unref(f->chunks[i]);
+  f->n = 0;
+  yoi_sdk_buf_clear(&f->bytes);
+}
+
+/* mu held. */
+static int gather(struct flush *f, const struct eng_log *log, uint64_t upto) {
+  for (struct fs_chunk *c = log->chunks; c != NULL && c->last <= upto; c = c->next) {
+    if (f->n == f->cap) {
+      size_t cap = f->cap * 2 + 16;
+      struct fs_chunk **grown = yoi_sdk_reallocarray(f->chunks, cap, sizeof *grown);
+      if (grown == NULL) return ENOMEM;
+      f->chunks = grown;
+      f->cap = cap;
+    }
+    atomic_fetch_add_explicit(&c->refs, 1, memory_order_relaxed);
+    f->chunks[f->n++] = c;
+  }
+  return 0;
+}
+
+/* ---- files ------------------------------------------------------------------ */
+
+/* A file that lies where a new worker's is to be: whoever put it there keeps
+ * it, under another name. */
+static int move_aside(struct fs_store *s, const struct eng_log *log) {
+  char name[FS_NAME_SIZE], aside[FS_NAME_SIZE + 32];
+  fs_name_worker(yoi_sdk_str(log->id), name);
+  for (unsigned i = 0; i < 1000; i++) {
+    snprintf(aside, sizeof aside, "%s.foreign-%u", name, i);
+    if (renameat2(s->root.workers_fd, name, s->root.workers_fd, aside, RENAME_NOREPLACE) == 0) {
+      fs_log(s, YOI_LOG_WARN, "a file in the place of a new worker's was moved aside", name, 0);
+      return 0;
+    }
+    if (errno != EEXIST) return errno;
+  }
+  return EEXIST;
+}
+
+/* It has what a pass before a crash may have left: a beginning of ours. */
+static bool is_ours(int fd, const struct flush *f) {
+  char begins[256];
+  size_t n = f->bytes.len < sizeof begins ? f->bytes.len : sizeof begins;
+  struct stat sb;
+  if (fstat(fd, &sb) != 0 || !S_ISREG(sb.st_mode)) return false;
+  if ((uint64_t)sb.st_size < n) n = (size_t)sb.st_size;
+  return pread(fd, begins, n, 0) == (ssize_t)n && memcmp(begins, f->bytes.data, n) == 0;
+}
+
+static int open_file(struct fs_store *s, const struct eng_log *log, const struct flush *f) {
+  yoi_str id = yoi_sdk_str(log->id);
+  if (log->file_bytes > 0) return fs_open_worker(&s->root, id, O_RDWR | O_CREAT);
+  for (int tries = 0; tries < 2; tries++) {
+    int fd = fs_open_worker(&s->root, id, O_RDWR | O_CREAT | O_EXCL);
+    if (fd >= 0 || errno != EEXIST) return fd;
+    if (log->found) {
+      fd = fs_open_worker(&s->root, id, O_RDWR);
+      if (fd >= 0 && is_ours(fd, f)) return fd;
+      if (fd >= 0) close(fd);
+    }
+    int error = move_aside(s, log);
+    if (error != 0) {
+      errno = error;
+      return -1;
+    }
+  }
+  errno = EEXIST;
+  return -1;
+}
+
+/* Where the lines go: behind those that are there. A file that has lost some
+ * would get a hole: then what is left of it is ended, and there is a gap. */
+static int find_place(int fd, uint64_t *at, bool *out_lost) {
+  struct stat sb;
+  char last = '\n';
+  if (fstat(fd, &sb) != 0) return errno;
+  *out_lost = (uint64_t)sb.st_size < *at;
+  if (!*out_lost) return 0;
+  *at = (uint64_t)sb.st_size;
+  if (*at > 0 && pread(fd, &last, 1, (off_t)(*at - 1)) != 1) return errno != 0 ? errno : EIO;
+  return last == '\n' ? 0 : fs_write_all(fd, "\n", 1, (*at)++);
+}
+
+/* Appends; *out_end is the length of the file then. */
+static int write_file(struct fs_store *s, const struct eng_log *log, struct flush *f,
+                      uint64_t *out_end, bool *out_lost) {
+  uint64_t at = log->file_bytes;
+  for (size_t i = 0; i < f->n; i++)
+    yoi_sdk_buf_add(&f->bytes, f->chunks[i]->bytes, f->chunks[i]->len);
+  if (f->bytes.failed) {
+    yoi_sdk_buf_release(&f->bytes);
+    return ENOMEM;
+  }
+  int fd = open_file(s, log, f);
+  if (fd < 0) return errno;
+  int error = find_place(fd, &at, out_lost);
+  *out_end = at + f->bytes.len;
+  if (error == 0) error = fs_write_all(fd, f->bytes.data, f->bytes.len, at);
+  /* Behind it is what a pass before a crash has left, and this one wrote. */
+  if (error == 0 && ftruncate(fd, (off_t)*out_end) != 0) error = errno;
+  close(fd);
+  return error;
+}
+
+static int remove_file(struct fs_store *s, const struct eng_log *log) {
+  char name[FS_NAME_SIZE];
+  fs_name_worker(yoi_sdk_str(log->id), name);
+  if (log->file_bytes == 0 && !log->found) return 0;
+  return unlinkat(s->root.workers_fd, name, 0) == 0 || errno == ENOENT ? 0 : errno;
+}
+
+/* mu held: what f has is in the file. */
+static void flushed(struct fs_store *s, struct eng_log *log, const struct flush *f, uint64_t end,
+                    bool lost) {
+  if (lost) {
+    log->damaged = true;
+    fs_amiss(s, FS_AMISS_LOST);
+  }
+  log->file_bytes = end;
+  for (size_t i = 0; i < f->n; i++) {
+    struct fs_chunk *c = log->chunks;
+    log->chunks = c->next;
+    if (log->chunks == NULL) log->last_chunk = NULL;
+    log->file_seq = c->seq + c->records - 1;
+    log->file_mark = (uint8_t)c->mark;
+    fs_chunk_unref(c);
+  }
+}
+
+static int keep_log(struct fs_store *s, struct eng_log *log, struct flush *f, uint64_t upto) {
+  uint64_t end = 0;
+  bool lost = false;
+  flush_clear(f);
+  pthread_mutex_lock(&s->mu);
+  bool removed = log->removed_n != 0 && log->removed_n <= upto;
+  int error = removed ? 0 : gather(f, log, upto);
+  pthread_mutex_unlock(&s->mu);
+  if (removed) return remove_file(s, log);
+  if (error != 0 || f->n == 0) return error;
+  error = write_file(s, log, f, &end, &lost);
+  if (error != 0) return error;
+  if (lost) fs_log(s, YOI_LOG_ERROR, "a worker's file is shorter than it was", log->id, 0);
+  pthread_mutex_lock(&s->mu);
+  flushed(s, log, f, end, lost);
+  pthread_mutex_unlock(&s->mu);
+  return 0;
+}
+
+/* ---- a checkpoint -------------------------------------------------------------- */
+
+/* Segments of which nothing is needed any more: those before one that begins
+ * at or before upto + 1. */
+static void remove_segments(struct fs_store *s, uint64_t upto) {
+  uint64_t keep = 0, first;
+  int fd = openat(s->root.log_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  DIR *d = fd >= 0 ? fdopendir(fd) : NULL;
+  if (d == NULL) {
+    if (fd >= 0) close(fd);
+    return;
+  }
+  for (const struct dirent *e; (e = readdir(d)) != NULL;)
+    if (fs_name_is_segment(e->d_name, &first) && first <= upto + 1 && first > keep) keep = first;
+  rewinddir(d);
+  for (const struct dirent *e; (e = readdir(d)) != NULL;)
+    if (fs_name_is_segment(e->d_name, &first) && first < keep)
+      (void)unlinkat(s->root.log_fd, e->d_name, 0);
+  closedir(d);
+}
+
+/* mu held: all that is dirty, which is so no more. */
+static struct eng_log *take_dirty(struct fs_store *s) {
+  struct eng_log *list = s->dirty;
+  for (struct eng_log *log = list; log != NULL; log = log->dirty_next) log->dirty = false;
+  s->dirty = NULL;
+  s->dirty_tail = &s->dirty;
+  return list;
+}
+
+/* mu held: what was not done is dirty again, before all else. */
+static void put_back(struct fs_store *s, struct eng_log *list) {
+  struct eng_log *first = NULL, **at = &first;
+  for (struct eng_log *log = list, *next; log != NULL; log = next) {
+    next = log->dirty_next;
+    if (log->dirty) { /* again, meanwhile */
+      fs_log_unref(s, log);
+      continue;
+    }
+    log->dirty = true;
+    *at = log;
+    at = &log->dirty_next;
+  }
+  if (first == NULL) return;
+  *at = s->dirty;
+  if (s->dirty == NULL) s->dirty_tail = at;
+  s->dirty = first;
+}
+
+static int keep_logs(struct fs_store *s, struct eng_log *list, uint64_t upto) {
+  struct flush f = {0};
+  int error = 0;
+  yoi_sdk_buf_init(&f.bytes, SIZE_MAX / 2);
+  while (list != NULL && error == 0) {
+    struct eng_log *log = list;
+    error = keep_log(s, log, &f, upto);
+    if (error != 0) break;
+    list = log->dirty_next;
+    pthread_mutex_lock(&s->mu);
+    fs_log_unref(s, log);
+    pthread_mutex_unlock(&s->mu);
+  }
+  pthread_mutex_lock(&s->mu);
+  put_back(s, list);
+  pthread_mutex_unlock(&s->mu);
+  flush_clear(&f);
+  yoi_sdk_free(f.chunks);
+  yoi_sdk_buf_release(&f.bytes);
+  return error;
+}
+
+int fs_keep_checkpoint(struct fs_store *s) {
+  uint64_t begun = fs_mono(s);
+  pthread_mutex_lock(&s->mu);
+  uint64_t upto = s->committed;
+  uint64_t covered = s->log_bytes;
+  struct eng_log *list = take_dirty(s);
+  pthread_mutex_unlock(&s->mu);
+  int error = keep_logs(s, list, upto);
+  if (error == 0 && syncfs(s->root.fd) != 0) error = errno;
+  if (error == 0) error = fs_index_write(s, upto);
+  if (error == 0) remove_segments(s, upto);
+  pthread_mutex_lock(&s->mu);
+  if (error == 0) {
+    s->log_bytes -= covered;
+    fs_amiss_over(s, FS_AMISS_KEEP);
+  } else {
+    fs_amiss(s, FS_AMISS_KEEP);
+  }
+  pthread_mutex_unlock(&s->mu);
+  if (error != 0) fs_log(s, YOI_LOG_WARN, "a checkpoint failed, and will be tried again", "", error);
+  yoi_sdk_metric_observe(&s->metrics, s->metric.checkpoint_time, fs_mono(s) - begun);
+  return error;
+}
+
+/* mu held. */
+static void wait_until(struct fs_store *s, uint64_t at_ns) {
+  struct timespec until = {.tv_sec = (time_t)(at_ns / 1000000000u),
+                           .tv_nsec = (long)(at_ns % 1000000000u)};
+  pthread_cond_timedwait(&s->keep, &s->mu, &until);
+}
+
+/* The last checkpoint leaves a log that begins behind the index, so that the
+ * next start can tell this index from an older one. */
+static void last_checkpoint(struct fs_store *s) {
+  if (s->broken) return;
+  int error = fs_segment_rotate(s, 0);
+  if (error != 0) {
+    fs_log(s, YOI_LOG_WARN, "the log could not be ended", "log", error);
+    return;
+  }
+  s->committed = s->next_n - 1;
+  (void)fs_keep_checkpoint(s);
+}
+
+void *fs_keep_run(void *store) {
+  struct fs_store *s = store;
+  uint64_t next = fs_mono(s) + (uint64_t)s->config.checkpoint_ms * 1000000u;
+  pthread_mutex_lock(&s->mu);
+  while (!s->committer_over) {
+    uint64_t now = fs_mono(s);
+    bool due = s->log_bytes >= s->config.checkpoint_bytes || (s->log_bytes > 0 && now >= next);
+    if (!due || s->broken) {
+      wait_until(s, s->log_bytes > 0 && next > now ? next : now + 1000000000u);
+      continue;
+    }
+    pthread_mutex_unlock(&s->mu);
+    int error = fs_keep_checkpoint(s);
+    next = fs_mono(s) + (uint64_t)(error == 0 ? s->config.checkpoint_ms : RETRY_MS) * 1000000u;
+    pthread_mutex_lock(&s->mu);
+    /* An error is not helped by trying again at once. */
+    while (error != 0 && !s->committer_over && fs_mono(s) < next) wait_until(s, next);
+  }
+  pthread_mutex_unlock(&s->mu);
+  last_checkpoint(s);
+  return NULL;
+}

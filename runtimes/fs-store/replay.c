@@ -1,0 +1,380 @@
+/* replay.c - reads the log, line by line, and says what its end is.
+ *
+ * Lines are numbered without a gap. Where the next number is not there:
+ *
+ *   nothing behind it was ever durable  --> torn: the process died while it
+ *                                           wrote; cut off, nobody was told
+ *   something behind it says that it was --> damage: the records between are
+ *                                           lost, and whose they were is said
+ *                                           by the line of their batch
+ *
+ * "Says" is a batch or a seal with a `durable` at or above that number, or a
+ * later segment, since one is only begun when all before it is durable.
+ * Invariants:
+ *  1. An append of several records counts when all of them were read.
+ *  2. A record that its worker's file has already is passed over; one whose
+ *     predecessor is missing makes its worker damaged, and is kept.
+ *  3. A segment in which something is damaged keeps a second name, behind
+ *     which it stays when the keeper has no more use for it.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <sdk/id.h>
+#include <sdk/mem.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "recover.h"
+
+struct segment {
+  int fd;
+  char name[FS_NAME_SIZE];
+  struct fs_lines in;
+};
+
+static yoi_status open_segment(struct fs_recovery *r, size_t i, struct segment *g) {
+  struct stat sb;
+  fs_name_segment(r->segments[i], g->name);
+  g->fd = openat(r->s->root.log_fd, g->name,
+                 O_RDWR | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+  if (g->fd < 0 || fstat(g->fd, &sb) != 0 || !S_ISREG(sb.st_mode)) {
+    fs_log(r->s, YOI_LOG_ERROR, "cannot read a segment of the log", g->name, errno);
+    if (g->fd >= 0) close(g->fd);
+    return YOI_INTERNAL;
+  }
+  fs_lines_init(&g->in, g->fd, 0, (uint64_t)sb.st_size);
+  return YOI_OK;
+}
+
+static void close_segment(struct segment *g) {
+  fs_lines_release(&g->in);
+  close(g->fd);
+}
+
+static int is_head(const struct fs_recovery *r, size_t i, const struct fs_line *l) {
+  return l->kind == FS_LINE_HEAD && l->first == r->segments[i] &&
+         yoi_sdk_str_is(l->store, r->s->root.store);
+}
+
+struct loss {
+  uint64_t from, to; /* numbers that are not there: [from, to) */
+};
+
+/* ---- appends ------------------------------------------------------------------ */
+
+static void drop_group(struct fs_recovery *r) {
+  yoi_sdk_buf_clear(&r->group);
+  r->group_log = NULL;
+  r->group_records = 0;
+}
+
+static struct eng_log *log_of(struct fs_recovery *r, yoi_str id, const struct eng_birth *birth) {
+  static const struct eng_birth unknown = {0};
+  struct eng_log *log = fs_names_find(&r->names, id);
+  if (log != NULL && log->removed_n == 0) return log;
+  log = fs_log_add(r->s, id, birth != NULL ? birth : &unknown);
+  if (log == NULL || !fs_names_put(&r->names, log)) return NULL;
+  log->found = true;
+  return log;
+}
+
+static yoi_status end_group(struct fs_recovery *r, const struct fs_line *last) {
+  struct eng_log *log = r->group_log;
+  uint64_t seq = r->group_seq;
+  if (r->group.failed) return YOI_RESOURCE_EXHAUSTED;
+  if (last->seq <= log->seq) { /* its file has it */
+    drop_group(r);
+    return YOI_OK;
+  }
+  struct fs_chunk *c = fs_chunk_new(r->group.data, r->group.len);
+  if (c == NULL) return YOI_RESOURCE_EXHAUSTED;
+  if (seq != log->seq + 1) log->damaged = true;
+  c->records = r->group_records;
+  c->mark = last->mark;
+  c->seq = seq;
+  c->last = last->n;
+  fs_log_chunk(r->s, log, c);
+  drop_group(r);
+  return YOI_OK;
+}
+
+static yoi_status add_record(struct fs_recovery *r, yoi_str text, const struct fs_line *l) {
+  if (r->group_log != NULL && (!yoi_sdk_str_is(l->worker, r->group_log->id) ||
+                               l->seq != r->group_seq + r->group_records))
+    drop_group(r);
+  if (r->group_log == NULL) {
+    r->group_log = log_of(r, l->worker, l->born ? &l->birth : NULL);
+    if (r->group_log == NULL) return YOI_RESOURCE_EXHAUSTED;
+    r->group_seq = l->seq;
+  }
+  if (l->born && r->group_log->seq == 0) r->group_log->birth = l->birth;
+  yoi_sdk_buf_adds(&r->group, text);
+  yoi_sdk_buf_addc(&r->group, '\n');
+  r->group_records++;
+  return l->more ? YOI_OK : end_group(r, l);
+}
+
+static yoi_status add_line(struct fs_recovery *r, yoi_str text, const struct fs_line *l) {
+  if (l->kind == FS_LINE_RECORD) return l->n <= r->upto ? YOI_OK : add_record(r, text, l);
+  drop_group(r);
+  if (l->kind != FS_LINE_REMOVAL || l->n <= r->upto) return YOI_OK;
+  struct eng_log *log = log_of(r, l->worker, NULL);
+  if (log == NULL) return YOI_RESOURCE_EXHAUSTED;
+  log->removed_n = l->n;
+  fs_log_dirty(r->s, log);
+  return YOI_OK;
+}
+
+/* ---- damage -------------------------------------------------------------------- */
+
+/* What can be read behind a place where the next line is not. */
+struct evidence {
+  uint64_t durable; /* all up to this number was */
+  uint64_t next;    /* number of the first sound line; 0: there is none */
+};
+
+/* Looks at all lines from the reader's place on; a line that is none is
+ * passed over. */
+static void look(struct fs_lines *in, uint64_t expect, struct evidence *e) {
+  struct fs_line l;
+  yoi_str text;
+  while (fs_lines_next(in, &text) == YOI_OK) {
+    if (!fs_line_parse(text, &l) || l.kind > FS_LINE_SEAL || l.n <= expect) continue;
+    if (e->next == 0) e->next = l.n;
+    if (l.durable > e->durable) e->durable = l.durable;
+  }
+}
+
+/* Behind zeros, of which a damaged place may have some, the lines go on. */
+static uint64_t behind_zeros(int fd, uint64_t from, uint64_t end) {
+  char block[65536];
+  while (from < end) {
+    size_t want = end - from < sizeof block ? (size_t)(end - from) : sizeof block;
+    ssize_t got = pread(fd, block, want, (off_t)from);
+    if (got <= 0) return end;
+    for (ssize_t i = 0; i < got; i++)
+      if (block[i] != '\0') return from + (uint64_t)i;
+    from += (uint64_t)got;
+  }
+  return end;
+}
+
+static struct evidence find_evidence(struct fs_recovery *r, size_t i, const struct segment *g,
+                                     uint64_t from) {
+  struct evidence e = {0};
+  uint64_t end = g->in.end;
+  for (uint64_t at = behind_zeros(g->fd, from, end); at < end;) {
+    struct fs_lines in;
+    fs_lines_init(&in, g->fd, at, end);
+    look(&in, r->expect, &e);
+    at = in.next > at ? behind_zeros(g->fd, in.next, end) : end;
+    fs_lines_release(&in);
+  }
+  for (size_t k = i + 1; k < r->n_segments; k++) {
+    struct segment later;
+    struct fs_line l;
+    yoi_str text;
+    if (open_segment(r, k, &later) != YOI_OK) continue;
+    if (fs_lines_next(&later.in, &text) == YOI_OK && fs_line_parse(text, &l) && is_head(r, k, &l)) {
+      if (l.first - 1 > e.durable) e.durable = l.first - 1;
+      look(&later.in, r->expect, &e);
+    }
+    close_segment(&later);
+  }
+  return e;
+}
+
+/* The records of a batch that were not read are lost: theirs. */
+static yoi_status blame(struct fs_recovery *r, const struct fs_line *batch, uint64_t lost_from,
+                        uint64_t lost_to) {
+  size_t pos = 0;
+  uint64_t seq, n = batch->n, count = 0;
+  yoi_str worker;
+  while (fs_line_batch_next(batch, &pos, &worker, &seq)) count++;
+  if (count >= n) return YOI_OK;
+  n -= count;
+  for (pos = 0; fs_line_batch_next(batch, &pos, &worker, &seq); n++) {
+    if (n < lost_from || n >= lost_to || n <= r->upto) continue;
+    struct eng_log *log = log_of(r, worker, NULL);
+    if (log == NULL) return YOI_RESOURCE_EXHAUSTED;
+    if (seq == 0)
+      fs_log(r->s, YOI_LOG_WARN, "the removal of a worker is lost: it is there again", log->id, 0);
+    else if (seq > log->seq)
+      log->damaged = true;
+  }
+  return YOI_OK;
+}
+
+static void keep_evidence(struct fs_recovery *r, const struct segment *g) {
+  char second[FS_NAME_SIZE + 16];
+  snprintf(second, sizeof second, "%s.damaged", g->name);
+  if (linkat(r->s->root.log_fd, g->name, r->s->root.log_fd, second, 0) != 0 && errno != EEXIST)
+    fs_log(r->s, YOI_LOG_WARN, "a damaged segment could not be given a second name", g->name, errno);
+  fs_log(r->s, YOI_LOG_ERROR, "lines of the log are damaged; a copy of the segment stays",
+         second, 0);
+  fs_amiss(r->s, FS_AMISS_LOST);
+}
+
+/* Nothing at or behind this place counts. */
+static yoi_status cut(struct fs_recovery *r, size_t i, const struct segment *g, uint64_t at) {
+  if (ftruncate(g->fd, (off_t)at) != 0 || fsync(g->fd) != 0) {
+    fs_log(r->s, YOI_LOG_ERROR, "cannot cut off the torn end of the log", g->name, errno);
+    return YOI_INTERNAL;
+  }
+  for (size_t k = i + 1; k < r->n_segments; k++) {
+    char name[FS_NAME_SIZE];
+    fs_name_segment(r->segments[k], name);
+    if (unlinkat(r->s->root.log_fd, name, 0) != 0) return YOI_INTERNAL;
+  }
+  r->n_segments = i + 1;
+  return fsync(r->s->root.log_fd) == 0 ? YOI_OK : YOI_INTERNAL;
+}
+
+/* ---- reading -------------------------------------------------------------------- */
+
+/* Goes on behind damage: the first sound line with a higher number. END: it
+ * is not in this segment. */
+static yoi_status resync(struct fs_recovery *r, const struct segment *g, uint64_t *at) {
+  struct fs_lines in;
+  struct fs_line l;
+  yoi_str text;
+  yoi_status st = YOI_END;
+  while (st == YOI_END && *at < g->in.end) {
+    *at = behind_zeros(g->fd, *at, g->in.end);
+    fs_lines_init(&in, g->fd, *at, g->in.end);
+    while (fs_lines_next(&in, &text) == YOI_OK) {
+      if (!fs_line_parse(text, &l) || l.kind > FS_LINE_SEAL || l.n <= r->expect) continue;
+      *at = in.at;
+      st = YOI_OK;
+      break;
+    }
+    if (st == YOI_END) *at = in.next > *at ? in.next : g->in.end;
+    fs_lines_release(&in);
+  }
+  return st;
+}
+
+/* Whose records stood in a damaged place, as far as it can be read: for lines
+ * that were lost together with that of their batch. */
+static yoi_status salvage(struct fs_recovery *r, int fd, uint64_t from, uint64_t to) {
+  static const char word[] = ",\"worker\":\"";
+  char text[65536];
+  yoi_status st = YOI_OK;
+  while (st == YOI_OK && from < to) {
+    size_t want = to - from < sizeof text ? (size_t)(to - from) : sizeof text;
+    ssize_t got = pread(fd, text, want, (off_t)from);
+    if (got <= 0) break;
+    const char *end = text + got, *at = text, *next;
+    while ((next = memmem(at, (size_t)(end - at), word, sizeof word - 1)) != NULL) {
+      at = next + sizeof word - 1;
+      const char *quote = memchr(at, '"', (size_t)(end - at));
+      yoi_str id = {at, quote != NULL ? (size_t)(quote - at) : 0};
+      struct eng_log *log = yoi_sdk_id_valid(id) ? fs_names_find(&r->names, id) : NULL;
+      if (log != NULL && log->removed_n == 0) log->damaged = true;
+    }
+    if ((size_t)got < want || from + (uint64_t)got >= to) break;
+    from += (uint64_t)got - YOI_ID_MAX - sizeof word; /* one may be cut in two */
+  }
+  return st;
+}
+
+/* The line that is expected next is not at `at`. OK: go on at *at. END: this
+ * segment is over. */
+static yoi_status mend(struct fs_recovery *r, size_t i, struct segment *g, uint64_t *at,
+                       struct loss *lost) {
+  uint64_t from = *at;
+  bool last = i + 1 == r->n_segments;
+  drop_group(r);
+  if (behind_zeros(g->fd, from, g->in.end) == g->in.end &&
+      (last || r->segments[i + 1] == r->expect))
+    return YOI_END;
+  struct evidence e = find_evidence(r, i, g, from);
+  if (e.durable < r->expect) {
+    fs_log(r->s, YOI_LOG_INFO, "the end of the log was torn, and is cut off", g->name, 0);
+    yoi_status st = cut(r, i, g, from);
+    return st == YOI_OK ? YOI_END : st;
+  }
+  keep_evidence(r, g);
+  lost->from = r->expect;
+  lost->to = e.next != 0 ? e.next : e.durable + 1;
+  yoi_status st = resync(r, g, at);
+  if (st == YOI_OK || last) r->expect = lost->to;
+  yoi_status salvaged = salvage(r, g->fd, from, st == YOI_OK ? *at : g->in.end);
+  return salvaged != YOI_OK ? salvaged : st;
+}
+
+static yoi_status read_segment(struct fs_recovery *r, size_t i, struct segment *g,
+                               struct loss *lost) {
+  struct fs_line l;
+  yoi_str text;
+  yoi_status st = fs_lines_next(&g->in, &text);
+  uint64_t at = g->in.next;
+  bool parsed = st == YOI_OK && fs_line_parse(text, &l), headed = parsed && is_head(r, i, &l);
+  if (parsed && !headed) {
+    fs_log(r->s, YOI_LOG_ERROR, "a segment is not of this store, and is passed over", g->name, 0);
+    fs_amiss(r->s, FS_AMISS_LOST);
+    return YOI_OK;
+  }
+  if (!headed) at = 0;
+  for (;;) {
+    st = headed ? fs_lines_next(&g->in, &text) : YOI_DATA_LOSS;
+    headed = true;
+    if (st == YOI_RESOURCE_EXHAUSTED || st == YOI_INTERNAL) return st;
+    if (st == YOI_OK && fs_line_parse(text, &l) && l.kind <= FS_LINE_SEAL && l.n == r->expect) {
+      if (l.kind == FS_LINE_BATCH && lost->to > lost->from)
+        st = blame(r, &l, lost->from, lost->to);
+      if (st == YOI_OK) st = add_line(r, text, &l);
+      if (st != YOI_OK) return st;
+      r->expect++;
+      at = g->in.next;
+      continue;
+    }
+    st = mend(r, i, g, &at, lost);
+    if (st != YOI_OK) return st == YOI_END ? YOI_OK : st;
+    fs_lines_release(&g->in);
+    fs_lines_init(&g->in, g->fd, at, g->in.end);
+  }
+}
+
+/* The last segment that begins at or before what is needed first; those before
+ * it were to be removed. */
+static size_t first_segment(const struct fs_recovery *r) {
+  size_t at = 0;
+  while (at + 1 < r->n_segments && r->segments[at + 1] <= r->upto + 1) at++;
+  return at;
+}
+
+/* Numbers between two segments, or of one that is no more. */
+static void miss(struct fs_recovery *r, uint64_t next, struct loss *lost) {
+  fs_log(r->s, YOI_LOG_ERROR, "a segment of the log is missing", "log", 0);
+  fs_amiss(r->s, FS_AMISS_LOST);
+  *lost = (struct loss){r->expect, next};
+  r->expect = next;
+  drop_group(r);
+}
+
+yoi_status fs_replay(struct fs_recovery *r) {
+  struct loss lost = {0};
+  uint64_t least = r->expect > r->upto ? r->expect : r->upto + 1;
+  yoi_status st = YOI_OK;
+  size_t begin = first_segment(r);
+  r->expect = r->n_segments > 0 ? r->segments[begin] : least;
+  for (size_t i = begin; i < r->n_segments && st == YOI_OK; i++) {
+    struct segment g;
+    if (r->segments[i] < r->expect) {
+      fs_name_segment(r->segments[i], g.name);
+      fs_log(r->s, YOI_LOG_WARN, "a segment of the log has numbers of another", g.name, 0);
+      continue;
+    }
+    if (r->segments[i] > r->expect) miss(r, r->segments[i], &lost);
+    st = open_segment(r, i, &g);
+    if (st != YOI_OK) break;
+    st = read_segment(r, i, &g, &lost);
+    close_segment(&g);
+  }
+  drop_group(r);
+  if (r->expect < least) r->expect = least;
+  return st;
+}

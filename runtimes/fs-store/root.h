@@ -1,0 +1,33 @@
+/* root.h - the folder of a store: what it is, and whose. */
+#ifndef FS_ROOT_H
+#define FS_ROOT_H
+
+#include <sdk/error.h>
+#include <sdk/id.h>
+#include <stdbool.h>
+
+struct fs_root {
+  int fd, log_fd, workers_fd, lock_fd;
+  bool fresh; /* it was made now */
+  char store[YOI_SDK_UUID_SIZE];
+};
+
+#define FS_NAME_SIZE 96 /* "xx/ID.jsonl", "N.jsonl" and a NUL */
+
+/* Opens, or makes, the folder and all below it, and locks it. Messages are
+ * public and name no path; the private detail does. */
+yoi_status fs_root_open(struct fs_root *r, const char *path, uint64_t wall_ns, yoi_error *err);
+void fs_root_close(struct fs_root *r);
+
+/* The names of files. */
+void fs_name_worker(yoi_str id, char out[FS_NAME_SIZE]);
+void fs_name_segment(uint64_t first, char out[FS_NAME_SIZE]);
+/* 1 when it is the name of a segment. */
+int fs_name_is_segment(const char *name, uint64_t *out_first);
+/* Opens a worker's file, and makes its folder when it is to be made. -1 and
+ * errno. */
+int fs_open_worker(const struct fs_root *r, yoi_str id, int flags);
+/* Writes all; 0, or an errno. */
+int fs_write_all(int fd, const char *bytes, size_t n, uint64_t at);
+
+#endif

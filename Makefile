@@ -240,10 +240,11 @@ static: $(B)/yoi-host-static
 
 # ---- tests ---------------------------------------------------------------
 # tests/unit/test_X.c sees the core; tests/unit/NAME/test_X.c also the objects
-# of the plugin NAME (or of sdk/http for `sdk-http`).
+# of the plugin NAME (or of sdk/http for `sdk-http`) and what lies beside it.
 unit_dir      = $(notdir $(patsubst %/,%,$(dir $(1))))
 unit_objs     = $(call objs,plugins/$(call unit_dir,$(1))) $(call objs,runtimes/$(call unit_dir,$(1))) \
-                $($(call unit_dir,$(1))_OBJS)
+                $($(call unit_dir,$(1))_OBJS) \
+                $(patsubst %.c,$(B)/obj/%.o,$(filter-out $(wildcard $(dir $(1))test_*.c),$(wildcard $(dir $(1))*.c)))
 $(B)/obj/tests/unit/%.o: EXTRA_CPPFLAGS = -I. -isystem /usr/share/include/llhttp
 $(B)/tests/unit/test_%: $(B)/obj/tests/unit/test_%.o $(UNIT_SUPPORT) $(ENGINE) $(LIBYOI_A)
 	@mkdir -p $(@D)

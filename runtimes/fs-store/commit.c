@@ -117,13 +117,13 @@ static int make_durable(struct fs_store *s) {
 
 static int write_lines(struct fs_store *s, uint64_t first) {
   if (s->lines.failed) return ENOMEM;
-  int error = fs_segment_write(s, s->lines.data, s->lines.len);
+  int error = fs_segment_write(s, first, s->lines.data, s->lines.len);
   if (error != 0) {
     s->next_n = first;
     return error;
   }
   if (!s->config.relaxed) return make_durable(s);
-  if (s->unsynced_ns == 0) s->unsynced_ns = fs_mono(s);
+  if (s->unsynced_ns == 0) s->unsynced_ns = fs_mono();
   return 0;
 }
 
@@ -133,7 +133,7 @@ static void seal(struct fs_store *s) {
   yoi_sdk_buf_clear(&s->lines);
   fs_line_seal(&s->lines, s->next_n, s->durable);
   if (s->lines.failed || s->segment.at + s->lines.len > s->segment.size) return;
-  if (fs_segment_write(s, s->lines.data, s->lines.len) != 0) return;
+  if (fs_segment_write(s, s->next_n, s->lines.data, s->lines.len) != 0) return;
   s->next_n++;
 }
 
@@ -171,7 +171,7 @@ static void tell(struct fs_store *s, struct batch *b) {
 }
 
 static void commit(struct fs_store *s, struct batch *b, bool is_broken) {
-  uint64_t first = s->next_n, begun = fs_mono(s);
+  uint64_t first = s->next_n, begun = fs_mono();
   int error = is_broken ? EROFS : 0;
   yoi_sdk_buf_clear(&s->lines);
   for (struct fs_job *j = b->first; j != NULL && !is_broken; j = j->next) add_job(s, j);
@@ -179,7 +179,7 @@ static void commit(struct fs_store *s, struct batch *b, bool is_broken) {
     uint64_t records = s->next_n - first;
     add_batch_line(s, b);
     error = write_lines(s, first);
-    yoi_sdk_metric_observe(&s->metrics, s->metric.commit_time, fs_mono(s) - begun);
+    yoi_sdk_metric_observe(&s->metrics, s->metric.commit_time, fs_mono() - begun);
     if (error == 0) yoi_sdk_metric_add(&s->metrics, s->metric.records, records);
     if (error == 0) yoi_sdk_metric_add(&s->metrics, s->metric.bytes, s->lines.len);
   }
@@ -212,7 +212,7 @@ static void wait_for_work(struct fs_store *s) {
 
 static bool sync_is_due(struct fs_store *s) {
   return s->unsynced_ns != 0 &&
-         fs_mono(s) >= s->unsynced_ns + (uint64_t)s->config.relaxed_ms * 1000000u;
+         fs_mono() >= s->unsynced_ns + (uint64_t)s->config.relaxed_ms * 1000000u;
 }
 
 void *fs_commit_run(void *store) {

@@ -257,7 +257,7 @@ static int keep_logs(struct fs_store *s, struct eng_log *list, uint64_t upto) {
 }
 
 int fs_keep_checkpoint(struct fs_store *s) {
-  uint64_t begun = fs_mono(s);
+  uint64_t begun = fs_mono();
   pthread_mutex_lock(&s->mu);
   uint64_t upto = s->committed;
   uint64_t covered = s->log_bytes;
@@ -276,7 +276,7 @@ int fs_keep_checkpoint(struct fs_store *s) {
   }
   pthread_mutex_unlock(&s->mu);
   if (error != 0) fs_log(s, YOI_LOG_WARN, "a checkpoint failed, and will be tried again", "", error);
-  yoi_sdk_metric_observe(&s->metrics, s->metric.checkpoint_time, fs_mono(s) - begun);
+  yoi_sdk_metric_observe(&s->metrics, s->metric.checkpoint_time, fs_mono() - begun);
   return error;
 }
 
@@ -291,7 +291,7 @@ static void wait_until(struct fs_store *s, uint64_t at_ns) {
  * next start can tell this index from an older one. */
 static void last_checkpoint(struct fs_store *s) {
   if (s->broken) return;
-  int error = fs_segment_rotate(s, 0);
+  int error = fs_segment_rotate(s, s->next_n, 0);
   if (error != 0) {
     fs_log(s, YOI_LOG_WARN, "the log could not be ended", "log", error);
     return;
@@ -302,10 +302,10 @@ static void last_checkpoint(struct fs_store *s) {
 
 void *fs_keep_run(void *store) {
   struct fs_store *s = store;
-  uint64_t next = fs_mono(s) + (uint64_t)s->config.checkpoint_ms * 1000000u;
+  uint64_t next = fs_mono() + (uint64_t)s->config.checkpoint_ms * 1000000u;
   pthread_mutex_lock(&s->mu);
   while (!s->committer_over) {
-    uint64_t now = fs_mono(s);
+    uint64_t now = fs_mono();
     bool due = s->log_bytes >= s->config.checkpoint_bytes || (s->log_bytes > 0 && now >= next);
     if (!due || s->broken) {
       wait_until(s, s->log_bytes > 0 && next > now ? next : now + 1000000000u);
@@ -313,10 +313,10 @@ void *fs_keep_run(void *store) {
     }
     pthread_mutex_unlock(&s->mu);
     int error = fs_keep_checkpoint(s);
-    next = fs_mono(s) + (uint64_t)(error == 0 ? s->config.checkpoint_ms : RETRY_MS) * 1000000u;
+    next = fs_mono() + (uint64_t)(error == 0 ? s->config.checkpoint_ms : RETRY_MS) * 1000000u;
     pthread_mutex_lock(&s->mu);
     /* An error is not helped by trying again at once. */
-    while (error != 0 && !s->committer_over && fs_mono(s) < next) wait_until(s, next);
+    while (error != 0 && !s->committer_over && fs_mono() < next) wait_until(s, next);
   }
   pthread_mutex_unlock(&s->mu);
   last_checkpoint(s);

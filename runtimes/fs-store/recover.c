@@ -145,7 +145,7 @@ static void judge(struct fs_store *s) {
 
 yoi_status fs_recover(struct fs_store *s, yoi_error *err) {
   struct fs_recovery r = {.s = s};
-  uint64_t begun = fs_mono(s);
+  uint64_t begun = fs_mono();
   yoi_sdk_buf_init(&r.group, SIZE_MAX / 2);
   yoi_status st = list_segments(&r);
   if (st == YOI_OK) st = find_workers(&r);
@@ -158,6 +158,6 @@ yoi_status fs_recover(struct fs_store *s, yoi_error *err) {
   yoi_sdk_free(r.segments);
   if (st == YOI_RESOURCE_EXHAUSTED) return yoi_sdk_fail_memory(err);
   if (st != YOI_OK) return yoi_sdk_fail(err, YOI_CODE_STORE_ERROR, "the store cannot be read");
-  yoi_sdk_metric_observe(&s->metrics, s->metric.recovery_time, fs_mono(s) - begun);
+  yoi_sdk_metric_observe(&s->metrics, s->metric.recovery_time, fs_mono() - begun);
   return YOI_OK;
 }

@@ -63,8 +63,8 @@ static int make(struct fs_store *s, struct fs_segment *g, const char *name, uint
   return error;
 }
 
-int fs_segment_rotate(struct fs_store *s, uint64_t size) {
-  struct fs_segment g = {.fd = -1, .first = s->next_n};
+int fs_segment_rotate(struct fs_store *s, uint64_t first, uint64_t size) {
+  struct fs_segment g = {.fd = -1, .first = first};
   char name[FS_NAME_SIZE];
   int error = s->segment.fd >= 0 ? fs_segment_sync(s) : 0;
   if (error != 0) return error;
@@ -91,13 +91,13 @@ static int broken(struct fs_store *s) {
   return EROFS;
 }
 
-int fs_segment_write(struct fs_store *s, const char *bytes, size_t n) {
+int fs_segment_write(struct fs_store *s, uint64_t first, const char *bytes, size_t n) {
   struct fs_segment *g = &s->segment;
   int error = 0;
   if (g->fd < 0 || g->at + n > g->size) {
     uint64_t size = s->config.segment_bytes;
     if (size < n + SMALLEST) size = n + SMALLEST;
-    error = fs_segment_rotate(s, size);
+    error = fs_segment_rotate(s, first, size);
     /* Where there is no room for another, this one may grow. */
     if (error != 0 && g->fd < 0) return error;
   }

@@ -167,7 +167,7 @@ yoi_status fs_store_new(const yoi_host *host, const struct fs_config *config,
                         struct eng_store **out, yoi_error *err);
 /* For the operator, with a path; never public. */
 void fs_log(const struct fs_store *s, uint32_t level, const char *msg, const char *file, int error);
-uint64_t fs_mono(const struct fs_store *s);
+uint64_t fs_mono(void); /* what conditions are waited for with */
 /* mu held in these. */
 void fs_amiss(struct fs_store *s, enum fs_amiss what);
 void fs_amiss_over(struct fs_store *s, enum fs_amiss what);
@@ -182,12 +182,13 @@ void fs_chunk_unref(struct fs_chunk *c);
 /* commit.c */
 void *fs_commit_run(void *store);
 /* segment.c: on the committer's thread, or while there is none. */
-/* Writes whole lines behind the last; 0, or an errno: nothing was written. */
-int fs_segment_write(struct fs_store *s, const char *bytes, size_t n);
+/* Writes whole lines, of which the first has that number, behind the last; 0,
+ * or an errno: nothing was written. */
+int fs_segment_write(struct fs_store *s, uint64_t first, const char *bytes, size_t n);
 /* 0, or an errno: what was written may be there or not. */
 int fs_segment_sync(struct fs_store *s);
-/* Ends the one that is written to, and begins one at next_n; an errno. */
-int fs_segment_rotate(struct fs_store *s, uint64_t size);
+/* Ends the one that is written to, and begins one at that number; an errno. */
+int fs_segment_rotate(struct fs_store *s, uint64_t first, uint64_t size);
 void fs_segment_close(struct fs_store *s);
 /* keep.c */
 void *fs_keep_run(void *store);

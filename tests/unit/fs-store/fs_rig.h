@@ -1,0 +1,61 @@
+/* fs_rig.h - a store of files without an engine, for its unit tests. */
+#ifndef FS_RIG_H
+#define FS_RIG_H
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+/* cmocka needs the four above */
+#include <cmocka.h>
+
+#include "runtimes/fs-store/store_fs.h"
+#include "tests/unit/support/fake_host.h"
+
+#define FS_RIG_WORKERS 16
+
+struct fs_rig {
+  struct fake_host *fh;
+  struct eng_store *store;
+  struct fs_config config;
+  struct yoi_sdk_error se;
+  /* what open found */
+  struct {
+    char id[YOI_ID_MAX + 1];
+    struct eng_birth birth;
+    enum eng_mark mark;
+    uint64_t sequence;
+    struct eng_log *log;
+  } found[FS_RIG_WORKERS];
+  size_t n_found;
+};
+
+void fs_rig_init(struct fs_rig *r);
+void fs_rig_release(struct fs_rig *r);
+/* Opens the store in `root`; its status. */
+yoi_status fs_rig_open(struct fs_rig *r, const char *root);
+/* A clean end. */
+void fs_rig_close(struct fs_rig *r);
+/* What lies on the disk at this moment, as after kill -9, as another folder. */
+void fs_rig_copy(const char *from, const char *to);
+void fs_rig_delete(const char *folder);
+
+/* The log of that worker: what open found, or a new one. */
+struct eng_log *fs_rig_log(struct fs_rig *r, const char *id);
+/* Index into found, or -1. */
+int fs_rig_found(const struct fs_rig *r, const char *id);
+/* Appends n records behind the last, which say their sequence; waits. */
+yoi_status fs_rig_append(struct fs_rig *r, const char *id, size_t n, enum eng_mark mark);
+yoi_status fs_rig_remove(struct fs_rig *r, const char *id);
+/* Reads all records of a worker, and asserts that each is the one that was
+ * appended; how many there are in *out. */
+yoi_status fs_rig_read(struct fs_rig *r, const char *id, uint64_t from, uint64_t *out);
+void fs_rig_checkpoint(struct fs_rig *r);
+/* All bytes of a file, at most cap. */
+size_t fs_rig_bytes(const char *path, char *out, size_t cap);
+void fs_rig_put(const char *path, const char *bytes, size_t n);
+/* The only segment of a log, as a path; static. */
+const char *fs_rig_segment(const char *root);
+const char *fs_rig_worker(const char *root, const char *id);
+
+#endif

@@ -44,15 +44,18 @@
 #define YOI_LIST_ALL_MS 2000 /* each, when all are asked: a person waits */
 
 /* ---- a store of files ------------------------------------------------ */
-#define YOI_STORE_LINE_MAX 18874368  /* a record's text of 16 MiB, and the rest */
-#define YOI_STORE_BATCH_RECORDS 1024 /* made durable together: 64 KiB of batch line */
-#define YOI_STORE_BATCH_BYTES 4194304 /* of them: a write that a disk takes in 10 ms */
+#define YOI_STORE_LINE_MAX 18874368 /* a record of 16 MiB, and the rest */
+#define YOI_STORE_BATCH_RECORDS 1024 /* made durable together */
+#define YOI_STORE_BATCH_BYTES 4194304 /* of them: a disk takes 10 ms */
 #define YOI_STORE_SEGMENT_BYTES_MIN 65536
 #define YOI_STORE_SEGMENT_BYTES_MAX 1073741824
-#define YOI_STORE_SEGMENT_BYTES_DEFAULT 16777216 /* one is filled with zeros ahead (config) */
-#define YOI_STORE_CHECKPOINT_BYTES_DEFAULT 33554432 /* of log: a start reads it in 0.2 s (config) */
+#define YOI_STORE_SEGMENT_BYTES_DEFAULT 16777216 /* filled with zeros */
+#define YOI_STORE_CHECKPOINT_BYTES_DEFAULT 33554432 /* read at a start */
+#define YOI_STORE_CHECKPOINT_MS_MIN 100
+#define YOI_STORE_CHECKPOINT_MS_MAX 86400000
 #define YOI_STORE_CHECKPOINT_MS_DEFAULT 60000 /* (config) */
-#define YOI_STORE_RELAXED_MS_MAX 10000 /* what a person may want to lose (config) */
+#define YOI_STORE_RELAXED_MS_DEFAULT 100
+#define YOI_STORE_RELAXED_MS_MAX 10000 /* what one may want to lose */
 
 /* ---- workers and turns ---------------------------------------------- */
 #define YOI_WORKERS_MAX 1000000        /* per runtime (config) */

@@ -204,7 +204,7 @@ static void wait_for_work(struct fs_store *s) {
     pthread_cond_wait(&s->work, &s->mu);
     return;
   }
-  uint64_t at = s->unsynced_ns + (uint64_t)s->config.relaxed_ms * 1000000u;
+  uint64_t at = s->unsynced_ns + s->config.relaxed_ms * 1000000u;
   struct timespec until = {.tv_sec = (time_t)(at / 1000000000u),
                            .tv_nsec = (long)(at % 1000000000u)};
   pthread_cond_timedwait(&s->work, &s->mu, &until);
@@ -212,7 +212,7 @@ static void wait_for_work(struct fs_store *s) {
 
 static bool sync_is_due(struct fs_store *s) {
   return s->unsynced_ns != 0 &&
-         fs_mono() >= s->unsynced_ns + (uint64_t)s->config.relaxed_ms * 1000000u;
+         fs_mono() >= s->unsynced_ns + s->config.relaxed_ms * 1000000u;
 }
 
 void *fs_commit_run(void *store) {

@@ -12,11 +12,14 @@
 
 #define POLYNOMIAL 0x82f63b78u
 
-static uint32_t table[256];
+#define BYTES 256
+/* process-wide: constant once it is made */
+static uint32_t table[BYTES];
+/* process-wide, like the table */
 static pthread_once_t table_once = PTHREAD_ONCE_INIT;
 
 static void make_table(void) {
-  for (uint32_t i = 0; i < 256; i++) {
+  for (uint32_t i = 0; i < BYTES; i++) {
     uint32_t c = i;
     for (int bit = 0; bit < 8; bit++) c = (c & 1u) ? (c >> 1) ^ POLYNOMIAL : c >> 1;
     table[i] = c;

@@ -275,7 +275,8 @@ int fs_keep_checkpoint(struct fs_store *s) {
     fs_amiss(s, FS_AMISS_KEEP);
   }
   pthread_mutex_unlock(&s->mu);
-  if (error != 0) fs_log(s, YOI_LOG_WARN, "a checkpoint failed, and will be tried again", "", error);
+  if (error != 0)
+    fs_log(s, YOI_LOG_WARN, "a checkpoint failed, and will be tried again", "", error);
   yoi_sdk_metric_observe(&s->metrics, s->metric.checkpoint_time, fs_mono() - begun);
   return error;
 }
@@ -302,7 +303,7 @@ static void last_checkpoint(struct fs_store *s) {
 
 void *fs_keep_run(void *store) {
   struct fs_store *s = store;
-  uint64_t next = fs_mono() + (uint64_t)s->config.checkpoint_ms * 1000000u;
+  uint64_t next = fs_mono() + s->config.checkpoint_ms * 1000000u;
   pthread_mutex_lock(&s->mu);
   while (!s->committer_over) {
     uint64_t now = fs_mono();
@@ -313,7 +314,7 @@ void *fs_keep_run(void *store) {
     }
     pthread_mutex_unlock(&s->mu);
     int error = fs_keep_checkpoint(s);
-    next = fs_mono() + (uint64_t)(error == 0 ? s->config.checkpoint_ms : RETRY_MS) * 1000000u;
+    next = fs_mono() + (error == 0 ? s->config.checkpoint_ms : RETRY_MS) * 1000000u;
     pthread_mutex_lock(&s->mu);
     /* An error is not helped by trying again at once. */
     while (error != 0 && !s->committer_over && fs_mono() < next) wait_until(s, next);

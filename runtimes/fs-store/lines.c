@@ -1,4 +1,9 @@
-/* lines.c - reads a file in blocks and gives its lines. */
+/* lines.c - reads a file in blocks and gives its lines.
+ *
+ * A line that is longer than a block makes the buffer grow by doubling, up to
+ * the longest that there can be. What ends a file without a line feed is no
+ * line: nobody was told of it.
+ */
 #include "lines.h"
 
 #include <errno.h>
@@ -24,7 +29,8 @@ static yoi_status more(struct fs_lines *l) {
   yoi_sdk_buf_drop(&l->buf, l->used);
   l->used = 0;
   size_t want = l->buf.len < BLOCK ? BLOCK : l->buf.len; /* long lines: by doubling */
-  if (want > YOI_STORE_LINE_MAX + BLOCK - l->buf.len) want = YOI_STORE_LINE_MAX + BLOCK - l->buf.len;
+  size_t room = YOI_STORE_LINE_MAX + BLOCK - l->buf.len;
+  if (want > room) want = room;
   if (want > l->end - l->read_to) want = (size_t)(l->end - l->read_to);
   if (want == 0) return YOI_OUT_OF_RANGE;
   char *to = yoi_sdk_buf_reserve(&l->buf, want);

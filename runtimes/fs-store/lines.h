@@ -1,4 +1,5 @@
-/* lines.h - a file of lines, read from some place on. */
+/* lines.h - a file of lines, read from some place on: what all files of a
+ * store are. */
 #ifndef FS_LINES_H
 #define FS_LINES_H
 

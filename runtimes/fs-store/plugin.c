@@ -10,38 +10,64 @@
 #include "../engine/engine.h"
 #include "store_fs.h"
 
-/* The schema has checked kinds and ranges. */
-static uint64_t number(const yoi_sdk_json *tree, const char *name, uint64_t usual) {
-  int64_t v = (int64_t)usual;
-  (void)yoi_sdk_json_int(yoi_sdk_json_get(tree, name), &v);
-  return (uint64_t)v;
+struct range {
+  const char *name;
+  uint64_t min, max, usual;
+};
+
+/* The host has checked it against the schema; a host that did not gets an
+ * error, not a store that is out of its limits. */
+static yoi_status read_number(const yoi_sdk_json *tree, const struct range *r, uint64_t *out,
+                              yoi_error *err) {
+  const yoi_sdk_json *v = yoi_sdk_json_get(tree, r->name);
+  int64_t n = (int64_t)r->usual;
+  if (v != NULL && (!yoi_sdk_json_int(v, &n) || n < (int64_t)r->min || n > (int64_t)r->max))
+    return yoi_sdk_fail(err, YOI_CODE_INVALID_REQUEST,
+                        "config member '%s': expected an integer from %llu to %llu", r->name,
+                        (unsigned long long)r->min, (unsigned long long)r->max);
+  *out = (uint64_t)n;
+  return YOI_OK;
+}
+
+static yoi_status read_config(const yoi_sdk_json *tree, struct fs_config *c, yoi_error *err) {
+  static const struct range segment = {"segment_bytes", YOI_STORE_SEGMENT_BYTES_MIN,
+                                       YOI_STORE_SEGMENT_BYTES_MAX,
+                                       YOI_STORE_SEGMENT_BYTES_DEFAULT};
+  static const struct range checkpoint = {"checkpoint_bytes", YOI_STORE_SEGMENT_BYTES_MIN,
+                                          YOI_STORE_SEGMENT_BYTES_MAX,
+                                          YOI_STORE_CHECKPOINT_BYTES_DEFAULT};
+  static const struct range every = {"checkpoint_ms", YOI_STORE_CHECKPOINT_MS_MIN,
+                                     YOI_STORE_CHECKPOINT_MS_MAX, YOI_STORE_CHECKPOINT_MS_DEFAULT};
+  static const struct range relaxed = {"relaxed_ms", 1, YOI_STORE_RELAXED_MS_MAX,
+                                       YOI_STORE_RELAXED_MS_DEFAULT};
+  yoi_str durability = YOI_LIT("sync");
+  (void)yoi_sdk_json_str(yoi_sdk_json_get(tree, "durability"), &durability);
+  c->relaxed = yoi_sdk_str_is(durability, "relaxed");
+  yoi_status st = read_number(tree, &segment, &c->segment_bytes, err);
+  if (st == YOI_OK) st = read_number(tree, &checkpoint, &c->checkpoint_bytes, err);
+  if (st == YOI_OK) st = read_number(tree, &every, &c->checkpoint_ms, err);
+  if (st == YOI_OK) st = read_number(tree, &relaxed, &c->relaxed_ms, err);
+  return st;
 }
 
 static yoi_status make_store(const yoi_host *host, yoi_str config, struct eng_store **out,
                              yoi_error *err) {
   yoi_sdk_json *tree = NULL;
   struct yoi_sdk_json_error jerr;
-  yoi_str root = {0}, durability = YOI_LIT("sync");
+  struct fs_config c = {0};
+  yoi_str root = {0};
   yoi_status st = yoi_sdk_json_parse(config, 0, &tree, &jerr);
   if (st != YOI_OK)
     return yoi_sdk_fail(err, YOI_CODE_INVALID_JSON, "invalid config: %s", jerr.message);
-  (void)yoi_sdk_json_str(yoi_sdk_json_get(tree, "durability"), &durability);
-  if (!yoi_sdk_json_str(yoi_sdk_json_get(tree, "root"), &root) || root.len == 0) {
-    yoi_sdk_json_free(tree);
-    return yoi_sdk_fail(err, YOI_CODE_INVALID_REQUEST,
-                        "config member 'root': expected the path of a folder");
+  if (!yoi_sdk_json_str(yoi_sdk_json_get(tree, "root"), &root) || root.len == 0)
+    st = yoi_sdk_fail(err, YOI_CODE_INVALID_REQUEST,
+                      "config member 'root': expected the path of a folder");
+  if (st == YOI_OK) st = read_config(tree, &c, err);
+  if (st == YOI_OK) {
+    c.root = yoi_sdk_strndup(root.ptr, root.len);
+    st = c.root != NULL ? fs_store_new(host, &c, out, err) : yoi_sdk_fail_memory(err);
+    yoi_sdk_free(c.root);
   }
-  char *path = yoi_sdk_strndup(root.ptr, root.len);
-  const struct fs_config c = {
-      .root = path,
-      .relaxed = yoi_sdk_str_is(durability, "relaxed"),
-      .relaxed_ms = (uint32_t)number(tree, "relaxed_ms", 100),
-      .segment_bytes = number(tree, "segment_bytes", YOI_STORE_SEGMENT_BYTES_DEFAULT),
-      .checkpoint_bytes = number(tree, "checkpoint_bytes", YOI_STORE_CHECKPOINT_BYTES_DEFAULT),
-      .checkpoint_ms = (uint32_t)number(tree, "checkpoint_ms", YOI_STORE_CHECKPOINT_MS_DEFAULT),
-  };
-  st = path != NULL ? fs_store_new(host, &c, out, err) : yoi_sdk_fail_memory(err);
-  yoi_sdk_free(path);
   yoi_sdk_json_free(tree);
   return st;
 }

@@ -127,7 +127,7 @@ static yoi_status find_workers(struct fs_recovery *r) {
   if (s->root.fresh) return YOI_OK;
   st = fs_rebuild(r);
   if (st == YOI_OK && s->n_logs > 0) {
-    fs_log(s, YOI_LOG_WARN, "the index was of no use, so every worker's file was read", "index.jsonl",
+    fs_log(s, YOI_LOG_WARN, "the index was of no use: every worker's file was read", "index.jsonl",
            0);
     fs_amiss(s, FS_AMISS_INDEX);
   }

@@ -19,6 +19,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <sdk/hard.h>
 #include <sdk/id.h>
 #include <sdk/mem.h>
 #include <stdio.h>
@@ -27,6 +28,8 @@
 #include <unistd.h>
 
 #include "recover.h"
+
+#define BLOCK YOI_SDK_HARD(65536, 300) /* of what is looked through for words */
 
 struct segment {
   int fd;
@@ -149,7 +152,7 @@ static void look(struct fs_lines *in, uint64_t expect, struct evidence *e) {
 
 /* Behind zeros, of which a damaged place may have some, the lines go on. */
 static uint64_t behind_zeros(int fd, uint64_t from, uint64_t end) {
-  char block[65536];
+  char block[BLOCK];
   while (from < end) {
     size_t want = end - from < sizeof block ? (size_t)(end - from) : sizeof block;
     ssize_t got = pread(fd, block, want, (off_t)from);
@@ -211,7 +214,7 @@ static void keep_evidence(struct fs_recovery *r, const struct segment *g) {
   char second[FS_NAME_SIZE + 16];
   snprintf(second, sizeof second, "%s.damaged", g->name);
   if (linkat(r->s->root.log_fd, g->name, r->s->root.log_fd, second, 0) != 0 && errno != EEXIST)
-    fs_log(r->s, YOI_LOG_WARN, "a damaged segment could not be given a second name", g->name, errno);
+    fs_log(r->s, YOI_LOG_WARN, "a damaged segment cannot be given a second name", g->name, errno);
   fs_log(r->s, YOI_LOG_ERROR, "lines of the log are damaged; a copy of the segment stays",
          second, 0);
   fs_amiss(r->s, FS_AMISS_LOST);
@@ -260,7 +263,7 @@ static yoi_status resync(struct fs_recovery *r, const struct segment *g, uint64_
  * that were lost together with that of their batch. */
 static yoi_status salvage(struct fs_recovery *r, int fd, uint64_t from, uint64_t to) {
   static const char word[] = ",\"worker\":\"";
-  char text[65536];
+  char text[BLOCK];
   yoi_status st = YOI_OK;
   while (st == YOI_OK && from < to) {
     size_t want = to - from < sizeof text ? (size_t)(to - from) : sizeof text;

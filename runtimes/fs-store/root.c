@@ -79,9 +79,8 @@ int fs_write_all(int fd, const char *bytes, size_t n, uint64_t at) {
 /* ---- the folder ------------------------------------------------------------ */
 
 static yoi_status refuse(const char *path, yoi_error *err, const char *why, int error) {
-  yoi_status st = error != 0 ? yoi_sdk_fail(err, YOI_CODE_STORE_ERROR, "the store's folder %s: %s",
-                                            why, strerror(error))
-                             : yoi_sdk_fail(err, YOI_CODE_STORE_ERROR, "the store's folder %s", why);
+  yoi_status st = yoi_sdk_fail(err, YOI_CODE_STORE_ERROR, "the store's folder %s%s%s", why,
+                               error != 0 ? ": " : "", error != 0 ? strerror(error) : "");
   yoi_sdk_fail_private(err, "root '%s'", path);
   return st;
 }
@@ -172,8 +171,8 @@ static yoi_status held(const struct fs_root *r, const char *path, yoi_error *err
 static yoi_status lock(struct fs_root *r, const char *path, yoi_error *err) {
   struct flock whole = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
   char text[160], boot[64];
-  r->lock_fd =
-      openat(r->fd, "LOCK", O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK | O_NOCTTY, 0600);
+  r->lock_fd = openat(
+      r->fd, "LOCK", O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK | O_NOCTTY, 0600);
   if (r->lock_fd < 0) return refuse(path, err, "cannot be locked", errno);
   const char *why = not_ours(r->lock_fd, S_IFREG);
   if (why != NULL) return refuse(path, err, why, 0);

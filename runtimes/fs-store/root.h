@@ -1,4 +1,5 @@
-/* root.h - the folder of a store: what it is, and whose. */
+/* root.h - the folder of a store: what it is, whose, and the names of the
+ * files in it. */
 #ifndef FS_ROOT_H
 #define FS_ROOT_H
 

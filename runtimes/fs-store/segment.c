@@ -46,7 +46,8 @@ static int make(struct fs_store *s, struct fs_segment *g, const char *name, uint
   if (error == 0) {
     /* One of that name has no line that counts: numbers are used once. */
     g->fd = openat(s->root.log_fd, name,
-                   O_RDWR | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK | O_NOCTTY, 0600);
+                   O_RDWR | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK | O_NOCTTY,
+                   0600);
     if (g->fd < 0) error = errno;
   }
   while (error == 0 && (error = fill(g->fd, size)) != 0) {

@@ -13,8 +13,8 @@
  * What a member's comment names as the keeper's or the committer's is touched
  * by that thread alone; before the threads are started, by open.
  */
-#ifndef FS_STORE_H
-#define FS_STORE_H
+#ifndef FS_STORE_FS_H
+#define FS_STORE_FS_H
 
 #include <pthread.h>
 #include <sdk/error.h>
@@ -34,9 +34,8 @@
 struct fs_config {
   char *root; /* borrowed for the call; the store has a copy */
   bool relaxed;            /* acknowledge before fdatasync */
-  uint32_t relaxed_ms;     /* and how long after it at most */
-  uint64_t segment_bytes, checkpoint_bytes;
-  uint32_t checkpoint_ms;
+  uint64_t relaxed_ms; /* and how long after it at most */
+  uint64_t segment_bytes, checkpoint_bytes, checkpoint_ms;
 };
 
 /* The lines of one append, immutable: durable in the log, not yet in the
@@ -111,7 +110,15 @@ struct fs_segment {
   uint64_t size;  /* of the file: zeros from `at` on */
 };
 
-enum fs_amiss { FS_AMISS_WRITE, FS_AMISS_SYNC, FS_AMISS_KEEP, FS_AMISS_INDEX, FS_AMISS_LOST, FS_AMISS_COUNT };
+/* See store_amiss. */
+enum fs_amiss {
+  FS_AMISS_WRITE,
+  FS_AMISS_SYNC,
+  FS_AMISS_KEEP,
+  FS_AMISS_INDEX,
+  FS_AMISS_LOST,
+  FS_AMISS_COUNT
+};
 
 struct fs_metrics {
   uint32_t commit_time, records, bytes, checkpoint_time, recovery_time;

@@ -1,4 +1,5 @@
-/* fs_rig.c - see fs_rig.h. */
+/* fs_rig.c - appends and reads records that say which they are, and handles
+ * the folders of a test; see fs_rig.h. */
 #include "fs_rig.h"
 
 #include <dirent.h>

@@ -266,3 +266,19 @@ const char *fs_rig_worker(const char *root, const char *id) {
   snprintf(path, sizeof path, "%s/workers/%s", root, name);
   return path;
 }
+
+void fs_rig_sealed(const char *root) {
+  static char bytes[1 << 20];
+  for (int i = 0; i < 5000; i++) {
+    size_t n = fs_rig_bytes(fs_rig_segment(root), bytes, sizeof bytes);
+    while (n > 0 && bytes[n - 1] == '\0') n--;
+    size_t from = n > 0 ? n - 1 : 0;
+    while (from > 0 && bytes[from - 1] != '\n') from--;
+    struct fs_line l;
+    if (n > 0 && fs_line_parse((yoi_str){bytes + from, n - 1 - from}, &l) &&
+        l.kind == FS_LINE_SEAL)
+      return;
+    usleep(1000);
+  }
+  fail_msg("the log of '%s' was never sealed", root);
+}

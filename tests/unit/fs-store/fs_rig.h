@@ -54,6 +54,8 @@ void fs_rig_checkpoint(struct fs_rig *r);
 /* All bytes of a file, at most cap. */
 size_t fs_rig_bytes(const char *path, char *out, size_t cap);
 void fs_rig_put(const char *path, const char *bytes, size_t n);
+/* Waits until the log has fallen silent, and says so. */
+void fs_rig_sealed(const char *root);
 /* The only segment of a log, as a path; static. */
 const char *fs_rig_segment(const char *root);
 const char *fs_rig_worker(const char *root, const char *id);

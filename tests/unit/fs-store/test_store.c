@@ -218,6 +218,7 @@ static void a_flipped_bit_costs_one_worker_at_most(void **state) {
   struct fs_rig *r = *state;
   assert_int_equal(fs_rig_open(r, "root"), YOI_OK);
   fill(r);
+  fs_rig_sealed("root");
   fs_rig_copy("root", "killed");
   fs_rig_close(r);
   flip_all(r, "killed", fs_rig_segment("killed") + strlen("killed/"), YOI_SDK_HARD(1u, 11u));

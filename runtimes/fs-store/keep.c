@@ -206,10 +206,14 @@ static void remove_segments(struct fs_store *s, uint64_t upto) {
   closedir(d);
 }
 
-/* mu held: all that is dirty, which is so no more. */
+/* mu held: all that is dirty, which is so no more; it may become dirty again
+ * at any moment, so the list has links of its own. */
 static struct eng_log *take_dirty(struct fs_store *s) {
   struct eng_log *list = s->dirty;
-  for (struct eng_log *log = list; log != NULL; log = log->dirty_next) log->dirty = false;
+  for (struct eng_log *log = list; log != NULL; log = log->dirty_next) {
+    log->dirty = false;
+    log->keep_next = log->dirty_next;
+  }
   s->dirty = NULL;
   s->dirty_tail = &s->dirty;
   return list;
@@ -219,7 +223,7 @@ static struct eng_log *take_dirty(struct fs_store *s) {
 static void put_back(struct fs_store *s, struct eng_log *list) {
   struct eng_log *first = NULL, **at = &first;
   for (struct eng_log *log = list, *next; log != NULL; log = next) {
-    next = log->dirty_next;
+    next = log->keep_next;
     if (log->dirty) { /* again, meanwhile */
       fs_log_unref(s, log);
       continue;
@@ -242,7 +246,7 @@ static int keep_logs(struct fs_store *s, struct eng_log *list, uint64_t upto) {
     struct eng_log *log = list;
     error = keep_log(s, log, &f, upto);
     if (error != 0) break;
-    list = log->dirty_next;
+    list = log->keep_next;
     pthread_mutex_lock(&s->mu);
     fs_log_unref(s, log);
     pthread_mutex_unlock(&s->mu);

@@ -53,7 +53,8 @@ struct fs_chunk {
 
 struct eng_log {
   struct eng_log *prev, *next; /* all; mu */
-  struct eng_log *dirty_next;           /* mu; in a pass the keeper's */
+  struct eng_log *dirty_next;  /* mu */
+  struct eng_log *keep_next;   /* of those that a checkpoint has taken; the keeper's */
   struct fs_chunk *chunks, *last_chunk; /* mu */
   struct eng_birth birth;
   uint64_t seq; /* of the last durable record; mu */

@@ -110,6 +110,44 @@ static void many_records_over_many_segments(void **state) {
   }
 }
 
+struct writer {
+  struct fs_rig *r;
+  char id[8];
+  pthread_t thread;
+  _Atomic unsigned *left;
+};
+
+static void *write_many(void *ctx) {
+  struct writer *w = ctx;
+  for (int i = 0; i < YOI_SDK_HARD(300, 60); i++)
+    assert_int_equal(fs_rig_append(w->r, w->id, 1 + (size_t)i % 2, ENG_MARK_IDLE), YOI_OK);
+  (*w->left)--;
+  return NULL;
+}
+
+/* Logs become dirty again while the keeper has them in hand. */
+static void checkpoints_lose_nothing_that_comes_meanwhile(void **state) {
+  struct fs_rig *r = *state;
+  struct writer writers[8];
+  _Atomic unsigned left = 8;
+  assert_int_equal(fs_rig_open(r, "root"), YOI_OK);
+  for (int i = 0; i < 8; i++) {
+    writers[i] = (struct writer){.r = r, .left = &left};
+    snprintf(writers[i].id, sizeof writers[i].id, "w%d", i);
+    assert_int_equal(fs_rig_append(r, writers[i].id, 1, ENG_MARK_IDLE), YOI_OK);
+  }
+  for (int i = 0; i < 8; i++)
+    assert_int_equal(pthread_create(&writers[i].thread, NULL, write_many, &writers[i]), 0);
+  while (left > 0) fs_rig_checkpoint(r);
+  for (int i = 0; i < 8; i++) pthread_join(writers[i].thread, NULL);
+  fs_rig_checkpoint(r);
+  fs_rig_copy("root", "killed");
+  fs_rig_close(r);
+  assert_int_equal(fs_rig_open(r, "killed"), YOI_OK);
+  for (int i = 0; i < 8; i++)
+    has(r, writers[i].id, 1 + YOI_SDK_HARD(450u, 90u), ENG_MARK_IDLE);
+}
+
 static void what_was_removed_stays_removed(void **state) {
   struct fs_rig *r = *state;
   assert_int_equal(fs_rig_open(r, "root"), YOI_OK);
@@ -348,6 +386,7 @@ int main(void) {
       T(a_clean_end_keeps_all),
       T(a_kill_keeps_all),
       T(many_records_over_many_segments),
+      T(checkpoints_lose_nothing_that_comes_meanwhile),
       T(what_was_removed_stays_removed),
       T(a_torn_end_costs_only_what_was_being_written),
       T(a_flipped_bit_costs_one_worker_at_most),

@@ -278,7 +278,7 @@ void fs_rig_sealed(const char *root) {
     if (n > 0 && fs_line_parse((yoi_str){bytes + from, n - 1 - from}, &l) &&
         l.kind == FS_LINE_SEAL)
       return;
-    usleep(1000);
+    usleep(1000); /* between two looks */
   }
   fail_msg("the log of '%s' was never sealed", root);
 }

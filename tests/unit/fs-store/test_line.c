@@ -163,7 +163,8 @@ static void what_is_not_our_form_is_refused(void **state) {
       "{\"n\":1,\"batch\":[\"a\"],\"durable\":0",
       "{\"n\":1,\"batch\":[\"a\",1,\"../b\",2],\"durable\":0",
       "{\"n\":1,\"worker\":\"a\",\"seq\":0,\"kind\":\"turn.ended\",\"state\":\"idle\",\"data\":{}",
-      "{\"n\":1,\"worker\":\"a\",\"seq\":2,\"kind\":\"turn.ended\",\"state\":\"corrupt\",\"data\":{}",
+      "{\"n\":1,\"worker\":\"a\",\"seq\":2,\"kind\":\"turn.ended\",\"state\":\"corrupt\","
+      "\"data\":{}",
       "{\"n\":1,\"worker\":\"a\",\"seq\":2,\"kind\":\"turn.ended\",\"state\":\"odd\",\"data\":{}",
       "{\"n\":1,\"worker\":\"a\",\"seq\":2,\"kind\":\"turn.ended\",\"state\":\"idle\",\"data\":[]",
       "{\"n\":1,\"worker\":\"a\",\"seq\":2,\"kind\":\"turn.ended\",\"state\":\"idle\",\"data\":{",

@@ -73,6 +73,7 @@ static void tell_watchers(struct eng_engine *eng) {
         eng_page_workers(eng, (yoi_str){after, after_len}, NULL, list, YOI_REPLAY_BATCH_MAX, &more);
     for (size_t i = 0; i < n; i++) {
       struct eng_after then = {0};
+      if (!atomic_load(&list[i]->awake)) continue; /* it may be its load's */
       pthread_mutex_lock(&list[i]->mu);
       eng_bells_due(list[i], &then);
       eng_worker_leave(list[i], &then);

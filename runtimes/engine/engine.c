@@ -13,6 +13,7 @@
 #include <sdk/mem.h>
 #include <sdk/plugin.h>
 
+#include "load.h"
 #include "op.h"
 #include "queue.h"
 
@@ -56,6 +57,11 @@ static void make_metrics(struct eng_engine *eng) {
        "Tokens that models said they were given and gave.", "input"},
       {&x->tokens_out, YOI_METRIC_COUNTER, "yoi_model_tokens_total",
        "Tokens that models said they were given and gave.", "output"},
+      {&x->loads, YOI_METRIC_COUNTER, "yoi_worker_loads_total",
+       "Workers whose records were read since they were needed.", NULL},
+      {&x->load_time, YOI_METRIC_HISTOGRAM, "yoi_worker_load_seconds",
+       "From the first need of a worker that slept until it was there.", NULL},
+      {&x->awake, YOI_METRIC_GAUGE, "yoi_workers_awake", "Workers that are in memory whole.", NULL},
       {&x->workers, YOI_METRIC_GAUGE, "yoi_workers", "Workers that there are.", NULL},
       {&x->watchers, YOI_METRIC_GAUGE, "yoi_watchers", "Event streams of workers.", NULL},
       {&x->running, YOI_METRIC_GAUGE, "yoi_turns_running", "Turns in progress.", NULL},
@@ -83,17 +89,22 @@ static void make_metrics(struct eng_engine *eng) {
 /* ---- limits ---- */
 
 static yoi_status read_limits(struct eng_engine *eng, yoi_str config, yoi_error *err) {
-  struct {
+  uint64_t history = eng->options.history_max;
+  if (history == 0) history = YOI_HISTORY_BYTES_MAX;
+  const struct {
     const char *name;
     uint64_t *out;
-    uint64_t max;
+    uint64_t max, standard;
   } rows[] = {
-      {"workers", &eng->limits.workers, YOI_WORKERS_MAX},
-      {"input_bytes", &eng->limits.input_bytes, YOI_INPUT_BYTES_MAX},
-      {"queued_inputs", &eng->limits.queued_inputs, YOI_QUEUED_INPUTS_MAX},
-      {"history_bytes", &eng->limits.history_bytes, YOI_HISTORY_BYTES_MAX},
-      {"transcript_items", &eng->limits.transcript_items, YOI_TRANSCRIPT_ITEMS_MAX},
-      {"watchers", &eng->limits.watchers, YOI_WATCHERS_MAX},
+      {"workers", &eng->limits.workers, YOI_WORKERS_MAX, YOI_WORKERS_MAX},
+      {"input_bytes", &eng->limits.input_bytes, YOI_INPUT_BYTES_MAX, YOI_INPUT_BYTES_MAX},
+      {"queued_inputs", &eng->limits.queued_inputs, YOI_QUEUED_INPUTS_MAX, YOI_QUEUED_INPUTS_MAX},
+      {"history_bytes", &eng->limits.history_bytes, history, history},
+      {"transcript_items", &eng->limits.transcript_items, YOI_TRANSCRIPT_ITEMS_MAX,
+       YOI_TRANSCRIPT_ITEMS_MAX},
+      {"watchers", &eng->limits.watchers, YOI_WATCHERS_MAX, YOI_WATCHERS_MAX},
+      {"loaded_workers", &eng->limits.loaded_workers, YOI_LOADED_WORKERS_MAX,
+       YOI_LOADED_WORKERS_DEFAULT},
   };
   yoi_sdk_json *tree = NULL;
   struct yoi_sdk_json_error jerr;
@@ -104,7 +115,7 @@ static yoi_status read_limits(struct eng_engine *eng, yoi_str config, yoi_error 
   const yoi_sdk_json *limits = yoi_sdk_json_get(tree, "limits");
   for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
     const yoi_sdk_json *v = yoi_sdk_json_get(limits, rows[i].name);
-    int64_t n = (int64_t)rows[i].max;
+    int64_t n = (int64_t)rows[i].standard;
     if (v && (!yoi_sdk_json_int(v, &n) || n < 1 || (uint64_t)n > rows[i].max))
       st = yoi_sdk_fail(err, YOI_CODE_INVALID_REQUEST, "the limit '%s' is not within 1 and %llu",
                         rows[i].name, (unsigned long long)rows[i].max);
@@ -127,6 +138,45 @@ static yoi_status find_host(struct eng_engine *eng, yoi_error *err) {
   return yoi_sdk_fail(err, YOI_CODE_INTERNAL, "the host has no loops, clocks or models");
 }
 
+/* What the store names. */
+struct census {
+  struct eng_engine *eng;
+  bool busy, short_of_memory;
+};
+
+static void on_found(void *ctx, const struct eng_found *f) {
+  struct census *c = ctx;
+  struct eng_engine *eng = c->eng;
+  yoi_status st = YOI_INVALID_ARGUMENT;
+  struct eng_worker *w = NULL;
+  if (yoi_sdk_id_valid(f->worker_id) && f->mark <= ENG_MARK_CORRUPT) {
+    w = eng_worker_found(eng, f);
+    st = w ? eng_enlist(eng, w) : YOI_RESOURCE_EXHAUSTED;
+  }
+  if (st == YOI_RESOURCE_EXHAUSTED) c->short_of_memory = true;
+  if (st == YOI_OK && f->mark == ENG_MARK_BUSY) c->busy = true;
+  if (st == YOI_INVALID_ARGUMENT || st == YOI_ALREADY_EXISTS)
+    eng_log(eng, YOI_LOG_ERROR, YOI_LIT("a store named what is no worker, or one twice"),
+            (yoi_str){0}, NULL, 0);
+  if (!w) eng->store->ops->log_free(eng->store, f->log);
+  eng_worker_unref(w);
+}
+
+static void load_busy(void *ctx) {
+  eng_load_busy(ctx);
+}
+
+static yoi_status find_workers(struct eng_engine *eng, yoi_error *err) {
+  struct census c = {.eng = eng};
+  if (!eng->sleeps) return YOI_OK;
+  yoi_status st = eng->store->ops->open(eng->store, on_found, &c, err);
+  if (st == YOI_OK && c.short_of_memory) st = yoi_sdk_fail_memory(err);
+  /* Others may still be opened: loops run when the host is ready for it. */
+  if (st == YOI_OK && c.busy && eng->loop->post(eng->host, 0, load_busy, eng) != YOI_OK)
+    st = yoi_sdk_fail_memory(err);
+  return st;
+}
+
 yoi_status eng_open(const yoi_host *host, yoi_str config, const struct eng_options *options,
                     void **out_self, yoi_error *err) {
   if (!options->store) return yoi_sdk_fail_memory(err);
@@ -139,6 +189,7 @@ yoi_status eng_open(const yoi_host *host, yoi_str config, const struct eng_optio
   eng->options = *options;
   eng->store = options->store;
   eng->durable = yoi_sdk_str_is(options->state_kind, "durable");
+  eng->sleeps = eng->store->ops->open != NULL;
   yoi_status st = find_host(eng, err);
   if (st == YOI_OK) st = read_limits(eng, config, err);
   if (st == YOI_OK &&
@@ -153,7 +204,14 @@ yoi_status eng_open(const yoi_host *host, yoi_str config, const struct eng_optio
   pthread_mutex_init(&eng->dir_mu, NULL);
   pthread_mutex_init(&eng->slots.mu, NULL);
   pthread_mutex_init(&eng->keep.mu, NULL);
+  pthread_mutex_init(&eng->uses.mu, NULL);
+  pthread_mutex_init(&eng->loads.mu, NULL);
   make_metrics(eng);
+  st = find_workers(eng, err);
+  if (st != YOI_OK) {
+    eng_close(eng);
+    return st;
+  }
   *out_self = eng;
   return YOI_OK;
 }
@@ -166,7 +224,8 @@ static size_t next_workers(struct eng_engine *eng, yoi_str behind, struct eng_en
                             &seen, &more);
 }
 
-/* Operations that wait may hold a turn. */
+/* Operations that wait may hold a turn, and those that wait for a load have
+ * not begun. */
 static void close_waiting(struct eng_engine *eng) {
   struct eng_entry *entries[YOI_LIST_LIMIT_MAX];
   yoi_str behind = {0};
@@ -179,6 +238,7 @@ static void close_waiting(struct eng_engine *eng) {
         w->waiting = op->next;
         eng_op_unref(op);
       }
+      if (w->load) eng_load_drop(w->load);
     }
 }
 
@@ -217,6 +277,8 @@ void eng_close(void *self) {
   pthread_mutex_destroy(&eng->dir_mu);
   pthread_mutex_destroy(&eng->slots.mu);
   pthread_mutex_destroy(&eng->keep.mu);
+  pthread_mutex_destroy(&eng->uses.mu);
+  pthread_mutex_destroy(&eng->loads.mu);
   yoi_sdk_free(eng);
 }
 
@@ -258,24 +320,37 @@ static yoi_status read_request(const yoi_request *in, yoi_request *out, yoi_erro
   return YOI_OK;
 }
 
+static yoi_status start_on(struct eng_engine *eng, const yoi_request *req, struct eng_worker *w,
+                           yoi_stream **out, yoi_error *err) {
+  /* What is just being accepted when a drain begins is either refused, since
+   * it comes to see the drain, or waited for, since it is counted before. */
+  bool accepts = req->op == YOI_OP_WORKER_CREATE || req->op == YOI_OP_WORKER_INPUT;
+  if (accepts) atomic_fetch_add(&eng->active, 1);
+  yoi_status st = starts[req->op](eng, req, w, out, err);
+  if (accepts) eng_active_done(eng);
+  return st;
+}
+
+static yoi_status loaded(struct eng_deferred *d, yoi_stream **out, yoi_error *err) {
+  return start_on(d->eng, &d->req, d->workers[0], out, err);
+}
+
 yoi_status eng_start(void *self, const yoi_request *req, yoi_stream **out, yoi_error *err) {
   yoi_request r;
   yoi_status st = read_request(req, &r, err);
   if (st != YOI_OK) return st;
-  eng_start_fn *start = r.op < YOI_OP__END ? starts[r.op] : NULL;
-  if (!start)
+  if (r.op >= YOI_OP__END || !starts[r.op])
     return yoi_sdk_fail(err, YOI_CODE_UNSUPPORTED_OPERATION,
                         "this runtime does not know the operation");
   bool of_worker =
       r.op != YOI_OP_RUNTIME_DESCRIBE && r.op != YOI_OP_WORKER_CREATE && r.op != YOI_OP_WORKER_LIST;
-  if (of_worker && !yoi_sdk_id_valid(r.worker_id))
+  if (!of_worker) return start_on(self, &r, NULL, out, err);
+  if (!yoi_sdk_id_valid(r.worker_id))
     return yoi_sdk_fail(err, YOI_CODE_INVALID_IDENTIFIER, "the worker id is not an identifier");
-  /* What is just being accepted when a drain begins is either refused, since
-   * it comes to see the drain, or waited for, since it is counted before. */
-  struct eng_engine *eng = self;
-  bool accepts = r.op == YOI_OP_WORKER_CREATE || r.op == YOI_OP_WORKER_INPUT;
-  if (accepts) atomic_fetch_add(&eng->active, 1);
-  st = start(eng, &r, out, err);
-  if (accepts) eng_active_done(eng);
+  struct eng_worker *w = eng_find(self, r.worker_id);
+  if (w) eng_use(w);
+  if (w && !atomic_load(&w->awake)) return eng_defer(self, &r, &w, 1, 0, loaded, out, err);
+  st = start_on(self, &r, w, out, err);
+  eng_worker_unref(w);
   return st;
 }

@@ -27,16 +27,14 @@ static yoi_status too_many_wait(yoi_error *err) {
 
 /* ---- cancel, stop, delete ---- */
 
-static yoi_status start_verb(struct eng_engine *eng, const yoi_request *req, yoi_stream **out,
+static yoi_status start_verb(const yoi_request *req, struct eng_worker *w, yoi_stream **out,
                              yoi_error *err) {
   yoi_sdk_json *body = NULL;
   yoi_status st = eng_ask_parse(req, &body, err);
   if (st != YOI_OK) return st;
-  struct eng_worker *w = eng_find(eng, req->worker_id);
   struct eng_op *op = w ? eng_op_new(w, req, eng_ask_str(body, "reason")) : NULL;
   yoi_sdk_json_free(body);
   if (!w) return not_found(err);
-  eng_worker_unref(w);
   if (!op) return yoi_sdk_fail_memory(err);
   struct eng_after after = {0};
   bool full = false;
@@ -54,19 +52,22 @@ static yoi_status start_verb(struct eng_engine *eng, const yoi_request *req, yoi
   return too_many_wait(err);
 }
 
-yoi_status eng_start_cancel(struct eng_engine *eng, const yoi_request *req, yoi_stream **out,
-                            yoi_error *err) {
-  return start_verb(eng, req, out, err);
+yoi_status eng_start_cancel(struct eng_engine *eng, const yoi_request *req, struct eng_worker *w,
+                            yoi_stream **out, yoi_error *err) {
+  (void)eng;
+  return start_verb(req, w, out, err);
 }
 
-yoi_status eng_start_stop(struct eng_engine *eng, const yoi_request *req, yoi_stream **out,
-                          yoi_error *err) {
-  return start_verb(eng, req, out, err);
+yoi_status eng_start_stop(struct eng_engine *eng, const yoi_request *req, struct eng_worker *w,
+                          yoi_stream **out, yoi_error *err) {
+  (void)eng;
+  return start_verb(req, w, out, err);
 }
 
-yoi_status eng_start_delete(struct eng_engine *eng, const yoi_request *req, yoi_stream **out,
-                            yoi_error *err) {
-  return start_verb(eng, req, out, err);
+yoi_status eng_start_delete(struct eng_engine *eng, const yoi_request *req, struct eng_worker *w,
+                            yoi_stream **out, yoi_error *err) {
+  (void)eng;
+  return start_verb(req, w, out, err);
 }
 
 /* ---- input ---- */
@@ -75,7 +76,7 @@ yoi_status eng_start_delete(struct eng_engine *eng, const yoi_request *req, yoi_
 struct hand {
   const yoi_request *req;
   struct eng_ask_input ask;
-  struct eng_worker *w;
+  struct eng_worker *w; /* borrowed */
   struct eng_op *op;
   struct eng_turn *turn;
 };
@@ -128,6 +129,8 @@ static bool is_busy(const struct eng_worker *w) {
 static const struct refusal *refusal(const struct eng_worker *w, const struct eng_ask_input *ask) {
   static const struct refusal gone = {YOI_CODE_WORKER_NOT_FOUND, 0, "there is no such worker"};
   static const struct refusal stopped = {YOI_CODE_WORKER_STOPPED, 0, "the worker is stopped"};
+  static const struct refusal corrupt = {YOI_CODE_STORE_CORRUPT, 0,
+                                         "the worker's history is damaged"};
   static const struct refusal draining = {YOI_CODE_SHUTTING_DOWN, 0,
                                           "the runtime is shutting down"};
   static const struct refusal busy = {YOI_CODE_WORKER_BUSY, 0,
@@ -140,6 +143,7 @@ static const struct refusal *refusal(const struct eng_worker *w, const struct en
   bool rejects = ask->on_busy == ENG_BUSY_REJECT;
   if (w->state == ENG_GONE) return &gone;
   if (w->state == ENG_STOPPED) return &stopped;
+  if (w->state == ENG_CORRUPT) return &corrupt;
   if (atomic_load(&eng->draining)) return &draining;
   if (rejects && (w->stage || is_busy(w))) return &busy;
   if (ask->on_busy == ENG_BUSY_QUEUE && eng_queue_count(w) >= eng->limits.queued_inputs)
@@ -301,7 +305,6 @@ static yoi_status prepare(struct eng_engine *eng, struct hand *h, yoi_error *err
   if (h->ask.is_system && req->origin == YOI_ORIGIN_BROWSER)
     return yoi_sdk_fail(err, YOI_CODE_INVALID_REQUEST,
                         "input of kind 'system' is not for people's surfaces");
-  h->w = eng_find(eng, req->worker_id);
   if (!h->w) return not_found(err);
   h->op = eng_op_new(h->w, req, (yoi_str){0});
   if (!h->op) return yoi_sdk_fail_memory(err);
@@ -315,9 +318,9 @@ static yoi_status prepare(struct eng_engine *eng, struct hand *h, yoi_error *err
   return h->turn ? YOI_OK : yoi_sdk_fail_memory(err);
 }
 
-yoi_status eng_start_input(struct eng_engine *eng, const yoi_request *req, yoi_stream **out,
-                           yoi_error *err) {
-  struct hand h = {.req = req};
+yoi_status eng_start_input(struct eng_engine *eng, const yoi_request *req, struct eng_worker *w,
+                           yoi_stream **out, yoi_error *err) {
+  struct hand h = {.req = req, .w = w};
   yoi_status st = prepare(eng, &h, err);
   if (st == YOI_OK) {
     struct eng_after after = {0};
@@ -328,7 +331,6 @@ yoi_status eng_start_input(struct eng_engine *eng, const yoi_request *req, yoi_s
   }
   yoi_sdk_buf_release(&h.ask.content);
   eng_turn_unref(h.turn);
-  eng_worker_unref(h.w);
   if (st == YOI_OK) return eng_op_return(h.op, out, err);
   eng_op_unref(h.op);
   return st;
@@ -355,12 +357,12 @@ static yoi_status place(struct eng_op *op, yoi_str text, yoi_error *err) {
   return YOI_OK;
 }
 
-yoi_status eng_start_events(struct eng_engine *eng, const yoi_request *req, yoi_stream **out,
-                            yoi_error *err) {
+yoi_status eng_start_events(struct eng_engine *eng, const yoi_request *req, struct eng_worker *w,
+                            yoi_stream **out, yoi_error *err) {
   yoi_sdk_json *body = NULL;
   yoi_status st = eng_ask_parse(req, &body, err);
+  (void)eng;
   if (st != YOI_OK) return st;
-  struct eng_worker *w = eng_find(eng, req->worker_id);
   struct eng_op *op = w ? eng_op_new(w, req, (yoi_str){0}) : NULL;
   if (!w) st = not_found(err);
   if (w && !op) st = yoi_sdk_fail_memory(err);
@@ -373,7 +375,6 @@ yoi_status eng_start_events(struct eng_engine *eng, const yoi_request *req, yoi_
     pthread_mutex_unlock(&w->mu);
   }
   yoi_sdk_json_free(body);
-  eng_worker_unref(w);
   if (st == YOI_OK)
     *out = &op->head;
   else

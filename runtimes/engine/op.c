@@ -154,9 +154,17 @@ static void ack_stopped(struct eng_op *op, struct eng_after *after) {
   eng_op_ack(op, id, w->stop_sequence, "stopped", after);
 }
 
+/* Nothing can be appended to it, so nothing of it changes but that it goes. */
+static bool refuse_corrupt(struct eng_op *op, struct eng_after *after) {
+  if (op->w->state != ENG_CORRUPT) return false;
+  eng_op_fail(op, YOI_CODE_STORE_CORRUPT, "the worker's history is damaged", after);
+  return true;
+}
+
 static void step_cancel(struct eng_op *op, struct eng_after *after) {
   struct eng_worker *w = op->w;
   struct eng_turn *t = w->turn;
+  if (refuse_corrupt(op, after)) return;
   if (w->state == ENG_STOPPED) {
     ack_stopped(op, after);
     return;
@@ -186,6 +194,7 @@ static void step_cancel(struct eng_op *op, struct eng_after *after) {
 static void step_stop(struct eng_op *op, struct eng_after *after) {
   struct eng_worker *w = op->w;
   struct eng_turn *t = w->turn;
+  if (refuse_corrupt(op, after)) return;
   if (w->state == ENG_STOPPED) {
     ack_stopped(op, after);
     return;
@@ -214,7 +223,7 @@ static void step_stop(struct eng_op *op, struct eng_after *after) {
 
 static void step_delete(struct eng_op *op, struct eng_after *after) {
   struct eng_worker *w = op->w;
-  if (w->state != ENG_STOPPED) {
+  if (w->state != ENG_STOPPED && w->state != ENG_CORRUPT) {
     eng_op_fail(op, YOI_CODE_WORKER_NOT_STOPPED, "only a stopped worker can be deleted", after);
     return;
   }
@@ -387,5 +396,7 @@ static void op_release(yoi_stream *s) {
   op->armed = false;
   op->token = 0;
   pthread_mutex_unlock(&op->w->mu);
+  struct eng_engine *eng = op->w->eng;
   eng_op_unref(op);
+  eng_sleep_some(eng);
 }

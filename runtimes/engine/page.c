@@ -118,8 +118,8 @@ static struct eng_page *page_new(struct eng_op *op, uint64_t start, uint64_t lim
   return p;
 }
 
-yoi_status eng_start_transcript(struct eng_engine *eng, const yoi_request *req, yoi_stream **out,
-                                yoi_error *err) {
+yoi_status eng_start_transcript(struct eng_engine *eng, const yoi_request *req,
+                                struct eng_worker *w, yoi_stream **out, yoi_error *err) {
   yoi_sdk_json *body = NULL;
   size_t limit = 0;
   int64_t start = 0;
@@ -130,11 +130,9 @@ yoi_status eng_start_transcript(struct eng_engine *eng, const yoi_request *req, 
   (void)yoi_sdk_json_int(yoi_sdk_json_get(body, "start"), &start);
   yoi_sdk_json_free(body);
   if (st != YOI_OK) return st;
-  struct eng_worker *w = eng_find(eng, req->worker_id);
   if (!w) return yoi_sdk_fail(err, YOI_CODE_WORKER_NOT_FOUND, "there is no such worker");
   struct eng_op *op = eng_op_new(w, req, (yoi_str){0});
   if (op) op->page = page_new(op, (uint64_t)start, limit);
-  eng_worker_unref(w);
   if (!op || !op->page) {
     eng_op_unref(op);
     return yoi_sdk_fail_memory(err);

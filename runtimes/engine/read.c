@@ -13,12 +13,33 @@
 
 enum { IDLE, ISSUED, WAITED, DONE };
 
+/* Its numbers are used as they are, and a store that reads files may have been
+ * told anything. */
+static bool is_sound(const struct eng_frame *f) {
+  size_t len = f->ev.text.len;
+  if (f->role > ENG_ROLE_ASSISTANT || f->content_at > len || f->content_len > len - f->content_at)
+    return false;
+  return f->turn_at == 0 || (f->turn_at < len && len - f->turn_at >= 36);
+}
+
+static void take(struct eng_read *r, struct eng_frame *const *frames, size_t n) {
+  for (size_t i = 0; i < n; i++) {
+    if (!r->damaged && !is_sound(frames[i])) r->damaged = true;
+    if (r->damaged)
+      eng_frame_unref(frames[i]);
+    else
+      r->frames[r->n++] = frames[i];
+  }
+}
+
 static void read_done(struct eng_ticket *t, yoi_status st, struct eng_frame *const *frames,
                       size_t n) {
   struct eng_read *r = (struct eng_read *)t;
-  r->st = st;
-  r->n = st == YOI_OK ? n : 0;
-  if (r->n > 0) memcpy(r->frames, frames, r->n * sizeof r->frames[0]);
+  r->n = 0;
+  r->damaged = false;
+  if (st == YOI_OK || st == YOI_DATA_LOSS) take(r, frames, n);
+  if (st == YOI_DATA_LOSS) r->damaged = true;
+  r->st = r->damaged ? (r->n > 0 ? YOI_OK : YOI_DATA_LOSS) : st;
   if (atomic_exchange(&r->state, DONE) == WAITED) r->resume(r);
 }
 

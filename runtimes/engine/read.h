@@ -7,7 +7,8 @@
 struct eng_read {
   struct eng_ticket ticket;
   _Atomic uint32_t state;
-  yoi_status st;
+  yoi_status st; /* DATA_LOSS: only when there is no record before the damage */
+  bool damaged;  /* what comes behind the n records cannot be read */
   size_t n;
   struct eng_frame *frames[YOI_REPLAY_BATCH_MAX]; /* references */
   /* Called, on any thread and without a lock, when the result did not come

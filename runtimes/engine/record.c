@@ -207,32 +207,51 @@ struct eng_frame *eng_record_tool_requested(struct eng_stage *s, const struct en
   return pen_frame(&p, s->w, YOI_EVENT_TOOL_REQUESTED, pos, NULL);
 }
 
-struct eng_frame *eng_record_tool_refused(struct eng_stage *s, const struct eng_turn *t,
-                                          const struct eng_tool_call *call, size_t *out_bytes) {
+/* tool.completed: what was said begins with "error: ", and the rest of it is
+ * the message. */
+static struct eng_frame *tool_failed(struct eng_stage *s, const struct eng_turn *t, yoi_str call_id,
+                                     const char *status, int32_t code, yoi_str said) {
   struct eng_pos pos = eng_stage_pos(s);
   struct pen p;
+  uint64_t now = record_init(&p, s->w, pos, yoi_sdk_str(t->id));
+  yoi_sdk_jsonw_kstr(&p.w, "call_id", call_id);
+  yoi_sdk_jsonw_kstr(&p.w, "status", yoi_sdk_str(status));
+  item_init(&p, pos, t, "tool");
+  write_content(&p, said, 0);
+  yoi_sdk_jsonw_kstr(&p.w, "tool_call_id", call_id);
+  yoi_sdk_jsonw_key(&p.w, "error");
+  yoi_sdk_jsonw_open(&p.w, '{');
+  yoi_sdk_jsonw_kstr(&p.w, "code", yoi_sdk_str(yoi_sdk_code_name(code)));
+  yoi_sdk_jsonw_kstr(&p.w, "message", (yoi_str){said.ptr + 7, said.len - 7});
+  yoi_sdk_jsonw_close(&p.w, '}');
+  write_at(&p, "created_at", now);
+  yoi_sdk_jsonw_close(&p.w, '}');
+  return pen_frame(&p, s->w, YOI_EVENT_TOOL_COMPLETED, pos, NULL);
+}
+
+struct eng_frame *eng_record_tool_refused(struct eng_stage *s, const struct eng_turn *t,
+                                          const struct eng_tool_call *call, size_t *out_bytes) {
   char text[256];
   int n = call->broken
               ? snprintf(text, sizeof text, "error: the arguments of '%.*s' are not a JSON object",
                          YOI_ARG(call->name))
               : snprintf(text, sizeof text, "error: there is no tool '%.*s'", YOI_ARG(call->name));
   yoi_str said = {text, n < 0 ? 0 : (size_t)n};
-  uint64_t now = record_init(&p, s->w, pos, yoi_sdk_str(t->id));
-  yoi_sdk_jsonw_kstr(&p.w, "call_id", call->id);
-  yoi_sdk_jsonw_kstr(&p.w, "status", YOI_LIT("error"));
-  item_init(&p, pos, t, "tool");
-  write_content(&p, said, 0);
-  yoi_sdk_jsonw_kstr(&p.w, "tool_call_id", call->id);
-  yoi_sdk_jsonw_key(&p.w, "error");
-  yoi_sdk_jsonw_open(&p.w, '{');
-  int32_t code = call->broken ? YOI_CODE_INVALID_REQUEST : YOI_CODE_NOT_FOUND;
-  yoi_sdk_jsonw_kstr(&p.w, "code", yoi_sdk_str(yoi_sdk_code_name(code)));
-  yoi_sdk_jsonw_kstr(&p.w, "message", (yoi_str){said.ptr + 7, said.len - 7});
-  yoi_sdk_jsonw_close(&p.w, '}');
-  write_at(&p, "created_at", now);
-  yoi_sdk_jsonw_close(&p.w, '}');
   *out_bytes = said.len;
-  return pen_frame(&p, s->w, YOI_EVENT_TOOL_COMPLETED, pos, NULL);
+  return tool_failed(s, t, call->id, "error",
+                     call->broken ? YOI_CODE_INVALID_REQUEST : YOI_CODE_NOT_FOUND, said);
+}
+
+/* Once its tool was started nobody knows whether it had its effect. */
+struct eng_frame *eng_record_tool_lost(struct eng_stage *s, const struct eng_turn *t,
+                                       const struct eng_lost_call *call) {
+  yoi_str id = {call->id, call->id_len};
+  return call->started
+             ? tool_failed(s, t, id, "uncertain", YOI_CODE_RUNTIME_UNAVAILABLE,
+                           YOI_LIT("error: the host was restarted while the tool ran; what it "
+                                   "did is not known"))
+             : tool_failed(s, t, id, "error", YOI_CODE_RUNTIME_UNAVAILABLE,
+                           YOI_LIT("error: the host was restarted before the tool was started"));
 }
 
 /* ---- ends ---- */
@@ -266,6 +285,7 @@ struct eng_frame *eng_record_stopped(struct eng_stage *s, yoi_str reason, yoi_st
   (void)record_init(&p, s->w, pos, (yoi_str){0});
   yoi_sdk_jsonw_kstr_opt(&p.w, "reason", reason);
   yoi_sdk_jsonw_kstr(&p.w, "principal", principal);
+  if (s->turn) yoi_sdk_buf_adds(&p.aux, YOI_LIT("{\"ended\":true}"));
   return pen_frame(&p, s->w, YOI_EVENT_WORKER_STOPPED, pos, NULL);
 }
 

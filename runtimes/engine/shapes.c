@@ -57,7 +57,7 @@ static void write_capabilities(struct yoi_sdk_jsonw *w, const struct eng_engine 
       {YOI_OP_WORKER_INPUT, (idle || running) && !atomic_load(&eng->draining)},
       {YOI_OP_WORKER_CANCEL, running},
       {YOI_OP_WORKER_STOP, idle || running},
-      {YOI_OP_WORKER_DELETE, state == ENG_STOPPED},
+      {YOI_OP_WORKER_DELETE, state == ENG_STOPPED || state == ENG_CORRUPT},
       {YOI_OP_WORKER_TRANSCRIPT, true},
       {YOI_OP_WORKER_EVENTS, true},
   };
@@ -85,18 +85,34 @@ static void write_spec(struct yoi_sdk_jsonw *w, const struct eng_worker *worker)
   yoi_sdk_jsonw_close(w, '}');
 }
 
-void eng_shape_diagnostics(struct yoi_sdk_jsonw *w, uint64_t store_errors, uint64_t last_ns) {
+void eng_shape_diagnostic(struct yoi_sdk_jsonw *w, const struct eng_amiss *a) {
+  yoi_sdk_jsonw_open(w, '{');
+  yoi_sdk_jsonw_kstr(w, "code", yoi_sdk_str(a->code));
+  yoi_sdk_jsonw_kstr(w, "severity", yoi_sdk_str(a->severity));
+  yoi_sdk_jsonw_kstr(w, "message", yoi_sdk_str(a->message));
+  yoi_sdk_jsonw_kint(w, "count", (int64_t)a->count);
+  write_time(w, "last_at", a->last_ns);
+  yoi_sdk_jsonw_close(w, '}');
+}
+
+void eng_shape_store_errors(struct yoi_sdk_jsonw *w, uint64_t store_errors, uint64_t last_ns) {
+  const struct eng_amiss a = {"store_error", "error", "the history could not be written",
+                              store_errors, last_ns};
+  if (store_errors > 0) eng_shape_diagnostic(w, &a);
+}
+
+/* What is amiss with this worker. */
+static void write_diagnostics(struct yoi_sdk_jsonw *w, const struct eng_worker *worker) {
+  char text[96];
+  struct eng_amiss a = {"store_corrupt", "error", text, 1, worker->corrupt_ns};
+  bool corrupt = worker->state == ENG_CORRUPT;
+  if (!corrupt && worker->store_errors == 0) return;
   yoi_sdk_jsonw_key(w, "diagnostics");
   yoi_sdk_jsonw_open(w, '[');
-  if (store_errors > 0) {
-    yoi_sdk_jsonw_open(w, '{');
-    yoi_sdk_jsonw_kstr(w, "code", YOI_LIT("store_error"));
-    yoi_sdk_jsonw_kstr(w, "severity", YOI_LIT("error"));
-    yoi_sdk_jsonw_kstr(w, "message", YOI_LIT("the history could not be written"));
-    yoi_sdk_jsonw_kint(w, "count", (int64_t)store_errors);
-    write_time(w, "last_at", last_ns);
-    yoi_sdk_jsonw_close(w, '}');
-  }
+  (void)snprintf(text, sizeof text, "the history is damaged behind record %llu",
+                 (unsigned long long)worker->last.sequence);
+  if (corrupt) eng_shape_diagnostic(w, &a);
+  eng_shape_store_errors(w, worker->store_errors, worker->store_error_ns);
   yoi_sdk_jsonw_close(w, ']');
 }
 
@@ -106,14 +122,20 @@ void eng_shape_worker(struct yoi_sdk_jsonw *w, const struct eng_worker *worker, 
 
 void eng_shape_worker_as(struct yoi_sdk_jsonw *w, const struct eng_worker *worker,
                          enum eng_state state, struct eng_pos last, int detail) {
+  /* Of a corrupt one whose first record is not there. */
+  static const char nothing_known[] =
+      "\"display_name\":null,\"intent\":null,\"profile\":null,\"config_bundle\":null";
   char cursor[ENG_CURSOR_SIZE];
   yoi_sdk_jsonw_open(w, '{');
   yoi_sdk_jsonw_kstr(w, "worker_id", worker->entry.id);
   yoi_sdk_jsonw_kstr(w, "state", yoi_sdk_str(eng_state_name(state)));
   yoi_sdk_buf_addc(w->buf, ',');
-  yoi_sdk_buf_adds(w->buf, yoi_sdk_str(worker->fixed));
+  yoi_sdk_buf_adds(w->buf, yoi_sdk_str(worker->fixed ? worker->fixed : nothing_known));
   write_capabilities(w, worker->eng, state);
-  write_time(w, "created_at", worker->created_ns);
+  if (worker->fixed)
+    write_time(w, "created_at", worker->created_ns);
+  else
+    yoi_sdk_jsonw_kraw(w, "created_at", YOI_LIT("null"));
   yoi_sdk_jsonw_kstr(w, "cursor", eng_worker_cursor(worker, last, cursor));
   if (worker->turn) {
     const struct eng_engine *eng = worker->eng;
@@ -128,9 +150,11 @@ void eng_shape_worker_as(struct yoi_sdk_jsonw *w, const struct eng_worker *worke
     yoi_sdk_jsonw_kraw(w, "turn", yoi_sdk_json_raw_get(worker->last_end->ev.text, "turn"));
   }
   if (eng_queue_first(worker)) yoi_sdk_jsonw_kint(w, "queued", eng_queue_count(worker));
-  if (worker->store_errors > 0)
-    eng_shape_diagnostics(w, worker->store_errors, worker->store_error_ns);
-  if (detail) write_spec(w, worker);
+  write_diagnostics(w, worker);
+  if (detail && worker->spec)
+    write_spec(w, worker);
+  else if (detail)
+    yoi_sdk_jsonw_kraw(w, "spec", YOI_LIT("null"));
   yoi_sdk_jsonw_close(w, '}');
 }
 

@@ -20,8 +20,10 @@ void eng_shape_worker_as(struct yoi_sdk_jsonw *w, const struct eng_worker *worke
 void eng_shape_turn(struct yoi_sdk_jsonw *w, const struct eng_turn *t, const struct eng_end_of *end,
                     uint64_t now_wall, uint64_t now_mono);
 void eng_shape_usage(struct yoi_sdk_jsonw *w, const struct eng_usage *u);
-/* The array of diagnostics: of appends that failed. */
-void eng_shape_diagnostics(struct yoi_sdk_jsonw *w, uint64_t store_errors, uint64_t last_ns);
+/* One diagnostic, of the array that is open. */
+void eng_shape_diagnostic(struct yoi_sdk_jsonw *w, const struct eng_amiss *a);
+/* Appends that failed, as one. */
+void eng_shape_store_errors(struct yoi_sdk_jsonw *w, uint64_t store_errors, uint64_t last_ns);
 /* A transcript item from a record; 0: the record is none. */
 int eng_shape_item(struct yoi_sdk_jsonw *w, const struct eng_frame *f);
 /* The snapshot of now, with the position that it includes. */
@@ -39,10 +41,14 @@ struct eng_frame *eng_record_tool_requested(struct eng_stage *s, const struct en
 /* The error result of a call of a tool that is not declared. */
 struct eng_frame *eng_record_tool_refused(struct eng_stage *s, const struct eng_turn *t,
                                           const struct eng_tool_call *call, size_t *out_bytes);
+/* The error result of a call whose turn a restart has interrupted. */
+struct eng_frame *eng_record_tool_lost(struct eng_stage *s, const struct eng_turn *t,
+                                       const struct eng_lost_call *call);
 struct eng_frame *eng_record_cancel(struct eng_stage *s, const struct eng_turn *t, yoi_str reason,
                                     yoi_str principal);
 struct eng_frame *eng_record_turn_ended(const struct eng_worker *w, struct eng_pos pos,
                                         struct eng_turn *t, const struct eng_end_of *end);
+/* With s->turn: it ended that turn, which a later stop is told. */
 struct eng_frame *eng_record_stopped(struct eng_stage *s, yoi_str reason, yoi_str principal);
 
 /* ---- live frames ---- */

@@ -9,12 +9,14 @@
  *
  *  1. A limit that the profile leaves out has its default, and none passes
  *     the maximum of yoi/limits.h: a profile that tries is refused at open.
- *  2. Equal specs are one object: there is one per (profile, model).
+ *  2. Equal specs are one object: there is one per (profile, model), and of
+ *     those that were restored from records one per text.
  */
 #include "spec.h"
 
 #include <sdk/embed.h>
 #include <sdk/error.h>
+#include <sdk/id.h>
 #include <sdk/json.h>
 #include <sdk/mem.h>
 
@@ -210,7 +212,7 @@ static struct eng_spec *spec_new(const struct eng_specs *s, yoi_str model) {
 }
 
 yoi_status eng_specs_resolve(struct eng_specs *s, const yoi_host *host,
-                             const yoi_host_model *models, const struct eng_spec **out,
+                             const yoi_host_model *models, struct eng_spec **out,
                              yoi_error *err) {
   struct census c = {.wanted = s->model};
   yoi_sdk_buf_init(&c.names, 16384);
@@ -221,10 +223,12 @@ yoi_status eng_specs_resolve(struct eng_specs *s, const yoi_host *host,
   if (st != YOI_OK) return st;
   pthread_mutex_lock(&s->mu);
   struct eng_spec *spec = s->made;
-  while (spec && strcmp(spec->model, c.name) != 0) spec = spec->next;
+  while (spec && !(spec->resolved && strcmp(spec->model, c.name) == 0)) spec = spec->next;
   if (!spec) {
     spec = spec_new(s, yoi_sdk_str(c.name));
     if (spec) {
+      spec->resolved = true;
+      spec->refs = 1;
       spec->next = s->made;
       s->made = spec;
     }
@@ -232,5 +236,88 @@ yoi_status eng_specs_resolve(struct eng_specs *s, const yoi_host *host,
   pthread_mutex_unlock(&s->mu);
   if (!spec) return yoi_sdk_fail_memory(err);
   *out = spec;
+  return YOI_OK;
+}
+
+/* ---- from a record ---- */
+
+struct eng_spec *eng_spec_ref(struct eng_specs *s, struct eng_spec *spec) {
+  pthread_mutex_lock(&s->mu);
+  spec->refs++;
+  pthread_mutex_unlock(&s->mu);
+  return spec;
+}
+
+void eng_spec_unref(struct eng_specs *s, struct eng_spec *spec) {
+  if (!spec) return;
+  pthread_mutex_lock(&s->mu);
+  bool last = --spec->refs == 0;
+  struct eng_spec **at = &s->made;
+  while (last && *at != spec) at = &(*at)->next;
+  if (last) *at = spec->next;
+  pthread_mutex_unlock(&s->mu);
+  if (last) spec_free(spec);
+}
+
+static struct eng_spec *find_text(const struct eng_specs *s, yoi_str json) {
+  struct eng_spec *spec = s->made;
+  while (spec && !yoi_sdk_str_eq(eng_text_str(spec->json), json)) spec = spec->next;
+  return spec;
+}
+
+/* What the engine needs of it, checked as a profile is: the record may have
+ * been edited. */
+static yoi_status spec_read(struct eng_spec *spec, const yoi_sdk_json *tree) {
+  struct yoi_sdk_buf buf;
+  yoi_str model = {0}, prompt = {0};
+  const yoi_sdk_json *first = yoi_sdk_json_first(yoi_sdk_json_get(tree, "prompts"));
+  if (!yoi_sdk_json_str(yoi_sdk_json_get(tree, "model"), &model) || !yoi_sdk_name_valid(model) ||
+      !yoi_sdk_json_str(yoi_sdk_json_get(first, "text"), &prompt) ||
+      read_limits(&spec->limits, yoi_sdk_json_get(tree, "limits"), NULL) != YOI_OK)
+    return YOI_DATA_LOSS;
+  yoi_sdk_buf_init(&buf, YOI_BODY_BYTES_MAX);
+  yoi_sdk_json_escape(&buf, prompt);
+  size_t len = 0;
+  if (!buf.failed) spec->prompt.ptr = yoi_sdk_buf_take(&buf, &len);
+  spec->prompt.len = len;
+  yoi_sdk_buf_release(&buf);
+  spec->model = yoi_sdk_strndup(model.ptr, model.len);
+  return spec->model && (spec->prompt.ptr || prompt.len == 0) ? YOI_OK : YOI_RESOURCE_EXHAUSTED;
+}
+
+yoi_status eng_specs_restore(struct eng_specs *s, struct eng_text *json, struct eng_spec **out) {
+  yoi_sdk_json *tree = NULL;
+  struct yoi_sdk_json_error jerr;
+  pthread_mutex_lock(&s->mu);
+  struct eng_spec *spec = find_text(s, eng_text_str(json));
+  if (spec) spec->refs++;
+  pthread_mutex_unlock(&s->mu);
+  *out = spec;
+  if (spec) return YOI_OK;
+  yoi_status st = yoi_sdk_json_parse(eng_text_str(json), 0, &tree, &jerr);
+  if (st == YOI_INVALID_ARGUMENT) return YOI_DATA_LOSS;
+  if (st != YOI_OK) return st;
+  spec = yoi_sdk_calloc(1, sizeof *spec);
+  st = !spec                                                    ? YOI_RESOURCE_EXHAUSTED
+       : yoi_sdk_json_type(tree) != YOI_SDK_JSON_OBJECT ? YOI_DATA_LOSS
+                                                                : spec_read(spec, tree);
+  yoi_sdk_json_free(tree);
+  if (st != YOI_OK) {
+    spec_free(spec);
+    return st;
+  }
+  spec->json = eng_text_ref(json);
+  spec->refs = 1;
+  pthread_mutex_lock(&s->mu);
+  struct eng_spec *other = find_text(s, eng_text_str(json)); /* made meanwhile */
+  if (other) {
+    other->refs++;
+  } else {
+    spec->next = s->made;
+    s->made = spec;
+  }
+  pthread_mutex_unlock(&s->mu);
+  if (other) spec_free(spec);
+  *out = other ? other : spec;
   return YOI_OK;
 }

@@ -27,6 +27,23 @@ struct eng_log {
   struct eng_frame **frames;
   uint64_t n, cap;
   uint32_t stripe;
+  bool kept; /* it is one of a vault: the beginning of a vault_log */
+};
+
+/* A vault's lock guards its list; what is in a log, that log's stripe. */
+struct vault_log {
+  struct eng_log log;
+  struct vault_log *next;
+  struct eng_vault *vault;
+  struct eng_birth birth;
+  enum eng_mark mark;
+  uint64_t damaged; /* from this sequence on; 0: sound */
+  size_t id_len;
+  char id[YOI_ID_MAX];
+};
+struct eng_vault {
+  pthread_mutex_t mu;
+  struct vault_log *first;
 };
 
 enum job_kind { JOB_APPEND, JOB_READ, JOB_REMOVE };
@@ -36,7 +53,8 @@ struct job {
   enum job_kind kind;
   struct eng_log *log;
   struct eng_ticket *ticket;
-  uint64_t from; /* read */
+  enum eng_mark mark; /* append */
+  uint64_t from;      /* read */
   size_t n;      /* append: frames; read: limit */
   int items_only;
   struct eng_frame *frames[];
@@ -44,6 +62,7 @@ struct job {
 
 struct mem_store {
   struct eng_store head;
+  struct eng_vault *vault; /* NULL: it ends with the store */
   bool late;
   void (*queued)(void *ctx);
   void *ctx;
@@ -59,11 +78,28 @@ static struct mem_store *mem_of(struct eng_store *s) {
   return (struct mem_store *)s;
 }
 
+static struct eng_log *vault_log_new(struct eng_vault *v, yoi_str id,
+                                     const struct eng_birth *birth) {
+  struct vault_log *l = yoi_sdk_calloc(1, sizeof *l);
+  if (!l) return NULL;
+  assert(id.len <= sizeof l->id);
+  memcpy(l->id, id.ptr, id.len);
+  l->id_len = id.len;
+  l->birth = *birth;
+  l->vault = v;
+  l->log.kept = true;
+  pthread_mutex_lock(&v->mu);
+  l->next = v->first;
+  v->first = l;
+  pthread_mutex_unlock(&v->mu);
+  return &l->log;
+}
+
 static struct eng_log *mem_log_new(struct eng_store *s, yoi_str worker_id,
                                    const struct eng_birth *birth) {
   struct mem_store *m = mem_of(s);
-  (void)worker_id, (void)birth;
-  struct eng_log *log = yoi_sdk_calloc(1, sizeof *log);
+  struct eng_log *log = m->vault ? vault_log_new(m->vault, worker_id, birth)
+                                 : yoi_sdk_calloc(1, sizeof(struct eng_log));
   if (!log) return NULL;
   pthread_mutex_lock(&m->mu);
   log->stripe = m->next_stripe++ % STRIPES;
@@ -78,9 +114,26 @@ static void log_clear(struct eng_log *log) {
   log->n = log->cap = 0;
 }
 
+/* One without records is no worker. */
+static void vault_leave(struct vault_log *l) {
+  struct eng_vault *v = l->vault;
+  if (l->log.n > 0) return;
+  pthread_mutex_lock(&v->mu);
+  struct vault_log **at = &v->first;
+  while (*at != l) at = &(*at)->next;
+  *at = l->next;
+  pthread_mutex_unlock(&v->mu);
+  log_clear(&l->log);
+  yoi_sdk_free(l);
+}
+
 static void mem_log_free(struct eng_store *s, struct eng_log *log) {
   (void)s;
   if (!log) return;
+  if (log->kept) {
+    vault_leave((struct vault_log *)log);
+    return;
+  }
   log_clear(log);
   yoi_sdk_free(log);
 }
@@ -116,15 +169,21 @@ static bool log_reserve(struct eng_log *log, size_t n) {
   return true;
 }
 
+static uint64_t damage_of(const struct eng_log *log) {
+  return log->kept ? ((const struct vault_log *)log)->damaged : 0;
+}
+
 static void do_append(struct mem_store *m, struct eng_log *log, struct eng_frame *const *frames,
-                      size_t n, struct eng_ticket *t) {
+                      size_t n, enum eng_mark mark, struct eng_ticket *t) {
   yoi_status st = write_fails(m) ? YOI_INTERNAL : YOI_OK;
   pthread_mutex_lock(&m->stripes[log->stripe]);
+  if (damage_of(log) > 0) st = YOI_DATA_LOSS;
   if (st == YOI_OK && !log_reserve(log, n)) st = YOI_RESOURCE_EXHAUSTED;
   for (size_t i = 0; st == YOI_OK && i < n; i++) {
     assert(frames[i]->pos.sequence == log->n + 1);
     log->frames[log->n++] = eng_frame_ref(frames[i]);
   }
+  if (st == YOI_OK && log->kept) ((struct vault_log *)log)->mark = mark;
   pthread_mutex_unlock(&m->stripes[log->stripe]);
   t->done(t, st, NULL, 0);
 }
@@ -136,9 +195,12 @@ static void do_read(struct mem_store *m, struct eng_log *log, uint64_t from, siz
   if (limit > YOI_REPLAY_BATCH_MAX) limit = YOI_REPLAY_BATCH_MAX;
   yoi_status st = read_fails(m) ? YOI_INTERNAL : YOI_OK;
   pthread_mutex_lock(&m->stripes[log->stripe]);
-  for (uint64_t i = from > 0 ? from - 1 : 0; st == YOI_OK && i < log->n && n < limit; i++)
+  uint64_t end = log->n, damaged = damage_of(log);
+  if (damaged > 0 && damaged <= end) end = damaged - 1;
+  for (uint64_t i = from > 0 ? from - 1 : 0; st == YOI_OK && i < end && n < limit; i++)
     if (!items_only || eng_frame_is_item(log->frames[i]))
       frames[n++] = eng_frame_ref(log->frames[i]);
+  if (st == YOI_OK && damaged > 0 && n < limit) st = YOI_DATA_LOSS;
   pthread_mutex_unlock(&m->stripes[log->stripe]);
   t->done(t, st, frames, n);
 }
@@ -174,12 +236,11 @@ static int enqueue(struct mem_store *m, const struct job *what, struct eng_frame
 static void mem_append(struct eng_store *s, struct eng_log *log, struct eng_frame *const *frames,
                        size_t n, enum eng_mark mark, struct eng_ticket *t) {
   struct mem_store *m = mem_of(s);
-  (void)mark;
   if (!m->late) {
-    do_append(m, log, frames, n, t);
+    do_append(m, log, frames, n, mark, t);
     return;
   }
-  struct job j = {.kind = JOB_APPEND, .log = log, .ticket = t, .n = n};
+  struct job j = {.kind = JOB_APPEND, .log = log, .ticket = t, .mark = mark, .n = n};
   (void)enqueue(m, &j, frames);
 }
 
@@ -233,7 +294,7 @@ int eng_store_mem_step(struct eng_store *s) {
   if (!j) return 0;
   switch (j->kind) {
     case JOB_APPEND:
-      do_append(m, j->log, j->frames, j->n, j->ticket);
+      do_append(m, j->log, j->frames, j->n, j->mark, j->ticket);
       break;
     case JOB_READ:
       do_read(m, j->log, j->from, j->n, j->items_only, j->ticket);
@@ -268,6 +329,103 @@ static const struct eng_store_ops mem_ops = {
     .stop = mem_stop,
     .close = mem_close,
 };
+
+/* ---- vaults ---- */
+
+struct eng_vault *eng_vault_new(void) {
+  struct eng_vault *v = yoi_sdk_calloc(1, sizeof *v);
+  if (v) pthread_mutex_init(&v->mu, NULL);
+  return v;
+}
+
+void eng_vault_free(struct eng_vault *v) {
+  if (!v) return;
+  while (v->first) {
+    struct vault_log *l = v->first;
+    v->first = l->next;
+    log_clear(&l->log);
+    yoi_sdk_free(l);
+  }
+  pthread_mutex_destroy(&v->mu);
+  yoi_sdk_free(v);
+}
+
+static struct vault_log *vault_find(struct eng_vault *v, const char *id) {
+  struct vault_log *l = v->first;
+  while (l && !(l->id_len == strlen(id) && memcmp(l->id, id, l->id_len) == 0)) l = l->next;
+  assert(l);
+  return l;
+}
+
+size_t eng_vault_count(struct eng_vault *v, const char *id) {
+  return (size_t)vault_find(v, id)->log.n;
+}
+
+void eng_vault_cut(struct eng_vault *v, const char *id, size_t n, enum eng_mark mark) {
+  struct vault_log *l = vault_find(v, id);
+  while (l->log.n > n) eng_frame_unref(l->log.frames[--l->log.n]);
+  l->mark = mark;
+}
+
+void eng_vault_damage(struct eng_vault *v, const char *id, uint64_t sequence) {
+  vault_find(v, id)->damaged = sequence;
+}
+
+const struct eng_frame *eng_vault_frame(struct eng_vault *v, const char *id, uint64_t sequence) {
+  const struct eng_log *log = &vault_find(v, id)->log;
+  assert(sequence >= 1 && sequence <= log->n);
+  return log->frames[sequence - 1];
+}
+
+void eng_vault_replace(struct eng_vault *v, const char *id, uint64_t sequence,
+                       struct eng_frame *f) {
+  struct eng_log *log = &vault_find(v, id)->log;
+  assert(sequence >= 1 && sequence <= log->n);
+  eng_frame_unref(log->frames[sequence - 1]);
+  log->frames[sequence - 1] = f;
+}
+
+/* The handles are the logs themselves: an engine at a time. */
+static yoi_status vault_open(struct eng_store *s,
+                             void (*found)(void *ctx, const struct eng_found *f), void *ctx,
+                             yoi_error *err) {
+  (void)err;
+  struct vault_log *next;
+  for (struct vault_log *l = mem_of(s)->vault->first; l; l = next) {
+    next = l->next;
+    struct eng_found f = {
+        .worker_id = {l->id, l->id_len},
+        .birth = l->birth,
+        .mark = l->damaged ? ENG_MARK_CORRUPT : l->mark,
+        .sequence = l->log.n,
+        .log = &l->log,
+    };
+    found(ctx, &f);
+  }
+  return YOI_OK;
+}
+
+static const struct eng_store_ops vault_ops = {
+    .open = vault_open,
+    .log_new = mem_log_new,
+    .log_free = mem_log_free,
+    .append = mem_append,
+    .read = mem_read,
+    .remove = mem_remove,
+    .stop = mem_stop,
+    .close = mem_close,
+};
+
+/* ---- making one ---- */
+
+struct eng_store *eng_store_mem_new_in(struct eng_vault *v, bool late, void (*queued)(void *ctx),
+                                       void *ctx) {
+  struct eng_store *s = late ? eng_store_mem_new_late(queued, ctx) : eng_store_mem_new();
+  if (!s) return NULL;
+  mem_of(s)->vault = v;
+  s->ops = &vault_ops;
+  return s;
+}
 
 struct eng_store *eng_store_mem_new(void) {
   struct mem_store *m = yoi_sdk_calloc(1, sizeof *m);

@@ -22,4 +22,23 @@ void eng_store_mem_fail_read(struct eng_store *s, uint64_t n, uint64_t times);
 /* Appends and removes that were asked for. */
 uint64_t eng_store_mem_writes(struct eng_store *s);
 
+/* Tests only: a vault outlives its stores, as a disk does; one store at a
+ * time. A store in a vault has `open`, which names what is there. Free it
+ * behind the last store. */
+struct eng_vault;
+struct eng_vault *eng_vault_new(void);
+void eng_vault_free(struct eng_vault *v);
+struct eng_store *eng_store_mem_new_in(struct eng_vault *v, bool late, void (*queued)(void *ctx),
+                                       void *ctx);
+/* What may happen to a history while no store is open; the worker is there.
+ * How many records it has; those behind the first n are lost; what comes from
+ * that sequence on cannot be read; one record is another, whose reference is
+ * taken over. */
+size_t eng_vault_count(struct eng_vault *v, const char *id);
+void eng_vault_cut(struct eng_vault *v, const char *id, size_t n, enum eng_mark mark);
+void eng_vault_damage(struct eng_vault *v, const char *id, uint64_t sequence);
+const struct eng_frame *eng_vault_frame(struct eng_vault *v, const char *id, uint64_t sequence);
+void eng_vault_replace(struct eng_vault *v, const char *id, uint64_t sequence,
+                       struct eng_frame *f);
+
 #endif

@@ -101,13 +101,17 @@ void eng_turns_each(struct eng_engine *eng, void (*each)(struct eng_turn *t)) {
 
 /* ---- life ---- */
 
-struct eng_turn *eng_turn_new(struct eng_worker *w, const yoi_request *req) {
+static struct eng_turn *turn_new(struct eng_worker *w, const yoi_request *req, const char *id) {
   struct eng_engine *eng = w->eng;
   struct eng_turn *t = yoi_sdk_calloc(1, sizeof *t);
   if (!t) return NULL;
   t->ring = yoi_sdk_calloc(1, sizeof *t->ring);
   t->words = yoi_sdk_malloc(req->request_id.len + req->trace.len + 1);
-  if (!t->ring || !t->words || !yoi_sdk_uuid7(eng_wall(eng), t->id)) goto fail;
+  if (!t->ring || !t->words) goto fail;
+  if (id)
+    memcpy(t->id, id, sizeof t->id);
+  else if (!yoi_sdk_uuid7(eng_wall(eng), t->id))
+    goto fail;
   if (req->request_id.len) memcpy(t->words, req->request_id.ptr, req->request_id.len);
   if (req->trace.len) memcpy(t->words + req->request_id.len, req->trace.ptr, req->trace.len);
   t->request_id = (yoi_str){t->words, req->request_id.len};
@@ -126,6 +130,15 @@ fail:
   yoi_sdk_free(t->words);
   yoi_sdk_free(t);
   return NULL;
+}
+
+struct eng_turn *eng_turn_new(struct eng_worker *w, const yoi_request *req) {
+  return turn_new(w, req, NULL);
+}
+
+struct eng_turn *eng_turn_found(struct eng_worker *w, const char id[37]) {
+  const yoi_request none = {0};
+  return turn_new(w, &none, id);
 }
 
 void eng_turn_starts(struct eng_turn *t) {
@@ -148,6 +161,8 @@ void eng_turn_destroy(struct eng_turn *t) {
   eng_read_free(t->read);
   if (t->ring) eng_ring_release(t->ring);
   yoi_sdk_free(t->ring);
+  for (uint32_t i = 0; i < t->n_lost; i++) yoi_sdk_free(t->lost[i].id);
+  yoi_sdk_free(t->lost);
   yoi_sdk_buf_release(&t->text);
   yoi_sdk_buf_release(&t->reasoning);
   yoi_sdk_free(t->words);

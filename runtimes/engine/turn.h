@@ -41,6 +41,13 @@ struct eng_tool_call {
   bool broken; /* arguments were no JSON object; they stand as {} */
 };
 
+/* A call whose result is in no record: the process ended before. */
+struct eng_lost_call {
+  char *id; /* owned */
+  size_t id_len;
+  bool started; /* its tool may have had its effect */
+};
+
 /* How a turn ends. */
 struct eng_end_of {
   enum eng_ended ended;
@@ -82,6 +89,8 @@ struct eng_turn {
   struct eng_usage usage; /* of all steps; meaningful when has_usage */
   bool has_usage;
   struct eng_ring *ring; /* until it begins: the buffer it will have */
+  struct eng_lost_call *lost; /* of one that was found interrupted */
+  uint32_t n_lost;
 
   /* its loop */
   uint64_t token, timer;
@@ -115,6 +124,8 @@ struct eng_turn {
 
 /* With one reference and a slot; NULL: memory is short. */
 struct eng_turn *eng_turn_new(struct eng_worker *w, const yoi_request *req);
+/* The same with an id from a record. */
+struct eng_turn *eng_turn_found(struct eng_worker *w, const char id[37]);
 /* It starts now. The lock of w is held, as in the next one. */
 void eng_turn_starts(struct eng_turn *t);
 struct eng_turn *eng_turn_ref(struct eng_turn *t);

@@ -32,6 +32,7 @@
 #include <sdk/id.h>
 #include <sdk/mem.h>
 
+#include "load.h"
 #include "op.h"
 #include "queue.h"
 #include "shapes.h"
@@ -39,34 +40,75 @@
 const char *eng_state_name(enum eng_state s) {
   static const char *const names[] = {
       [ENG_CREATING] = "creating", [ENG_IDLE] = "idle", [ENG_RUNNING] = "running",
-      [ENG_STOPPED] = "stopped",   [ENG_GONE] = "gone",
+      [ENG_STOPPED] = "stopped",   [ENG_CORRUPT] = "corrupt", [ENG_GONE] = "gone",
   };
   return names[s];
 }
 
 /* ---- life ---- */
 
-struct eng_worker *eng_worker_new(struct eng_engine *eng, yoi_str id) {
+static struct eng_worker *alloc(struct eng_engine *eng, yoi_str id,
+                                const struct eng_birth *birth) {
   struct eng_worker *w = yoi_sdk_calloc(1, sizeof *w + id.len + 1);
   if (!w) return NULL;
   memcpy(w->id, id.ptr, id.len);
   w->entry.id = (yoi_str){w->id, id.len};
   w->eng = eng;
   w->cursor_worker = eng_cursor_worker(id);
+  w->epoch = birth->epoch;
+  w->keyed = birth->keyed;
+  memcpy(w->key.b, birth->key, sizeof w->key.b);
   atomic_init(&w->refs, 1);
   atomic_init(&w->state, ENG_CREATING);
-  if (!yoi_sdk_random(&w->epoch, sizeof w->epoch)) {
-    yoi_sdk_free(w);
-    return NULL;
-  }
-  struct eng_birth birth = {.epoch = w->epoch};
-  w->log = eng->store->ops->log_new(eng->store, id, &birth);
-  if (!w->log) {
-    yoi_sdk_free(w);
-    return NULL;
-  }
+  atomic_init(&w->awake, true);
   pthread_mutex_init(&w->mu, NULL);
   return w;
+}
+
+struct eng_worker *eng_worker_new(struct eng_engine *eng, yoi_str id,
+                                  const struct eng_print *key) {
+  struct eng_birth birth = {.keyed = key != NULL};
+  if (!yoi_sdk_random(&birth.epoch, sizeof birth.epoch)) return NULL;
+  if (key) memcpy(birth.key, key->b, sizeof birth.key);
+  struct eng_worker *w = alloc(eng, id, &birth);
+  if (w) w->log = eng->store->ops->log_new(eng->store, id, &birth);
+  if (w && w->log) return w;
+  eng_worker_unref(w);
+  return NULL;
+}
+
+struct eng_worker *eng_worker_found(struct eng_engine *eng, const struct eng_found *f) {
+  static const uint8_t states[] = {
+      [ENG_MARK_IDLE] = ENG_IDLE,
+      [ENG_MARK_BUSY] = ENG_RUNNING,
+      [ENG_MARK_STOPPED] = ENG_STOPPED,
+      [ENG_MARK_CORRUPT] = ENG_CORRUPT,
+  };
+  struct eng_worker *w = alloc(eng, f->worker_id, &f->birth);
+  if (!w) return NULL;
+  atomic_init(&w->state, states[f->mark]);
+  atomic_init(&w->awake, false);
+  w->last.sequence = f->sequence;
+  w->log = f->log;
+  return w;
+}
+
+void eng_worker_clear(struct eng_worker *w) {
+  eng_queue_free(w->queue);
+  eng_frame_unref(w->last_end);
+  eng_frame_unref(w->snapshot);
+  eng_idem_release(&w->idem);
+  eng_spec_unref(&w->eng->specs, w->spec);
+  yoi_sdk_free(w->items);
+  yoi_sdk_free(w->fixed);
+  w->queue = NULL;
+  w->last_end = w->snapshot = NULL;
+  w->spec = NULL;
+  w->items = NULL;
+  w->fixed = NULL;
+  w->intent = (yoi_str){0};
+  w->n_items = w->cap_items = 0;
+  w->history_bytes = 0;
 }
 
 struct eng_worker *eng_worker_ref(struct eng_worker *w) {
@@ -83,15 +125,10 @@ bool eng_worker_try_ref(struct eng_worker *w) {
 
 void eng_worker_unref(struct eng_worker *w) {
   if (!w || atomic_fetch_sub_explicit(&w->refs, 1, memory_order_acq_rel) != 1) return;
-  assert(!w->stage && !w->waiting && !w->turn && !w->bells && !w->owed);
+  assert(!w->stage && !w->waiting && !w->turn && !w->bells && !w->owed && !w->load && !w->used);
   eng_worker_drop_ring(w);
-  eng_queue_free(w->queue);
-  eng_frame_unref(w->last_end);
-  eng_frame_unref(w->snapshot);
-  eng_idem_release(&w->idem);
-  w->eng->store->ops->log_free(w->eng->store, w->log);
-  yoi_sdk_free(w->items);
-  yoi_sdk_free(w->fixed);
+  eng_worker_clear(w);
+  if (w->log) w->eng->store->ops->log_free(w->eng->store, w->log);
   pthread_mutex_destroy(&w->mu);
   yoi_sdk_free(w);
 }
@@ -142,10 +179,7 @@ void eng_worker_drop_ring(struct eng_worker *w) {
   w->ring = NULL;
 }
 
-/* A record is shown: indexed, counted, emitted; `apart` for an item: see
- * ENG_ITEM_APART. */
-static void show(struct eng_worker *w, struct eng_frame *f, bool apart, struct eng_after *after) {
-  assert(f->pos.sequence == w->last.sequence + 1);
+void eng_worker_index(struct eng_worker *w, const struct eng_frame *f, bool apart) {
   w->history_bytes += eng_frame_cost(f);
   if (eng_frame_is_item(f)) {
     assert(w->n_items < w->cap_items);
@@ -157,6 +191,12 @@ static void show(struct eng_worker *w, struct eng_frame *f, bool apart, struct e
                  (apart ? ENG_ITEM_APART : 0),
     };
   }
+}
+
+/* The same, and emitted. */
+static void show(struct eng_worker *w, struct eng_frame *f, bool apart, struct eng_after *after) {
+  assert(f->pos.sequence == w->last.sequence + 1);
+  eng_worker_index(w, f, apart);
   eng_worker_emit(w, f, after);
 }
 
@@ -235,14 +275,18 @@ static void stage_done(struct eng_ticket *t, yoi_status st, struct eng_frame *co
 struct eng_stage *eng_stage_new(struct eng_worker *w, enum eng_what what, uint32_t n) {
   assert(!w->stage);
   uint32_t cap = n + w->n_owed;
+  for (const struct eng_turn *t = w->owed; t; t = t->next) cap += t->n_lost;
   struct eng_stage *s = yoi_sdk_calloc(1, sizeof *s + cap * sizeof s->frames[0]);
   if (!s) return NULL;
   s->ticket.done = stage_done;
   s->w = eng_worker_ref(w);
   s->what = what;
   s->cap = cap;
-  for (struct eng_turn *t = w->owed; t; t = t->next)
+  for (struct eng_turn *t = w->owed; t; t = t->next) {
+    for (uint32_t i = 0; i < t->n_lost; i++)
+      eng_stage_add(s, eng_record_tool_lost(s, t, &t->lost[i]));
     eng_stage_add(s, eng_record_turn_ended(w, eng_stage_pos(s), t, &t->end));
+  }
   s->owed = s->n;
   return s;
 }
@@ -281,6 +325,27 @@ static bool reserve(struct eng_worker *w, const struct eng_stage *s) {
   return true;
 }
 
+/* What the worker is once s is applied: BUSY while a turn runs or waits, so
+ * that whoever opens the store knows without reading which workers a crash has
+ * left in the middle of something. */
+static enum eng_mark mark_of(const struct eng_stage *s) {
+  const struct eng_worker *w = s->w;
+  switch (s->what) {
+    case ENG_DO_STOP:
+      return ENG_MARK_STOPPED;
+    case ENG_DO_INPUT:
+    case ENG_DO_QUEUE:
+    case ENG_DO_INTERRUPT:
+      return ENG_MARK_BUSY;
+    case ENG_DO_DROP:
+      return w->turn ? ENG_MARK_BUSY : ENG_MARK_IDLE;
+    case ENG_DO_END:
+      return eng_queue_first(w) ? ENG_MARK_BUSY : ENG_MARK_IDLE;
+    default:
+      return w->turn || eng_queue_first(w) ? ENG_MARK_BUSY : ENG_MARK_IDLE;
+  }
+}
+
 int eng_stage_commit(struct eng_stage *s, struct eng_after *after) {
   struct eng_worker *w = s->w;
   assert(!w->stage && !after->write);
@@ -288,6 +353,7 @@ int eng_stage_commit(struct eng_stage *s, struct eng_after *after) {
     eng_stage_free(s);
     return 0;
   }
+  s->mark = mark_of(s);
   w->stage = s;
   after->write = s;
   atomic_fetch_add(&w->eng->active, 1);
@@ -300,7 +366,7 @@ static void stage_write(struct eng_stage *s) {
   if (s->what == ENG_DO_DELETE)
     ops->remove(s->w->eng->store, s->w->log, &s->ticket);
   else
-    ops->append(s->w->eng->store, s->w->log, s->frames, s->n, ENG_MARK_IDLE, &s->ticket);
+    ops->append(s->w->eng->store, s->w->log, s->frames, s->n, s->mark, &s->ticket);
 }
 
 /* ---- what is owed ---- */
@@ -316,6 +382,11 @@ void eng_worker_owe(struct eng_worker *w, struct eng_turn *t, const struct eng_e
   t->ended_mono = eng_mono(w->eng);
   yoi_sdk_buf_release(&t->text);
   yoi_sdk_buf_release(&t->reasoning);
+}
+
+int eng_worker_pay(struct eng_worker *w, struct eng_after *after) {
+  struct eng_stage *s = eng_stage_new(w, ENG_DO_CLOSE, 0);
+  return s && eng_stage_commit(s, after);
 }
 
 void eng_worker_forgive(struct eng_worker *w) {
@@ -465,7 +536,7 @@ static void apply_stop(struct eng_worker *w, struct eng_stage *s, struct eng_aft
 
 static void apply_delete(struct eng_worker *w, struct eng_stage *s, struct eng_after *after) {
   struct yoi_sdk_buf buf;
-  assert(w->state == ENG_STOPPED);
+  assert(w->state == ENG_STOPPED || w->state == ENG_CORRUPT);
   atomic_store(&w->state, ENG_GONE);
   eng_forget(w->eng, w); /* before anybody learns of it: the id is free */
   eng_worker_forgive(w);
@@ -514,6 +585,8 @@ static void apply(struct eng_worker *w, struct eng_stage *s, struct eng_after *a
       break;
     case ENG_DO_DROP:
       eng_queue_over(s, true, after);
+      break;
+    case ENG_DO_CLOSE:
       break;
     case ENG_DO_STOP:
       apply_stop(w, s, after);
@@ -587,6 +660,7 @@ static void stage_done(struct eng_ticket *ticket, yoi_status st, struct eng_fram
   struct eng_engine *eng = w->eng;
   struct eng_after after = {0};
   pthread_mutex_lock(&w->mu);
+  struct eng_load *load = w->load; /* it waited for this */
   w->stage = NULL;
   if (atomic_load(&eng->closing)) {
     pthread_mutex_unlock(&w->mu);
@@ -608,9 +682,12 @@ static void stage_done(struct eng_ticket *ticket, yoi_status st, struct eng_fram
   }
   if (w->turn && !w->stage && !after.kick && !after.begun) after.kick = eng_turn_ref(w->turn);
   if (atomic_load(&eng->draining)) eng_bells_due(w, &after);
+  if (load) eng_load_awake(load);
   eng_worker_leave(w, &after);
+  if (load) eng_load_over(load);
   eng_stage_free(s);
   eng_worker_unref(w);
+  eng_sleep_some(eng);
   eng_active_done(eng);
 }
 

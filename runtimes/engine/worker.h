@@ -17,11 +17,23 @@
  *                              |   (or the next that waits: queue.c)
  *                              |             |   RUNNING too
  *                       delete +-- STOPPED <-+ stop
+ *                              |
+ *                       delete +-- CORRUPT: its records could not be understood
+ *                                  when it was loaded (replay.c)
  *
  * Edges are the applied transitions of worker.c (eng_what); a state is never
  * shown before its append has completed.
+ *
+ * In a store that outlives the process a worker is asleep until it is asked
+ * for: then it has no more than what its store named, and `state` is what its
+ * mark said.
+ *
+ *        open            load.c: records are read    interrupted turn's end
+ *   ASLEEP <---+  ASLEEP --------------------------> appended -----> AWAKE
+ *              +------------------------------------------------------+
+ *                sleep.c: idle, stopped or corrupt, and nobody has it
  */
-enum eng_state { ENG_CREATING, ENG_IDLE, ENG_RUNNING, ENG_STOPPED, ENG_GONE };
+enum eng_state { ENG_CREATING, ENG_IDLE, ENG_RUNNING, ENG_STOPPED, ENG_CORRUPT, ENG_GONE };
 const char *eng_state_name(enum eng_state s);
 
 /* One message of the history, as transcript and context need it. */
@@ -50,6 +62,9 @@ struct eng_worker {
   struct eng_engine *eng;
   atomic_uint refs;
   _Atomic uint8_t state; /* enum eng_state; written under mu, peeked at by list */
+  atomic_bool awake;     /* cleared under mu and dir_mu, with no reference but theirs */
+  bool resting;          /* the store is told that it sleeps: not to be read yet */
+  bool used;             /* in the list of sleep.c; uses.mu */
   bool keyed;            /* its create had a key */
   bool kept;             /* in the keep list */
   bool listed;
@@ -63,7 +78,8 @@ struct eng_worker {
   uint64_t history_bytes;
   uint64_t created_ns, stop_sequence;
   uint64_t store_errors, store_error_ns; /* appends of it that failed */
-  const struct eng_spec *spec;
+  uint64_t corrupt_ns;                   /* when that was found */
+  struct eng_spec *spec;                 /* a reference */
   char *fixed;                 /* JSON members that never change, see shapes.c */
   yoi_str intent;              /* its JSON, inside fixed */
   struct eng_print key, print; /* of the create */
@@ -82,11 +98,19 @@ struct eng_worker {
   uint32_t n_waiting, n_streams, n_owed;
   struct eng_worker *keep_prev, *keep_next; /* keep.mu */
   uint64_t keep_until;
+  struct eng_load *load;                  /* its records are read, or its end is appended */
+  struct eng_worker *use_prev, *use_next; /* uses.mu */
   char id[];
 };
 
-/* A worker in CREATING with one reference; NULL: memory is short. */
-struct eng_worker *eng_worker_new(struct eng_engine *eng, yoi_str id);
+/* A worker in CREATING with one reference; key: of its create, or NULL. NULL:
+ * memory is short. */
+struct eng_worker *eng_worker_new(struct eng_engine *eng, yoi_str id, const struct eng_print *key);
+/* One that the store named, asleep; takes the log over unless it returns
+ * NULL: memory is short. */
+struct eng_worker *eng_worker_found(struct eng_engine *eng, const struct eng_found *f);
+/* What its records said is forgotten; the lock is held, or nobody has it. */
+void eng_worker_clear(struct eng_worker *w);
 struct eng_worker *eng_worker_ref(struct eng_worker *w);
 /* Unless the last reference is just being let go. */
 bool eng_worker_try_ref(struct eng_worker *w);
@@ -122,6 +146,7 @@ enum eng_what {
   ENG_DO_END,       /* ... and turn.ended, and turn.started of the next */
   ENG_DO_BEGIN,     /* turn.started of the next alone */
   ENG_DO_DROP,      /* turn.ended of all that wait */
+  ENG_DO_CLOSE,     /* what is owed, and nothing else */
   ENG_DO_STOP,      /* turn.ended of all turns, worker.stopped */
   ENG_DO_DELETE,    /* removes the history */
 };
@@ -129,6 +154,7 @@ struct eng_stage {
   struct eng_ticket ticket;
   struct eng_worker *w; /* a reference */
   enum eng_what what;
+  enum eng_mark mark;
   struct eng_op *op;     /* a reference: who is answered; NULL: the turn */
   struct eng_turn *turn; /* a reference: that is accepted, or that goes on */
   struct eng_idem_entry idem;
@@ -150,6 +176,9 @@ void eng_stage_add(struct eng_stage *s, struct eng_frame *f);
 /* Stages it, to be written by leave; 0: memory was short, and s is freed. */
 int eng_stage_commit(struct eng_stage *s, struct eng_after *after);
 
+/* A record is shown: indexed and counted; apart: see ENG_ITEM_APART. There is
+ * room in items. */
+void eng_worker_index(struct eng_worker *w, const struct eng_frame *f, bool apart);
 /* Emits a frame that is no record. NULL is accepted: memory was short, and
  * watchers who need it will be told to start anew. */
 void eng_worker_emit(struct eng_worker *w, struct eng_frame *f, struct eng_after *after);
@@ -163,6 +192,8 @@ void eng_worker_emit_snapshot(struct eng_worker *w, struct eng_after *after);
 /* t, whose reference is taken over, ended as `end` says; its turn.ended is to
  * be appended. */
 void eng_worker_owe(struct eng_worker *w, struct eng_turn *t, const struct eng_end_of *end);
+/* Stages what is owed alone; 0: memory is short. Nothing is staged. */
+int eng_worker_pay(struct eng_worker *w, struct eng_after *after);
 /* What is owed will never be appended. */
 void eng_worker_forgive(struct eng_worker *w);
 void eng_worker_drop_ring(struct eng_worker *w);

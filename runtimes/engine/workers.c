@@ -15,6 +15,7 @@
 #include <sdk/mem.h>
 #include <sdk/stream.h>
 
+#include "load.h"
 #include "op.h"
 #include "shapes.h"
 
@@ -58,7 +59,10 @@ static yoi_status join(const struct creation *c, struct eng_worker *w, bool by_k
   struct eng_after after = {0};
   yoi_status st = YOI_OK;
   struct eng_op *op = NULL;
-  if (!eng_print_eq(&w->print, &c->ask.print))
+  if (atomic_load(&w->state) == ENG_CORRUPT)
+    st = yoi_sdk_fail(err, YOI_CODE_WORKER_CONFLICT,
+                      "worker '%s' exists, and its history is damaged", w->id);
+  else if (!eng_print_eq(&w->print, &c->ask.print))
     st = by_key ? yoi_sdk_fail(err, YOI_CODE_IDEMPOTENCY_CONFLICT,
                                "this idempotency key was used with another body")
                 : yoi_sdk_fail(err, YOI_CODE_WORKER_CONFLICT,
@@ -84,8 +88,21 @@ static yoi_status join(const struct creation *c, struct eng_worker *w, bool by_k
   return st;
 }
 
+static yoi_status create_again(struct eng_deferred *d, yoi_stream **out, yoi_error *err) {
+  return eng_start_create(d->eng, &d->req, NULL, out, err);
+}
+
+/* The same with one that may be asleep: it is not known how it was made, and
+ * once it is, all begins anew. */
+static yoi_status meet(const struct creation *c, struct eng_worker *w, bool by_key,
+                       yoi_stream **out, yoi_error *err) {
+  eng_use(w);
+  return atomic_load(&w->awake) ? join(c, w, by_key, out, err)
+                                : eng_defer(c->eng, c->req, &w, 1, 0, create_again, out, err);
+}
+
 /* A worker with its created record staged, seen by nobody; NULL: memory. */
-static struct eng_worker *prepare(const struct creation *c, const struct eng_spec *spec,
+static struct eng_worker *prepare(const struct creation *c, struct eng_spec *spec,
                                   struct eng_op **out_op, struct eng_after *after) {
   char uuid[YOI_SDK_UUID_SIZE];
   uint64_t now = eng_wall(c->eng);
@@ -94,13 +111,11 @@ static struct eng_worker *prepare(const struct creation *c, const struct eng_spe
     if (!yoi_sdk_uuid7(now, uuid)) return NULL;
     id = yoi_sdk_str(uuid);
   }
-  struct eng_worker *w = eng_worker_new(c->eng, id);
+  struct eng_worker *w = eng_worker_new(c->eng, id, c->keyed ? &c->key : NULL);
   if (!w) return NULL;
-  w->spec = spec;
+  w->spec = eng_spec_ref(&c->eng->specs, spec);
   w->created_ns = now;
   w->print = c->ask.print;
-  w->keyed = c->keyed;
-  if (c->keyed) w->key = c->key;
   struct eng_op *op = eng_op_new(w, c->req, (yoi_str){0});
   pthread_mutex_lock(&w->mu);
   struct eng_stage *s =
@@ -123,9 +138,13 @@ static yoi_status enlist(struct eng_engine *eng, struct eng_worker *w, yoi_error
   if (eng->directory.n >= eng->limits.workers)
     return yoi_sdk_fail(err, YOI_CODE_LIMIT_REACHED, "the runtime has its %llu workers already",
                         (unsigned long long)eng->limits.workers);
-  if (w->keyed && !eng_table_reserve(&eng->keys)) return yoi_sdk_fail_memory(err);
+  return eng_enlist(eng, w) == YOI_OK ? YOI_OK : yoi_sdk_fail_memory(err);
+}
+
+yoi_status eng_enlist(struct eng_engine *eng, struct eng_worker *w) {
+  if (w->keyed && !eng_table_reserve(&eng->keys)) return YOI_RESOURCE_EXHAUSTED;
   yoi_status st = eng_directory_insert(&eng->directory, &w->entry);
-  if (st != YOI_OK) return yoi_sdk_fail_memory(err);
+  if (st != YOI_OK) return st;
   if (w->keyed) eng_table_put(&eng->keys, key_hash(&w->key), w);
   w->listed = true;
   (void)eng_worker_ref(w);
@@ -144,7 +163,7 @@ static void unstage(struct eng_worker *w, struct eng_after *after) {
 
 static yoi_status create(const struct creation *c, yoi_stream **out, yoi_error *err) {
   struct eng_engine *eng = c->eng;
-  const struct eng_spec *spec = NULL;
+  struct eng_spec *spec = NULL;
   struct eng_after after = {0};
   struct eng_op *op = NULL;
   bool by_key;
@@ -162,19 +181,22 @@ static yoi_status create(const struct creation *c, yoi_stream **out, yoi_error *
     unstage(w, &after);
     eng_op_unref(op);
     eng_worker_unref(w);
-    return other ? join(c, other, by_key, out, err) : st;
+    return other ? meet(c, other, by_key, out, err) : st;
   }
+  eng_use_add(w);
   pthread_mutex_lock(&w->mu);
   eng_worker_leave(w, &after);
   st = eng_op_return(op, out, err);
   eng_worker_unref(w);
+  eng_sleep_some(eng);
   return st;
 }
 
 #define CREATE_ROUNDS 16 /* each meets another worker that has just gone */
 
-yoi_status eng_start_create(struct eng_engine *eng, const yoi_request *req, yoi_stream **out,
-                            yoi_error *err) {
+yoi_status eng_start_create(struct eng_engine *eng, const yoi_request *req, struct eng_worker *none,
+                            yoi_stream **out, yoi_error *err) {
+  (void)none;
   struct creation c = {.eng = eng, .req = req};
   yoi_sdk_json *body = NULL;
   bool by_key;
@@ -185,7 +207,7 @@ yoi_status eng_start_create(struct eng_engine *eng, const yoi_request *req, yoi_
     pthread_mutex_lock(&eng->dir_mu);
     struct eng_worker *w = first_attempt(&c, &by_key);
     pthread_mutex_unlock(&eng->dir_mu);
-    st = w ? join(&c, w, by_key, out, err) : create(&c, out, err);
+    st = w ? meet(&c, w, by_key, out, err) : create(&c, out, err);
     if (st == YOI_OK) break;
   }
   if (st == YOI_AGAIN)
@@ -219,6 +241,7 @@ void eng_forget(struct eng_engine *eng, struct eng_worker *w) {
   }
   pthread_mutex_unlock(&eng->dir_mu);
   if (!listed) return;
+  eng_use_remove(w);
   yoi_sdk_metric_sub(&eng->metrics, eng->metric.workers, 1);
   eng_worker_unref(w);
 }
@@ -294,15 +317,39 @@ static yoi_status answer(struct yoi_sdk_buf *buf, yoi_stream **out, yoi_error *e
   return *out ? YOI_OK : yoi_sdk_fail_memory(err);
 }
 
-yoi_status eng_start_list(struct eng_engine *eng, const yoi_request *req, yoi_stream **out,
-                          yoi_error *err) {
+static yoi_status answer_page(struct eng_worker *const *list, size_t n, int more, yoi_stream **out,
+                              yoi_error *err) {
+  struct yoi_sdk_buf buf;
+  yoi_sdk_buf_init(&buf, (size_t)16 << 20);
+  write_page(list, n, more, &buf);
+  return answer(&buf, out, err);
+}
+
+static yoi_status list_loaded(struct eng_deferred *d, yoi_stream **out, yoi_error *err) {
+  return answer_page(d->workers, d->n, d->more, out, err);
+}
+
+/* Takes the references over. Each worker is shown whole, so those that sleep
+ * are read first. */
+static yoi_status page_or_wait(struct eng_engine *eng, const yoi_request *req,
+                               struct eng_worker *const *list, size_t n, int more,
+                               yoi_stream **out, yoi_error *err) {
+  bool all = true;
+  for (size_t i = 0; i < n && all; i++) all = atomic_load(&list[i]->awake);
+  if (!all) return eng_defer(eng, req, list, n, more, list_loaded, out, err);
+  yoi_status st = answer_page(list, n, more, out, err);
+  for (size_t i = 0; i < n; i++) eng_worker_unref(list[i]);
+  return st;
+}
+
+yoi_status eng_start_list(struct eng_engine *eng, const yoi_request *req, struct eng_worker *none,
+                          yoi_stream **out, yoi_error *err) {
   struct eng_worker *list[YOI_LIST_LIMIT_MAX];
   yoi_sdk_json *body = NULL;
-  struct yoi_sdk_buf buf;
-  size_t limit = 0, n = 0;
+  size_t limit = 0;
   const char *state = NULL;
   int more = 0;
-  yoi_sdk_buf_init(&buf, (size_t)16 << 20);
+  (void)none;
   yoi_status st = eng_ask_parse(req, &body, err);
   if (st != YOI_OK) return st;
   yoi_str after = eng_ask_str(body, "after"), wanted = eng_ask_str(body, "state");
@@ -312,21 +359,21 @@ yoi_status eng_start_list(struct eng_engine *eng, const yoi_request *req, yoi_st
   if (st == YOI_OK && wanted.len > 0 && !find_state(wanted, &state))
     st = yoi_sdk_fail(err, YOI_CODE_INVALID_REQUEST, "'state' is not a state of workers");
   if (st == YOI_OK) {
-    n = eng_page_workers(eng, after, state, list, limit, &more);
-    write_page(list, n, more, &buf);
-    for (size_t i = 0; i < n; i++) eng_worker_unref(list[i]);
+    size_t n = eng_page_workers(eng, after, state, list, limit, &more);
+    st = page_or_wait(eng, req, list, n, more, out, err);
   }
   yoi_sdk_json_free(body);
-  return st == YOI_OK ? answer(&buf, out, err) : st;
+  eng_sleep_some(eng);
+  return st;
 }
 
-yoi_status eng_start_get(struct eng_engine *eng, const yoi_request *req, yoi_stream **out,
-                         yoi_error *err) {
+yoi_status eng_start_get(struct eng_engine *eng, const yoi_request *req, struct eng_worker *w,
+                         yoi_stream **out, yoi_error *err) {
+  (void)eng;
   yoi_sdk_json *body = NULL;
   yoi_status st = eng_ask_parse(req, &body, err);
   yoi_sdk_json_free(body);
   if (st != YOI_OK) return st;
-  struct eng_worker *w = eng_find(eng, req->worker_id);
   if (!w) return yoi_sdk_fail(err, YOI_CODE_WORKER_NOT_FOUND, "there is no such worker");
   struct yoi_sdk_buf buf;
   struct yoi_sdk_jsonw jw;
@@ -339,7 +386,6 @@ yoi_status eng_start_get(struct eng_engine *eng, const yoi_request *req, yoi_str
   if (!gone) eng_shape_worker(&jw, w, 1);
   pthread_mutex_unlock(&w->mu);
   yoi_sdk_jsonw_close(&jw, '}');
-  eng_worker_unref(w);
   if (gone) {
     yoi_sdk_buf_release(&buf);
     return yoi_sdk_fail(err, YOI_CODE_WORKER_NOT_FOUND, "there is no such worker");
@@ -362,6 +408,7 @@ static void write_counts(struct eng_engine *eng, struct yoi_sdk_jsonw *w) {
   yoi_sdk_jsonw_kint(w, "history_bytes", (int64_t)l->history_bytes);
   yoi_sdk_jsonw_kint(w, "transcript_items", (int64_t)l->transcript_items);
   yoi_sdk_jsonw_kint(w, "watchers", (int64_t)l->watchers);
+  if (eng->sleeps) yoi_sdk_jsonw_kint(w, "loaded_workers", (int64_t)l->loaded_workers);
   yoi_sdk_jsonw_close(w, '}');
   yoi_sdk_jsonw_key(w, "counts");
   yoi_sdk_jsonw_open(w, '{');
@@ -371,8 +418,25 @@ static void write_counts(struct eng_engine *eng, struct yoi_sdk_jsonw *w) {
   yoi_sdk_jsonw_close(w, '}');
 }
 
-yoi_status eng_start_describe(struct eng_engine *eng, const yoi_request *req, yoi_stream **out,
-                              yoi_error *err) {
+/* What is amiss: what the engine counted, then what the store says. */
+static void write_amiss(struct eng_engine *eng, struct yoi_sdk_jsonw *w,
+                        const struct eng_amiss *amiss, size_t n) {
+  yoi_sdk_jsonw_key(w, "diagnostics");
+  yoi_sdk_jsonw_open(w, '[');
+  eng_shape_store_errors(w, atomic_load(&eng->store_errors), atomic_load(&eng->store_error_ns));
+  for (size_t i = 0; i < n; i++) eng_shape_diagnostic(w, &amiss[i]);
+  yoi_sdk_jsonw_close(w, ']');
+}
+
+static bool is_degraded(struct eng_engine *eng, const struct eng_amiss *amiss, size_t n) {
+  bool bad = atomic_load(&eng->store_failing);
+  for (size_t i = 0; i < n; i++) bad = bad || strcmp(amiss[i].severity, "error") == 0;
+  return bad;
+}
+
+yoi_status eng_start_describe(struct eng_engine *eng, const yoi_request *req,
+                              struct eng_worker *none, yoi_stream **out, yoi_error *err) {
+  (void)none;
   static const uint32_t ops[] = {
       YOI_OP_RUNTIME_DESCRIBE,  YOI_OP_WORKER_CREATE, YOI_OP_WORKER_LIST, YOI_OP_WORKER_GET,
       YOI_OP_WORKER_INPUT,      YOI_OP_WORKER_CANCEL, YOI_OP_WORKER_STOP, YOI_OP_WORKER_DELETE,
@@ -382,6 +446,8 @@ yoi_status eng_start_describe(struct eng_engine *eng, const yoi_request *req, yo
   yoi_sdk_json_free(body);
   if (st != YOI_OK) return st;
   bool draining = atomic_load(&eng->draining);
+  struct eng_amiss amiss[ENG_AMISS_MAX];
+  size_t n = eng->store->ops->amiss ? eng->store->ops->amiss(eng->store, amiss) : 0;
   struct yoi_sdk_buf buf;
   struct yoi_sdk_jsonw w;
   yoi_sdk_buf_init(&buf, 8192);
@@ -396,9 +462,9 @@ yoi_status eng_start_describe(struct eng_engine *eng, const yoi_request *req, yo
   yoi_sdk_jsonw_kstr(&w, "instance_id", yoi_sdk_str(eng->instance_id));
   yoi_sdk_jsonw_kstr(&w, "state_kind", eng->options.state_kind);
   yoi_sdk_jsonw_kstr(&w, "status",
-                     draining                           ? YOI_LIT("draining")
-                     : atomic_load(&eng->store_failing) ? YOI_LIT("degraded")
-                                                        : YOI_LIT("ready"));
+                     draining                       ? YOI_LIT("draining")
+                     : is_degraded(eng, amiss, n) ? YOI_LIT("degraded")
+                                                    : YOI_LIT("ready"));
   yoi_sdk_jsonw_key(&w, "capabilities");
   yoi_sdk_jsonw_open(&w, '[');
   for (size_t i = 0; i < sizeof ops / sizeof ops[0]; i++)
@@ -406,7 +472,7 @@ yoi_status eng_start_describe(struct eng_engine *eng, const yoi_request *req, yo
       yoi_sdk_jsonw_str(&w, yoi_sdk_str(yoi_sdk_op_name(ops[i])));
   yoi_sdk_jsonw_close(&w, ']');
   write_counts(eng, &w);
-  eng_shape_diagnostics(&w, atomic_load(&eng->store_errors), atomic_load(&eng->store_error_ns));
+  write_amiss(eng, &w, amiss, n);
   yoi_sdk_jsonw_close(&w, '}');
   yoi_sdk_jsonw_close(&w, '}');
   return answer(&buf, out, err);

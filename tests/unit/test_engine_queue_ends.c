@@ -126,9 +126,9 @@ static void a_drain_of_a_durable_store_drops_nothing(void **state) {
   struct ear e, f;
   uint64_t token;
   yoi_stream *drain = NULL;
-  bool late = r->late;
+  unsigned mode = r->mode;
   rig_close(r);
-  rig_open_kind(r, late, "durable");
+  rig_open_as(r, mode, NULL, NULL, "durable");
   token = fake_token(r->fh);
   queue_make(r);
   queue_begin(r);

@@ -134,3 +134,33 @@ void yoi_sdk_time_text(uint64_t wall_ns, char out[YOI_SDK_TIME_SIZE]) {
   decimal(out + 17, 2, seconds % 60);
   decimal(out + 20, 3, ms % 1000);
 }
+
+static int take_decimal(yoi_str s, size_t at, size_t digits, uint64_t max, uint64_t *out) {
+  uint64_t v = 0;
+  for (size_t i = 0; i < digits; i++) {
+    char c = s.ptr[at + i];
+    if (c < '0' || c > '9') return 0;
+    v = 10 * v + (uint64_t)(c - '0');
+  }
+  *out = v;
+  return v <= max;
+}
+
+int yoi_sdk_time_parse(yoi_str s, uint64_t *out_wall_ns) {
+  uint64_t year, month, mday, hour, minute, second, ms;
+  char again[YOI_SDK_TIME_SIZE];
+  if (s.len != YOI_SDK_TIME_SIZE - 1 || !take_decimal(s, 0, 4, 2500, &year) ||
+      !take_decimal(s, 5, 2, 12, &month) || !take_decimal(s, 8, 2, 31, &mday) ||
+      !take_decimal(s, 11, 2, 23, &hour) || !take_decimal(s, 14, 2, 59, &minute) ||
+      !take_decimal(s, 17, 2, 59, &second) || !take_decimal(s, 20, 3, 999, &ms))
+    return 0;
+  if (year < 1970 || month == 0 || mday == 0) return 0;
+  /* Days from 0000-03-01, as above. */
+  uint64_t y = month > 2 ? year : year - 1, m = month > 2 ? month - 3 : month + 9;
+  uint64_t days = y * 365 + y / 4 - y / 100 + y / 400 + (153 * m + 2) / 5 + mday - 1 - 719468;
+  uint64_t ns = (((days * 24 + hour) * 60 + minute) * 60 + second) * 1000 + ms;
+  yoi_sdk_time_text(ns * 1000000u, again);
+  if (memcmp(again, s.ptr, s.len) != 0) return 0; /* no such day, or other signs between */
+  *out_wall_ns = ns * 1000000u;
+  return 1;
+}

@@ -563,6 +563,12 @@ void fake_host_close(struct fake_host *fh) {
   pthread_mutex_unlock(&fh->mu);
 }
 
+void fake_host_reopen(struct fake_host *fh) {
+  pthread_mutex_lock(&fh->mu);
+  fh->closed = false;
+  pthread_mutex_unlock(&fh->mu);
+}
+
 void fake_host_free(struct fake_host *fh) {
   assert(fake_model_live(fh) == 0);
   assert(fake_host_tokens(fh) == 0);

@@ -35,6 +35,9 @@ void fake_host_holder(struct fake_host *fh, void (*wake)(void *self, uint64_t co
  * refuses new ones. */
 void fake_host_close(struct fake_host *fh);
 
+/* The next instance on it, behind that close. */
+void fake_host_reopen(struct fake_host *fh);
+
 /* ---- loops and time ---- */
 /* Runs posts and due timers until there are none; how many ran. */
 size_t fake_host_run(struct fake_host *fh);

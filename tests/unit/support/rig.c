@@ -5,34 +5,53 @@
 #include <sdk/mem.h>
 #include <stdlib.h>
 
-static void open_as(struct rig *r, bool late, const char *config, const char *profile,
-                    const char *state_kind) {
-  *r = (struct rig){.late = late};
-  r->err = yoi_sdk_error_init(&r->se);
-  r->fh = fake_host_new(2);
-  r->store = late ? eng_store_mem_new_late(NULL, NULL) : eng_store_mem_new();
-  r->text = calloc(1, 1);
+#include "runtimes/engine/worker.h"
+
+static struct eng_store *new_store(const struct rig *r) {
+  if (r->vault) return eng_store_mem_new_in(r->vault, r->late, NULL, NULL);
+  return r->late ? eng_store_mem_new_late(NULL, NULL) : eng_store_mem_new();
+}
+
+static char *copy(const char *s) {
+  return s ? strdup(s) : NULL;
+}
+
+/* On the host that there is. */
+static void begin(struct rig *r) {
+  r->store = new_store(r);
   r->token = fake_token(r->fh);
   const struct eng_options options = {
       .kind = YOI_LIT("test"),
       .display_name = YOI_LIT("Test"),
       .version = YOI_LIT("1.0.0"),
-      .state_kind = yoi_sdk_str(state_kind),
+      .state_kind = yoi_sdk_str(r->kind),
       .store = r->store,
-      .profile = yoi_sdk_str(profile),
+      .profile = yoi_sdk_str(r->profile),
   };
   yoi_status st =
-      eng_open(fake_host_instance(r->fh), yoi_sdk_str(config), &options, &r->self, r->err);
+      eng_open(fake_host_instance(r->fh), yoi_sdk_str(r->config), &options, &r->self, r->err);
   assert_int_equal(st, YOI_OK);
   fake_host_holder(r->fh, eng_wake, r->self);
 }
 
-void rig_open(struct rig *r, bool late, const char *config, const char *profile) {
-  open_as(r, late, config, profile, "memory");
+void rig_open_as(struct rig *r, unsigned mode, const char *config, const char *profile,
+                 const char *state_kind) {
+  *r = (struct rig){
+      .mode = mode,
+      .late = (mode & RIG_LATE) != 0,
+      .config = copy(config),
+      .profile = copy(profile),
+      .kind = copy(state_kind ? state_kind : "memory"),
+      .fh = fake_host_new(2),
+      .text = calloc(1, 1),
+  };
+  r->err = yoi_sdk_error_init(&r->se);
+  if (mode & (RIG_IN_VAULT | RIG_SLEEPY)) r->vault = eng_vault_new();
+  begin(r);
 }
 
-void rig_open_kind(struct rig *r, bool late, const char *state_kind) {
-  open_as(r, late, NULL, NULL, state_kind);
+void rig_open(struct rig *r, bool late, const char *config, const char *profile) {
+  rig_open_as(r, late ? RIG_LATE : 0, config, profile, NULL);
 }
 
 void rig_close(struct rig *r) {
@@ -40,13 +59,55 @@ void rig_close(struct rig *r) {
   eng_close(r->self);
   fake_token_free(r->fh, r->token);
   fake_host_free(r->fh);
+  eng_vault_free(r->vault);
+  free(r->config);
+  free(r->profile);
+  free(r->kind);
   free(r->text);
 }
 
+void rig_crash(struct rig *r) {
+  assert_non_null(r->vault);
+  fake_host_close(r->fh);
+  eng_close(r->self);
+  fake_token_free(r->fh, r->token);
+  r->self = NULL;
+  fake_host_reopen(r->fh);
+}
+
+void rig_begin_again(struct rig *r) {
+  begin(r);
+}
+
+void rig_restart(struct rig *r) {
+  rig_crash(r);
+  rig_begin_again(r);
+}
+
 void rig_reopen(struct rig *r, const char *config, const char *profile) {
-  bool late = r->late;
+  unsigned mode = r->mode;
   rig_close(r);
-  rig_open(r, late, config, profile);
+  rig_open_as(r, mode, config, profile, NULL);
+}
+
+int rig_sleep_one(struct rig *r, const char *worker) {
+  struct eng_worker *w = eng_find(r->self, yoi_sdk_str(worker));
+  int slept = w ? eng_sleep(w) : 0;
+  eng_worker_unref(w);
+  return slept;
+}
+
+size_t rig_sleep(struct rig *r) {
+  struct eng_worker *list[YOI_LIST_LIMIT_MAX];
+  int more;
+  size_t n = eng_page_workers(r->self, (yoi_str){0}, NULL, list, YOI_LIST_LIMIT_MAX, &more);
+  size_t slept = 0;
+  for (size_t i = 0; i < n; i++) {
+    slept += (size_t)eng_sleep(list[i]);
+    eng_worker_unref(list[i]);
+  }
+  r->slept += slept;
+  return slept;
 }
 
 void rig_settle(struct rig *r) {
@@ -55,6 +116,7 @@ void rig_settle(struct rig *r) {
     n = fake_host_run(r->fh);
     while (r->late && eng_store_mem_step(r->store)) n++;
   } while (n > 0);
+  if (r->mode & RIG_SLEEPY) (void)rig_sleep(r);
 }
 
 yoi_stream *rig_start(struct rig *r, uint32_t op, const char *worker, const char *body,
@@ -271,20 +333,36 @@ void ear_forget(struct ear *e) {
 
 /* ---- cmocka ---- */
 
-static int setup(void **state, bool late) {
+static int setup(void **state, unsigned mode) {
   struct rig *r = malloc(sizeof *r);
   assert_non_null(r);
-  rig_open(r, late, NULL, NULL);
+  rig_open_as(r, mode, NULL, NULL, mode & RIG_IN_VAULT ? "durable" : NULL);
   *state = r;
   return 0;
 }
 
 int rig_setup_at_once(void **state) {
-  return setup(state, false);
+  return setup(state, 0);
 }
 
 int rig_setup_late(void **state) {
-  return setup(state, true);
+  return setup(state, RIG_LATE);
+}
+
+int rig_setup_sleepy(void **state) {
+  return setup(state, RIG_SLEEPY);
+}
+
+int rig_setup_sleepy_late(void **state) {
+  return setup(state, RIG_SLEEPY | RIG_LATE);
+}
+
+int rig_setup_vault(void **state) {
+  return setup(state, RIG_IN_VAULT);
+}
+
+int rig_setup_vault_late(void **state) {
+  return setup(state, RIG_IN_VAULT | RIG_LATE);
 }
 
 int rig_teardown(void **state) {

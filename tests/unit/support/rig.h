@@ -4,7 +4,12 @@
  * everything happen that can. The engine's tests run with both, since the
  * store must change nothing:
  *
- *   RIG_TESTS(name)   the test `name`, at once and late
+ *   RIG_TESTS(name)   the test `name`, at once and late; both again in a
+ *                     store that outlives the engine, whose idle workers are
+ *                     put to sleep whenever all is settled
+ *
+ * rig_restart is what kill -9 and a new start are to workers: the engine is
+ * closed without a drain and another one is opened over what was stored.
  */
 #ifndef RIG_H
 #define RIG_H
@@ -25,11 +30,21 @@
 #include "runtimes/engine/engine.h"
 #include "runtimes/engine/store_mem.h"
 
+/* at once; late: completions come from rig_settle; IN_VAULT: the store outlives
+ * the engine; SLEEPY: and what is idle sleeps whenever all is settled. */
+#define RIG_LATE 1u
+#define RIG_IN_VAULT 2u
+#define RIG_SLEEPY 4u
+
 struct rig {
   struct fake_host *fh;
   void *self;
   struct eng_store *store;
+  struct eng_vault *vault; /* NULL: the store ends with the engine */
+  unsigned mode;
   bool late;
+  char *config, *profile, *kind;
+  size_t slept; /* how often a worker was put to sleep */
   uint64_t token;
   struct yoi_sdk_error se;
   yoi_error *err;
@@ -39,8 +54,18 @@ struct rig {
 
 /* config and profile may be NULL. */
 void rig_open(struct rig *r, bool late, const char *config, const char *profile);
-/* The same with another state_kind: the memory store as if it were durable. */
-void rig_open_kind(struct rig *r, bool late, const char *state_kind);
+/* The same with more of it; state_kind may be NULL. */
+void rig_open_as(struct rig *r, unsigned mode, const char *config, const char *profile,
+                 const char *state_kind);
+/* In a vault: closes without a drain, and opens anew over what was stored. */
+void rig_restart(struct rig *r);
+/* The two halves of it, to do something to the vault in between. */
+void rig_crash(struct rig *r);
+void rig_begin_again(struct rig *r);
+/* Puts every worker to sleep that nobody uses; how many. */
+size_t rig_sleep(struct rig *r);
+/* The same for this one; 0: it is in use, or sleeps. */
+int rig_sleep_one(struct rig *r, const char *worker);
 /* Drains nothing: as a host that closes with everything in flight. */
 void rig_close(struct rig *r);
 void rig_settle(struct rig *r);
@@ -97,11 +122,19 @@ void ear_forget(struct ear *e);
 
 int rig_setup_at_once(void **state);
 int rig_setup_late(void **state);
+int rig_setup_sleepy(void **state);
+int rig_setup_sleepy_late(void **state);
+int rig_setup_vault(void **state);
+int rig_setup_vault_late(void **state);
 int rig_teardown(void **state);
-#define RIG_TESTS(f)                                             \
-  {#f " (at once)", f, rig_setup_at_once, rig_teardown, NULL}, { \
-#f " (late)", f, rig_setup_late, rig_teardown, NULL          \
-  }
+#define RIG_TEST(f, how, setup) \
+  { #f " (" how ")", f, setup, rig_teardown, NULL }
+#define RIG_TESTS(f)                                                                 \
+  RIG_TEST(f, "at once", rig_setup_at_once), RIG_TEST(f, "late", rig_setup_late),    \
+      RIG_TEST(f, "sleepy", rig_setup_sleepy), RIG_TEST(f, "sleepy, late", rig_setup_sleepy_late)
+/* For tests of restarts. */
+#define RIG_VAULT_TESTS(f) \
+  RIG_TEST(f, "at once", rig_setup_vault), RIG_TEST(f, "late", rig_setup_vault_late)
 /* For tests that need a config or a profile of their own: closes what setup
  * has opened and opens anew, in the same mode. */
 void rig_reopen(struct rig *r, const char *config, const char *profile);

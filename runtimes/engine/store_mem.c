@@ -41,9 +41,15 @@ struct vault_log {
   size_t id_len;
   char id[YOI_ID_MAX];
 };
+/* What was asked for, and which of it is to fail. */
+struct counts {
+  uint64_t writes, fail_at, fail_times, reads, fail_read_at, fail_read_times;
+};
+
 struct eng_vault {
   pthread_mutex_t mu;
   struct vault_log *first;
+  struct counts counts; /* of the last store, for the next one */
 };
 
 enum job_kind { JOB_APPEND, JOB_READ, JOB_REMOVE };
@@ -69,7 +75,7 @@ struct mem_store {
   pthread_mutex_t mu; /* the queue and the counters */
   struct job *jobs, **tail;
   size_t n_jobs;
-  uint64_t writes, fail_at, fail_times, reads, fail_read_at, fail_read_times;
+  struct counts counts;
   uint32_t next_stripe;
   pthread_mutex_t stripes[STRIPES];
 };
@@ -145,14 +151,14 @@ static bool counts(uint64_t *asked, uint64_t at, uint64_t times) {
 
 static bool write_fails(struct mem_store *m) {
   pthread_mutex_lock(&m->mu);
-  bool fails = counts(&m->writes, m->fail_at, m->fail_times);
+  bool fails = counts(&m->counts.writes, m->counts.fail_at, m->counts.fail_times);
   pthread_mutex_unlock(&m->mu);
   return fails;
 }
 
 static bool read_fails(struct mem_store *m) {
   pthread_mutex_lock(&m->mu);
-  bool fails = counts(&m->reads, m->fail_read_at, m->fail_read_times);
+  bool fails = counts(&m->counts.reads, m->counts.fail_read_at, m->counts.fail_read_times);
   pthread_mutex_unlock(&m->mu);
   return fails;
 }
@@ -315,6 +321,7 @@ static void mem_stop(struct eng_store *s) {
 
 static void mem_close(struct eng_store *s) {
   struct mem_store *m = mem_of(s);
+  if (m->vault) m->vault->counts = m->counts;
   for (size_t i = 0; i < STRIPES; i++) pthread_mutex_destroy(&m->stripes[i]);
   pthread_mutex_destroy(&m->mu);
   yoi_sdk_free(m);
@@ -423,6 +430,7 @@ struct eng_store *eng_store_mem_new_in(struct eng_vault *v, bool late, void (*qu
   struct eng_store *s = late ? eng_store_mem_new_late(queued, ctx) : eng_store_mem_new();
   if (!s) return NULL;
   mem_of(s)->vault = v;
+  mem_of(s)->counts = v->counts;
   s->ops = &vault_ops;
   return s;
 }
@@ -457,23 +465,23 @@ size_t eng_store_mem_waiting(struct eng_store *s) {
 void eng_store_mem_fail(struct eng_store *s, uint64_t n, uint64_t times) {
   struct mem_store *m = mem_of(s);
   pthread_mutex_lock(&m->mu);
-  m->fail_at = n > 0 ? m->writes + n : 0;
-  m->fail_times = times;
+  m->counts.fail_at = n > 0 ? m->counts.writes + n : 0;
+  m->counts.fail_times = times;
   pthread_mutex_unlock(&m->mu);
 }
 
 void eng_store_mem_fail_read(struct eng_store *s, uint64_t n, uint64_t times) {
   struct mem_store *m = mem_of(s);
   pthread_mutex_lock(&m->mu);
-  m->fail_read_at = n > 0 ? m->reads + n : 0;
-  m->fail_read_times = times;
+  m->counts.fail_read_at = n > 0 ? m->counts.reads + n : 0;
+  m->counts.fail_read_times = times;
   pthread_mutex_unlock(&m->mu);
 }
 
 uint64_t eng_store_mem_writes(struct eng_store *s) {
   struct mem_store *m = mem_of(s);
   pthread_mutex_lock(&m->mu);
-  uint64_t n = m->writes;
+  uint64_t n = m->counts.writes;
   pthread_mutex_unlock(&m->mu);
   return n;
 }

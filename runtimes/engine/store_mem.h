@@ -23,8 +23,8 @@ void eng_store_mem_fail_read(struct eng_store *s, uint64_t n, uint64_t times);
 uint64_t eng_store_mem_writes(struct eng_store *s);
 
 /* Tests only: a vault outlives its stores, as a disk does; one store at a
- * time. A store in a vault has `open`, which names what is there. Free it
- * behind the last store. */
+ * time. A store in a vault has `open`, which names what is there, and goes on
+ * counting, and failing, where the last one ended. Free it behind the last. */
 struct eng_vault;
 struct eng_vault *eng_vault_new(void);
 void eng_vault_free(struct eng_vault *v);

@@ -116,7 +116,22 @@ void rig_settle(struct rig *r) {
     n = fake_host_run(r->fh);
     while (r->late && eng_store_mem_step(r->store)) n++;
   } while (n > 0);
-  if (r->mode & RIG_SLEEPY) (void)rig_sleep(r);
+  if (!(r->mode & RIG_SLEEPY)) return;
+  (void)rig_sleep(r);
+  const struct eng_engine *eng = r->self;
+  if (!(r->mode & RIG_RESTARTS) || atomic_load(&eng->uses.n) > 0 || eng->drain.eng ||
+      atomic_load(&eng->store_errors) > 0)
+    return; /* somebody would notice */
+  rig_restart(r);
+  r->restarts++;
+}
+
+/* Completes what loads that worker, and no more: an operation that waited for
+ * it has begun then, as if the worker had been there. */
+static void let_load(struct rig *r, const char *worker) {
+  struct eng_worker *w = worker ? eng_find(r->self, yoi_sdk_str(worker)) : NULL;
+  while (w && !atomic_load(&w->awake) && r->late && eng_store_mem_step(r->store)) continue;
+  eng_worker_unref(w);
 }
 
 yoi_stream *rig_start(struct rig *r, uint32_t op, const char *worker, const char *body,
@@ -134,6 +149,7 @@ yoi_stream *rig_start(struct rig *r, uint32_t op, const char *worker, const char
   yoi_status st = eng_start(r->self, &req, &s, r->err);
   if (st == YOI_OK) {
     assert_non_null(s);
+    if (r->mode & RIG_SLEEPY) let_load(r, worker);
     return s;
   }
   assert_true(st > 0);
@@ -355,6 +371,14 @@ int rig_setup_sleepy(void **state) {
 
 int rig_setup_sleepy_late(void **state) {
   return setup(state, RIG_SLEEPY | RIG_LATE);
+}
+
+int rig_setup_restarts(void **state) {
+  return setup(state, RIG_RESTARTS | RIG_SLEEPY);
+}
+
+int rig_setup_restarts_late(void **state) {
+  return setup(state, RIG_RESTARTS | RIG_SLEEPY | RIG_LATE);
 }
 
 int rig_setup_vault(void **state) {

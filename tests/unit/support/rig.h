@@ -6,7 +6,8 @@
  *
  *   RIG_TESTS(name)   the test `name`, at once and late; both again in a
  *                     store that outlives the engine, whose idle workers are
- *                     put to sleep whenever all is settled
+ *                     put to sleep whenever all is settled; and both again
+ *                     with an engine that then begins anew if it is idle
  *
  * rig_restart is what kill -9 and a new start are to workers: the engine is
  * closed without a drain and another one is opened over what was stored.
@@ -31,10 +32,12 @@
 #include "runtimes/engine/store_mem.h"
 
 /* at once; late: completions come from rig_settle; IN_VAULT: the store outlives
- * the engine; SLEEPY: and what is idle sleeps whenever all is settled. */
+ * the engine; SLEEPY: and what is idle sleeps whenever all is settled;
+ * RESTARTS: and once all sleep the engine is another one. */
 #define RIG_LATE 1u
 #define RIG_IN_VAULT 2u
 #define RIG_SLEEPY 4u
+#define RIG_RESTARTS 8u
 
 struct rig {
   struct fake_host *fh;
@@ -44,7 +47,8 @@ struct rig {
   unsigned mode;
   bool late;
   char *config, *profile, *kind;
-  size_t slept; /* how often a worker was put to sleep */
+  size_t slept;    /* how often a worker was put to sleep */
+  size_t restarts; /* and how often all began anew */
   uint64_t token;
   struct yoi_sdk_error se;
   yoi_error *err;
@@ -124,6 +128,8 @@ int rig_setup_at_once(void **state);
 int rig_setup_late(void **state);
 int rig_setup_sleepy(void **state);
 int rig_setup_sleepy_late(void **state);
+int rig_setup_restarts(void **state);
+int rig_setup_restarts_late(void **state);
 int rig_setup_vault(void **state);
 int rig_setup_vault_late(void **state);
 int rig_teardown(void **state);
@@ -131,7 +137,10 @@ int rig_teardown(void **state);
   { #f " (" how ")", f, setup, rig_teardown, NULL }
 #define RIG_TESTS(f)                                                                 \
   RIG_TEST(f, "at once", rig_setup_at_once), RIG_TEST(f, "late", rig_setup_late),    \
-      RIG_TEST(f, "sleepy", rig_setup_sleepy), RIG_TEST(f, "sleepy, late", rig_setup_sleepy_late)
+      RIG_TEST(f, "sleepy", rig_setup_sleepy),                                       \
+      RIG_TEST(f, "sleepy, late", rig_setup_sleepy_late),                            \
+      RIG_TEST(f, "restarts", rig_setup_restarts),                                   \
+      RIG_TEST(f, "restarts, late", rig_setup_restarts_late)
 /* For tests of restarts. */
 #define RIG_VAULT_TESTS(f) \
   RIG_TEST(f, "at once", rig_setup_vault), RIG_TEST(f, "late", rig_setup_vault_late)

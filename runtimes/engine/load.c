@@ -281,6 +281,7 @@ static void load_run(struct eng_load *l, bool there) {
 }
 
 void eng_load_drop(struct eng_load *l) {
+  l->w->load = NULL;
   for (struct eng_waiter *x = l->first, *next; x; x = next) {
     next = x->next;
     eng_deferred_unref(x->d);

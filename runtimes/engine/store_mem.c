@@ -104,8 +104,11 @@ static struct eng_log *vault_log_new(struct eng_vault *v, yoi_str id,
 static struct eng_log *mem_log_new(struct eng_store *s, yoi_str worker_id,
                                    const struct eng_birth *birth) {
   struct mem_store *m = mem_of(s);
-  struct eng_log *log = m->vault ? vault_log_new(m->vault, worker_id, birth)
-                                 : yoi_sdk_calloc(1, sizeof(struct eng_log));
+  struct eng_log *log = NULL;
+  if (m->vault)
+    log = vault_log_new(m->vault, worker_id, birth);
+  else
+    log = yoi_sdk_calloc(1, sizeof *log);
   if (!log) return NULL;
   pthread_mutex_lock(&m->mu);
   log->stripe = m->next_stripe++ % STRIPES;

@@ -267,8 +267,8 @@ int main(void) {
       RIG_TESTS(what_is_staged_is_flushed),
       RIG_TESTS(a_second_drain_is_refused),
       RIG_TESTS(close_takes_everything_along),
-      RIG_TESTS(any_allocation_may_fail),
-      RIG_TESTS(open_may_fail_at_any_allocation),
+      RIG_TESTS_OF_MEMORY(any_allocation_may_fail),
+      RIG_TESTS_OF_MEMORY(open_may_fail_at_any_allocation),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

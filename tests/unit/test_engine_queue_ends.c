@@ -409,7 +409,7 @@ int main(void) {
       RIG_TESTS(a_drain_that_cannot_write_ends_them_in_memory),
       RIG_TESTS(a_drain_owes_the_queue_before_the_running_turn),
       RIG_TESTS(what_was_about_to_begin_has_not_begun),
-      RIG_TESTS(any_allocation_may_fail),
+      RIG_TESTS_OF_MEMORY(any_allocation_may_fail),
       RIG_TESTS(close_takes_everything_along),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

@@ -514,7 +514,8 @@ static void each_append_of_a_turn_may_fail(void **state) {
 static void a_history_that_cannot_be_read_fails_the_turn(void **state) {
   struct rig *r = *state;
   make(r);
-  eng_store_mem_fail_read(r->store, 1, 1);
+  /* The first read of one that sleeps is for the worker itself. */
+  eng_store_mem_fail_read(r->store, r->mode & RIG_SLEEPY ? 2 : 1, 1);
   say(r);
   rig_ended(r, "failed", "store_error");
   say(r);
@@ -546,7 +547,8 @@ static void a_turn_stays_on_the_loop_that_accepted_it(void **state) {
   }
   say(r);
   say(r);
-  assert_int_equal(fake_model_loop(r->fh, 2), fake_model_loop(r->fh, 3));
+  if (r->restarts == 0) /* each engine has a hash of its own */
+    assert_int_equal(fake_model_loop(r->fh, 2), fake_model_loop(r->fh, 3));
 }
 
 static void request_id_and_trace_reach_the_model(void **state) {

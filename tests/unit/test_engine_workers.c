@@ -332,9 +332,12 @@ static void describe_says_what_it_is(void **state) {
   assert_string_equal(rig_get(r, "runtime.version"), "\"1.0.0\"");
   assert_string_equal(rig_get(r, "runtime.state_kind"), "\"memory\"");
   assert_string_equal(rig_get(r, "runtime.status"), "\"ready\"");
-  assert_string_equal(rig_get(r, "runtime.limits"),
-                      "{\"workers\":5,\"input_bytes\":262144,\"queued_inputs\":64,"
-                      "\"history_bytes\":67108864,\"transcript_items\":256,\"watchers\":7}");
+  char limits[256];
+  (void)snprintf(limits, sizeof limits,
+                 "{\"workers\":5,\"input_bytes\":262144,\"queued_inputs\":64,"
+                 "\"history_bytes\":67108864,\"transcript_items\":256,\"watchers\":7%s}",
+                 r->vault ? ",\"loaded_workers\":4096" : "");
+  assert_string_equal(rig_get(r, "runtime.limits"), limits);
   assert_string_equal(rig_get(r, "runtime.counts"), "{\"workers\":1,\"running\":0,\"watchers\":0}");
   assert_true(rig_has(r, "\"worker.events\""));
   assert_null(strstr(r->text, "worker.approve"));

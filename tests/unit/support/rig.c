@@ -120,7 +120,7 @@ void rig_settle(struct rig *r) {
   (void)rig_sleep(r);
   const struct eng_engine *eng = r->self;
   if (!(r->mode & RIG_RESTARTS) || atomic_load(&eng->uses.n) > 0 || eng->drain.eng ||
-      atomic_load(&eng->store_errors) > 0)
+      atomic_load(&eng->store_errors) > 0 || r->streams > 0)
     return; /* somebody would notice */
   rig_restart(r);
   r->restarts++;
@@ -149,6 +149,7 @@ yoi_stream *rig_start(struct rig *r, uint32_t op, const char *worker, const char
   yoi_status st = eng_start(r->self, &req, &s, r->err);
   if (st == YOI_OK) {
     assert_non_null(s);
+    r->streams++;
     if (r->mode & RIG_SLEEPY) let_load(r, worker);
     return s;
   }
@@ -179,6 +180,7 @@ yoi_status rig_finish(struct rig *r, yoi_stream *s) {
     r->flags = evs[0]->flags;
   }
   s->ops->release(s);
+  r->streams--;
   return st == YOI_END ? YOI_OK : st;
 }
 
@@ -309,7 +311,10 @@ void ear_settle(struct ear *e) {
 }
 
 void ear_close(struct ear *e) {
-  if (e->s) e->s->ops->release(e->s);
+  if (e->s) {
+    e->s->ops->release(e->s);
+    e->r->streams--;
+  }
   fake_token_free(e->r->fh, e->token);
   yoi_sdk_buf_release(&e->heard);
 }

@@ -47,6 +47,7 @@ struct rig {
   unsigned mode;
   bool late;
   char *config, *profile, *kind;
+  size_t streams;  /* that rig_start gave out, and that are not known to be released */
   size_t slept;    /* how often a worker was put to sleep */
   size_t restarts; /* and how often all began anew */
   uint64_t token;
@@ -141,6 +142,10 @@ int rig_teardown(void **state);
       RIG_TEST(f, "sleepy, late", rig_setup_sleepy_late),                            \
       RIG_TEST(f, "restarts", rig_setup_restarts),                                   \
       RIG_TEST(f, "restarts, late", rig_setup_restarts_late)
+/* For those that say themselves which allocation fails. */
+#define RIG_TESTS_OF_MEMORY(f)                                                       \
+  RIG_TEST(f, "at once", rig_setup_at_once), RIG_TEST(f, "late", rig_setup_late),    \
+      RIG_TEST(f, "sleepy", rig_setup_sleepy), RIG_TEST(f, "sleepy, late", rig_setup_sleepy_late)
 /* For tests of restarts. */
 #define RIG_VAULT_TESTS(f) \
   RIG_TEST(f, "at once", rig_setup_vault), RIG_TEST(f, "late", rig_setup_vault_late)

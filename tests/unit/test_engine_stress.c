@@ -216,7 +216,19 @@ static void wait_until_busy(struct yard *y) {
   assert_true(ended >= WORKERS);
 }
 
-static void everything_at_once(bool late, enum when drained) {
+/* Another engine over what they left: it finds every history sound. */
+static void look_again(struct eng_vault *v) {
+  struct rig r;
+  rig_open_over(&r, v);
+  rig_settle(&r);
+  rig_ok(&r, YOI_OP_WORKER_LIST, "", "");
+  assert_null(strstr(r.text, "\"state\":\"running\""));
+  assert_null(strstr(r.text, "\"state\":\"corrupt\""));
+  rig_close(&r); /* and the vault */
+}
+
+/* vault: the store outlives the engine, and one worker may be awake. */
+static void everything_in(struct eng_vault *vault, bool late, enum when drained) {
   struct yard y = {0};
   struct hand hands[THREADS];
   pthread_t threads[THREADS];
@@ -224,9 +236,14 @@ static void everything_at_once(bool late, enum when drained) {
   yoi_error *err = yoi_sdk_error_init(&se);
   pthread_mutex_init(&y.mu, NULL);
   y.fh = fake_host_new(LOOPS);
-  y.store = late ? eng_store_mem_new_late(on_queued, &y) : eng_store_mem_new();
-  const struct eng_options o = {.kind = YOI_LIT("test"), .store = y.store};
-  assert_int_equal(eng_open(fake_host_instance(y.fh), YOI_LIT("{}"), &o, &y.self, err), YOI_OK);
+  if (vault)
+    y.store = eng_store_mem_new_in(vault, late, on_queued, &y);
+  else
+    y.store = late ? eng_store_mem_new_late(on_queued, &y) : eng_store_mem_new();
+  yoi_str kind = vault ? YOI_LIT("durable") : YOI_LIT("memory");
+  yoi_str config = YOI_LIT("{\"limits\":{\"loaded_workers\":1}}");
+  const struct eng_options o = {.kind = YOI_LIT("test"), .state_kind = kind, .store = y.store};
+  assert_int_equal(eng_open(fake_host_instance(y.fh), config, &o, &y.self, err), YOI_OK);
   fake_host_holder(y.fh, eng_wake, y.self);
   fake_model_async(y.fh, true);
   fake_host_threads(y.fh);
@@ -240,6 +257,8 @@ static void everything_at_once(bool late, enum when drained) {
   }
   for (uint32_t i = 0; i < THREADS; i++) pthread_join(threads[i], NULL);
   if (drained == AFTERWARDS) drain(&y, err);
+  if (vault && drained != MEANWHILE)
+    assert_true(fake_metric(y.fh, "yoi_worker_loads_total", "") > THREADS);
   fake_host_threads_stop(y.fh);
   fake_host_close(y.fh);
   eng_close(y.self);
@@ -249,6 +268,13 @@ static void everything_at_once(bool late, enum when drained) {
   if (drained == MEANWHILE) return;
   assert_true(y.answered > THREADS * ROUNDS / 8);
   assert_true(y.seen > THREADS * ROUNDS / 4);
+}
+
+static void everything_at_once(bool late, enum when drained) {
+  everything_in(NULL, late, drained);
+  struct eng_vault *v = eng_vault_new();
+  everything_in(v, late, drained);
+  look_again(v);
 }
 
 static void at_once(void **state) {

@@ -50,6 +50,14 @@ void rig_open_as(struct rig *r, unsigned mode, const char *config, const char *p
   begin(r);
 }
 
+void rig_open_over(struct rig *r, struct eng_vault *v) {
+  rig_open_as(r, RIG_IN_VAULT, NULL, NULL, "durable");
+  rig_crash(r);
+  eng_vault_free(r->vault);
+  r->vault = v;
+  rig_begin_again(r);
+}
+
 void rig_open(struct rig *r, bool late, const char *config, const char *profile) {
   rig_open_as(r, late ? RIG_LATE : 0, config, profile, NULL);
 }

@@ -62,6 +62,8 @@ void rig_open(struct rig *r, bool late, const char *config, const char *profile)
 /* The same with more of it; state_kind may be NULL. */
 void rig_open_as(struct rig *r, unsigned mode, const char *config, const char *profile,
                  const char *state_kind);
+/* Over a vault that is there; close frees it. */
+void rig_open_over(struct rig *r, struct eng_vault *v);
 /* In a vault: closes without a drain, and opens anew over what was stored. */
 void rig_restart(struct rig *r);
 /* The two halves of it, to do something to the vault in between. */

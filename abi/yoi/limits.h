@@ -61,7 +61,7 @@
 #define YOI_WORKERS_MAX 1000000        /* per runtime (config) */
 #define YOI_HISTORY_BYTES_MAX 67108864 /* per worker in memory (config) */
 #define YOI_LOADED_WORKERS_MAX 1000000 /* awake ones of a durable runtime */
-#define YOI_LOADED_WORKERS_DEFAULT 4096 /* 4 KB each with 100 items (config) */
+#define YOI_LOADED_WORKERS_DEFAULT 4096 /* a few KB each (config) */
 #define YOI_LOADS_MAX 32 /* histories read at a time: a disk's queue depth */
 #define YOI_LOADS_BUSY_MAX 4 /* of them those that nobody waits for, at open */
 #define YOI_TRANSCRIPT_ITEMS_MAX 256   /* of one page (config) */

@@ -1,5 +1,5 @@
-/* Records that are damaged or make no sense, and what is still possible with
- * a worker that has them. */
+/* test_engine_replay.c - records that are damaged or make no sense, and what is
+ * still possible with a worker that has them. */
 #include <sdk/json.h>
 #include <sdk/mem.h>
 #include <stdlib.h>

@@ -1,4 +1,6 @@
-/* Restarts: an engine over the records of one that is gone. */
+/* test_engine_restart.c - an engine over the records of one that is gone: what
+ * survives, how a turn ends that a crash has cut at each of its records, and
+ * when what waited begins. */
 #include <sdk/json.h>
 
 #include "support/history.h"

@@ -1,5 +1,5 @@
-/* Workers that sleep: who does, who never does, and what waits while one is
- * read. */
+/* test_engine_sleep.c - workers that sleep: who does, who never does, and what
+ * waits while one is read. */
 #include <stdlib.h>
 #include <yoi/limits.h>
 

@@ -311,6 +311,33 @@ static void a_load_may_fail_at_any_allocation(void **state) {
   free(want);
 }
 
+static void an_open_may_fail_at_any_allocation(void **state) {
+  struct rig *r = *state;
+  bool more = true;
+  rig_ok(r, CREATE, "", "");
+  yoi_request keyed = {.idempotency_key = YOI_LIT("k")};
+  assert_int_equal(rig_call_as(r, CREATE, "", "", &keyed), YOI_OK);
+  queue_make(r);
+  queue_begin(r);
+  rig_crash(r);
+  for (uint64_t n = 1; more; n++) {
+    void *self = NULL;
+    struct eng_options o = {.state_kind = YOI_LIT("durable")};
+    o.store = eng_store_mem_new_in(r->vault, r->late, NULL, NULL);
+    (void)yoi_sdk_mem_fail_at(n);
+    yoi_status st = eng_open(fake_host_instance(r->fh), (yoi_str){0}, &o, &self, r->err);
+    more = yoi_sdk_mem_fail_at(0) >= n;
+    assert_int_equal(st == YOI_OK, !more);
+    fake_host_close(r->fh);
+    if (st == YOI_OK) eng_close(self);
+    fake_host_reopen(r->fh);
+    assert_true(n < 5000);
+  }
+  rig_begin_again(r);
+  rig_settle(r);
+  rig_ended(r, "interrupted", "host_restarted");
+}
+
 /* The same where something is to be done behind it. */
 static void a_restart_may_fail_at_any_allocation(void **state) {
   struct rig *r = *state;
@@ -346,6 +373,7 @@ int main(void) {
       RIG_VAULT_TESTS(a_record_that_makes_no_sense_is_where_it_ends),
       RIG_VAULT_TESTS(nothing_comes_behind_the_stop),
       RIG_VAULT_TESTS(a_load_may_fail_at_any_allocation),
+      RIG_VAULT_TESTS(an_open_may_fail_at_any_allocation),
       RIG_VAULT_TESTS(a_restart_may_fail_at_any_allocation),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

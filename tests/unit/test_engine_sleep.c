@@ -103,6 +103,17 @@ static void one_that_sleeps_is_small(void **state) {
   eng_worker_unref(w);
 }
 
+/* What the other tests rely on when they run "sleepy" and with "restarts". */
+static void the_rig_sleeps_and_restarts(void **state) {
+  struct rig *r = *state;
+  make(r, 2);
+  rig_ok(r, INPUT, "w0", "{\"content\":\"x\"}");
+  assert_int_equal(r->slept > 0, (r->mode & RIG_SLEEPY) != 0);
+  assert_int_equal(r->restarts > 0, (r->mode & RIG_RESTARTS) != 0);
+  rig_ok(r, GET, "w0", "");
+  assert_string_equal(rig_get(r, "worker.turn.state"), "\"completed\"");
+}
+
 /* ---- who does not sleep ---- */
 
 static void one_that_is_in_use_does_not(void **state) {
@@ -300,6 +311,7 @@ int main(void) {
       RIG_VAULT_TESTS(the_limit_has_a_default_and_a_maximum),
       RIG_VAULT_TESTS(a_history_may_be_longer_where_the_runtime_says_so),
       RIG_VAULT_TESTS(one_that_sleeps_is_small),
+      RIG_TESTS(the_rig_sleeps_and_restarts),
       RIG_VAULT_TESTS(one_that_is_in_use_does_not),
       RIG_VAULT_TESTS(what_the_process_met_is_not_forgotten),
       RIG_VAULT_TESTS(one_whose_end_is_owed_does_not),

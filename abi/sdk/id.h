@@ -50,7 +50,7 @@ int yoi_sdk_secret_eq(yoi_str secret, yoi_str given);
 /* 2026-06-26T00:00:00.000Z and NUL (RFC 3339, UTC, milliseconds). */
 #define YOI_SDK_TIME_SIZE 25
 void yoi_sdk_time_text(uint64_t wall_ns, char out[YOI_SDK_TIME_SIZE]);
-/* The inverse, of exactly that form, from 1970 on; 0 when s is not. */
+/* The inverse, of exactly that form, from 1970 to 2553; 0 when s is not. */
 int yoi_sdk_time_parse(yoi_str s, uint64_t *out_wall_ns);
 
 #endif

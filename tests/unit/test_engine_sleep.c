@@ -114,6 +114,33 @@ static void the_rig_sleeps_and_restarts(void **state) {
   assert_string_equal(rig_get(r, "worker.turn.state"), "\"completed\"");
 }
 
+static size_t amiss_n;
+static size_t amiss(struct eng_store *s, struct eng_amiss out[ENG_AMISS_MAX]) {
+  (void)s;
+  out[0] = (struct eng_amiss){"store_error", "warning", "the disk is nearly full", 2, 0};
+  out[1] = (struct eng_amiss){"store_corrupt", "error", "a segment is damaged", 1, 1000000000u};
+  return amiss_n;
+}
+
+static void describe_says_what_is_amiss_with_the_store(void **state) {
+  struct rig *r = *state;
+  struct eng_store_ops ops = *r->store->ops;
+  const struct eng_store_ops *before = r->store->ops;
+  static const char *const status[] = {"\"ready\"", "\"ready\"", "\"degraded\""};
+  ops.amiss = amiss;
+  r->store->ops = &ops;
+  for (amiss_n = 0; amiss_n <= 2; amiss_n++) {
+    rig_ok(r, YOI_OP_RUNTIME_DESCRIBE, "", "");
+    assert_string_equal(rig_get(r, "runtime.status"), status[amiss_n]);
+  }
+  assert_string_equal(rig_get(r, "runtime.diagnostics"),
+                      "[{\"code\":\"store_error\",\"severity\":\"warning\",\"message\":\"the "
+                      "disk is nearly full\",\"count\":2,\"last_at\":\"1970-01-01T00:00:00.000Z\"},"
+                      "{\"code\":\"store_corrupt\",\"severity\":\"error\",\"message\":\"a segment "
+                      "is damaged\",\"count\":1,\"last_at\":\"1970-01-01T00:00:01.000Z\"}]");
+  r->store->ops = before;
+}
+
 /* ---- who does not sleep ---- */
 
 static void one_that_is_in_use_does_not(void **state) {
@@ -311,6 +338,7 @@ int main(void) {
       RIG_VAULT_TESTS(the_limit_has_a_default_and_a_maximum),
       RIG_VAULT_TESTS(a_history_may_be_longer_where_the_runtime_says_so),
       RIG_VAULT_TESTS(one_that_sleeps_is_small),
+      RIG_VAULT_TESTS(describe_says_what_is_amiss_with_the_store),
       RIG_TESTS(the_rig_sleeps_and_restarts),
       RIG_VAULT_TESTS(one_that_is_in_use_does_not),
       RIG_VAULT_TESTS(what_the_process_met_is_not_forgotten),

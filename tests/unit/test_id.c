@@ -297,6 +297,34 @@ static void times(void **state) {
   }
 }
 
+static void only_times_of_that_form_are_parsed(void **state) {
+  (void)state;
+  static const char *const bad[] = {
+      "",
+      "2026-02-29T00:00:00.000Z",
+      "2026-13-01T00:00:00.000Z",
+      "2026-00-01T00:00:00.000Z",
+      "2026-01-00T00:00:00.000Z",
+      "2026-01-32T00:00:00.000Z",
+      "2026-01-01T24:00:00.000Z",
+      "2026-01-01T00:60:00.000Z",
+      "2026-01-01T00:00:60.000Z",
+      "2026-01-01T00:00:00.00Z",
+      "2026-01-01T00:00:00.0000Z",
+      "2026-01-01 00:00:00.000Z",
+      "2026-01-01T00:00:00.000z",
+      "2026-01-01T00:00:00,000Z",
+      "+026-01-01T00:00:00.000Z",
+      "1969-12-31T23:59:59.999Z",
+      "2554-01-01T00:00:00.000Z",
+  };
+  uint64_t ns = 7;
+  for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
+    if (yoi_sdk_time_parse(yoi_sdk_str(bad[i]), &ns) || ns != 7) fail_msg("'%s'", bad[i]);
+  assert_true(yoi_sdk_time_parse(YOI_LIT("2024-12-31T23:59:59.999Z"), &ns));
+  assert_true(ns == 1735689599999000000u);
+}
+
 /* Each day from 1970 to 2553 follows from the one before. */
 static void the_calendar_has_no_gap(void **state) {
   (void)state;
@@ -307,6 +335,8 @@ static void the_calendar_has_no_gap(void **state) {
     yoi_sdk_time_text(day * 86400 * 1000000000u, t);
     (void)snprintf(expected, sizeof expected, "%04d-%02d-%02dT00:00:00.000Z", y, m, d);
     assert_string_equal(t, expected);
+    uint64_t back = 0;
+    assert_true(yoi_sdk_time_parse(yoi_sdk_str(t), &back) && back == day * 86400 * 1000000000u);
     int leap = m == 2 && (y % 4 == 0 && (y % 100 != 0 || y % 400 == 0));
     if (++d > days[m - 1] + leap) d = 1, m++;
     if (m > 12) m = 1, y++;
@@ -330,6 +360,7 @@ int main(void) {
       cmocka_unit_test(uuids_increase_per_thread_and_never_repeat),
       cmocka_unit_test(times),
       cmocka_unit_test(the_calendar_has_no_gap),
+      cmocka_unit_test(only_times_of_that_form_are_parsed),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -149,7 +149,7 @@ static int take_decimal(yoi_str s, size_t at, size_t digits, uint64_t max, uint6
 int yoi_sdk_time_parse(yoi_str s, uint64_t *out_wall_ns) {
   uint64_t year, month, mday, hour, minute, second, ms;
   char again[YOI_SDK_TIME_SIZE];
-  if (s.len != YOI_SDK_TIME_SIZE - 1 || !take_decimal(s, 0, 4, 2500, &year) ||
+  if (s.len != YOI_SDK_TIME_SIZE - 1 || !take_decimal(s, 0, 4, 2553, &year) ||
       !take_decimal(s, 5, 2, 12, &month) || !take_decimal(s, 8, 2, 31, &mday) ||
       !take_decimal(s, 11, 2, 23, &hour) || !take_decimal(s, 14, 2, 59, &minute) ||
       !take_decimal(s, 17, 2, 59, &second) || !take_decimal(s, 20, 3, 999, &ms))

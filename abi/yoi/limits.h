@@ -47,6 +47,7 @@
 #define YOI_STORE_LINE_MAX 18874368 /* a record of 16 MiB, and the rest */
 #define YOI_STORE_BATCH_RECORDS 1024 /* made durable together */
 #define YOI_STORE_BATCH_BYTES 4194304 /* of them: a disk takes 10 ms */
+#define YOI_STORE_HISTORY_BYTES_MAX 4294967296 /* per worker (config) */
 #define YOI_STORE_SEGMENT_BYTES_MIN 65536
 #define YOI_STORE_SEGMENT_BYTES_MAX 1073741824
 #define YOI_STORE_SEGMENT_BYTES_DEFAULT 16777216 /* filled with zeros */

@@ -79,6 +79,7 @@ static yoi_status store_runtime_open(const yoi_host *host, yoi_str config, void 
       .display_name = YOI_LIT("Files"),
       .version = YOI_LIT("1.0.0"),
       .state_kind = YOI_LIT("durable"),
+      .history_max = YOI_STORE_HISTORY_BYTES_MAX,
   };
   yoi_status st = make_store(host, config, &options.store, err);
   return st == YOI_OK ? eng_open(host, config, &options, out_self, err) : st;

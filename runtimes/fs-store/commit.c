@@ -19,6 +19,11 @@
 
 #include "store_fs.h"
 
+/* A log that has grown so many times longer than a checkpoint takes is one
+ * that no checkpoint takes: then nothing is written, before the disk is full
+ * for everybody. */
+#define LOG_TIMES 64
+
 struct batch {
   struct fs_job *first, *last;
   size_t n;
@@ -116,8 +121,7 @@ static int make_durable(struct fs_store *s) {
 }
 
 static int write_lines(struct fs_store *s, uint64_t first) {
-  if (s->lines.failed) return ENOMEM;
-  int error = fs_segment_write(s, first, s->lines.data, s->lines.len);
+  int error = s->lines.failed ? ENOMEM : fs_segment_write(s, first, s->lines.data, s->lines.len);
   if (error != 0) {
     s->next_n = first;
     return error;
@@ -170,11 +174,11 @@ static void tell(struct fs_store *s, struct batch *b) {
   }
 }
 
-static void commit(struct fs_store *s, struct batch *b, bool is_broken) {
+static void commit(struct fs_store *s, struct batch *b, bool refuses) {
   uint64_t first = s->next_n, begun = fs_mono();
-  int error = is_broken ? EROFS : 0;
+  int error = refuses ? EROFS : 0;
   yoi_sdk_buf_clear(&s->lines);
-  for (struct fs_job *j = b->first; j != NULL && !is_broken; j = j->next) add_job(s, j);
+  for (struct fs_job *j = b->first; j != NULL && !refuses; j = j->next) add_job(s, j);
   if (error == 0 && s->next_n > first) {
     uint64_t records = s->next_n - first;
     add_batch_line(s, b);
@@ -183,7 +187,7 @@ static void commit(struct fs_store *s, struct batch *b, bool is_broken) {
     if (error == 0) yoi_sdk_metric_add(&s->metrics, s->metric.records, records);
     if (error == 0) yoi_sdk_metric_add(&s->metrics, s->metric.bytes, s->lines.len);
   }
-  if (error != 0 && !is_broken) fs_log(s, YOI_LOG_WARN, "cannot write to the log", "log", error);
+  if (error != 0 && !refuses) fs_log(s, YOI_LOG_WARN, "cannot write to the log", "log", error);
   for (struct fs_job *j = b->first; j != NULL; j = j->next)
     if (error != 0 && j->st == YOI_OK) j->st = YOI_INTERNAL;
   pthread_mutex_lock(&s->mu);
@@ -191,7 +195,7 @@ static void commit(struct fs_store *s, struct batch *b, bool is_broken) {
     apply(s, b);
     fs_amiss_over(s, FS_AMISS_WRITE);
     if (s->log_bytes >= s->config.checkpoint_bytes) pthread_cond_signal(&s->keep);
-  } else if (!is_broken) {
+  } else if (!refuses) {
     fs_amiss(s, FS_AMISS_WRITE);
   }
   pthread_mutex_unlock(&s->mu);
@@ -220,14 +224,15 @@ void *fs_commit_run(void *store) {
   for (;;) {
     pthread_mutex_lock(&s->mu);
     while (s->jobs == NULL && !s->stopping && !sync_is_due(s)) wait_for_work(s);
-    bool over = s->jobs == NULL && s->stopping, is_broken = s->broken;
+    bool over = s->jobs == NULL && s->stopping;
+    bool refuses = s->broken || s->log_bytes / LOG_TIMES > s->config.checkpoint_bytes;
     struct batch b = take(s);
     bool last = s->jobs == NULL;
     pthread_mutex_unlock(&s->mu);
-    if (b.n > 0) commit(s, &b, is_broken);
-    if (!is_broken && s->unsynced_ns != 0 && (over || sync_is_due(s))) (void)make_durable(s);
+    if (b.n > 0) commit(s, &b, refuses);
+    if (!refuses && s->unsynced_ns != 0 && (over || sync_is_due(s))) (void)make_durable(s);
     if (over) break;
-    if (last && !is_broken && b.n > 0 && !s->broken) seal(s);
+    if (last && !refuses && b.n > 0 && !s->broken) seal(s);
   }
   pthread_mutex_lock(&s->mu);
   s->committer_over = true;

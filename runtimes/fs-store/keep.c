@@ -13,7 +13,9 @@
  *     the files are synced and an index says so.
  *  3. Logs are taken in the order in which they became dirty: a worker that
  *     was removed loses its file before another of that id gets one.
- *  4. An error ends the pass; what is left is dirty again, before all else.
+ *  4. What could not be done is dirty again, before all else, and the log stays
+ *     as long as it is. An error that all files would meet ends the pass; one
+ *     of a single file does not keep the others from theirs.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -68,7 +70,7 @@ static int move_aside(struct fs_store *s, const struct eng_log *log) {
   for (unsigned i = 0; i < 1000; i++) {
     snprintf(aside, sizeof aside, "%s.foreign-%u", name, i);
     if (renameat2(s->root.workers_fd, name, s->root.workers_fd, aside, RENAME_NOREPLACE) == 0) {
-      fs_log(s, YOI_LOG_WARN, "a file in the place of a new worker's was moved aside", name, 0);
+      fs_log(s, YOI_LOG_WARN, "what lay in the place of a worker's file was moved aside", name, 0);
       return 0;
     }
     if (errno != EEXIST) return errno;
@@ -86,25 +88,23 @@ static bool is_ours(int fd, const struct flush *f) {
   return pread(fd, begins, n, 0) == (ssize_t)n && memcmp(begins, f->bytes.data, n) == 0;
 }
 
+/* What is no file, or no file of ours, where one of ours has to be. */
+static bool is_in_the_way(int error) {
+  return error == EEXIST || error == ELOOP || error == EISDIR || error == ENXIO || error == EACCES;
+}
+
 static int open_file(struct fs_store *s, const struct eng_log *log, const struct flush *f) {
   yoi_str id = yoi_sdk_str(log->id);
-  if (log->file_bytes > 0) return fs_open_worker(&s->root, id, O_RDWR | O_CREAT);
-  for (int tries = 0; tries < 2; tries++) {
-    int fd = fs_open_worker(&s->root, id, O_RDWR | O_CREAT | O_EXCL);
-    if (fd >= 0 || errno != EEXIST) return fd;
-    if (log->found) {
-      fd = fs_open_worker(&s->root, id, O_RDWR);
-      if (fd >= 0 && is_ours(fd, f)) return fd;
-      if (fd >= 0) close(fd);
-    }
-    int error = move_aside(s, log);
-    if (error != 0) {
-      errno = error;
-      return -1;
-    }
+  int flags = O_RDWR | O_CREAT | (log->file_bytes > 0 ? 0 : O_EXCL);
+  int fd = fs_open_worker(&s->root, id, flags);
+  if (fd >= 0 || !is_in_the_way(errno)) return fd;
+  if (errno == EEXIST && log->found) {
+    fd = fs_open_worker(&s->root, id, O_RDWR);
+    if (fd >= 0 && is_ours(fd, f)) return fd;
+    if (fd >= 0) close(fd);
   }
-  errno = EEXIST;
-  return -1;
+  errno = move_aside(s, log);
+  return errno != 0 ? -1 : fs_open_worker(&s->root, id, O_RDWR | O_CREAT | O_EXCL);
 }
 
 /* Where the lines go: behind those that are there. A file that has lost some
@@ -145,7 +145,8 @@ static int remove_file(struct fs_store *s, const struct eng_log *log) {
   char name[FS_NAME_SIZE];
   fs_name_worker(yoi_sdk_str(log->id), name);
   if (log->file_bytes == 0 && !log->found) return 0;
-  return unlinkat(s->root.workers_fd, name, 0) == 0 || errno == ENOENT ? 0 : errno;
+  if (unlinkat(s->root.workers_fd, name, 0) == 0 || errno == ENOENT) return 0;
+  return is_in_the_way(errno) ? move_aside(s, log) : errno;
 }
 
 /* mu held: what f has is in the file. */
@@ -238,21 +239,37 @@ static void put_back(struct fs_store *s, struct eng_log *list) {
   s->dirty = first;
 }
 
+/* An error that all files would meet. */
+static bool is_of_all(int error) {
+  return error == ENOSPC || error == EDQUOT || error == EROFS || error == EIO || error == ENOMEM ||
+         error == EMFILE || error == ENFILE;
+}
+
 static int keep_logs(struct fs_store *s, struct eng_log *list, uint64_t upto) {
   struct flush f = {0};
+  struct eng_log *failed = NULL, **failed_tail = &failed;
   int error = 0;
   yoi_sdk_buf_init(&f.bytes, SIZE_MAX / 2);
-  while (list != NULL && error == 0) {
+  while (list != NULL && !is_of_all(error)) {
     struct eng_log *log = list;
-    error = keep_log(s, log, &f, upto);
-    if (error != 0) break;
+    int its = keep_log(s, log, &f, upto);
+    if (its != 0) error = its;
+    if (is_of_all(its)) break;
     list = log->keep_next;
+    if (its != 0) {
+      fs_log(s, YOI_LOG_ERROR, "a worker's file cannot be written", log->id, its);
+      log->keep_next = NULL;
+      *failed_tail = log;
+      failed_tail = &log->keep_next;
+      continue;
+    }
     pthread_mutex_lock(&s->mu);
     fs_log_unref(s, log);
     pthread_mutex_unlock(&s->mu);
   }
+  *failed_tail = list;
   pthread_mutex_lock(&s->mu);
-  put_back(s, list);
+  put_back(s, failed);
   pthread_mutex_unlock(&s->mu);
   flush_clear(&f);
   yoi_sdk_free(f.chunks);

@@ -100,7 +100,7 @@ int fs_segment_write(struct fs_store *s, uint64_t first, const char *bytes, size
     if (size < n + SMALLEST) size = n + SMALLEST;
     error = fs_segment_rotate(s, first, size);
     /* Where there is no room for another, this one may grow. */
-    if (error != 0 && g->fd < 0) return error;
+    if (error != 0 && (g->fd < 0 || s->broken)) return error;
   }
   error = fs_write_all(g->fd, bytes, n, g->at);
   if (error != 0) {

@@ -359,6 +359,57 @@ static void a_file_in_the_place_of_a_new_workers_is_kept(void **state) {
   assert_int_equal(access(path, F_OK), 0);
 }
 
+static void a_folder_in_the_place_of_a_file_harms_one_worker(void **state) {
+  struct fs_rig *r = *state;
+  char path[300];
+  uint64_t n;
+  assert_int_equal(fs_rig_open(r, "root"), YOI_OK);
+  fill(r);
+  fs_rig_checkpoint(r);
+  assert_int_equal(unlink(fs_rig_worker("root", "a")), 0);
+  assert_int_equal(mkdir(fs_rig_worker("root", "a"), 0700), 0);
+  assert_int_equal(fs_rig_append(r, "a", 1, ENG_MARK_IDLE), YOI_OK);
+  assert_int_equal(fs_rig_append(r, "key", 1, ENG_MARK_IDLE), YOI_OK);
+  fs_rig_checkpoint(r);
+  snprintf(path, sizeof path, "%s.foreign-0", fs_rig_worker("root", "a"));
+  assert_int_equal(access(path, F_OK), 0);
+  for (int round = 0; round < 2; round++) {
+    assert_int_equal(fs_rig_read(r, "a", 1, &n), YOI_DATA_LOSS);
+    assert_int_equal(n, 0);
+    has(r, "key", 5, r->found[fs_rig_found(r, "key")].mark);
+    fs_rig_close(r);
+    assert_int_equal(fs_rig_open(r, "root"), YOI_OK);
+    assert_int_equal(r->found[fs_rig_found(r, "a")].mark, ENG_MARK_CORRUPT);
+  }
+}
+
+/* A file in the place of a folder of workers: no checkpoint can be whole. */
+static void a_log_that_no_checkpoint_takes_is_bounded(void **state) {
+  struct fs_rig *r = *state;
+  char path[300];
+  uint64_t n;
+  int tries = 0;
+  r->config.checkpoint_bytes = 4096;
+  assert_int_equal(fs_rig_open(r, "root"), YOI_OK);
+  snprintf(path, sizeof path, "%s", fs_rig_worker("root", "a"));
+  *strrchr(path, '/') = '\0';
+  fs_rig_put(path, "x", 1);
+  assert_int_equal(fs_rig_append(r, "a", 1, ENG_MARK_IDLE), YOI_OK);
+  while (fs_rig_append(r, "b", 8, ENG_MARK_IDLE) == YOI_OK) assert_true(++tries < 1000);
+  assert_true(tries > 50);
+  assert_int_equal(fs_rig_read(r, "b", 1, &n), YOI_OK);
+  assert_int_equal(n, r->found[fs_rig_found(r, "b")].sequence);
+  assert_int_equal(unlink(path), 0);
+  for (tries = 0; fs_rig_append(r, "b", 1, ENG_MARK_IDLE) != YOI_OK; tries++) {
+    assert_true(tries < 10000);
+    usleep(1000); /* until the keeper tries again */
+  }
+  fs_rig_close(r);
+  assert_int_equal(fs_rig_open(r, "root"), YOI_OK);
+  has(r, "a", 1, ENG_MARK_IDLE);
+  has(r, "b", n + 1, ENG_MARK_IDLE);
+}
+
 static void a_missing_file_makes_its_worker_corrupt(void **state) {
   struct fs_rig *r = *state;
   uint64_t n;
@@ -403,6 +454,8 @@ int main(void) {
       T(a_folder_must_be_ours),
       T(an_index_that_cannot_be_trusted_is_made_anew),
       T(a_file_in_the_place_of_a_new_workers_is_kept),
+      T(a_folder_in_the_place_of_a_file_harms_one_worker),
+      T(a_log_that_no_checkpoint_takes_is_bounded),
       T(a_missing_file_makes_its_worker_corrupt),
       T(relaxed_is_written_at_once),
   };

@@ -71,12 +71,22 @@ static void add_record(struct fs_store *s, const struct fs_job *j, size_t i) {
                             });
 }
 
+static void undo(struct fs_store *s, struct fs_job *j, size_t start) {
+  s->lines.len = start;
+  s->lines.failed = 0;
+  j->st = YOI_RESOURCE_EXHAUSTED;
+}
+
 /* Its lines, behind those that are there; without any when it fails. */
 static void add_job(struct fs_store *s, struct fs_job *j) {
   size_t start = s->lines.len;
   j->first = s->next_n;
   if (j->removes) {
     fs_line_removal(&s->lines, s->next_n, yoi_sdk_str(j->log->id));
+    if (s->lines.failed) {
+      undo(s, j, start);
+      return;
+    }
     s->next_n++;
     return;
   }
@@ -84,9 +94,7 @@ static void add_job(struct fs_store *s, struct fs_job *j) {
   if (!s->lines.failed)
     j->chunk = fs_chunk_new(s->lines.data + start, s->lines.len - start);
   if (j->chunk == NULL) {
-    s->lines.len = start;
-    s->lines.failed = 0;
-    j->st = YOI_RESOURCE_EXHAUSTED;
+    undo(s, j, start);
     return;
   }
   s->next_n += j->n;
@@ -114,9 +122,9 @@ static void add_batch_line(struct fs_store *s, const struct batch *b) {
 static int make_durable(struct fs_store *s) {
   uint64_t upto = s->next_n - 1;
   int error = fs_segment_sync(s);
+  s->unsynced_ns = 0;
   if (error != 0) return error;
   s->durable = upto;
-  s->unsynced_ns = 0;
   return 0;
 }
 
@@ -126,9 +134,13 @@ static int write_lines(struct fs_store *s, uint64_t first) {
     s->next_n = first;
     return error;
   }
-  if (!s->config.relaxed) return make_durable(s);
-  if (s->unsynced_ns == 0) s->unsynced_ns = fs_mono();
-  return 0;
+  if (s->config.relaxed) {
+    if (s->unsynced_ns == 0) s->unsynced_ns = fs_mono();
+    return 0;
+  }
+  error = make_durable(s);
+  if (error != 0) fs_segment_cut(s, s->lines.len);
+  return error;
 }
 
 /* Not waited for: it only says that the last batch was no torn one. */
@@ -225,14 +237,15 @@ void *fs_commit_run(void *store) {
     pthread_mutex_lock(&s->mu);
     while (s->jobs == NULL && !s->stopping && !sync_is_due(s)) wait_for_work(s);
     bool over = s->jobs == NULL && s->stopping;
-    bool refuses = s->broken || s->log_bytes / LOG_TIMES > s->config.checkpoint_bytes;
+    bool is_broken = s->broken;
+    bool refuses = is_broken || s->log_bytes / LOG_TIMES > s->config.checkpoint_bytes;
     struct batch b = take(s);
     bool last = s->jobs == NULL;
     pthread_mutex_unlock(&s->mu);
     if (b.n > 0) commit(s, &b, refuses);
-    if (!refuses && s->unsynced_ns != 0 && (over || sync_is_due(s))) (void)make_durable(s);
+    if (!is_broken && s->unsynced_ns != 0 && (over || sync_is_due(s))) (void)make_durable(s);
     if (over) break;
-    if (last && !refuses && b.n > 0 && !s->broken) seal(s);
+    if (last && !refuses && b.n > 0 && !fs_is_broken(s)) seal(s);
   }
   pthread_mutex_lock(&s->mu);
   s->committer_over = true;

@@ -102,6 +102,7 @@ static yoi_status add_worker(struct fs_store *s, const struct fs_line *l) {
   struct eng_log *log = fs_log_add(s, l->worker, &l->birth);
   if (log == NULL) return YOI_RESOURCE_EXHAUSTED;
   log->found = true;
+  fs_log_keep(log);
   log->seq = log->file_seq = l->seq;
   log->file_bytes = l->bytes;
   log->file_mark = (uint8_t)l->mark;

@@ -90,7 +90,7 @@ static bool is_ours(int fd, const struct flush *f) {
 
 /* What is no file, or no file of ours, where one of ours has to be. */
 static bool is_in_the_way(int error) {
-  return error == EEXIST || error == ELOOP || error == EISDIR || error == ENXIO || error == EACCES;
+  return error == EEXIST || error == ELOOP || error == EISDIR || error == ENXIO;
 }
 
 static int open_file(struct fs_store *s, const struct eng_log *log, const struct flush *f) {
@@ -108,12 +108,13 @@ static int open_file(struct fs_store *s, const struct eng_log *log, const struct
 }
 
 /* Where the lines go: behind those that are there. A file that has lost some
- * would get a hole: then what is left of it is ended, and there is a gap. */
-static int find_place(int fd, uint64_t *at, bool *out_lost) {
+ * would get a hole: then what is left of it is ended, and there is a gap. One
+ * that is damaged keeps what is behind the damage. */
+static int find_place(int fd, bool damaged, uint64_t *at, bool *out_lost) {
   struct stat sb;
   char last = '\n';
   if (fstat(fd, &sb) != 0) return errno;
-  *out_lost = (uint64_t)sb.st_size < *at;
+  *out_lost = (uint64_t)sb.st_size < *at || (damaged && (uint64_t)sb.st_size > *at);
   if (!*out_lost) return 0;
   *at = (uint64_t)sb.st_size;
   if (*at > 0 && pread(fd, &last, 1, (off_t)(*at - 1)) != 1) return errno != 0 ? errno : EIO;
@@ -132,7 +133,7 @@ static int write_file(struct fs_store *s, const struct eng_log *log, struct flus
   }
   int fd = open_file(s, log, f);
   if (fd < 0) return errno;
-  int error = find_place(fd, &at, out_lost);
+  int error = find_place(fd, log->damaged, &at, out_lost);
   *out_end = at + f->bytes.len;
   if (error == 0) error = fs_write_all(fd, f->bytes.data, f->bytes.len, at);
   /* Behind it is what a pass before a crash has left, and this one wrote. */
@@ -175,7 +176,13 @@ static int keep_log(struct fs_store *s, struct eng_log *log, struct flush *f, ui
   bool removed = log->removed_n != 0 && log->removed_n <= upto;
   int error = removed ? 0 : gather(f, log, upto);
   pthread_mutex_unlock(&s->mu);
-  if (removed) return remove_file(s, log);
+  if (removed) {
+    error = remove_file(s, log);
+    pthread_mutex_lock(&s->mu);
+    if (error == 0) fs_log_let_go(s, log);
+    pthread_mutex_unlock(&s->mu);
+    return error;
+  }
   if (error != 0 || f->n == 0) return error;
   error = write_file(s, log, f, &end, &lost);
   if (error != 0) return error;
@@ -189,9 +196,12 @@ static int keep_log(struct fs_store *s, struct eng_log *log, struct flush *f, ui
 /* ---- a checkpoint -------------------------------------------------------------- */
 
 /* Segments of which nothing is needed any more: those before one that begins
- * at or before upto + 1. */
+ * at or before upto + 1, and never the one that is written to. */
 static void remove_segments(struct fs_store *s, uint64_t upto) {
   uint64_t keep = 0, first;
+  pthread_mutex_lock(&s->mu);
+  uint64_t current = s->log_first != 0 ? s->log_first : UINT64_MAX;
+  pthread_mutex_unlock(&s->mu);
   int fd = openat(s->root.log_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   DIR *d = fd >= 0 ? fdopendir(fd) : NULL;
   if (d == NULL) {
@@ -199,7 +209,9 @@ static void remove_segments(struct fs_store *s, uint64_t upto) {
     return;
   }
   for (const struct dirent *e; (e = readdir(d)) != NULL;)
-    if (fs_name_is_segment(e->d_name, &first) && first <= upto + 1 && first > keep) keep = first;
+    if (fs_name_is_segment(e->d_name, &first) && first <= upto + 1 && first > keep &&
+        first <= current)
+      keep = first;
   rewinddir(d);
   for (const struct dirent *e; (e = readdir(d)) != NULL;)
     if (fs_name_is_segment(e->d_name, &first) && first < keep)
@@ -241,8 +253,14 @@ static void put_back(struct fs_store *s, struct eng_log *list) {
 
 /* An error that all files would meet. */
 static bool is_of_all(int error) {
-  return error == ENOSPC || error == EDQUOT || error == EROFS || error == EIO || error == ENOMEM ||
+  return error == ENOSPC || error == EDQUOT || error == EROFS || error == ENOMEM ||
          error == EMFILE || error == ENFILE;
+}
+
+/* One of that id is to be done before. */
+static bool must_wait(const struct eng_log *failed, const struct eng_log *log) {
+  while (failed != NULL && strcmp(failed->id, log->id) != 0) failed = failed->keep_next;
+  return failed != NULL;
 }
 
 static int keep_logs(struct fs_store *s, struct eng_log *list, uint64_t upto) {
@@ -252,7 +270,7 @@ static int keep_logs(struct fs_store *s, struct eng_log *list, uint64_t upto) {
   yoi_sdk_buf_init(&f.bytes, SIZE_MAX / 2);
   while (list != NULL && !is_of_all(error)) {
     struct eng_log *log = list;
-    int its = keep_log(s, log, &f, upto);
+    int its = must_wait(failed, log) ? EBUSY : keep_log(s, log, &f, upto);
     if (its != 0) error = its;
     if (is_of_all(its)) break;
     list = log->keep_next;
@@ -285,7 +303,10 @@ int fs_keep_checkpoint(struct fs_store *s) {
   struct eng_log *list = take_dirty(s);
   pthread_mutex_unlock(&s->mu);
   int error = keep_logs(s, list, upto);
-  if (error == 0 && syncfs(s->root.fd) != 0) error = errno;
+  if (error == 0 && syncfs(s->root.fd) != 0) {
+    error = errno;
+    fs_break(s); /* what it did not write may be gone, and the next would not say so */
+  }
   if (error == 0) error = fs_index_write(s, upto);
   if (error == 0) remove_segments(s, upto);
   pthread_mutex_lock(&s->mu);
@@ -312,7 +333,7 @@ static void wait_until(struct fs_store *s, uint64_t at_ns) {
 /* The last checkpoint leaves a log that begins behind the index, so that the
  * next start can tell this index from an older one. */
 static void last_checkpoint(struct fs_store *s) {
-  if (s->broken) return;
+  if (fs_is_broken(s)) return;
   int error = fs_segment_rotate(s, s->next_n, 0);
   if (error != 0) {
     fs_log(s, YOI_LOG_WARN, "the log could not be ended", "log", error);

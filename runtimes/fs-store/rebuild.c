@@ -1,6 +1,7 @@
 /* rebuild.c - names all workers by their files, where there is no index.
  *
- * Each file is read to the end of its last whole append. What is behind that
+ * What cannot be looked at ends the start: a worker that is not named would
+ * have its id free. Each file is read to the end of its last whole append. What is behind that
  * may be what a crash left of a pass of the keeper, and then the log has it
  * too and it is written again; or it is damage: recover.c decides, once the
  * log was read. A file of which nothing can be read keeps its id.
@@ -41,14 +42,20 @@ static yoi_status read_file(struct fs_recovery *r, struct eng_log *log, int fd, 
   return st == YOI_RESOURCE_EXHAUSTED ? st : YOI_OK;
 }
 
+/* An error that says nothing about the file. */
+static bool is_passing(int error) {
+  return error == EMFILE || error == ENFILE || error == ENOMEM || error == EINTR;
+}
+
 static yoi_status add_file(struct fs_recovery *r, yoi_str id) {
   struct eng_log *log = fs_log_add(r->s, id, &(struct eng_birth){0});
   struct stat sb;
   if (log == NULL || !fs_names_put(&r->names, log)) return YOI_RESOURCE_EXHAUSTED;
   log->found = true;
+  fs_log_keep(log);
   log->torn = true;
   int fd = fs_open_worker(&r->s->root, id, O_RDONLY);
-  if (fd < 0) return YOI_OK;
+  if (fd < 0) return is_passing(errno) ? YOI_INTERNAL : YOI_OK;
   yoi_status st = YOI_OK;
   if (fstat(fd, &sb) == 0 && S_ISREG(sb.st_mode)) st = read_file(r, log, fd, (uint64_t)sb.st_size);
   close(fd);
@@ -74,15 +81,16 @@ static yoi_status add_folder(struct fs_recovery *r, const char *folder) {
   if (d == NULL) {
     int error = errno;
     if (fd >= 0) close(fd);
-    fs_log(r->s, YOI_LOG_WARN, "cannot look into a folder of workers", folder, error);
-    return YOI_OK;
+    fs_log(r->s, YOI_LOG_ERROR, "cannot look into a folder of workers", folder, error);
+    return YOI_INTERNAL;
   }
-  for (const struct dirent *e; st == YOI_OK && (e = readdir(d)) != NULL;) {
+  for (const struct dirent *e; st == YOI_OK && (errno = 0, e = readdir(d)) != NULL;) {
     if (is_worker(folder, e->d_name, &id))
       st = add_file(r, id);
     else if (e->d_name[0] != '.')
       fs_log(r->s, YOI_LOG_WARN, "a file among the workers is none of them", e->d_name, 0);
   }
+  if (st == YOI_OK && errno != 0) st = YOI_INTERNAL;
   closedir(d);
   return st;
 }
@@ -92,7 +100,9 @@ yoi_status fs_rebuild(struct fs_recovery *r) {
   yoi_status st = YOI_OK;
   for (int i = 0; i < 256 && st == YOI_OK; i++) {
     const char folder[] = {hex[i / 16], hex[i % 16], '\0'};
-    if (faccessat(r->s->root.workers_fd, folder, F_OK, AT_SYMLINK_NOFOLLOW) != 0) continue;
+    if (faccessat(r->s->root.workers_fd, folder, F_OK, AT_SYMLINK_NOFOLLOW) != 0 &&
+        errno == ENOENT)
+      continue;
     st = add_folder(r, folder);
   }
   return st;

@@ -68,7 +68,7 @@ static yoi_status name_all(struct fs_recovery *r) {
 
 static void forget_all(struct fs_recovery *r) {
   struct fs_store *s = r->s;
-  while (s->all.next != &s->all) fs_log_unref(s, s->all.next);
+  fs_logs_free(s);
   yoi_sdk_free(r->names.slots);
   r->names = (struct fs_names){0};
 }
@@ -89,7 +89,7 @@ static yoi_status list_segments(struct fs_recovery *r) {
     if (fd >= 0) close(fd);
     return YOI_INTERNAL;
   }
-  for (const struct dirent *e; st == YOI_OK && (e = readdir(d)) != NULL;) {
+  for (const struct dirent *e; st == YOI_OK && (errno = 0, e = readdir(d)) != NULL;) {
     if (!fs_name_is_segment(e->d_name, &first)) continue;
     if (r->n_segments == r->cap_segments) {
       size_t cap = r->cap_segments * 2 + 8;
@@ -101,6 +101,7 @@ static yoi_status list_segments(struct fs_recovery *r) {
     }
     r->segments[r->n_segments++] = first;
   }
+  if (st == YOI_OK && errno != 0) st = YOI_INTERNAL; /* a list that is too short lies */
   closedir(d);
   if (r->n_segments > 1) qsort(r->segments, r->n_segments, sizeof *r->segments, by_number);
   return st;

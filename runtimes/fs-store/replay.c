@@ -80,6 +80,7 @@ static struct eng_log *log_of(struct fs_recovery *r, yoi_str id, const struct en
   log = fs_log_add(r->s, id, birth != NULL ? birth : &unknown);
   if (log == NULL || !fs_names_put(&r->names, log)) return NULL;
   log->found = true;
+  fs_log_keep(log);
   return log;
 }
 
@@ -375,8 +376,11 @@ yoi_status fs_replay(struct fs_recovery *r) {
     st = open_segment(r, i, &g);
     if (st != YOI_OK) break;
     st = read_segment(r, i, &g, &lost);
+    /* What is built upon from here on must not go with the power. */
+    if (st == YOI_OK && fdatasync(g.fd) != 0) st = YOI_INTERNAL;
     close_segment(&g);
   }
+  if (st == YOI_OK && fsync(r->s->root.log_fd) != 0) st = YOI_INTERNAL;
   drop_group(r);
   if (r->expect < least) r->expect = least;
   return st;

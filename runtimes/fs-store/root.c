@@ -100,15 +100,30 @@ static yoi_status refuse(const char *path, yoi_error *err, const char *why, int 
   return st;
 }
 
+/* So that the folder is there after the power was cut. */
+static int sync_parent(const char *path) {
+  const char *slash = strrchr(path, '/');
+  char *parent = slash == NULL    ? yoi_sdk_strndup(".", 1)
+                 : slash == path ? yoi_sdk_strndup("/", 1)
+                                 : yoi_sdk_strndup(path, (size_t)(slash - path));
+  if (parent == NULL) return ENOMEM;
+  int fd = open(parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  int error = fd < 0 || fsync(fd) != 0 ? errno : 0;
+  if (fd >= 0) close(fd);
+  yoi_sdk_free(parent);
+  return error;
+}
+
 /* Makes the folders of a path, as `mkdir -p`. */
 static int make_path(char *path) {
   for (char *at = path + 1;; at++) {
     char was = *at;
     if (was != '/' && was != '\0') continue;
     *at = '\0';
-    int failed = mkdir(path, 0700) != 0 && errno != EEXIST;
+    int made = mkdir(path, 0700) == 0, failed = !made && errno != EEXIST;
+    int error = failed ? errno : made ? sync_parent(path) : 0;
     *at = was;
-    if (failed) return errno;
+    if (error != 0) return error;
     if (was == '\0') return 0;
   }
 }
@@ -152,7 +167,8 @@ static yoi_status open_folder(struct fs_root *r, const char *asked, yoi_error *e
 
 static yoi_status open_below(const struct fs_root *r, const char *path, const char *name,
                              int *out_fd, yoi_error *err) {
-  if (mkdirat(r->fd, name, 0700) != 0 && errno != EEXIST)
+  int made = mkdirat(r->fd, name, 0700) == 0;
+  if ((!made && errno != EEXIST) || (made && fsync(r->fd) != 0))
     return refuse(path, err, "cannot be written to", errno);
   *out_fd = openat(r->fd, name, FOLDER);
   if (*out_fd < 0) return refuse(path, err, "has no folder in the place of one of its own", errno);
@@ -286,8 +302,6 @@ yoi_status fs_root_open(struct fs_root *r, const char *path, uint64_t wall_ns, y
   if (st == YOI_OK) st = format(r, path, wall_ns, err);
   if (st == YOI_OK) st = open_below(r, path, "log", &r->log_fd, err);
   if (st == YOI_OK) st = open_below(r, path, "workers", &r->workers_fd, err);
-  if (st == YOI_OK && r->fresh && fsync(r->fd) != 0)
-    st = refuse(path, err, "cannot be written to", errno);
   if (st != YOI_OK) fs_root_close(r);
   return st;
 }

@@ -4,8 +4,10 @@
  *   fs_store_new -> open: root, recover, names, threads -> ... -> stop: the
  *   queue is emptied, a last checkpoint, threads end -> close
  *
- * A log is freed when nobody refers to it: the engine, a job, a read, or the
- * list of those that are dirty.
+ * A log is freed when nobody refers to it: the engine, a job, a read, the
+ * list of those that are dirty, or the store itself, for which it stands as
+ * long as there are records: what the engine has in hand decides nothing about
+ * what is in the index.
  */
 #include "store_fs.h"
 
@@ -117,6 +119,17 @@ void fs_log_unref(struct fs_store *s, struct eng_log *log) {
   yoi_sdk_free(log);
 }
 
+void fs_log_keep(struct eng_log *log) {
+  if (!log->kept) log->refs++;
+  log->kept = true;
+}
+
+void fs_log_let_go(struct fs_store *s, struct eng_log *log) {
+  if (!log->kept) return;
+  log->kept = false;
+  fs_log_unref(s, log);
+}
+
 void fs_log_dirty(struct fs_store *s, struct eng_log *log) {
   if (log->dirty) return;
   log->dirty = true;
@@ -134,7 +147,17 @@ void fs_log_chunk(struct fs_store *s, struct eng_log *log, struct fs_chunk *c) {
     log->chunks = c;
   log->last_chunk = c;
   log->seq = c->seq + c->records - 1;
+  fs_log_keep(log);
   fs_log_dirty(s, log);
+}
+
+void fs_logs_free(struct fs_store *s) {
+  while (s->all.next != &s->all) {
+    s->all.next->refs = 1;
+    fs_log_unref(s, s->all.next);
+  }
+  s->dirty = NULL;
+  s->dirty_tail = &s->dirty;
 }
 
 static struct eng_log *store_log_new(struct eng_store *store, yoi_str worker_id,
@@ -243,7 +266,7 @@ static void name_all(struct fs_store *s, void (*found)(void *ctx, const struct e
   for (struct eng_log *log = s->all.next, *next; log != &s->all; log = next) {
     next = log->next;
     if (log->removed_n != 0) {
-      fs_log_unref(s, log); /* the keeper has one too */
+      fs_log_unref(s, log); /* the keeper has it too */
       continue;
     }
     struct eng_found f = {.worker_id = yoi_sdk_str(log->id),
@@ -291,11 +314,7 @@ static void store_stop(struct eng_store *store) {
 
 static void store_close(struct eng_store *store) {
   struct fs_store *s = fs_of(store);
-  for (struct eng_log *log = s->dirty, *next; log != NULL; log = next) {
-    next = log->dirty_next; /* of a store that could not be written */
-    fs_log_unref(s, log);
-  }
-  while (s->all.next != &s->all) fs_log_unref(s, s->all.next);
+  fs_logs_free(s);
   fs_segment_close(s);
   yoi_sdk_buf_release(&s->lines);
   fs_root_close(&s->root);

@@ -65,6 +65,7 @@ struct eng_log {
   uint32_t refs;            /* mu: the engine's, the queue's, the keeper's */
   uint8_t file_mark;        /* enum eng_mark: of file_seq */
   bool dirty;               /* mu */
+  bool kept;                /* it has records: the ring has a reference; mu */
   uint64_t removed_n;       /* number of its removal, or 0; mu */
   bool found;               /* before this start: its file may be there */
   bool torn;                /* behind what is known of its file there is more */
@@ -146,12 +147,13 @@ struct fs_store {
   uint64_t next_n;      /* the number of the next line; the committer's */
   uint64_t committed;   /* the last number that is in chunks or a file; mu */
   uint64_t log_bytes;   /* written since the last checkpoint; mu */
+  uint64_t log_first;   /* of the segment that is written to, or 0; mu */
   bool stopping, committer_over; /* mu */
   struct {
     bool committer, keeper;
     size_t readers;
   } started;
-  bool broken; /* an fdatasync failed: nothing is written any more; mu */
+  bool broken; /* a sync failed: nothing is written any more; mu */
   struct {
     uint64_t count, last_ns;
     bool now;
@@ -182,6 +184,11 @@ void fs_amiss_over(struct fs_store *s, enum fs_amiss what);
 /* A log in the ring with one reference, the engine's. NULL: memory is short. */
 struct eng_log *fs_log_add(struct fs_store *s, yoi_str id, const struct eng_birth *birth);
 void fs_log_unref(struct fs_store *s, struct eng_log *log);
+/* The store's own reference, for as long as there are records. */
+void fs_log_keep(struct eng_log *log);
+void fs_log_let_go(struct fs_store *s, struct eng_log *log);
+/* All of them, whoever refers to them: nobody will any more. */
+void fs_logs_free(struct fs_store *s);
 void fs_log_dirty(struct fs_store *s, struct eng_log *log);
 void fs_log_chunk(struct fs_store *s, struct eng_log *log, struct fs_chunk *c);
 struct fs_chunk *fs_chunk_new(const char *bytes, size_t len);
@@ -190,6 +197,9 @@ void fs_chunk_unref(struct fs_chunk *c);
 /* commit.c */
 void *fs_commit_run(void *store);
 /* segment.c: on the committer's thread, or while there is none. */
+/* Nothing is written from now on. */
+void fs_break(struct fs_store *s);
+bool fs_is_broken(struct fs_store *s);
 /* Writes whole lines, of which the first has that number, behind the last; 0,
  * or an errno: nothing was written. */
 int fs_segment_write(struct fs_store *s, uint64_t first, const char *bytes, size_t n);
@@ -197,6 +207,8 @@ int fs_segment_write(struct fs_store *s, uint64_t first, const char *bytes, size
 int fs_segment_sync(struct fs_store *s);
 /* Ends the one that is written to, and begins one at that number; an errno. */
 int fs_segment_rotate(struct fs_store *s, uint64_t first, uint64_t size);
+/* Nobody was told of the last n bytes: takes them out again, if it can. */
+void fs_segment_cut(struct fs_store *s, size_t n);
 void fs_segment_close(struct fs_store *s);
 /* keep.c */
 void *fs_keep_run(void *store);

@@ -410,6 +410,57 @@ static void a_log_that_no_checkpoint_takes_is_bounded(void **state) {
   has(r, "b", n + 1, ENG_MARK_IDLE);
 }
 
+/* An engine that could not open lets its workers go, and that is all. */
+static void what_the_engine_lets_go_stays(void **state) {
+  struct fs_rig *r = *state;
+  assert_int_equal(fs_rig_open(r, "root"), YOI_OK);
+  fill(r);
+  for (int round = 0; round < 2; round++) {
+    while (r->n_found > 0)
+      r->store->ops->log_free(r->store, r->found[--r->n_found].log);
+    fs_rig_close(r);
+    assert_int_equal(fs_rig_open(r, "root"), YOI_OK);
+    assert_int_equal(r->n_found, 2);
+  }
+  has(r, "a", 3, ENG_MARK_BUSY);
+  has(r, "key", 4, ENG_MARK_STOPPED);
+}
+
+/* The index is lost, and a record in the middle of a file is damaged: what is
+ * behind it is not written over by what the log has for that worker. */
+static void what_is_behind_damage_is_kept(void **state) {
+  struct fs_rig *r = *state;
+  static char bytes[1 << 16];
+  uint64_t n;
+  assert_int_equal(fs_rig_open(r, "root"), YOI_OK);
+  for (int i = 0; i < 6; i++) assert_int_equal(fs_rig_append(r, "a", 1, ENG_MARK_IDLE), YOI_OK);
+  fs_rig_close(r); /* the log begins anew */
+  assert_int_equal(fs_rig_open(r, "root"), YOI_OK);
+  assert_int_equal(fs_rig_append(r, "a", 1, ENG_MARK_IDLE), YOI_OK);
+  fs_rig_sealed("root");
+  fs_rig_copy("root", "killed");
+  fs_rig_close(r);
+  assert_int_equal(unlink("killed/index.jsonl"), 0);
+  size_t size = fs_rig_bytes(fs_rig_worker("killed", "a"), bytes, sizeof bytes);
+  char *third = strstr(bytes, "\"seq\":3");
+  assert_non_null(third);
+  third[7] = '4';
+  fs_rig_put(fs_rig_worker("killed", "a"), bytes, size);
+  for (int round = 0; round < 2; round++) {
+    assert_int_equal(fs_rig_open(r, "killed"), YOI_OK);
+    assert_int_equal(r->found[fs_rig_found(r, "a")].mark, ENG_MARK_CORRUPT);
+    assert_int_equal(fs_rig_read(r, "a", 1, &n), YOI_DATA_LOSS);
+    assert_int_equal(n, 2);
+    fs_rig_close(r);
+    assert_true(fs_rig_bytes(fs_rig_worker("killed", "a"), bytes, sizeof bytes) >= size);
+    for (int seq = 4; seq <= 6; seq++) {
+      char word[16];
+      snprintf(word, sizeof word, "\"seq\":%d", seq);
+      assert_non_null(strstr(bytes, word));
+    }
+  }
+}
+
 static void a_missing_file_makes_its_worker_corrupt(void **state) {
   struct fs_rig *r = *state;
   uint64_t n;
@@ -456,6 +507,8 @@ int main(void) {
       T(a_file_in_the_place_of_a_new_workers_is_kept),
       T(a_folder_in_the_place_of_a_file_harms_one_worker),
       T(a_log_that_no_checkpoint_takes_is_bounded),
+      T(what_the_engine_lets_go_stays),
+      T(what_is_behind_damage_is_kept),
       T(a_missing_file_makes_its_worker_corrupt),
       T(relaxed_is_written_at_once),
   };

@@ -22,6 +22,7 @@
 #ifndef YOI_H
 #define YOI_H
 
+#include <yoi/offline.h>
 #include <yoi/ops.h>
 #include <yoi/plugin.h>
 #include <yoi/request.h>
@@ -110,6 +111,20 @@ YOI_API yoi_status yoi_host_plugins(const char *json, size_t len,
 YOI_API yoi_status yoi_plugin_check(const char *path, uint32_t flags,
                                     char **out_text, size_t *out_len,
                                     yoi_error *err);
+
+/* Since 1.2. Works on what a runtime of the config keeps while no host runs
+ * it, without opening it: yoi/offline.h has the verbs, their options, what is
+ * said to the sink and the errors. options may be empty. The whole config must
+ * be right, pins are met, and only the code of that runtime's plugin runs; it
+ * stays for the life of the process. Members of the sink may be NULL. Blocks.
+ * NOT_FOUND (runtime_not_found): the config has no such runtime; UNIMPLEMENTED:
+ * its plugin has no yoi.offline/1. The private detail is the caller's, who is
+ * the operator here. */
+YOI_API yoi_status yoi_offline_run(const char *json, size_t len,
+                                   const char *base_dir, yoi_str runtime_id,
+                                   yoi_str verb, yoi_str options,
+                                   const yoi_offline_sink *sink,
+                                   yoi_error *err);
 
 /* Opens runtimes, then ingresses. On an error nothing stays open. */
 YOI_API yoi_status yoi_host_start(struct yoi_embed *host, yoi_error *err);

@@ -264,7 +264,14 @@ static yoi_status load(struct yoi__plugin *p, yoi_error *err) {
   }
   if (st == YOI_OK) st = check_table(p, entry(), &table, err);
   if (st == YOI_OK) st = copy_interface(p, &table, err);
+  if (st == YOI_OK) p->get_interface = table.get_interface;
   return st;
+}
+
+const void *yoi__plugin_interface(const struct yoi__plugin *p, const char *id) {
+  yoi_str name = yoi_sdk_str(id);
+  int has = p->state == YOI__PLUGIN_LOADED && yoi__manifest_has(&p->manifest, name);
+  return has ? p->get_interface(name) : NULL;
 }
 
 yoi_status yoi__plugin_load(struct yoi__plugin *p, yoi_error *err) {

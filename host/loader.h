@@ -49,7 +49,8 @@ struct yoi__plugin {
     yoi_model model;
     yoi_ingress ingress;
   } table;
-  struct yoi_sdk_error *refusal; /* once REFUSED */
+  const void *(*get_interface)(yoi_str id); /* once LOADED, of other interfaces */
+  struct yoi_sdk_error *refusal;            /* once REFUSED */
   void *handle;                  /* of dlopen, never closed; NULL: linked */
   uint64_t dev, ino;             /* the file that was hashed ... */
   int64_t size, mtime_ns;        /* ... and must still stand there at load */
@@ -105,6 +106,10 @@ void yoi__catalogue_explain(const struct yoi__catalogue *c, struct yoi_sdk_buf *
  * unsupported_declaration (SERIAL where it may not be), internal
  * (everything that does not agree). */
 yoi_status yoi__plugin_load(struct yoi__plugin *p, yoi_error *err);
+
+/* The plugin's own table of another interface that its manifest names, once it
+ * is LOADED; NULL else. Its size says what is in it. */
+const void *yoi__plugin_interface(const struct yoi__plugin *p, const char *id);
 
 /* Everything that is known about a file before its code runs, into the zeroed
  * *p. NULL, or why it is passed over (in e, when it is no constant). */

@@ -11,12 +11,7 @@
 #include <yoi/host.h>
 #include <yoi/plugin.h>
 
-/* table: a static const interface struct, the only one of the plugin. */
-#define YOI_SDK_PLUGIN(plugin_id, plugin_version, plugin_kind, interface_id, \
-                       table)                                                \
-  static const void *yoi_sdk_plugin_get(yoi_str id) {                        \
-    return yoi_sdk_str_is(id, interface_id) ? (const void *)&(table) : NULL; \
-  }                                                                          \
+#define YOI_SDK_PLUGIN_ENTRY(plugin_id, plugin_version, plugin_kind)         \
   YOI_API const yoi_plugin *yoi_plugin_entry_v1(void) {                      \
     static const yoi_plugin plugin = {                                       \
         .size = sizeof(yoi_plugin),                                          \
@@ -29,6 +24,28 @@
     return &plugin;                                                          \
   }                                                                          \
   extern const yoi_plugin *yoi_plugin_entry_v1(void)
+
+/* table: a static const interface struct, the only one of the plugin. */
+#define YOI_SDK_PLUGIN(plugin_id, plugin_version, plugin_kind, interface_id, \
+                       table)                                                \
+  static const void *yoi_sdk_plugin_get(yoi_str id) {                        \
+    return yoi_sdk_str_is(id, interface_id) ? (const void *)&(table) : NULL; \
+  }                                                                          \
+  YOI_SDK_PLUGIN_ENTRY(plugin_id, plugin_version, plugin_kind)
+
+/* Several interfaces: the kind's own and, say, yoi.offline/1. interfaces: a
+ * static const array of these rows, each with a table of static storage. */
+struct yoi_sdk_interface {
+  const char *id;
+  const void *table;
+};
+#define YOI_SDK_PLUGIN_OF(plugin_id, plugin_version, plugin_kind, interfaces) \
+  static const void *yoi_sdk_plugin_get(yoi_str id) {                        \
+    for (size_t i = 0; i < sizeof(interfaces) / sizeof *(interfaces); i++)   \
+      if (yoi_sdk_str_is(id, (interfaces)[i].id)) return (interfaces)[i].table; \
+    return NULL;                                                             \
+  }                                                                          \
+  YOI_SDK_PLUGIN_ENTRY(plugin_id, plugin_version, plugin_kind)
 
 /* One interface of the host, of at least min_size; NULL when it is not
  * there or older. */

@@ -17,6 +17,7 @@
 #include <yoi/host_secret.h>
 #include <yoi/ingress.h>
 #include <yoi/model.h>
+#include <yoi/offline.h>
 #include <yoi/plugin.h>
 #include <yoi/runtime.h>
 
@@ -178,6 +179,18 @@ AT(yoi_model_request, messages, 56)
 AT(yoi_model_request, n_messages, 64)
 AT(yoi_model_request, tools, 72)
 AT(yoi_model_request, parameters, 88)
+
+SIZE(yoi_offline, 16)
+AT(yoi_offline, size, 0)
+AT(yoi_offline, reserved, 4)
+AT(yoi_offline, run, 8)
+
+SIZE(yoi_offline_sink, 32)
+AT(yoi_offline_sink, size, 0)
+AT(yoi_offline_sink, reserved, 4)
+AT(yoi_offline_sink, ctx, 8)
+AT(yoi_offline_sink, say, 16)
+AT(yoi_offline_sink, progress, 24)
 
 SIZE(yoi_plugin, 56)
 AT(yoi_plugin, size, 0)

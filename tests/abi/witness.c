@@ -18,6 +18,7 @@
 #include <yoi/ingress.h>
 #include <yoi/limits.h>
 #include <yoi/model.h>
+#include <yoi/offline.h>
 #include <yoi/plugin.h>
 #include <yoi/runtime.h>
 
@@ -37,6 +38,8 @@ WITNESS(yoi_stream_ops)
 WITNESS(yoi_plugin)
 WITNESS(yoi_linked_plugin)
 WITNESS(yoi_runtime)
+WITNESS(yoi_offline)
+WITNESS(yoi_offline_sink)
 WITNESS(yoi_model_request)
 WITNESS(yoi_model)
 WITNESS(yoi_listener)

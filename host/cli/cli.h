@@ -18,6 +18,7 @@
 #define CLI_FAILED 3   /* the host could not start */
 #define CLI_TURN 4     /* chat: a turn did not complete */
 #define CLI_INTERNAL 5 /* it could not go on: no memory, no output, no order */
+#define CLI_DAMAGED 6  /* store: what is there is damaged */
 
 /* Each command: argv[0] is its name. */
 int cli_serve(int argc, char **argv);
@@ -25,6 +26,7 @@ int cli_check(int argc, char **argv);
 int cli_chat(int argc, char **argv);
 int cli_config_schema(int argc, char **argv);
 int cli_plugins(int argc, char **argv);
+int cli_store(int argc, char **argv);
 int cli_version(int argc, char **argv);
 /* `check` behind its command line; path NULL: the default config. */
 int cli_check_file(const char *path);

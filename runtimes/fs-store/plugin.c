@@ -8,6 +8,7 @@
 #include <sdk/plugin.h>
 
 #include "../engine/engine.h"
+#include "offline.h"
 #include "store_fs.h"
 
 struct range {
@@ -95,5 +96,8 @@ static const yoi_runtime fs_store_table = {
     .drain = eng_drain,
 };
 
-YOI_SDK_PLUGIN("dev.yoi.fs-store", "1.0.0", YOI_KIND_RUNTIME, YOI_RUNTIME_ID, fs_store_table);
+static const struct yoi_sdk_interface fs_interfaces[] = {{YOI_RUNTIME_ID, &fs_store_table},
+                                                         {YOI_OFFLINE_ID, &fs_offline_table}};
+
+YOI_SDK_PLUGIN_OF("dev.yoi.fs-store", "1.0.0", YOI_KIND_RUNTIME, fs_interfaces);
 YOI_MANIFEST_FILE(MANIFEST);

@@ -84,6 +84,7 @@ void fs_off_step(struct fs_off *o, const struct fs_place *p, const char *fmt, ..
   va_start(args, fmt);
   vsnprintf(text + n, sizeof text - (size_t)n, fmt, args);
   va_end(args);
+  o->steps++;
   find(o, "info", o->apply ? "done" : "plan", p, text);
 }
 
@@ -127,12 +128,11 @@ static yoi_status check(struct fs_off *o) {
 }
 
 static yoi_status repair(struct fs_off *o) {
-  uint64_t found = o->errors;
   yoi_status st = fs_off_settle(o, true);
   if (st != YOI_OK) return st;
-  summary(o, o->apply    ? "repaired: `check` says whether all is sound now"
-             : found > 0 ? "nothing was changed; with --yes it would be"
-                         : "the store is sound: there is nothing to repair");
+  summary(o, o->steps == 0 ? "the store is sound: there is nothing to repair"
+             : o->apply    ? "repaired: `check` says whether all is sound now"
+                           : "nothing was changed; with --yes it would be");
   return o->stop;
 }
 
@@ -140,7 +140,9 @@ static yoi_status compact(struct fs_off *o) {
   if (o->errors > 0) return unsound(o, "; repair it first");
   yoi_status st = fs_off_settle(o, false);
   if (st != YOI_OK) return st;
-  summary(o, o->apply ? "compacted" : "nothing was changed; with --yes it would be");
+  summary(o, o->steps == 0 ? "there is nothing to compact"
+             : o->apply    ? "compacted"
+                           : "nothing was changed; with --yes it would be");
   return o->stop;
 }
 

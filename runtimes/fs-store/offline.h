@@ -97,7 +97,7 @@ struct fs_off {
   size_t n_segments, cap_segments;
   uint64_t next_n; /* for the next line of the log */
   uint64_t bytes_workers, bytes_log, bytes_index, log_lines;
-  uint64_t errors, warnings, files;
+  uint64_t errors, warnings, steps, files;
 };
 
 struct fs_place {

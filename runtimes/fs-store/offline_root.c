@@ -9,7 +9,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sdk/mem.h>
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -22,19 +21,12 @@
 #define FORMAT 1
 
 static yoi_status held(struct fs_off *o) {
-  char text[128];
-  unsigned long pid = 0;
-  ssize_t n = pread(o->root.lock_fd, text, sizeof text - 1, 0);
-  text[n > 0 ? n : 0] = '\0';
-  /* What holds it to look only has not written its number there. */
-  int named = sscanf(text, "{\"pid\":%lu", &pid) == 1 && pid > 0 && pid <= INT32_MAX &&
-              (kill((pid_t)pid, 0) == 0 || errno == EPERM);
-  if (named)
+  unsigned long pid = fs_root_holder(&o->root);
+  if (pid > 0)
     (void)yoi_sdk_fail(o->err, YOI_CODE_STORE_ERROR, "the store is held by process %lu", pid);
   else
     (void)yoi_sdk_fail(o->err, YOI_CODE_STORE_ERROR, "the store is held by another process");
-  yoi_sdk_fail_private(o->err, "root '%s', LOCK says '%.*s'", o->path, (int)strcspn(text, "\n"),
-                       text);
+  yoi_sdk_fail_private(o->err, "root '%s'", o->path);
   return YOI_FAILED_PRECONDITION;
 }
 

@@ -31,7 +31,6 @@
 #define FOLDER (O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)
 #define READ (O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK | O_NOCTTY)
 #define MAKE (O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC)
-#define REMAKE (O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK | O_NOCTTY)
 #define BLOCK 65536
 #define BACKUP_NAME_SIZE 64
 
@@ -56,7 +55,7 @@ static int is_cut(const struct fs_seen *w) {
 }
 
 static int is_touched(const struct fs_seen *w) {
-  return is_cut(w) || is_removed(w) || w->pieces != NULL;
+  return is_cut(w) || is_hopeless(w) || is_removed(w) || w->pieces != NULL;
 }
 
 /* ---- the backup ------------------------------------------------------------------------ */
@@ -259,7 +258,8 @@ static yoi_status replace(struct fs_off *o, int dir, const char *name, const cha
   char tmp[FS_NAME_SIZE + 8];
   if (b->failed) return YOI_RESOURCE_EXHAUSTED;
   snprintf(tmp, sizeof tmp, "%s.tmp", name);
-  int fd = openat(dir, tmp, REMAKE, 0600);
+  (void)unlinkat(dir, tmp, 0); /* of a run that was interrupted */
+  int fd = openat(dir, tmp, MAKE, 0600);
   int error = fd < 0 ? errno : fs_write_all(fd, b->data, b->len, 0);
   if (error == 0 && fsync(fd) != 0) error = errno;
   if (fd >= 0) close(fd);

@@ -17,6 +17,7 @@
 #include <linux/openat2.h>
 #include <sdk/hard.h>
 #include <sdk/mem.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -185,17 +186,26 @@ static void boot_id(char out[64]) {
   out[n == 36 ? 36 : 0] = '\0';
 }
 
-static yoi_status held(const struct fs_root *r, const char *path, yoi_error *err) {
-  char text[128];
+/* A verb that looks at a store (offline.c) holds it and writes nothing, so what
+ * stands in LOCK may be of a process that is long gone. */
+unsigned long fs_root_holder(const struct fs_root *r) {
+  char text[128], boot[64], now[64];
   unsigned long pid = 0;
   ssize_t n = pread(r->lock_fd, text, sizeof text - 1, 0);
   text[n > 0 ? n : 0] = '\0';
-  int named = sscanf(text, "{\"pid\":%lu", &pid) == 1;
-  yoi_status st = named ? yoi_sdk_fail(err, YOI_CODE_STORE_ERROR,
-                                       "the store is held by process %lu", pid)
-                        : yoi_sdk_fail(err, YOI_CODE_STORE_ERROR,
-                                       "the store is held by another process");
-  yoi_sdk_fail_private(err, "root '%s', LOCK says '%.*s'", path, (int)strcspn(text, "\n"), text);
+  boot_id(now);
+  int named = sscanf(text, "{\"pid\":%lu,\"boot\":\"%36[0-9a-f-]", &pid, boot) == 2;
+  if (!named || pid == 0 || pid > INT32_MAX || strcmp(boot, now) != 0) return 0;
+  return kill((pid_t)pid, 0) == 0 || errno == EPERM ? pid : 0;
+}
+
+static yoi_status held(const struct fs_root *r, const char *path, yoi_error *err) {
+  unsigned long pid = fs_root_holder(r);
+  yoi_status st = pid > 0 ? yoi_sdk_fail(err, YOI_CODE_STORE_ERROR,
+                                         "the store is held by process %lu", pid)
+                          : yoi_sdk_fail(err, YOI_CODE_STORE_ERROR,
+                                         "the store is held by another process");
+  yoi_sdk_fail_private(err, "root '%s'", path);
   return st;
 }
 

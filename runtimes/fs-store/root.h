@@ -19,6 +19,8 @@ struct fs_root {
  * public and name no path; the private detail does. */
 yoi_status fs_root_open(struct fs_root *r, const char *path, uint64_t wall_ns, yoi_error *err);
 void fs_root_close(struct fs_root *r);
+/* The process that holds the lock of r->lock_fd, when that can be said; 0. */
+unsigned long fs_root_holder(const struct fs_root *r);
 
 /* The names of files. */
 void fs_name_worker(yoi_str id, char out[FS_NAME_SIZE]);

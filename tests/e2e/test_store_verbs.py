@@ -2,6 +2,7 @@
 ones; what is held, missing or a link; a repair that is killed."""
 import json
 import os
+import pathlib
 import re
 import shutil
 import signal
@@ -10,7 +11,7 @@ import subprocess
 import pytest
 from lib import store as files
 from lib import wait
-from lib.host import BUILD
+from lib.host import BUILD, environment
 from lib.worker import Worker, text_of
 
 WORKERS = ['ann', 'ben', 'cleo']
@@ -158,7 +159,8 @@ def put_log(segment, lines):
 
 
 def a_bit_in_a_file(s):
-    flip(s.worker('ann'), s.worker('ann').stat().st_size // 2)
+    lines = s.worker('ann').read_bytes().splitlines(keepends=True)
+    flip(s.worker('ann'), len(lines[0] + lines[1]) + 30)
 
 
 def a_file_cut_short(s):
@@ -318,7 +320,7 @@ def a_foreign_file(s):
 
 
 def a_file_in_the_wrong_folder(s):
-    folder = s.root / 'workers/00'
+    folder = s.root / 'workers/ee'
     folder.mkdir(exist_ok=True, mode=0o700)
     shutil.copy(s.worker('ann'), folder)
 
@@ -386,9 +388,19 @@ def test_a_held_store_is_refused(store, new_host):
     assert Worker(host.v1, '/v1', 'ann').say('third')['turn']['state'] == 'completed'
 
 
+def locks(pid):
+    """The kernel's locks that a process holds."""
+    out = []
+    for info in pathlib.Path(f'/proc/{pid}/fdinfo').iterdir():
+        try:
+            out += [x for x in info.read_text().splitlines() if x.startswith('lock:')]
+        except FileNotFoundError:
+            continue
+    return out
+
+
 def test_no_host_starts_while_a_verb_runs(store, tmp_path, new_host):
-    """`cat` into a pipe that nobody reads holds the store."""
-    edit(store.worker('ann'), lambda lines: None)
+    """What is exported goes into a pipe that nobody reads."""
     read, write = os.pipe()
     os.set_blocking(write, False)
     try:
@@ -396,21 +408,23 @@ def test_no_host_starts_while_a_verb_runs(store, tmp_path, new_host):
             os.write(write, b'x' * 4096)
     except BlockingIOError:
         os.set_blocking(write, True)
-    child = subprocess.Popen(store.argv('export', '--json'), stdout=write, cwd=tmp_path,
-                             stderr=subprocess.DEVNULL)
-    os.close(write)
-    wait.until(lambda: f'pipe_w' in open(f'/proc/{child.pid}/wchan').read() or
-               child.poll() is not None or
-               any('LOCK' in os.readlink(f'/proc/{child.pid}/fd/{fd}')
-                   for fd in os.listdir(f'/proc/{child.pid}/fd')))
-    host = new_host(files.config(store.root), start=False, allow_log=['.'])
-    host.write()
-    host.spawn()
-    assert host.wait_exit() == 3 and 'the store is held by' in host.log, host.log
-    host.proc = None
-    os.close(read)
-    child.kill()
-    child.wait()
+    child = subprocess.Popen(store.argv('export'), stdout=write, cwd=tmp_path,
+                             env=environment(tmp_path), stderr=subprocess.DEVNULL)
+    try:
+        os.close(write)
+        wait.until(lambda: locks(child.pid), what='a lock')
+        host = new_host(files.config(store.root), start=False, allow_log=['.'])
+        host.write()
+        host.spawn()
+        assert host.wait_exit() == 3 and 'the store is held by another process' in host.log
+        host.proc = None
+        # Two may look at the same time.
+        store.run('check')
+        assert 'held by another process' in store.run('compact', '--yes', code=3).stderr
+    finally:
+        os.close(read)
+        child.kill()
+        child.wait()
 
 
 def test_a_missing_root_is_not_made(store, tmp_path):

@@ -255,8 +255,11 @@ static int run(const struct arguments *a, const struct cli_config *c) {
   if (r.broken) {
     cli_say("standard output takes nothing more");
   } else if (st != YOI_OK && !r.signal) {
-    snprintf(what, sizeof what, "cannot %s what '%.128s' keeps", a->verb->name, a->runtime);
-    cli_say_error(st == YOI_DATA_LOSS ? "damaged" : what, err);
+    if (st == YOI_DATA_LOSS)
+      snprintf(what, sizeof what, "runtime '%.128s'", a->runtime);
+    else
+      snprintf(what, sizeof what, "cannot %s what '%.128s' keeps", a->verb->name, a->runtime);
+    cli_say_error(what, err);
   }
   close(r.signals);
   return exit_code(&r, st);

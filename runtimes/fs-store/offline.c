@@ -111,8 +111,8 @@ static void summary(struct fs_off *o, const char *message) {
 }
 
 static yoi_status unsound(struct fs_off *o, const char *then) {
-  (void)yoi_sdk_fail(o->err, YOI_CODE_STORE_CORRUPT, "the store is damaged: %llu findings%s",
-                     (unsigned long long)o->errors, then);
+  (void)yoi_sdk_fail(o->err, YOI_CODE_STORE_CORRUPT, "the store is damaged, %llu error%s%s",
+                     (unsigned long long)o->errors, o->errors == 1 ? "" : "s", then);
   yoi_sdk_fail_private(o->err, "root '%s'", o->path);
   return YOI_DATA_LOSS;
 }

@@ -336,6 +336,12 @@ static yoi_status drop_log(struct fs_off *o) {
   return st;
 }
 
+static size_t old_segments(const struct fs_off *o) {
+  size_t n = 0;
+  for (size_t i = 0; i < o->n_segments; i++) n += o->segments[i] != o->next_n;
+  return n;
+}
+
 /* The log is empty and the index is right already. */
 static int is_settled(const struct fs_off *o) {
   if (!o->index_good || o->no_format || o->n_segments != 1 || o->log_lines > 0) return 0;
@@ -356,8 +362,8 @@ yoi_status fs_off_settle(struct fs_off *o, bool repair) {
   if (st != YOI_OK) return st;
   fs_off_step(o, &(struct fs_place){.file = "index.jsonl"}, "write it anew");
   fs_off_step(o, &(struct fs_place){.file = "log"},
-              "begin it anew with number %llu, and remove %zu segments that are not needed then",
-              (unsigned long long)o->next_n, o->n_segments);
+              "begin it anew with number %llu; segments that go then: %zu",
+              (unsigned long long)o->next_n, old_segments(o));
   if (!o->apply || o->stop != YOI_OK) return o->stop;
   st = write_segment(o);
   if (st == YOI_OK) st = write_index(o);

@@ -21,20 +21,7 @@ WORKERS = ['ann', 'ben', 'cleo']
 def make_store(module_host, tmp_path_factory):
     """A store with a part in the workers' files and a part in the log: ann, ben
     (stopped) and cleo, and of dora, who was removed, nothing; killed."""
-    folder = tmp_path_factory.mktemp('made')
-    host = module_host(files.config(folder / 'root'))
-    workers = [Worker.create(host.v1, wid=w) for w in [*WORKERS, 'dora']]
-    for w in workers:
-        w.say('first')
-    workers[3].stop()
-    workers[3].delete()
-    host.restart()
-    for w in workers[:3]:
-        Worker(host.v1, '/v1', w.id).say('second')
-    Worker(host.v1, '/v1', 'ben').stop()
-    host.kill()
-    host.proc = None
-    return files.Store(folder / 'root', folder / 'etc')
+    return files.make(module_host, tmp_path_factory.mktemp('made'), WORKERS)
 
 
 @pytest.fixture(name='store')
@@ -290,6 +277,31 @@ def test_the_backup_has_what_was_taken_away(store):
     assert (backup / 'log' / name).read_bytes() == log
     assert not (backup / store.worker('ben').relative_to(store.root)).exists()
     assert backup.stat().st_mode & 0o777 == 0o700
+
+
+def go_back(store):
+    """As docs/store.md says it."""
+    (backup,) = store.backups()
+    shutil.rmtree(store.root / 'log')
+    (store.root / 'index.jsonl').unlink()
+    shutil.copytree(backup, store.root, dirs_exist_ok=True)
+
+
+def test_a_backup_brings_a_store_back(store):
+    records = {w: store.records(w) for w in WORKERS}
+    store.run('compact', '--yes')
+    go_back(store)
+    assert store.findings() == [] and store.json('stat')[0]['bytes']['log_only'] > 0
+    assert {w: store.records(w) for w in WORKERS} == records
+
+
+def test_a_backup_brings_damage_back(store):
+    a_bit_in_a_file(store)
+    a_bit_in_the_log(store)
+    before = store.findings(code=6)
+    store.run('repair', '--yes')
+    go_back(store)
+    assert store.findings(code=6) == before
 
 
 # ---- what a start mends by itself ------------------------------------------------

@@ -8,6 +8,7 @@ import subprocess
 
 from . import configs, wait
 from .host import BINARY, environment
+from .worker import Worker
 
 
 def _table():
@@ -46,6 +47,24 @@ def config(root, **keys):
     """A runtime `main` that keeps its workers below a folder."""
     return configs.standard(runtimes=[{'id': 'main', 'plugin': 'dev.yoi.fs-store',
                                        'config': {'root': str(root), **keys}}])
+
+
+def make(new_host, folder, names):
+    """Workers with one turn in their files and one in the log, the second of
+    them stopped; one more was removed. Killed."""
+    host = new_host(config(folder / 'root'))
+    workers = [Worker.create(host.v1, wid=w) for w in [*names, 'dora']]
+    for w in workers:
+        w.say('first')
+    workers[-1].stop()
+    workers[-1].delete()
+    host.restart()
+    for name in names:
+        Worker(host.v1, '/v1', name).say('second')
+    Worker(host.v1, '/v1', names[1]).stop()
+    host.kill()
+    host.proc = None
+    return Store(folder / 'root', folder / 'etc')
 
 
 class Store:

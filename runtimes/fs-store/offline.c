@@ -211,6 +211,7 @@ static yoi_status run(struct fs_off *o, const struct verb *v, const yoi_sdk_json
     st = yoi_sdk_fail(o->err, YOI_CODE_INVALID_REQUEST, "'cat' needs the option 'worker'");
   if (st != YOI_OK) return st;
   o->check = v->run == check || v->run == repair;
+  o->mends = v->run == repair && o->apply;
   st = fs_off_root_open(o);
   if (st == YOI_OK) st = fs_off_scan(o);
   if (st == YOI_OK) st = v->run(o);

@@ -75,7 +75,8 @@ struct fs_off {
   yoi_error *err;
   yoi_status stop; /* the sink's; nothing goes on then */
   bool check;      /* say warnings too, and look into records */
-  bool apply;      /* repair, compact: do it; the modes of files at once */
+  bool apply;      /* repair, compact: do it */
+  bool mends;      /* repair does it: the modes of files at once */
   bool is_private;
   yoi_str worker; /* only this one; empty: all */
   const char *to;
@@ -149,6 +150,9 @@ void fs_off_record(struct fs_off *o, struct fs_seen *w, const struct fs_line *l,
 void fs_off_judge(struct fs_off *o);
 /* 1: something of it is lost. */
 int fs_off_damaged(const struct fs_seen *w);
+/* 1: a file of a worker that no host shows: the index, which is sound, does not
+ * have it, nor does the log. It is left as it is. */
+int fs_off_unknown(const struct fs_off *o, const struct fs_seen *w);
 
 /* ---- offline_settle.c ---- */
 yoi_status fs_off_settle(struct fs_off *o, bool repair);

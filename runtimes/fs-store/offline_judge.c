@@ -90,6 +90,10 @@ int fs_off_damaged(const struct fs_seen *w) {
   return lost_of_file(w) || w->lost > 0;
 }
 
+int fs_off_unknown(const struct fs_off *o, const struct fs_seen *w) {
+  return o->index_good && !w->indexed && w->has_file && !w->in_log;
+}
+
 static void judge_file(struct fs_off *o, const struct fs_seen *w, struct fs_place *p) {
   uint64_t behind = w->size - w->good;
   p->line = w->bad_line;
@@ -123,15 +127,18 @@ static void judge(struct fs_off *o, const struct fs_seen *w) {
     fs_off_error(o, &p, "missing", "the worker's file is missing");
     return;
   }
+  if (fs_off_unknown(o, w)) {
+    if (o->worker.len == 0)
+      fs_off_warn(o, &p, "unknown",
+                  "neither the index nor the log knows this worker: no host shows it");
+    return;
+  }
   judge_file(o, w, &p);
   p = (struct fs_place){.file = file, .worker = w->id};
   if (w->lost > 0 && !lost_of_file(w))
     fs_off_error(o, &p, "lost", "records are lost behind number %llu of the worker%s",
                  (unsigned long long)w->seq,
                  w->behind > 0 ? "; what comes behind them is of no use" : "");
-  if (o->index_good && !w->indexed && w->has_file && !w->in_log && o->worker.len == 0)
-    fs_off_warn(o, &p, "unknown",
-                "neither the index nor the log knows this worker: no host shows it");
   if (w->indexed && w->index_mark == ENG_MARK_CORRUPT && !fs_off_damaged(w) && !w->removed) {
     p = (struct fs_place){.file = "index.jsonl", .line = w->index_line, .worker = w->id};
     fs_off_error(o, &p, "corrupt", "the index says that records of the worker are lost");

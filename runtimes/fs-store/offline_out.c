@@ -192,7 +192,8 @@ static yoi_status export_all(struct out *out) {
   }
   for (size_t i = 0; i < o->n && st == YOI_OK; i++) {
     const struct fs_seen *w = o->workers[i];
-    if (w->seq == 0 || (o->worker.len > 0 && !yoi_sdk_str_is(o->worker, w->id))) continue;
+    bool asked = o->worker.len > 0 ? yoi_sdk_str_is(o->worker, w->id) : !fs_off_unknown(o, w);
+    if (w->seq == 0 || !asked) continue;
     fs_off_progress(o, "exporting", i, o->n);
     st = export_worker(out, w);
   }
@@ -294,7 +295,7 @@ yoi_status fs_off_stat(struct fs_off *o) {
   struct yoi_sdk_buf b;
   struct yoi_sdk_jsonw w;
   for (size_t i = 0; i < o->n; i++)
-    if (is_there(o->workers[i])) add(&s, o->workers[i]);
+    if (is_there(o->workers[i]) && !fs_off_unknown(o, o->workers[i])) add(&s, o->workers[i]);
   yoi_sdk_buf_init(&b, YOI_JSON_BYTES_MAX);
   yoi_sdk_jsonw_init(&w, &b);
   put_sums(o, &s, &w);

@@ -44,10 +44,11 @@ static yoi_status lock(struct fs_off *o) {
   }
   if (fd < 0) return fs_off_fail(o, "cannot open", "LOCK", errno);
   o->root.lock_fd = fd;
-  if (!fs_off_look(o, fd, S_IFREG, "LOCK", &sb)) return fs_off_fail(o, "cannot lock", "LOCK", 0);
-  if (fcntl(fd, F_OFD_SETLK, &whole) == 0) return YOI_OK;
-  return errno == EAGAIN || errno == EACCES ? held(o)
-                                            : fs_off_fail(o, "cannot lock", "LOCK", errno);
+  if (fcntl(fd, F_OFD_SETLK, &whole) != 0)
+    return errno == EAGAIN || errno == EACCES ? held(o)
+                                              : fs_off_fail(o, "cannot lock", "LOCK", errno);
+  return fs_off_look(o, fd, S_IFREG, "LOCK", &sb) ? YOI_OK
+                                                  : fs_off_fail(o, "cannot lock", "LOCK", 0);
 }
 
 int fs_off_look(struct fs_off *o, int fd, mode_t type, const char *file, struct stat *sb) {
@@ -63,7 +64,7 @@ int fs_off_look(struct fs_off *o, int fd, mode_t type, const char *file, struct 
                  (unsigned long)sb->st_uid, (unsigned long)geteuid());
   mode_t is = sb->st_mode & 0777;
   if ((is & ~want) == 0) return 1;
-  if (o->apply && fchmod(fd, want) == 0) {
+  if (o->mends && fchmod(fd, want) == 0) {
     fs_off_step(o, &p, "take away what its mode %03o allows to others", (unsigned)is);
   } else if ((is & 0022) != 0) {
     fs_off_error(o, &p, "mode", "others may write it: its mode is %03o", (unsigned)is);
@@ -77,14 +78,14 @@ int fs_off_look(struct fs_off *o, int fd, mode_t type, const char *file, struct 
 static yoi_status open_below(struct fs_off *o, const char *name, int *out_fd) {
   struct stat sb;
   *out_fd = openat(o->root.fd, name, FOLDER);
-  if (*out_fd < 0 && errno == ENOENT && o->apply && mkdirat(o->root.fd, name, 0700) == 0)
-    *out_fd = openat(o->root.fd, name, FOLDER);
-  if (*out_fd >= 0)
-    return fs_off_look(o, *out_fd, S_IFDIR, name, &sb) ? YOI_OK
-                                                       : fs_off_fail(o, "cannot use", name, 0);
-  if (errno != ENOENT) return fs_off_fail(o, "cannot open", name, errno);
-  fs_off_error(o, &(struct fs_place){.file = name}, "missing", "the folder is missing");
-  return YOI_OK;
+  int error = errno;
+  if (*out_fd < 0 && error == ENOENT) {
+    fs_off_error(o, &(struct fs_place){.file = name}, "missing", "the folder is missing");
+    return YOI_OK;
+  }
+  if (*out_fd < 0) return fs_off_fail(o, "cannot open", name, error);
+  return fs_off_look(o, *out_fd, S_IFDIR, name, &sb) ? YOI_OK
+                                                     : fs_off_fail(o, "cannot use", name, 0);
 }
 
 /* What stands in front decides: a newer version may have changed all else. */

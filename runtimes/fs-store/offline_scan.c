@@ -195,7 +195,7 @@ static void meet_index(struct fs_seen *w, const struct fs_line *l, uint64_t end)
 static yoi_status read_lines(struct fs_off *o, struct fs_seen *w, struct fs_lines *in,
                              const char *file) {
   struct fs_place p = {.file = file, .worker = w->id};
-  uint64_t seq = 0, n = 0;
+  uint64_t seq = 0, n = 0, good_line = 0;
   struct fs_line l;
   yoi_str text;
   yoi_status st;
@@ -209,6 +209,7 @@ static yoi_status read_lines(struct fs_off *o, struct fs_seen *w, struct fs_line
     fs_off_record(o, w, &l, &p);
     if (l.more) continue;
     w->good = in->next;
+    good_line = p.line;
     w->seq = w->file_seq = seq;
     w->last_n = n;
     w->mark = l.mark;
@@ -218,11 +219,12 @@ static yoi_status read_lines(struct fs_off *o, struct fs_seen *w, struct fs_line
   if (st == YOI_INTERNAL) return fs_off_fail(o, "cannot read", file, errno);
   if (st == YOI_OUT_OF_RANGE) w->bad = "it is longer than any line of a store";
   if (st == YOI_END && in->next < in->end) w->bad = "it has no end";
-  if (w->bad == NULL && w->good < in->end) w->bad = "the append that it belongs to has no end";
-  if (w->bad != NULL) {
-    w->bad_line = p.line - (p.line > 1 && in->next == in->end && st == YOI_END);
-    w->bad_at = st == YOI_OK ? in->at : in->next == in->end ? w->good : in->next;
-  }
+  w->bad_line = w->bad != NULL ? p.line : 0;
+  w->bad_at = st == YOI_OK ? in->at : in->next;
+  if (w->bad != NULL || w->good == in->end) return YOI_OK;
+  w->bad = "it begins an append that has no end";
+  w->bad_line = good_line + 1;
+  w->bad_at = w->good;
   return YOI_OK;
 }
 

@@ -139,7 +139,8 @@ static yoi_status fill(struct fs_off *o, struct backup *b) {
   if (st == YOI_OK) st = copy(o, o->root.fd, b->fd, "index.jsonl");
   if (st == YOI_OK) st = copy_log(o, b);
   for (size_t i = 0; i < o->n && st == YOI_OK; i++)
-    if (is_cut(o->workers[i])) st = copy_worker(o, b, o->workers[i]);
+    if (is_cut(o->workers[i]) && !fs_off_unknown(o, o->workers[i]))
+      st = copy_worker(o, b, o->workers[i]);
   if (st != YOI_OK) return st;
   if (fsync(b->log_fd) != 0 || fsync(b->workers_fd) != 0 || fsync(b->fd) != 0)
     return fs_off_fail(o, "cannot sync", b->name, errno);
@@ -237,7 +238,7 @@ static yoi_status settle_workers(struct fs_off *o) {
   yoi_status st = YOI_OK;
   for (size_t i = 0; i < o->n && st == YOI_OK; i++) {
     struct fs_seen *w = o->workers[i];
-    if (!is_touched(w)) continue;
+    if (!is_touched(w) || fs_off_unknown(o, w)) continue;
     fs_name_worker(yoi_sdk_str(w->id), name);
     snprintf(file, sizeof file, "workers/%s", name);
     say_steps(o, w, &(struct fs_place){.file = file, .worker = w->id});
@@ -305,7 +306,7 @@ static yoi_status write_index(struct fs_off *o) {
   fs_line_index(&b, yoi_sdk_str(o->root.store), o->next_n - 1);
   for (size_t i = 0; i < o->n; i++) {
     const struct fs_seen *w = o->workers[i];
-    if (w->seq == 0) continue;
+    if (w->seq == 0 || fs_off_unknown(o, w)) continue;
     fs_line_worker(&b, &(struct fs_line){.worker = yoi_sdk_str(w->id),
                                          .mark = w->mark,
                                          .seq = w->seq,
@@ -346,15 +347,18 @@ static size_t old_segments(const struct fs_off *o) {
 static int is_settled(const struct fs_off *o) {
   if (!o->index_good || o->no_format || o->n_segments != 1 || o->log_lines > 0) return 0;
   for (size_t i = 0; i < o->n; i++)
-    if (is_touched(o->workers[i])) return 0;
+    if (is_touched(o->workers[i]) && !fs_off_unknown(o, o->workers[i])) return 0;
   return 1;
 }
 
 yoi_status fs_off_settle(struct fs_off *o, bool repair) {
   /* What a host mends by itself is left to it, unless something else is wrong. */
   if (repair ? o->errors == 0 : is_settled(o)) return YOI_OK;
-  if (o->apply && (o->root.log_fd < 0 || o->root.workers_fd < 0))
-    return fs_off_fail(o, "cannot open", o->root.log_fd < 0 ? "log" : "workers", ENOENT);
+  int error = 0;
+  if (o->apply && o->root.log_fd < 0) error = make_folder(o->root.fd, "log", &o->root.log_fd);
+  if (error == 0 && o->apply && o->root.workers_fd < 0)
+    error = make_folder(o->root.fd, "workers", &o->root.workers_fd);
+  if (error != 0) return fs_off_fail(o, "cannot make a folder in", ".", error);
   yoi_status st = YOI_OK;
   if (o->apply) st = make_backup(o);
   if (st == YOI_OK) st = settle_workers(o);

@@ -221,6 +221,14 @@ def an_index_that_lies(s):
     edit(s.root / 'index.jsonl', change)
 
 
+def no_folder_of_the_log(s):
+    shutil.rmtree(s.root / 'log')
+
+
+def no_folder_of_workers(s):
+    shutil.rmtree(s.root / 'workers')
+
+
 def no_log(s):
     for path in s.segments():
         path.unlink()
@@ -235,7 +243,8 @@ DAMAGE = [
     (a_first_line_of_zeros, 'damaged', 'BC'), (a_bit_in_the_log, 'lost', 'BC'),
     (a_line_out_of_the_log, 'lost', 'BC'), (zeros_in_the_log, 'lost', 'BC'),
     (no_store_json, 'format', 'ABC'), (a_damaged_store_json, 'format', 'ABC'),
-    (an_index_that_lies, 'index', 'ABC'), (no_log, 'missing', '')]
+    (an_index_that_lies, 'index', 'ABC'), (no_log, 'missing', ''),
+    (no_folder_of_the_log, 'missing', ''), (no_folder_of_workers, 'missing', '')]
 BY_LETTER = dict(zip('ABC', WORKERS))
 
 
@@ -337,6 +346,14 @@ def a_file_in_the_wrong_folder(s):
     shutil.copy(s.worker('ann'), folder)
 
 
+def a_worker_that_nobody_knows(s):
+    other = s.worker('eve')
+    other.parent.mkdir(exist_ok=True, mode=0o700)
+    other.write_bytes(b''.join(files.resealed(x, '"worker":"ann"', '"worker":"eve"')
+                               for x in s.worker('ann').read_bytes().splitlines()))
+    other.chmod(0o600)
+
+
 def something_left_over(s):
     (s.root / 'index.jsonl.tmp').write_text('x')
 
@@ -344,7 +361,7 @@ def something_left_over(s):
 @pytest.mark.parametrize('change, code', [
     (a_torn_log, 'torn'), (a_torn_file, 'torn'), (no_index, 'index'), (a_damaged_index, 'index'),
     (open_modes, 'mode'), (a_foreign_file, 'foreign'), (a_file_in_the_wrong_folder, 'foreign'),
-    (something_left_over, 'left')])
+    (a_worker_that_nobody_knows, 'unknown'), (something_left_over, 'left')])
 def test_what_costs_nothing_is_a_warning(store, change, code):
     change(store)
     before = store.hash()
@@ -474,21 +491,19 @@ def test_a_repair_that_is_killed_is_done_again(made, tmp_path, new_host, call):
     a_bit_in_a_file(whole)
     no_store_json(whole)
     aim = whole.copy(tmp_path / 'aim')
-    aim.run('repair', '--yes')
+    log = tmp_path / 'calls'
+    aim.run('repair', '--yes', prefix=['strace', '-f', '-qq', '-o', log, '-e', f'trace={call}'])
     want = {w: aim.records(w) for w in WORKERS}
-    killed = 0
-    for nth in range(1, 40):
+    calls = len(log.read_text().splitlines())
+    assert calls > 0
+    # Of many, some: the first, the last, and a dozen between.
+    for nth in sorted({1, calls, *range(1, calls, calls // 12 + 1)}):
         store = whole.copy(tmp_path / str(nth))
         done = store.run('repair', '--yes', code=None, prefix=[
             'strace', '-f', '-qq', '-o', '/dev/null', '-e', f'trace={call}',
             '-e', f'inject={call}:signal=KILL:when={nth}'])
-        if done.returncode == 0:
-            break
-        killed += 1
         assert done.returncode in (-signal.SIGKILL, 128 + signal.SIGKILL), done.stderr
         store.run('repair', '--yes')
         assert store.findings(least='error') == []
         assert {w: store.records(w) for w in WORKERS} == want
-        shutil.rmtree(store.root)
-    assert killed > 0
     assert opened(new_host, aim)['ben'] == WHOLE['ben']

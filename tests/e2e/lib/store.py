@@ -52,7 +52,7 @@ def config(root, **keys):
 def make(new_host, folder, names):
     """Workers with one turn in their files and one in the log, the second of
     them stopped; one more was removed. Killed."""
-    host = new_host(config(folder / 'root'))
+    host = new_host(config(folder / 'root', segment_bytes=65536))
     workers = [Worker.create(host.v1, wid=w) for w in [*names, 'dora']]
     for w in workers:
         w.say('first')

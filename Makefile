@@ -124,6 +124,7 @@ UNIT_SUPPORT := $(call objs,tests/unit/support)
 BENCH     := $(patsubst tests/bench/%.c,$(B)/tests/bench/%,$(wildcard tests/bench/bench_*.c))
 EXAMPLES  := $(patsubst docs/examples/%.c,$(B)/examples/%,$(wildcard docs/examples/*.c))
 MOCKS     := $(patsubst tests/mock/%.c,$(B)/tests/mock/%,$(wildcard tests/mock/*.c))
+SHIM      := $(B)/tests/fault/shim.so
 
 .PHONY: help all static core run test unit e2e lint abi-check bench fuzz soak clean \
         packages-run packages-test packages-bench test-binaries
@@ -262,12 +263,17 @@ $(B)/tests/bench/%: $(B)/obj/tests/bench/%.o $(B)/obj/tests/bench/load.o $(LIBYO
 $(B)/tests/mock/%: $(B)/obj/tests/mock/%.o $(SDK_CORE)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LIBS_CORE)
+# Preloaded, also before a sanitizer's runtime, so never sanitized itself; it
+# defines what the checks of FORTIFY_SOURCE would make of its own calls.
+$(SHIM): tests/fault/shim.c Makefile
+	@mkdir -p $(@D)
+	$(Q)$(CC) -shared -std=c11 $(OPT) $(WARN) -D_GNU_SOURCE -fPIC -fvisibility=hidden -o $@ $< -ldl
 $(B)/examples/%: docs/examples/%.c $(LIBYOI_A)
 	@mkdir -p $(@D)
 	$(Q)$(CC) -std=c11 $(WARN) $(OPT) $(if $(SANITIZE),-fsanitize=$(SANITIZE)) -Iabi -o $@ $< \
 	  $(LIBYOI_A) $(LIBS_CORE)
 
-test-binaries: all static $(so_test_plugins) $(UNIT_CORE) $(UNIT_HTTP) $(MOCKS) $(BENCH)
+test-binaries: all static $(so_test_plugins) $(UNIT_CORE) $(UNIT_HTTP) $(MOCKS) $(BENCH) $(SHIM)
 
 core: $(YOI_HOST) $(LIBYOI_SO) $(CORE_RUNTIMES:%=$(B)/runtimes/%.so) \
       $(CORE_PLUGINS:%=$(B)/plugins/%.so) $(so_test_plugins) $(UNIT_CORE)

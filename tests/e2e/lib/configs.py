@@ -54,6 +54,12 @@ def embedded(rid='main', **keys):
     return {'id': rid, 'plugin': 'dev.yoi.embedded', **keys}
 
 
+def stored(root, rid='main', limits=None, **config):
+    """A runtime of files; small segments and checkpoints on demand."""
+    config = {'root': str(root), **config, **({'limits': limits} if limits else {})}
+    return {'id': rid, 'plugin': 'dev.yoi.fs-store', 'config': config}
+
+
 def faulty(rid='faulty', **keys):
     return {'id': rid, 'plugin': 'dev.yoi.test.faulty', **keys}
 

@@ -1,0 +1,247 @@
+"""A store on a disk that fails, call by call (tests/fault/shim.c).
+
+One session (lib/session.py) is played again and again, each time with another
+call failing in another way. Every request is answered, with success or with a
+typed error; the host lives unless it was killed; the runtime beside it does
+not notice; and a start on a good disk finds all that was acknowledged.
+"""
+import os
+import random
+
+import pytest
+
+from lib import configs, crash, fault, logs, wait
+from lib.ledger import Ledger, Wrong
+from lib.session import Session
+from lib.worker import Worker
+
+SYNCS = ('fsync', 'fdatasync', 'syncfs', 'sync_range')
+MAY = {'store_error', 'runtime_unavailable', 'store_corrupt'}
+CI_SAMPLE = 26
+SEED = int(os.environ.get('YOI_SEED', 1))
+CHURN = dict(segment_bytes=65536, checkpoint_bytes=65536, checkpoint_ms=100)
+# A log may speak of a store that is damaged.
+ALLOW = ('corrupt',)
+
+
+class Case:
+    """A host on a disk that fails, and then on one that does not."""
+
+    def __init__(self, new_host, tmp_path, name='case', trace=None, **config):
+        self.root = tmp_path / name / 'store'
+        self.root.parent.mkdir(parents=True)
+        self.disk = fault.Disk(self.root.parent, self.root, trace=trace)
+        self.config = configs.standard(model=crash.MODEL, runtimes=[
+            configs.stored(self.root, **{**CHURN, **config}), configs.embedded('beside')])
+        self.host = new_host(self.config, start=False, env=self.disk.env, allow_log=ALLOW)
+        self.new_host, self.ledger = new_host, Ledger()
+        self.name = name
+
+    def start(self):
+        """False: the start itself met the fault, and said so."""
+        try:
+            self.host.start()
+            return True
+        except AssertionError:
+            assert self.host.proc.poll() is not None, 'a start without end'
+            code = self.host.wait_exit()
+            self.host.proc = None
+            if code == -9:
+                return False
+            said = [e for e in map(logs.parse, self.host.log.splitlines())]
+            assert code == 1 and self.disk.hits, f'ended with {code}:\n{self.host.tail()}'
+            assert any('cannot' in str(e.get('msg', '')) or 'store' in str(e) for e in said) or \
+                'store' in self.host.log, self.host.tail()
+            return False
+
+    def beside(self):
+        """Another runtime of the same host works."""
+        wid = f'beside-{self.disk.calls}'
+        worker = Worker.create(self.host.api, '/api/runtimes/beside', wid)
+        assert worker.say('plain hello')['turn']['state'] == 'completed'
+
+    def end(self, crashed):
+        if self.host.proc is None:
+            return
+        if crashed:
+            assert self.host.wait_exit() == -9, self.host.tail()
+            self.host.proc = None
+        else:
+            self.host.stop()
+
+    def after(self):
+        """A start without faults: everything that was acknowledged is there."""
+        self.disk.disarm()
+        host = self.new_host(self.config, allow_log=())
+        crash.quiet(host.v1)
+        described = host.v1.ok('GET', '/v1/runtime')['runtime']
+        assert not [d for d in described['diagnostics'] if d['severity'] == 'error'], described
+        self.ledger.check(host.v1)
+        self.ledger.repeat({'/v1': host.v1}, [v for v in self.ledger.lives.values()
+                                              if v.create.state != 'refused'])
+        crash.quiet(host.v1)
+        self.ledger.check(host.v1)
+        host.stop()
+
+    def play(self, kind, n, on=False, calls=fault.CALLS, only=''):
+        """The whole of it. True: the fault was met."""
+        self.disk.arm(kind, n, on=on, calls=calls, only=only)
+        whole = False
+        if self.start():
+            session = Session(self.host, self.ledger, MAY)
+            # What was not written is not there; what a failed sync did, nobody knows.
+            session.sure = kind in fault.ERRORS and not on and not set(calls) & set(SYNCS)
+            whole = session.run()
+            if whole:
+                self.beside()
+                wait.until(self.host.alive, 1, 'alive')
+        crashed = kind in fault.CRASHES and self.disk.hits > 0
+        assert whole or crashed or self.host.proc is None, 'the host died'
+        self.end(crashed and not whole or crashed and not self.host.alive())
+        return self.disk.hits > 0
+
+
+def counted(new_host, tmp_path):
+    """The session without a fault: its calls by kind."""
+    case = Case(new_host, tmp_path, 'count')
+    assert not case.play('EIO', 1 << 40)
+    case.after()
+    log = case.disk.log()
+    assert len(log) == case.disk.calls, 'the log holds them all'
+    return log
+
+
+def cases(log, rng, whole):
+    """(kind, call, n): the n-th of that kind of call, failing like that."""
+    count = {name: sum(c.call == name for c in log) for name in fault.CALLS}
+    for call in fault.CALLS:
+        kinds = {'read': ('EIO', 'EINTR', 'short'), 'stat': ('EIO',), 'dir': ('EIO',),
+                 'close': ('EIO',)}.get(call, (*fault.ERRORS, *fault.CRASHES))
+        if call == 'write':
+            kinds += ('short', 'full')
+        for kind in kinds:
+            for n in range(1, count[call] + 1):
+                yield kind, call, n
+
+
+def chosen(log, rng):
+    """A sample for CI: each kind of fault, each kind of call, and the syncs and
+    renames more than all else."""
+    every = list(cases(log, rng, False))
+    rng.shuffle(every)
+    durable = [c for c in every if c[1] in SYNCS + ('rename',)]
+    out, kinds, calls = [], set(), set()
+    for case in every:
+        if case[0] not in kinds or case[1] not in calls:
+            out.append(case)
+            kinds.add(case[0])
+            calls.add(case[1])
+    return (out + [c for c in durable if c not in out])[:CI_SAMPLE]
+
+
+def play_all(new_host, tmp_path, some):
+    met = 0
+    for i, (kind, call, n) in enumerate(some):
+        case = Case(new_host, tmp_path, f'case{i}')
+        try:
+            met += case.play(kind, n, calls=(call,))
+            case.after()
+        except AssertionError as e:
+            raise Wrong(f'{kind} at {call} {n} (seed {SEED}, call {case.disk.first()}): {e}') from e
+        finally:
+            case.host.kill()
+    return met
+
+
+@pytest.mark.rule(8, 14, 16)
+@pytest.mark.parametrize('part', [0, 1])
+def test_each_call_may_fail_and_nothing_acknowledged_is_lost(new_host, tmp_path, part):
+    rng = random.Random(SEED * 10 + part)
+    some = chosen(counted(new_host, tmp_path), rng)
+    assert play_all(new_host, tmp_path, some) > len(some) // 2, 'most of them were met'
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize('part', range(8))
+def test_every_call_may_fail_in_every_way(new_host, tmp_path, part):
+    log = counted(new_host, tmp_path)
+    some = [c for i, c in enumerate(cases(log, None, True)) if i % 8 == part]
+    assert play_all(new_host, tmp_path, some) > len(some) // 2
+
+
+def talk(host, wid='w'):
+    return Worker.create(host.v1, '/v1', wid)
+
+
+@pytest.mark.parametrize('kind', ['EIO', 'ENOSPC', 'EDQUOT'])
+def test_behind_a_failed_sync_the_runtime_can_only_be_read(new_host, tmp_path, kind):
+    case = Case(new_host, tmp_path)
+    assert case.start()
+    host, disk = case.host, case.disk
+    worker, other = talk(host), talk(host, 'other')
+    worker.say('plain one')
+    disk.arm(kind, calls=SYNCS, only='/log/')
+    host.v1.refused('POST', worker.path + '/input', 500, 'store_error', {'content': 'plain two'})
+    assert disk.hits == 1
+    for _ in range(3):  # though the disk is good again, and for all of them
+        for target, body in ((worker.path + '/input', {'content': 'x'}), (other.path + '/stop', None),
+                             (other.path + '/input', {'content': 'x'}),
+                             ('/v1/workers', {'worker_id': 'new'})):
+            host.v1.refused('POST', target, 500, 'store_error', body)
+    assert [''.join(p['text'] for p in i['content']) for i in worker.transcript()['items']] == [
+        'plain one', 'plain one']
+    assert {'w', 'other'} == set(Ledger.ids(host.v1))
+    assert any(d['severity'] == 'error' for d in host.v1.ok('GET', '/v1/runtime')['runtime'][
+        'diagnostics']), 'an operator can see it'
+    case.beside()
+    host.stop()
+    host.start()
+    assert worker_of(host, 'w').say('plain three')['turn']['state'] == 'completed'
+    assert not host.v1.ok('GET', '/v1/runtime')['runtime']['diagnostics']
+
+
+def worker_of(host, wid):
+    return Worker(host.v1, '/v1', wid)
+
+
+@pytest.mark.parametrize('kind', ['ENOSPC', 'EDQUOT', 'full'])
+def test_a_full_disk_refuses_and_works_again_when_there_is_room(new_host, tmp_path, kind):
+    case = Case(new_host, tmp_path)
+    assert case.start()
+    host, disk = case.host, case.disk
+    worker = talk(host)
+    worker.say('plain one')
+    disk.arm(kind, on=True, calls=('write', 'allocate', 'truncate'))
+    refused = host.v1.post(worker.path + '/input', {'content': 'plain two'})
+    assert (refused.status, refused.code) == (500, 'store_error'), refused
+    host.v1.refused('POST', '/v1/workers', 500, 'store_error', {'worker_id': 'new'})
+    assert worker.transcript()['total'] == 2, 'memory is as it was'
+    disk.disarm()
+    assert worker.say('plain three')['turn']['state'] == 'completed'
+    assert talk(host, 'new').get()['state'] == 'idle', 'the failed create left nothing'
+    host.kill()
+    host.proc = None
+    host.start()
+    texts = [''.join(p['text'] for p in i['content'])
+             for i in worker_of(host, 'w').transcript()['items'] if i['role'] == 'user']
+    assert texts == ['plain one', 'plain three']
+
+
+@pytest.mark.parametrize('shift', [-86400 * 400, -3600, 86400 * 400])
+def test_a_clock_that_jumps_between_two_starts_changes_nothing(new_host, tmp_path, shift):
+    root, ledger = tmp_path / 'store', Ledger()
+    config = configs.standard(model=crash.MODEL, runtimes=[configs.stored(root)])
+    first = new_host(config)
+    Session(first, ledger, name='one').run()
+    first.kill()
+    first.proc = None
+    disk = fault.Disk(tmp_path, root, clock=shift)
+    second = new_host(config, env=disk.env)
+    crash.quiet(second.v1)
+    ledger.check(second.v1)
+    ledger.repeat({'/v1': second.v1}, list(ledger.lives.values()))
+    Session(second, ledger, name='two').run()
+    second.stop()
+    third = new_host(config)
+    crash.quiet(third.v1)
+    ledger.check(third.v1)

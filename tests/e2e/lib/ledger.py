@@ -15,6 +15,7 @@ afterwards; the ledger itself knows nothing of hosts.
 import concurrent.futures
 import threading
 
+from . import wait
 from .tables import DURABLE, TURN_ENDS
 
 SENT, ACKED, REFUSED = 'sent', 'acked', 'refused'
@@ -27,6 +28,14 @@ class Wrong(AssertionError):
 def beginning(cursor):
     """The cursor before the first event of the worker that this one is of."""
     return cursor.rsplit('-', 2)[0] + '-0-0'
+
+
+def settled(client, path):
+    """The worker, once no turn of it runs or waits. Asking is what wakes it: a
+    list may show one that sleeps as idle, whatever it had under way."""
+    worker = client.ok('GET', path)['worker']
+    busy = worker['state'] in ('running', 'awaiting_approval') or worker.get('queued')
+    return None if busy else worker
 
 
 def place(cursor):
@@ -112,7 +121,8 @@ class Ledger:
     @staticmethod
     def history(client, life, root='/v1'):
         """[(kind, data)] from the first event to the worker's last one."""
-        worker = client.ok('GET', f'{root}/workers/{life.wid}')['worker']
+        worker = wait.until(lambda: settled(client, f'{root}/workers/{life.wid}'), 20,
+                            f'the turns of {life.wid} end')
         life.beginning = life.beginning or beginning(worker['cursor'])
         last, cursor, out = place(worker['cursor']), life.beginning, []
         if beginning(worker['cursor']) != life.beginning:

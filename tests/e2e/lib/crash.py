@@ -64,7 +64,7 @@ class Load:
         self.dead.set()
         os.kill(self.host.pid, signal.SIGKILL)
         self.over.set()
-        self.host.kill()
+        self.host.crash()
         return self.join()
 
     def _run(self, n):
@@ -335,8 +335,7 @@ class Rounds:
             self.host.write()
             self.host.spawn()
             time.sleep(self.rng.uniform(0.0, 0.06))  # anywhere in its start
-            self.host.kill()
-        self.host.addresses = {}
+            self.host.crash()
         self.host.start()
 
     def compare(self, touched):

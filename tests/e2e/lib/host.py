@@ -185,9 +185,19 @@ class Host(Child):
         if self.alive() and not self.signalled:
             self.signal()
         ended = self.wait_exit(seconds)
-        self.proc, self.addresses, self.signalled = None, {}, False
+        self.crashed()
         self.check_log()
         assert ended == code, f'yoi-host ended with {ended}; log:\n{self.tail()}'
+
+    def crash(self):
+        """SIGKILL, to be started again."""
+        self.kill()
+        self.crashed()
+
+    def crashed(self):
+        """It has ended by itself; what is known of that life is forgotten."""
+        self.reader.join(wait.bound(5))
+        self.proc, self.addresses, self.signalled = None, {}, False
 
     def check_log(self):
         bad = logs.findings(self.log, self.allow_log)

@@ -7,6 +7,7 @@ not notice; and a start on a good disk finds all that was acknowledged.
 """
 import os
 import random
+import shutil
 
 import pytest
 
@@ -34,8 +35,7 @@ class Case:
         self.config = configs.standard(model=crash.MODEL, runtimes=[
             configs.stored(self.root, **{**CHURN, **config}), configs.embedded('beside')])
         self.host = new_host(self.config, start=False, env=self.disk.env, allow_log=ALLOW)
-        self.new_host, self.ledger = new_host, Ledger()
-        self.name = name
+        self.new_host, self.ledger, self.hosts = new_host, Ledger(), [self.host]
 
     def start(self):
         """False: the start itself met the fault, and said so."""
@@ -73,7 +73,9 @@ class Case:
     def after(self):
         """A start without faults: everything that was acknowledged is there."""
         self.disk.disarm()
-        host = self.new_host(self.config, allow_log=())
+        host = self.new_host(self.config, start=False)
+        self.hosts.append(host)
+        host.start()
         crash.quiet(host.v1)
         described = host.v1.ok('GET', '/v1/runtime')['runtime']
         assert not [d for d in described['diagnostics'] if d['severity'] == 'error'], described
@@ -83,6 +85,14 @@ class Case:
         crash.quiet(host.v1)
         self.ledger.check(host.v1)
         host.stop()
+
+    def clear(self):
+        """What a case leaves is a process at most, and some hundred KiB."""
+        for host in self.hosts:
+            if host.proc is not None:
+                host.crash()
+        self.disk.close()
+        shutil.rmtree(self.root.parent)
 
     def play(self, kind, n, on=False, calls=fault.CALLS, only=''):
         """The whole of it. True: the fault was met."""
@@ -139,16 +149,21 @@ def chosen(log, rng):
 
 
 def play_all(new_host, tmp_path, some):
-    met = 0
+    """How many met their fault; all that went wrong is told at the end."""
+    met, wrong = 0, []
     for i, (kind, call, n) in enumerate(some):
         case = Case(new_host, tmp_path, f'case{i}')
         try:
             met += case.play(kind, n, calls=(call,))
             case.after()
         except AssertionError as e:
-            raise Wrong(f'{kind} at {call} {n} (seed {SEED}, call {case.disk.first()}): {e}') from e
+            wrong.append(f'{kind} at {call} {n} (seed {SEED}, {case.disk.first()}): {e}')
         finally:
-            case.host.kill()
+            case.clear()
+        if len(wrong) > 20:
+            break
+    if wrong:
+        raise Wrong('\n'.join(wrong))
     return met
 
 

@@ -326,7 +326,8 @@ def obey(records):
             assert tid == turn['turn_id'] and tid in accepted and tid not in ended, turn
             assert (turn['state'], turn['reason']) in TURN_ENDS, turn
             assert not calls, f'calls without result: {calls}'
-            assert tid not in asked or turn['state'] in ('cancelled', 'interrupted'), turn
+            assert tid not in asked or turn['state'] in ('cancelled', 'interrupted') or \
+                turn['reason'] == 'store_error', turn
             assert (turn['started_at'] is not None) == (tid in started), turn
             ended[tid] = turn
             open_turn = None if tid == open_turn else open_turn

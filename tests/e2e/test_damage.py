@@ -4,8 +4,8 @@ missing, foreign, older or of another kind. No worker pays for another's.
 A small store is made by a session, once stopped in order (its records are in
 the workers' files) and once killed (the newest are in the log only). Each case
 is a copy with one damage; one host opens many of them, as runtimes of its own.
-Without `make soak` every 7th byte is flipped in a file of each kind, and every
-41st in others like it, from a seeded one on.
+Without `make soak` every 19th byte is flipped in a file of each kind, and every
+97th in others like it, from a seeded one on.
 """
 import concurrent.futures
 import json
@@ -22,7 +22,7 @@ from lib.session import Session
 from lib.tables import DURABLE
 
 SEED = int(os.environ.get('YOI_SEED', 1))
-STEP, STEP_MORE = 7, 41
+STEP, STEP_MORE = 19, 97
 MANY = 60  # runtimes of one host
 SMALL = dict(segment_bytes=65536, checkpoint_bytes=65536)
 WORKERS = ('ann', 'bob', 'cid')
@@ -285,7 +285,7 @@ def test_a_flipped_bit_in_the_log_hurts_one_worker_or_cuts_what_was_not_durable(
 
 
 # ---- ends that are missing ------------------------------------------------------------
-CUTS = 5  # bytes from one cut to the next
+CUTS = 13  # bytes from one cut to the next
 
 
 def truncate(name, size):

@@ -5,9 +5,11 @@ call failing in another way. Every request is answered, with success or with a
 typed error; the host lives unless it was killed; the runtime beside it does
 not notice; and a start on a good disk finds all that was acknowledged.
 """
+import contextlib
 import os
 import random
 import shutil
+import subprocess
 
 import pytest
 
@@ -257,3 +259,51 @@ def test_a_clock_that_jumps_between_two_starts_changes_nothing(new_host, tmp_pat
     third = new_host(config)
     crash.quiet(third.v1)
     ledger.check(third.v1)
+
+
+# ---- a disk that is really full ---------------------------------------------------
+@pytest.fixture
+def small_disk(tmp_path):
+    """A file system of 3 MiB of its own."""
+    where = tmp_path / 'disk'
+    where.mkdir()
+    done = subprocess.run(['mount', '-t', 'tmpfs', '-o', 'size=3m,mode=0700', 'none', str(where)],
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
+    if done.returncode != 0:
+        pytest.skip(f'cannot mount: {done.stdout.decode().strip()}')
+    yield where
+    subprocess.run(['umount', '-l', str(where)], check=True)
+
+
+def fill(where):
+    """Takes all that is left, also less than a page of it."""
+    with open(where / 'ballast', 'ab', buffering=0) as f, contextlib.suppress(OSError):
+        while True:
+            f.write(b'x' * 4096)
+
+
+def test_a_disk_that_is_really_full(new_host, small_disk):
+    root, ledger = small_disk / 'store', Ledger()
+    host = new_host(configs.standard(model=crash.MODEL, runtimes=[configs.stored(root, **CHURN)]))
+    Session(host, ledger, name='before').run()
+    fill(small_disk)
+    during = Session(host, ledger, MAY, name='during')
+    during.sure = True
+    for n in range(40):  # the room in the segment comes to its end
+        during.create(f'w{n}')
+        during.say(f'w{n}', f'long {n}', wait=20)
+    assert during.failed, 'the disk became full'
+    for _, path, r in during.failed:
+        assert (r.status, r.code) == (500, 'store_error'), (path, r)
+    # Ends of turns are owed now: they are shown, and durable later.
+    (small_disk / 'ballast').unlink()
+    Session(host, ledger, name='behind').run()
+    host.crash()
+    host.start()
+    crash.quiet(host.v1)
+    ledger.check(host.v1)
+    fill(small_disk)
+    host.crash()
+    host.start()  # also on a full disk
+    crash.quiet(host.v1)
+    ledger.check(host.v1)

@@ -28,7 +28,6 @@ def rounds(new_host, root, seed, count):
     assert play.requests > 20 * count and play.records > 100 * count, 'something happened'
 
 
-@pytest.mark.rule(3, 8, 62, 63, 68, 75)
 @pytest.mark.parametrize('seed', SEEDS or [1, 2])
 def test_nothing_that_was_acknowledged_is_lost_when_it_is_killed(new_host, tmp_path, seed):
     rounds(new_host, tmp_path / 'store', seed, 10)

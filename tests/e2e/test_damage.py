@@ -207,7 +207,6 @@ def of_kind(made, kind):
             yield name, ''
 
 
-@pytest.mark.rule(14, 15)
 @pytest.mark.parametrize('store, kind', [('clean', 'worker'), ('clean', 'index'), ('clean', 'lock'),
                                          ('clean', 'log'), ('both', 'worker'), ('both', 'index')])
 def test_a_flipped_bit_hurts_one_worker_at_most(new_host, tmp_path, made, store, kind):
@@ -278,9 +277,10 @@ def tails(made, name, step):
 
 
 @pytest.mark.parametrize('store', ['killed', 'both'])
-def test_a_flipped_bit_in_the_log_hurts_one_worker_or_cuts_what_was_not_durable(
-        new_host, tmp_path, made, store):
-    cases = [c for name, _ in of_kind(made[store], 'log') for c in tails(made[store], name, 3 * STEP)]
+def test_a_flipped_bit_in_the_log_hurts_one_worker_or_was_not_durable(new_host, tmp_path, made,
+                                                                      store):
+    cases = [c for name, _ in of_kind(made[store], 'log')
+             for c in tails(made[store], name, 3 * STEP)]
     assert run_all(new_host, tmp_path, cases) > 0
 
 
@@ -383,7 +383,6 @@ def garbage(name):
     return lambda root: (root / name).write_bytes(random.Random(name).randbytes(3000))
 
 
-@pytest.mark.rule(15, 17, 23)
 def test_files_that_are_lost_foreign_or_of_another_kind(new_host, tmp_path, made):
     clean, both, killed = made['clean'], made['both'], made['killed']
     name, wid = next(of_kind(clean, 'worker'))
@@ -403,7 +402,6 @@ def test_files_that_are_lost_foreign_or_of_another_kind(new_host, tmp_path, made
     assert run_all(new_host, tmp_path, cases) == 4
 
 
-@pytest.mark.rule(17)
 def test_an_older_index_is_not_believed(new_host, tmp_path):
     root, ledger = tmp_path / 'store', Ledger()
     config = configs.standard(model=crash.MODEL,
@@ -477,7 +475,6 @@ def test_a_root_that_is_a_link_or_a_file_is_refused(new_host, tmp_path, made):
 
 
 # ---- two of them ------------------------------------------------------------------------------
-@pytest.mark.rule(20)
 def test_two_hosts_do_not_share_a_store(new_host, tmp_path):
     root = tmp_path / 'store'
     first = new_host(config_of([root]))
@@ -489,7 +486,6 @@ def test_two_hosts_do_not_share_a_store(new_host, tmp_path):
     assert second.api.ok('GET', '/api/runtimes/r0/workers/w')['worker']['state'] == 'idle'
 
 
-@pytest.mark.rule(20)
 def test_two_runtimes_of_one_host_do_not_share_a_store(new_host, tmp_path):
     root = tmp_path / 'store'
     host = new_host(config_of([root, root]), start=False)

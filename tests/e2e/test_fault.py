@@ -169,7 +169,6 @@ def play_all(new_host, tmp_path, some):
     return met
 
 
-@pytest.mark.rule(8, 14, 16)
 @pytest.mark.parametrize('part', [0, 1])
 def test_each_call_may_fail_and_nothing_acknowledged_is_lost(new_host, tmp_path, part):
     rng = random.Random(SEED * 10 + part)
@@ -200,8 +199,8 @@ def test_behind_a_failed_sync_the_runtime_can_only_be_read(new_host, tmp_path, k
     host.v1.refused('POST', worker.path + '/input', 500, 'store_error', {'content': 'plain two'})
     assert disk.hits == 1
     for _ in range(3):  # though the disk is good again, and for all of them
-        for target, body in ((worker.path + '/input', {'content': 'x'}), (other.path + '/stop', None),
-                             (other.path + '/input', {'content': 'x'}),
+        for target, body in ((worker.path + '/input', {'content': 'x'}),
+                             (other.path + '/input', {'content': 'x'}), (other.path + '/stop', None),
                              ('/v1/workers', {'worker_id': 'new'})):
             host.v1.refused('POST', target, 500, 'store_error', body)
     assert [''.join(p['text'] for p in i['content']) for i in worker.transcript()['items']] == [

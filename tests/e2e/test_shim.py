@@ -111,6 +111,14 @@ def test_a_call_fails_once_without_effect_and_then_works(disk, victim, kind, cal
     assert disk.hits == 1
 
 
+def test_a_call_that_the_library_has_no_name_for_is_seen_as_well(disk, victim):
+    (disk.root / 'a').write_bytes(b'abc')
+    assert victim.ok('read', victim.ok('openat2', f'{disk.root}/a'), 3) == '616263'
+    assert disk.log()[-2][1:3] == ('open', '/a')
+    disk.arm('EIO', calls=('open',))
+    assert victim('openat2', f'{disk.root}/a') == ['error', 'EIO']
+
+
 def test_a_failed_close_has_closed(disk, victim):
     victim.ok('open', '@f', f'{disk.root}/a', RW, 0o600)
     disk.arm('EIO', calls=('close',))
@@ -200,6 +208,6 @@ def test_the_shim_sees_every_call_on_files_that_a_store_makes():
              'copy_file_range', 'sendfile', 'splice', 'io_uring_setup', 'stat', 'fstat', 'lstat',
              'fstatat', 'opendir', 'fdopendir', 'readdir', 'scandir', 'ftw', 'nftw', 'getdents64',
              'close', 'close_range', 'mkstemp', 'mkostemp', 'tmpfile', 'clock_gettime', 'time',
-             'gettimeofday', 'utimensat', 'futimens', 'fchmod', 'fchmodat'}
+             'gettimeofday', 'utimensat', 'futimens', 'fchmod', 'fchmodat', 'syscall'}
     missing = (names(store, '--undefined-only') & files) - names(fault.SHIM, '--defined-only')
     assert not missing, 'shim.c has to stand between'

@@ -37,6 +37,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <linux/openat2.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdatomic.h>
@@ -95,6 +96,21 @@ struct traced {
   uint16_t path, other;
 };
 
+/* The library's syscall, since ours stands in front of it; found at the first
+ * call, which may come before start(). Two threads find the same. */
+typedef long raw_call(long nr, ...);
+static _Atomic(raw_call *) raw_found;
+
+static raw_call *find_raw(void) {
+  raw_call *call = atomic_load(&raw_found);
+  if (!call) {
+    *(void **)&call = dlsym(RTLD_NEXT, "syscall");
+    atomic_store(&raw_found, call);
+  }
+  return call;
+}
+#define raw(...) find_raw()(__VA_ARGS__)
+
 static struct control *control; /* process-wide: one disk, one plan */
 static char root[PATH_MAX];
 static size_t root_len;
@@ -124,7 +140,7 @@ static size_t path_of_fd(int fd, char out[PATH_MAX]) {
   do digits[n++] = (char)('0' + fd % 10);
   while ((fd /= 10) > 0);
   while (n > 0) name[at++] = digits[--n];
-  long got = syscall(SYS_readlinkat, AT_FDCWD, name, out, PATH_MAX - 1);
+  long got = raw(SYS_readlinkat, AT_FDCWD, name, out, PATH_MAX - 1);
   if (got < 0) got = 0;
   out[got] = 0;
   return (size_t)got;
@@ -137,7 +153,7 @@ static size_t path_at(int dir, const char *name, char out[PATH_MAX]) {
   if (more == 0) return path_of_fd(dir, out);
   if (name[0] != '/') {
     if (dir == AT_FDCWD) {
-      len = syscall(SYS_getcwd, out, PATH_MAX) > 0 ? strlen(out) : 0;
+      len = raw(SYS_getcwd, out, PATH_MAX) > 0 ? strlen(out) : 0;
     } else {
       len = path_of_fd(dir, out);
     }
@@ -153,7 +169,7 @@ static size_t path_at(int dir, const char *name, char out[PATH_MAX]) {
 /* ---- a call begins and ends ------------------------------------------------ */
 
 static void die(void) {
-  for (;;) syscall(SYS_kill, syscall(SYS_getpid), SIGKILL);
+  for (;;) raw(SYS_kill, raw(SYS_getpid), SIGKILL);
 }
 
 static int chosen(struct at *a) {
@@ -230,7 +246,7 @@ static void trace(struct at *a, uint64_t end, const char *other, uint32_t flags,
                      (uint16_t)a->len, (uint16_t)(other ? strlen(other) : 0)};
   struct iovec v[4] = {{&t, sizeof t}, {a->path, a->len},
                        {(void *)(uintptr_t)other, t.other}, {(void *)(uintptr_t)bytes, n}};
-  if (syscall(SYS_writev, trace_fd, v, 4) < 0) die(); /* a trace with a gap proves nothing */
+  if (raw(SYS_writev, trace_fd, v, 4) < 0) die(); /* a trace with a gap proves nothing */
 }
 
 /* What every call that was made ends with. The rest is for the trace. */
@@ -256,11 +272,29 @@ static int open_at(int dir, const char *name, int flags, mode_t mode) {
   struct at a;
   begin_at(&a, C_OPEN, dir, name);
   if (fails(&a)) return -1;
-  return (int)ended(&a, syscall(SYS_openat, dir, name, flags, mode), NULL, (uint32_t)flags, 0,
+  return (int)ended(&a, raw(SYS_openat, dir, name, flags, mode), NULL, (uint32_t)flags, 0,
                     NULL);
 }
 
 static int has_mode(int flags) { return (flags & O_CREAT) || (flags & O_TMPFILE) == O_TMPFILE; }
+
+/* openat2 has no function in the library; who wants it calls this. */
+static long open_how(int dir, const char *name, const struct open_how *how, size_t size) {
+  struct at a;
+  begin_at(&a, C_OPEN, dir, name);
+  if (fails(&a)) return -1;
+  return ended(&a, raw(SYS_openat2, dir, name, how, size), NULL, (uint32_t)how->flags, 0, NULL);
+}
+EXPORT long syscall(long nr, ...) {
+  long v[6];
+  va_list ap;
+  va_start(ap, nr);
+  for (int i = 0; i < 6; i++) v[i] = va_arg(ap, long);
+  va_end(ap);
+  if (nr == SYS_openat2)
+    return open_how((int)v[0], (const char *)v[1], (const struct open_how *)v[2], (size_t)v[3]);
+  return raw(nr, v[0], v[1], v[2], v[3], v[4], v[5]);
+}
 
 #define OPEN_AT(fn)                                          \
   EXPORT int fn(int dir, const char *name, int flags, ...) { \
@@ -307,14 +341,14 @@ EXPORT int creat(const char *name, mode_t mode) {
 EXPORT int close(int fd) {
   struct at a;
   begin_fd(&a, C_CLOSE, fd);
-  long r = syscall(SYS_close, fd);
+  long r = raw(SYS_close, fd);
   return fails(&a) ? -1 : (int)done(&a, r);
 }
 
 /* ---- reading and writing ----------------------------------------------------- */
 
 static uint64_t offset_of(int fd) {
-  long at = syscall(SYS_lseek, fd, 0, SEEK_CUR);
+  long at = raw(SYS_lseek, fd, 0, SEEK_CUR);
   return at < 0 ? 0 : (uint64_t)at;
 }
 
@@ -322,7 +356,7 @@ EXPORT ssize_t write(int fd, const void *bytes, size_t n) {
   struct at a;
   begin_fd(&a, C_WRITE, fd);
   if (fails(&a)) return -1;
-  long r = syscall(SYS_write, fd, bytes, half(&a, n));
+  long r = raw(SYS_write, fd, bytes, half(&a, n));
   /* behind the write, since it may be an appending one */
   uint64_t behind = a.below && trace_fd >= 0 ? offset_of(fd) : 0;
   return ended(&a, r, NULL, 0, behind - (r > 0 ? (uint64_t)r : 0), bytes);
@@ -332,7 +366,7 @@ EXPORT ssize_t pwrite(int fd, const void *bytes, size_t n, off_t at) {
   struct at a;
   begin_fd(&a, C_WRITE, fd);
   if (fails(&a)) return -1;
-  return ended(&a, syscall(SYS_pwrite64, fd, bytes, half(&a, n), at), NULL, 0, (uint64_t)at, bytes);
+  return ended(&a, raw(SYS_pwrite64, fd, bytes, half(&a, n), at), NULL, 0, (uint64_t)at, bytes);
 }
 EXPORT ssize_t pwrite64(int fd, const void *bytes, size_t n, off_t at) {
   return pwrite(fd, bytes, n, at);
@@ -360,17 +394,17 @@ static int fd_below(int fd) {
 }
 
 EXPORT ssize_t writev(int fd, const struct iovec *v, int n) {
-  return fd_below(fd) ? write_v(fd, v, n, -1) : syscall(SYS_writev, fd, v, n);
+  return fd_below(fd) ? write_v(fd, v, n, -1) : raw(SYS_writev, fd, v, n);
 }
 EXPORT ssize_t pwritev(int fd, const struct iovec *v, int n, off_t at) {
-  return fd_below(fd) ? write_v(fd, v, n, at) : syscall(SYS_pwritev, fd, v, n, at, 0);
+  return fd_below(fd) ? write_v(fd, v, n, at) : raw(SYS_pwritev, fd, v, n, at, 0);
 }
 EXPORT ssize_t pwritev64(int fd, const struct iovec *v, int n, off_t at) {
   return pwritev(fd, v, n, at);
 }
 EXPORT ssize_t pwritev2(int fd, const struct iovec *v, int n, off_t at, int flags) {
   return flags == 0 || fd_below(fd) ? pwritev(fd, v, n, at)
-                                    : syscall(SYS_pwritev2, fd, v, n, at, 0, flags);
+                                    : raw(SYS_pwritev2, fd, v, n, at, 0, flags);
 }
 EXPORT ssize_t pwritev64v2(int fd, const struct iovec *v, int n, off_t at, int flags) {
   return pwritev2(fd, v, n, at, flags);
@@ -380,13 +414,13 @@ EXPORT ssize_t read(int fd, void *out, size_t n) {
   struct at a;
   begin_fd(&a, C_READ, fd);
   if (fails(&a)) return -1;
-  return done(&a, syscall(SYS_read, fd, out, half(&a, n)));
+  return done(&a, raw(SYS_read, fd, out, half(&a, n)));
 }
 EXPORT ssize_t pread(int fd, void *out, size_t n, off_t at) {
   struct at a;
   begin_fd(&a, C_READ, fd);
   if (fails(&a)) return -1;
-  return done(&a, syscall(SYS_pread64, fd, out, half(&a, n), at));
+  return done(&a, raw(SYS_pread64, fd, out, half(&a, n), at));
 }
 EXPORT ssize_t pread64(int fd, void *out, size_t n, off_t at) { return pread(fd, out, n, at); }
 /* What _FORTIFY_SOURCE makes of them; the check is the library's. */
@@ -411,7 +445,7 @@ static int sync_fd(enum call call, long nr, int fd) {
   struct at a;
   begin_fd(&a, call, fd);
   if (fails(&a)) return -1;
-  return (int)done(&a, syscall(nr, fd));
+  return (int)done(&a, raw(nr, fd));
 }
 EXPORT int fsync(int fd) { return sync_fd(C_FSYNC, SYS_fsync, fd); }
 EXPORT int fdatasync(int fd) { return sync_fd(C_FDATASYNC, SYS_fdatasync, fd); }
@@ -420,20 +454,20 @@ EXPORT int sync_file_range(int fd, off64_t at, off64_t n, unsigned flags) {
   struct at a;
   begin_fd(&a, C_SYNC_RANGE, fd);
   if (fails(&a)) return -1;
-  return (int)done(&a, syscall(SYS_sync_file_range, fd, at, n, flags));
+  return (int)done(&a, raw(SYS_sync_file_range, fd, at, n, flags));
 }
 EXPORT int ftruncate(int fd, off_t n) {
   struct at a;
   begin_fd(&a, C_TRUNCATE, fd);
   if (fails(&a)) return -1;
-  return (int)ended(&a, syscall(SYS_ftruncate, fd, n), NULL, 0, (uint64_t)n, NULL);
+  return (int)ended(&a, raw(SYS_ftruncate, fd, n), NULL, 0, (uint64_t)n, NULL);
 }
 EXPORT int ftruncate64(int fd, off_t n) { return ftruncate(fd, n); }
 EXPORT int fallocate(int fd, int mode, off_t at, off_t n) {
   struct at a;
   begin_fd(&a, C_ALLOCATE, fd);
   if (fails(&a)) return -1;
-  return (int)ended(&a, syscall(SYS_fallocate, fd, mode, at, n), NULL, (uint32_t)mode,
+  return (int)ended(&a, raw(SYS_fallocate, fd, mode, at, n), NULL, (uint32_t)mode,
                     (uint64_t)(at + n), NULL);
 }
 EXPORT int fallocate64(int fd, int mode, off_t at, off_t n) { return fallocate(fd, mode, at, n); }
@@ -457,7 +491,7 @@ static int two(enum call call, long nr, int from_dir, const char *from, int to_d
   errno = before;
   begin_at(&a, call, from_dir, from);
   if (fails(&a)) return -1;
-  return (int)ended(&a, syscall(nr, from_dir, from, to_dir, to, flags), other, flags, 0, NULL);
+  return (int)ended(&a, raw(nr, from_dir, from, to_dir, to, flags), other, flags, 0, NULL);
 }
 EXPORT int renameat2(int from_dir, const char *from, int to_dir, const char *to, unsigned flags) {
   return two(C_RENAME, SYS_renameat2, from_dir, from, to_dir, to, flags);
@@ -475,7 +509,7 @@ EXPORT int unlinkat(int dir, const char *name, int flags) {
   struct at a;
   begin_at(&a, C_UNLINK, dir, name);
   if (fails(&a)) return -1;
-  return (int)ended(&a, syscall(SYS_unlinkat, dir, name, flags), NULL, (uint32_t)flags, 0, NULL);
+  return (int)ended(&a, raw(SYS_unlinkat, dir, name, flags), NULL, (uint32_t)flags, 0, NULL);
 }
 EXPORT int unlink(const char *name) { return unlinkat(AT_FDCWD, name, 0); }
 EXPORT int rmdir(const char *name) { return unlinkat(AT_FDCWD, name, AT_REMOVEDIR); }
@@ -483,7 +517,7 @@ EXPORT int mkdirat(int dir, const char *name, mode_t mode) {
   struct at a;
   begin_at(&a, C_MKDIR, dir, name);
   if (fails(&a)) return -1;
-  return (int)done(&a, syscall(SYS_mkdirat, dir, name, mode));
+  return (int)done(&a, raw(SYS_mkdirat, dir, name, mode));
 }
 EXPORT int mkdir(const char *name, mode_t mode) { return mkdirat(AT_FDCWD, name, mode); }
 
@@ -491,7 +525,7 @@ static int stat_at(int dir, const char *name, struct stat *out, int flags) {
   struct at a;
   begin_at(&a, C_STAT, dir, name);
   if (fails(&a)) return -1;
-  return (int)done(&a, syscall(SYS_newfstatat, dir, name, out, flags));
+  return (int)done(&a, raw(SYS_newfstatat, dir, name, out, flags));
 }
 EXPORT int fstatat(int dir, const char *name, struct stat *out, int flags) {
   return stat_at(dir, name, out, flags);
@@ -556,12 +590,12 @@ READDIR(readdir64, dirent64)
 /* ---- time ----------------------------------------------------------------------- */
 
 EXPORT int clock_gettime(clockid_t id, struct timespec *out) {
-  int r = (int)syscall(SYS_clock_gettime, id, out);
+  int r = (int)raw(SYS_clock_gettime, id, out);
   if (r == 0 && (id == CLOCK_REALTIME || id == CLOCK_REALTIME_COARSE)) out->tv_sec += clock_shift;
   return r;
 }
 EXPORT int gettimeofday(struct timeval *out, void *zone) {
-  int r = (int)syscall(SYS_gettimeofday, out, zone);
+  int r = (int)raw(SYS_gettimeofday, out, zone);
   if (r == 0) out->tv_sec += clock_shift;
   return r;
 }
@@ -579,14 +613,14 @@ __attribute__((constructor)) static void start(void) {
   const char *shift = getenv("YOI_FAULT_CLOCK"), *tracing = getenv("YOI_FAULT_TRACE");
   if (shift) clock_shift = (time_t)strtoll(shift, NULL, 10);
   if (!dir || !file || strlen(dir) >= sizeof root) return;
-  long fd = syscall(SYS_openat, AT_FDCWD, file, O_RDWR | O_CLOEXEC, 0);
+  long fd = raw(SYS_openat, AT_FDCWD, file, O_RDWR | O_CLOEXEC, 0);
   struct stat st;
-  if (fd < 0 || syscall(SYS_newfstatat, fd, "", &st, AT_EMPTY_PATH) < 0) return;
+  if (fd < 0 || raw(SYS_newfstatat, fd, "", &st, AT_EMPTY_PATH) < 0) return;
   void *at = mmap(NULL, (size_t)st.st_size, PROT_READ | PROT_WRITE, MAP_SHARED, (int)fd, 0);
-  syscall(SYS_close, fd);
+  raw(SYS_close, fd);
   if (at == MAP_FAILED) return;
   if (tracing) {
-    trace_fd = (int)syscall(SYS_openat, AT_FDCWD, tracing,
+    trace_fd = (int)raw(SYS_openat, AT_FDCWD, tracing,
                             O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
     if (trace_fd < 0) die();
   }

@@ -13,6 +13,7 @@ raises Wrong with all that does not fit. Whoever restarts the host calls it
 afterwards; the ledger itself knows nothing of hosts.
 """
 import concurrent.futures
+import copy
 import threading
 
 from . import wait
@@ -110,6 +111,16 @@ class Ledger:
     def __init__(self):
         self.lives, self.former, self.lock = {}, [], threading.Lock()
         self.nameless = []  # creates without an id that nobody answered
+
+    def copy(self):
+        """What it says now."""
+        out = Ledger()
+        for wid, life in self.lives.items():
+            out.lives[wid] = new = Life(wid, life.body, life.key, life.root)
+            for name, value in vars(life).items():
+                if name != 'lock':
+                    setattr(new, name, copy.deepcopy(value))
+        return out
 
     def born(self, life):
         with self.lock:

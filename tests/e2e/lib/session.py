@@ -21,8 +21,10 @@ class Session:
         self.host, self.ledger, self.may, self.name = host, ledger, set(may), name
         self.client, self.lives, self.sure = host.v1, {}, False
         self.failed = []  # the answers that a fault brought
+        self.before = lambda: None  # called before each request
 
     def ask(self, deed, method, path, body=None, headers=None, **kw):
+        self.before()
         try:
             r = self.client.request(method, '/v1' + path, body, headers=headers or {}, **kw)
         except BROKEN as e:

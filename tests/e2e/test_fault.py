@@ -200,7 +200,8 @@ def test_behind_a_failed_sync_the_runtime_can_only_be_read(new_host, tmp_path, k
     assert disk.hits == 1
     for _ in range(3):  # though the disk is good again, and for all of them
         for target, body in ((worker.path + '/input', {'content': 'x'}),
-                             (other.path + '/input', {'content': 'x'}), (other.path + '/stop', None),
+                             (other.path + '/input', {'content': 'x'}),
+                             (other.path + '/stop', None),
                              ('/v1/workers', {'worker_id': 'new'})):
             host.v1.refused('POST', target, 500, 'store_error', body)
     assert [''.join(p['text'] for p in i['content']) for i in worker.transcript()['items']] == [

@@ -9,7 +9,8 @@ import os
 import pytest
 
 from lib import configs, crash
-from lib.ledger import ACKED, REFUSED, Wrong
+from lib.ledger import ACKED, REFUSED, Ledger, Wrong
+from lib.session import Session
 
 SEEDS = [int(os.environ['YOI_SEED'])] if 'YOI_SEED' in os.environ else None
 CHURN = [dict(segment_bytes=65536, checkpoint_bytes=65536, checkpoint_ms=100),
@@ -39,67 +40,56 @@ def test_nothing_is_lost_in_five_hundred_kills(new_host, tmp_path, seed):
     rounds(new_host, tmp_path / 'store', seed, 20)
 
 
-def played(new_host, seed=7):
-    host = new_host(configs.standard(model=crash.MODEL))
-    play = crash.Rounds(host, seed)
-    play.begin()
-    play.play(how='none')
-    return host, play
-
-
 def test_what_clients_were_told_is_so_without_a_crash(new_host):
-    host, play = played(new_host)
-    play.play(how='none')
+    play = crash.Rounds(new_host(configs.standard(model=crash.MODEL)), 7)
+    play.begin()
+    for _ in range(2):
+        play.play(how='none')
     assert play.requests > 20 and play.records > 100
 
 
-def first(play, test):
-    return next(v for v in play.ledger.lives.values()
+def first(ledger, test=lambda life: True):
+    return next(v for v in ledger.lives.values()
                 if v.create.state == ACKED and not v.deletes and test(v))
 
 
-BREAKS = {
-    'refused, and there': lambda play: setattr(first(play, lambda v: [
-        d for d in v.inputs if d.state == ACKED]).inputs[0], 'state', REFUSED),
-    'an event was': lambda play: first(play, lambda v: len(v.shown) > 3).shown.update(
-        {2: ('turn.started', {'sequence': 2})}),
-    'a stop was acknowledged': lambda play: first(play, lambda v: not v.stops).stops.append(
-        crash.Deed(state=ACKED)),
-    'is there, though': lambda play: first(play, lambda v: True).deletes.append(
-        crash.Deed(state=ACKED)),
-    'is lost': lambda play: play.ledger.born(lost(play)),
-    'nobody asked for': lambda play: play.ledger.lives.pop('common-1'),
-    'a turn was told': lambda play: first(play, lambda v: True).ended.update({'t': {}}),
-    'a transcript was': lambda play: first(play, lambda v: v.items).items.__setitem__(0, {}),
-    '0 times there': lambda play: first(play, lambda v: True).inputs.append(
-        crash.Deed(state=ACKED, text='nothing', ack=None, key=None)),
-    'input that nobody sent': lambda play: first(play, lambda v: [
-        d for d in v.inputs if d.state == ACKED]).inputs.clear(),
-}
+def accepted(life):
+    return [d for d in life.inputs if d.state == ACKED]
 
 
-def lost(play):
+def lost():
     life = crash.Life('lost', {'worker_id': 'lost'})
     life.create.state = ACKED
     return life
 
 
+# What a check has to say, and what is spoilt in the ledger before it.
+BREAKS = {
+    'refused, and there': lambda l: setattr(accepted(first(l, accepted))[0], 'state', REFUSED),
+    'an event was': lambda l: first(l, lambda v: len(v.shown) > 3).shown.update(
+        {2: ('turn.started', {'sequence': 2})}),
+    'a stop was acknowledged': lambda l: first(l, lambda v: not v.stops).stops.append(
+        crash.Deed(state=ACKED)),
+    'nobody stopped it': lambda l: first(l, lambda v: v.any(v.stops, ACKED)).stops.clear(),
+    'is there, though': lambda l: first(l).deletes.append(crash.Deed(state=ACKED)),
+    'is lost': lambda l: l.born(lost()),
+    'nobody asked for': lambda l: l.lives.pop('s-a'),
+    'a turn was told': lambda l: first(l).ended.update({'t': {}}),
+    'a transcript was': lambda l: first(l, lambda v: v.items).items.__setitem__(0, {}),
+    '0 times there': lambda l: first(l).inputs.append(
+        crash.Deed(state=ACKED, text='nothing', ack=None, key=None)),
+    'input that nobody sent': lambda l: first(l, accepted).inputs.clear(),
+    'an acknowledged cancel': lambda l: first(l).cancels.append(
+        crash.Deed(state=ACKED, turn_id='t')),
+}
+
+
 def test_a_ledger_finds_what_does_not_fit(new_host):
-    host, play = played(new_host)
-    play.ledger.check(host.v1)
+    host, told = new_host(configs.standard(model=crash.MODEL)), Ledger()
+    assert Session(host, told).run()
+    told.check(host.v1)
     for says, spoil in BREAKS.items():
-        host, play = played_again(host, play)
-        spoil(play)
+        ledger = told.copy()
+        spoil(ledger)
         with pytest.raises(Wrong, match=says):
-            play.ledger.check(host.v1)
-
-
-def played_again(host, play):
-    """The same host, seen by a new ledger; what was there before is stopped."""
-    for wid in play.ledger.ids(host.v1):
-        host.v1.post(f'/v1/workers/{wid}/stop')
-        host.v1.delete(f'/v1/workers/{wid}')
-    again = crash.Rounds(host, play.seed + 1)
-    again.begin()
-    again.play(how='none', least=0.2, most=0.3)
-    return host, again
+            ledger.check(host.v1)

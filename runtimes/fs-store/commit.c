@@ -190,7 +190,8 @@ static void commit(struct fs_store *s, struct batch *b, bool refuses) {
   uint64_t first = s->next_n, begun = fs_mono();
   int error = refuses ? EROFS : 0;
   yoi_sdk_buf_clear(&s->lines);
-  for (struct fs_job *j = b->first; j != NULL && !refuses; j = j->next) add_job(s, j);
+  for (struct fs_job *j = b->first; j != NULL && !refuses; j = j->next)
+    if (j->st == YOI_OK) add_job(s, j);
   if (error == 0 && s->next_n > first) {
     uint64_t records = s->next_n - first;
     add_batch_line(s, b);

@@ -10,7 +10,8 @@
  *  1. Lines are written at the offset where they belong, so that a pass that
  *     was interrupted, by an error or a crash, is simply done again.
  *  2. A chunk is let go once it is in its file. The log keeps its lines until
- *     the files are synced and an index says so.
+ *     the files are synced and an index says so; after a sync that failed,
+ *     until the store was opened again and has written them once more.
  *  3. Logs are taken in the order in which they became dirty: a worker that
  *     was removed loses its file before another of that id gets one.
  *  4. What could not be done is dirty again, before all else, and the log stays
@@ -96,8 +97,14 @@ static bool is_in_the_way(int error) {
 static int open_file(struct fs_store *s, const struct eng_log *log, const struct flush *f) {
   yoi_str id = yoi_sdk_str(log->id);
   int flags = O_RDWR | O_CREAT | (log->file_bytes > 0 ? 0 : O_EXCL);
+  struct stat sb;
   int fd = fs_open_worker(&s->root, id, flags);
-  if (fd >= 0 || !is_in_the_way(errno)) return fd;
+  if (fd >= 0 && fstat(fd, &sb) == 0 && S_ISREG(sb.st_mode)) return fd;
+  if (fd >= 0) {
+    close(fd);
+    errno = ENXIO; /* a FIFO or the like */
+  }
+  if (!is_in_the_way(errno)) return -1;
   if (errno == EEXIST && log->found) {
     fd = fs_open_worker(&s->root, id, O_RDWR);
     if (fd >= 0 && is_ours(fd, f)) return fd;
@@ -296,6 +303,7 @@ static int keep_logs(struct fs_store *s, struct eng_log *list, uint64_t upto) {
 }
 
 int fs_keep_checkpoint(struct fs_store *s) {
+  if (s->unsure) return EROFS;
   uint64_t begun = fs_mono();
   pthread_mutex_lock(&s->mu);
   uint64_t upto = s->committed;
@@ -305,7 +313,7 @@ int fs_keep_checkpoint(struct fs_store *s) {
   int error = keep_logs(s, list, upto);
   if (error == 0 && syncfs(s->root.fd) != 0) {
     error = errno;
-    fs_break(s); /* what it did not write may be gone, and the next would not say so */
+    s->unsure = true; /* what it did not write may be gone, and the next would not say so */
   }
   if (error == 0) error = fs_index_write(s, upto);
   if (error == 0) remove_segments(s, upto);
@@ -350,7 +358,7 @@ void *fs_keep_run(void *store) {
   while (!s->committer_over) {
     uint64_t now = fs_mono();
     bool due = s->log_bytes >= s->config.checkpoint_bytes || (s->log_bytes > 0 && now >= next);
-    if (!due || s->broken) {
+    if (!due || s->broken || s->unsure) {
       wait_until(s, s->log_bytes > 0 && next > now ? next : now + 1000000000u);
       continue;
     }

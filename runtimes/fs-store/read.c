@@ -8,6 +8,8 @@
  *  2. Lines are given when they are the worker's, in sequence without a gap
  *     and with the right sum; from the first that is not, the rest is lost
  *     (DATA_LOSS), and what was read before it is given.
+ *     What may be over another time (a disk that cannot read, a permission, a
+ *     record of a newer version) is told so too, but is not remembered.
  *  3. A file that is shorter than is known has lost records. One that is longer
  *     has what nobody acknowledged, and the next append cuts it off.
  */
@@ -27,6 +29,7 @@ struct reading {
   uint64_t bytes, seq; /* of the file; its last record */
   uint64_t at, next;   /* where to begin in it, and with which record */
   bool damaged;
+  bool passing; /* what was met may be over another time: nothing is lost */
   struct fs_chunk **chunks; /* references */
   size_t n_chunks;
   struct eng_frame *frames[YOI_REPLAY_BATCH_MAX];
@@ -120,8 +123,12 @@ static yoi_status add_line(struct reading *x, yoi_str text) {
   const struct eng_log *log = x->r->log;
   struct fs_line l;
   if (!fs_line_parse(text, &l) || l.kind != FS_LINE_RECORD || l.seq != x->next ||
-      !yoi_sdk_str_is(l.worker, log->id) || l.event == 0)
+      !yoi_sdk_str_is(l.worker, log->id))
     return YOI_DATA_LOSS;
+  if (l.event == 0) { /* of a newer version */
+    x->passing = true;
+    return YOI_DATA_LOSS;
+  }
   x->next++;
   if (l.seq < x->r->from) return YOI_OK;
   struct eng_frame *f = frame_of(log, &l);
@@ -145,7 +152,8 @@ static yoi_status read_lines(struct reading *x, int fd) {
       if ((x->next - 1) % FS_OFFSET_EVERY == 0) remember(x, x->next, in.at);
       st = add_line(x, text);
       if (st == YOI_END) break;
-    } else if (st == YOI_OUT_OF_RANGE) {
+    } else if (st != YOI_RESOURCE_EXHAUSTED) {
+      x->passing = st == YOI_INTERNAL; /* the disk cannot read it now */
       st = YOI_DATA_LOSS;
     }
   }
@@ -165,6 +173,7 @@ static yoi_status read_file(struct reading *x) {
   }
   int fd = fs_open_worker(&x->s->root, yoi_sdk_str(x->r->log->id), O_RDONLY);
   if (fd < 0 && (errno == EMFILE || errno == ENFILE || errno == ENOMEM)) return YOI_INTERNAL;
+  if (fd < 0) x->passing = errno != ENOENT && errno != ELOOP && errno != ENXIO;
   if (fd < 0) return YOI_DATA_LOSS;
   yoi_status st = YOI_DATA_LOSS;
   if (fstat(fd, &sb) == 0 && S_ISREG(sb.st_mode) && (uint64_t)sb.st_size >= x->bytes)
@@ -212,12 +221,11 @@ static void serve(struct fs_store *s, struct fs_read *r, bool stopping) {
   struct eng_ticket *t = r->ticket;
   pthread_mutex_lock(&s->mu);
   bool news = st == YOI_DATA_LOSS && !r->log->damaged && r->log->removed_n == 0;
-  if (news) {
-    r->log->damaged = true;
-    fs_amiss(s, FS_AMISS_LOST);
-  }
+  if (news) fs_amiss(s, FS_AMISS_LOST);
+  if (news && !x.passing) r->log->damaged = true;
   pthread_mutex_unlock(&s->mu);
-  if (news) fs_log(s, YOI_LOG_ERROR, "a worker's file is damaged", r->log->id, 0);
+  const char *what = x.passing ? "a worker's file cannot be read" : "a worker's file is damaged";
+  if (news) fs_log(s, YOI_LOG_ERROR, what, r->log->id, 0);
   pthread_mutex_lock(&s->mu);
   fs_log_unref(s, r->log);
   pthread_mutex_unlock(&s->mu);

@@ -121,6 +121,7 @@ static yoi_status add_record(struct fs_recovery *r, yoi_str text, const struct f
 }
 
 static yoi_status add_line(struct fs_recovery *r, yoi_str text, const struct fs_line *l) {
+  if (l->n > r->upto) r->s->log_bytes += text.len + 1;
   if (l->kind == FS_LINE_RECORD) return l->n <= r->upto ? YOI_OK : add_record(r, text, l);
   drop_group(r);
   if (l->kind != FS_LINE_REMOVAL || l->n <= r->upto) return YOI_OK;
@@ -309,6 +310,17 @@ static yoi_status mend(struct fs_recovery *r, size_t i, struct segment *g, uint6
   return salvaged != YOI_OK ? salvaged : st;
 }
 
+/* A segment that another store has written: it keeps its bytes. */
+static yoi_status set_aside(struct fs_recovery *r, const struct segment *g) {
+  char aside[FS_NAME_SIZE + 16];
+  snprintf(aside, sizeof aside, "%s.foreign", g->name);
+  fs_log(r->s, YOI_LOG_ERROR, "a segment is not of this store, and is moved aside", g->name, 0);
+  fs_amiss(r->s, FS_AMISS_LOST);
+  return renameat2(r->s->root.log_fd, g->name, r->s->root.log_fd, aside, RENAME_NOREPLACE) == 0
+             ? YOI_OK
+             : YOI_INTERNAL;
+}
+
 static yoi_status read_segment(struct fs_recovery *r, size_t i, struct segment *g,
                                struct loss *lost) {
   struct fs_line l;
@@ -317,11 +329,14 @@ static yoi_status read_segment(struct fs_recovery *r, size_t i, struct segment *
   uint64_t at = g->in.next;
   bool parsed = st == YOI_OK && fs_line_parse(text, &l), headed = parsed && is_head(r, i, &l);
   if (parsed && !headed) {
-    fs_log(r->s, YOI_LOG_ERROR, "a segment is not of this store, and is passed over", g->name, 0);
-    fs_amiss(r->s, FS_AMISS_LOST);
-    return YOI_OK;
+    return set_aside(r, g);
   }
-  if (!headed) at = 0;
+  if (!headed && st == YOI_OK) { /* a damaged head: the lines behind it say all that it did */
+    keep_evidence(r, g);
+    headed = true;
+  } else if (!headed) {
+    at = 0;
+  }
   for (;;) {
     st = headed ? fs_lines_next(&g->in, &text) : YOI_DATA_LOSS;
     headed = true;

@@ -62,7 +62,10 @@ static int make(struct fs_store *s, struct fs_segment *g, uint64_t size) {
   /* One of that name has no line that counts: numbers are used once. */
   fs_name_segment(g->first, name);
   if (error == 0 && renameat(s->root.log_fd, HALF_MADE, s->root.log_fd, name) != 0) error = errno;
-  if (error == 0 && fsync(s->root.log_fd) != 0) error = errno;
+  if (error == 0 && fsync(s->root.log_fd) != 0) {
+    error = errno;
+    fs_break(s); /* nobody knows which segments there are */
+  }
   g->at = head.len;
   g->size = size > head.len ? size : head.len;
   yoi_sdk_buf_release(&head);

@@ -195,6 +195,8 @@ static void put_job(struct fs_store *s, struct fs_job *j, struct eng_log *log,
   j->next = NULL;
   pthread_mutex_lock(&s->mu);
   log->refs++;
+  /* Behind what is lost nothing could be read. */
+  if (log->damaged && !j->removes) j->st = YOI_DATA_LOSS;
   *s->jobs_tail = j;
   s->jobs_tail = &j->next;
   s->n_jobs++;

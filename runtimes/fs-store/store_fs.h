@@ -153,6 +153,7 @@ struct fs_store {
     bool committer, keeper;
     size_t readers;
   } started;
+  bool unsure; /* a sync of the files failed: no checkpoints; the keeper's */
   bool broken; /* a sync failed: nothing is written any more; mu */
   struct {
     uint64_t count, last_ns;

@@ -17,9 +17,11 @@ def scrape(client):
 
 
 @pytest.fixture(scope='module')
-def busy(module_host):
+def busy(module_host, tmp_path_factory):
     """A host on which turns worked, failed and were cancelled, with a watcher."""
-    host = module_host(configs.standard())
+    store = tmp_path_factory.mktemp('files') / 'store'
+    host = module_host(configs.standard(runtimes=[configs.embedded(),
+                                                  configs.stored(store, 'stored')]))
     failing = module_host(configs.standard(configs.fails()))
     worker = Worker.create(host.v1)
     for text in ('one', 'two', 'three'):

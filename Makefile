@@ -17,7 +17,7 @@ LIBDIR  = $(PREFIX)/lib
 # ---- Debian packages: the one list ---------------------------------------
 PKGS_CORE = gcc libc6-dev make pkg-config binutils libcjson-dev libssl-dev
 PKGS_RUN  = $(PKGS_CORE) libcurl4-openssl-dev node-llhttp curl
-PKGS_BENCH = $(PKGS_RUN) python3 util-linux nginx-light nodejs
+PKGS_BENCH = $(PKGS_RUN) python3 util-linux nginx-light nodejs libsqlite3-dev liblmdb-dev
 PKGS_TEST = $(PKGS_RUN) g++ clang libclang-rt-14-dev libcmocka-dev python3 \
             python3-pytest python3-pytest-xdist python3-pytest-timeout python3-hypothesis \
             python3-jsonschema dwarves git openssl strace python3-yaml nodejs
@@ -121,7 +121,12 @@ so_test_plugins := $(TEST_PLUGINS:%=$(B)/tests/plugins/%.so)
 UNIT_CORE := $(patsubst tests/unit/%.c,$(B)/tests/unit/%,$(wildcard tests/unit/test_*.c))
 UNIT_HTTP := $(patsubst tests/unit/%.c,$(B)/tests/unit/%,$(wildcard tests/unit/*/test_*.c))
 UNIT_SUPPORT := $(call objs,tests/unit/support)
-BENCH     := $(patsubst tests/bench/%.c,$(B)/tests/bench/%,$(wildcard tests/bench/bench_*.c))
+# What the store of files is measured beside, where its library is there.
+bench_sqlite_LIBS = -lsqlite3
+bench_lmdb_LIBS   = -llmdb
+BENCH_ABSENT := $(foreach n,sqlite3 lmdb,$(if $(shell pkg-config --exists $(n) 2>/dev/null && echo yes),,$(n:3=)))
+BENCH     := $(patsubst tests/bench/%.c,$(B)/tests/bench/%,$(filter-out \
+               $(BENCH_ABSENT:%=tests/bench/bench_%.c),$(wildcard tests/bench/bench_*.c)))
 EXAMPLES  := $(patsubst docs/examples/%.c,$(B)/examples/%,$(wildcard docs/examples/*.c))
 MOCKS     := $(patsubst tests/mock/%.c,$(B)/tests/mock/%,$(wildcard tests/mock/*.c))
 SHIM      := $(B)/tests/fault/shim.so
@@ -257,9 +262,13 @@ $(B)/tests/unit/$(1): $(B)/obj/tests/unit/$(1).o $(UNIT_SUPPORT) $(call unit_obj
 	$(Q)$(CC) $(LDFLAGS) -o $$@ $$^ -lcmocka $($(call unit_dir,tests/unit/$(1))_LIBS) $(if $(wildcard abi/sdk/http/*.c),-lcurl) $(LIBS_CORE)
 endef
 $(foreach t,$(patsubst tests/unit/%.c,%,$(wildcard tests/unit/*/test_*.c)),$(eval $(call unit_http,$(t))))
+$(B)/obj/tests/bench/%.o: EXTRA_CPPFLAGS = -I.
+$(B)/tests/bench/bench_store: $(filter-out %/plugin.o,$(call objs,runtimes/fs-store)) $(ENGINE)
+$(patsubst %,$(B)/tests/bench/bench_%,store sqlite lmdb): $(B)/obj/tests/bench/appends.o \
+  $(patsubst %,$(B)/obj/runtimes/fs-store/%.o,line crc32c)
 $(B)/tests/bench/%: $(B)/obj/tests/bench/%.o $(B)/obj/tests/bench/load.o $(LIBYOI_A)
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LIBS_CORE)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $(filter %.o,$^) $(filter $(ENGINE),$^) $(LIBYOI_A) $($(@F)_LIBS) $(LIBS_CORE)
 $(B)/tests/mock/%: $(B)/obj/tests/mock/%.o $(SDK_CORE)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LIBS_CORE)

@@ -3,11 +3,12 @@
 
 bench.py --build DIR [--rounds 3] [--only PART,...] [--write]
 
-Parts: routed turns requests watchers idle start. Every figure stands beside a
-reference that runs in the same minutes, several rounds each in turn; the table
-has the median and the spread. All answers are looked at: figures of wrong ones
-end the run. Nothing passes or fails by its time. The table goes to the output,
-with --write also into docs/benchmarks.md; everything to DIR/bench.json.
+Parts: routed turns requests watchers idle start appends store. Every figure
+stands beside a reference that runs in the same minutes, several rounds each in
+turn; the table has the median and the spread. All answers are looked at:
+figures of wrong ones end the run. Nothing passes or fails by its time. The
+table goes to the output, with --write also into docs/benchmarks.md; everything
+to DIR/bench.json.
 """
 import argparse
 import json
@@ -20,16 +21,18 @@ import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 
+import appends  # noqa: E402
 import idle  # noqa: E402
 import routed  # noqa: E402
 import singles  # noqa: E402
 import start  # noqa: E402
+import store  # noqa: E402
 import turns  # noqa: E402
 import watchers  # noqa: E402
 from harness import ROOT, SKIPPED, Bench  # noqa: E402
 
 PARTS = {'routed': routed, 'turns': turns, 'requests': singles, 'watchers': watchers,
-         'idle': idle, 'start': start}
+         'idle': idle, 'start': start, 'appends': appends, 'store': store}
 BEGIN, END = '<!-- measured: begin -->', '<!-- measured: end -->'
 
 

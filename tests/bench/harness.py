@@ -71,6 +71,18 @@ class Child:
     def rss(self):
         return rss(self.pid)
 
+    def end(self, seconds):
+        """Ends in order, within that time; how long it took."""
+        begin = time.monotonic()
+        self.process.send_signal(signal.SIGTERM)
+        if self.process.wait(seconds) != 0:
+            raise SystemExit(f'bench: {self.process.args} ended with {self.process.returncode}')
+        return time.monotonic() - begin
+
+    def kill(self):
+        self.process.kill()
+        self.process.wait()
+
     def stop(self):
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
@@ -141,9 +153,10 @@ class Bench:
         return file
 
     @contextlib.contextmanager
-    def host(self, port=9):
+    def host(self, port=9, **keys):
         with tempfile.TemporaryDirectory(prefix='yoi-bench-') as home:
-            child = Child(pinned(SERVER, [self.build / 'yoi-host', self.config(home, port)]),
+            child = Child(pinned(SERVER, [self.build / 'yoi-host',
+                                          self.config(home, port, **keys)]),
                           r'surface=browser address=\S*?:(\d+).*msg=ready', 'stderr',
                           env=dict(os.environ, HOME=home))
             child.port = child.found.group(1)
@@ -163,7 +176,8 @@ def of_server(server, count, run):
 # ---- rows --------------------------------------------------------------------
 UNITS = {'ns': (1e9, '{:,.0f} ns'), 'us': (1e6, '{:,.1f} us'), 'ms': (1e3, '{:,.3f} ms'),
          'ms1': (1e3, '{:,.1f} ms'), 'MB': (1e-6, '{:,.1f} MB'), 'KB': (1e-3, '{:,.0f} KB'),
-         'B': (1, '{:,.0f} bytes'), '/s': (1, '{:,.0f} a second')}
+         'B': (1, '{:,.0f} bytes'), '/s': (1, '{:,.0f} a second'), 's': (1, '{:,.2f} s'),
+         'rec': (1, '{:,.1f} records')}
 
 
 def shown(values, unit):
@@ -196,8 +210,8 @@ class Row:
                 f'{self.ratio:.2f}x' if self.ratio is not None else '', self.goal]
 
     def data(self):
-        out = {'what': self.what, 'unit': {'B': 'bytes', 'KB': 'bytes', 'MB': 'bytes',
-                                           '/s': 'per second'}.get(self.unit, 'seconds'),
+        base = {'B': 'bytes', 'KB': 'bytes', 'MB': 'bytes', '/s': 'per second', 'rec': 'records'}
+        out = {'what': self.what, 'unit': base.get(self.unit, 'seconds'),
                'values': self.values, 'median': statistics.median(self.values), 'goal': self.goal}
         if self.ref:
             out['reference'] = {'what': self.ref, 'values': self.ref_values,

@@ -21,8 +21,10 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <sdk/hard.h>
 #include <sdk/mem.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <time.h>
@@ -130,7 +132,7 @@ static int find_place(int fd, bool damaged, uint64_t *at, bool *out_lost) {
 
 /* Appends; *out_end is the length of the file then. */
 static int write_file(struct fs_store *s, const struct eng_log *log, struct flush *f,
-                      uint64_t *out_end, bool *out_lost) {
+                      bool damaged, uint64_t *out_end, bool *out_lost) {
   uint64_t at = log->file_bytes;
   for (size_t i = 0; i < f->n; i++)
     yoi_sdk_buf_add(&f->bytes, f->chunks[i]->bytes, f->chunks[i]->len);
@@ -140,7 +142,7 @@ static int write_file(struct fs_store *s, const struct eng_log *log, struct flus
   }
   int fd = open_file(s, log, f);
   if (fd < 0) return errno;
-  int error = find_place(fd, log->damaged, &at, out_lost);
+  int error = find_place(fd, damaged, &at, out_lost);
   *out_end = at + f->bytes.len;
   if (error == 0) error = fs_write_all(fd, f->bytes.data, f->bytes.len, at);
   /* Behind it is what a pass before a crash has left, and this one wrote. */
@@ -180,7 +182,7 @@ static int keep_log(struct fs_store *s, struct eng_log *log, struct flush *f, ui
   bool lost = false;
   flush_clear(f);
   pthread_mutex_lock(&s->mu);
-  bool removed = log->removed_n != 0 && log->removed_n <= upto;
+  bool removed = log->removed_n != 0 && log->removed_n <= upto, damaged = log->damaged;
   int error = removed ? 0 : gather(f, log, upto);
   pthread_mutex_unlock(&s->mu);
   if (removed) {
@@ -191,7 +193,7 @@ static int keep_log(struct fs_store *s, struct eng_log *log, struct flush *f, ui
     return error;
   }
   if (error != 0 || f->n == 0) return error;
-  error = write_file(s, log, f, &end, &lost);
+  error = write_file(s, log, f, damaged, &end, &lost);
   if (error != 0) return error;
   if (lost) fs_log(s, YOI_LOG_ERROR, "a worker's file is shorter than it was", log->id, 0);
   pthread_mutex_lock(&s->mu);
@@ -202,6 +204,26 @@ static int keep_log(struct fs_store *s, struct eng_log *log, struct flush *f, ui
 
 /* ---- a checkpoint -------------------------------------------------------------- */
 
+#define OLD_MAX YOI_SDK_HARD(64, 2) /* segments that one pass removes */
+
+static int by_number(const void *a, const void *b) {
+  uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+  return x < y ? -1 : x > y;
+}
+
+/* Of all that are added, the oldest are kept. */
+static size_t add_oldest(uint64_t old[OLD_MAX], size_t n, uint64_t first) {
+  size_t newest = 0;
+  if (n < OLD_MAX) {
+    old[n] = first;
+    return n + 1;
+  }
+  for (size_t i = 1; i < n; i++)
+    if (old[i] > old[newest]) newest = i;
+  if (first < old[newest]) old[newest] = first;
+  return n;
+}
+
 /* Segments of which nothing is needed any more: those before one that begins
  * at or before upto + 1, and never the one that is written to. */
 static void remove_segments(struct fs_store *s, uint64_t upto) {
@@ -209,6 +231,8 @@ static void remove_segments(struct fs_store *s, uint64_t upto) {
   pthread_mutex_lock(&s->mu);
   uint64_t current = s->log_first != 0 ? s->log_first : UINT64_MAX;
   pthread_mutex_unlock(&s->mu);
+  uint64_t old[OLD_MAX];
+  size_t n = 0;
   int fd = openat(s->root.log_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   DIR *d = fd >= 0 ? fdopendir(fd) : NULL;
   if (d == NULL) {
@@ -221,9 +245,16 @@ static void remove_segments(struct fs_store *s, uint64_t upto) {
       keep = first;
   rewinddir(d);
   for (const struct dirent *e; (e = readdir(d)) != NULL;)
-    if (fs_name_is_segment(e->d_name, &first) && first < keep)
-      (void)unlinkat(s->root.log_fd, e->d_name, 0);
+    if (fs_name_is_segment(e->d_name, &first) && first < keep) n = add_oldest(old, n, first);
   closedir(d);
+  /* The oldest first, and for good: a removal must not go before what it
+   * removes. */
+  if (n > 1) qsort(old, n, sizeof *old, by_number);
+  for (size_t i = 0; i < n; i++) {
+    char name[FS_NAME_SIZE];
+    fs_name_segment(old[i], name);
+    if (unlinkat(s->root.log_fd, name, 0) != 0 || fsync(s->root.log_fd) != 0) return;
+  }
 }
 
 /* mu held: all that is dirty, which is so no more; it may become dirty again

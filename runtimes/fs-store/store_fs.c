@@ -297,6 +297,14 @@ static yoi_status store_open(struct eng_store *store,
 
 static void store_stop(struct eng_store *store) {
   struct fs_store *s = fs_of(store);
+  /* The readers first: what they end may append. */
+  for (size_t i = 0; i < s->started.readers; i++) {
+    pthread_mutex_lock(&s->reads[i].mu);
+    s->reads[i].stopping = true;
+    pthread_cond_signal(&s->reads[i].work);
+    pthread_mutex_unlock(&s->reads[i].mu);
+    pthread_join(s->readers[i], NULL);
+  }
   pthread_mutex_lock(&s->mu);
   s->stopping = true;
   if (!s->started.committer) s->committer_over = true;
@@ -305,13 +313,6 @@ static void store_stop(struct eng_store *store) {
   pthread_mutex_unlock(&s->mu);
   if (s->started.committer) pthread_join(s->committer, NULL);
   if (s->started.keeper) pthread_join(s->keeper, NULL);
-  for (size_t i = 0; i < s->started.readers; i++) {
-    pthread_mutex_lock(&s->reads[i].mu);
-    s->reads[i].stopping = true;
-    pthread_cond_signal(&s->reads[i].work);
-    pthread_mutex_unlock(&s->reads[i].mu);
-    pthread_join(s->readers[i], NULL);
-  }
 }
 
 static void store_close(struct eng_store *store) {

@@ -85,7 +85,7 @@ def test_what_lies_below_the_root_is_counted_and_nothing_else(disk, victim, tmp_
 @pytest.mark.parametrize('kind', fault.ERRORS)
 @pytest.mark.parametrize('call', ['open', 'write', 'pwrite', 'read', 'pread', 'fsync', 'fdatasync',
                                   'rename', 'unlink', 'ftruncate', 'mkdir', 'posix_fallocate',
-                                  'scandir', 'stat'])
+                                  'scandir', 'stat', 'fchmod'])
 def test_a_call_fails_once_without_effect_and_then_works(disk, victim, kind, call):
     root = str(disk.root)
     (disk.root / 'there').write_bytes(b'abcdef')
@@ -97,7 +97,8 @@ def test_a_call_fails_once_without_effect_and_then_works(disk, victim, kind, cal
             'unlink': ('unlink', f'{root}/there'), 'ftruncate': ('ftruncate', '@f', 0),
             'mkdir': ('mkdir', f'{root}/dir'),
             'posix_fallocate': ('posix_fallocate', '@f', 0, 9000),
-            'scandir': ('scandir', root), 'stat': ('stat', f'{root}/there')}[call]
+            'scandir': ('scandir', root), 'stat': ('stat', f'{root}/there'),
+            'fchmod': ('fchmod', '@f', 0o600)}[call]
     before = sorted((p.name, p.stat().st_size) for p in disk.root.iterdir())
     disk.arm(kind)
     out = victim(*what)

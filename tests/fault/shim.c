@@ -60,7 +60,7 @@
 /* The kinds of calls; a bit each in control.mask, and the names in fault.py. */
 enum call {
   C_OPEN, C_READ, C_WRITE, C_FSYNC, C_FDATASYNC, C_SYNCFS, C_SYNC_RANGE, C_RENAME, C_UNLINK,
-  C_TRUNCATE, C_ALLOCATE, C_MKDIR, C_CLOSE, C_STAT, C_DIR, C_LINK
+  C_TRUNCATE, C_ALLOCATE, C_MKDIR, C_CLOSE, C_STAT, C_DIR, C_LINK, C_MODE
 };
 enum fault {
   F_NONE, F_ERRNO, F_SHORT, F_FULL, F_CRASH_BEFORE, F_CRASH_AFTER, F_CRASH_TORN
@@ -520,6 +520,12 @@ EXPORT int mkdirat(int dir, const char *name, mode_t mode) {
   return (int)done(&a, raw(SYS_mkdirat, dir, name, mode));
 }
 EXPORT int mkdir(const char *name, mode_t mode) { return mkdirat(AT_FDCWD, name, mode); }
+EXPORT int fchmod(int fd, mode_t mode) {
+  struct at a;
+  begin_fd(&a, C_MODE, fd);
+  if (fails(&a)) return -1;
+  return (int)done(&a, raw(SYS_fchmod, fd, mode));
+}
 
 static int stat_at(int dir, const char *name, struct stat *out, int flags) {
   struct at a;

@@ -23,7 +23,7 @@ from .host import BUILD
 SHIM = BUILD / 'tests/fault/shim.so'
 
 CALLS = ('open', 'read', 'write', 'fsync', 'fdatasync', 'syncfs', 'sync_range', 'rename', 'unlink',
-         'truncate', 'allocate', 'mkdir', 'close', 'stat', 'dir', 'link')
+         'truncate', 'allocate', 'mkdir', 'close', 'stat', 'dir', 'link', 'mode')
 CHANGES = ('write', 'fsync', 'fdatasync', 'rename', 'unlink', 'truncate', 'allocate', 'mkdir')
 ERRORS = ('ENOSPC', 'EIO', 'EDQUOT', 'EROFS', 'EINTR')
 _NONE, _ERRNO, _SHORT, _FULL, _BEFORE, _AFTER, _TORN = range(7)

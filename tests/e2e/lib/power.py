@@ -135,6 +135,9 @@ class _Disk:
     def sync_range(self, op):
         """It promises nothing."""
 
+    def mode(self, op):
+        """Who may read a file is not what is lost."""
+
     def link(self, op):
         raise AssertionError('a store that makes links')
 

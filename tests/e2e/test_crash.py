@@ -35,6 +35,7 @@ def test_nothing_that_was_acknowledged_is_lost_when_it_is_killed(new_host, tmp_p
 
 
 @pytest.mark.soak
+@pytest.mark.timeout(1800)  # as conftest has it for these
 @pytest.mark.parametrize('seed', SEEDS or range(100, 125))
 def test_nothing_is_lost_in_five_hundred_kills(new_host, tmp_path, seed):
     rounds(new_host, tmp_path / 'store', seed, 20)

@@ -219,6 +219,7 @@ def test_a_flipped_bit_hurts_one_worker_at_most(new_host, tmp_path, made, store,
 
 
 @pytest.mark.soak
+@pytest.mark.timeout(1800)  # as conftest has it for these
 @pytest.mark.parametrize('store, kind', [
     (s, k) for s in ('clean', 'killed', 'both') for k in ('worker', 'index', 'lock', 'log')])
 def test_any_flipped_bit_hurts_one_worker_at_most(new_host, tmp_path, made, store, kind):
@@ -326,6 +327,7 @@ def test_a_worker_file_that_lacks_its_end_is_corrupt(new_host, tmp_path, made, s
 
 
 @pytest.mark.soak
+@pytest.mark.timeout(1800)  # as conftest has it for these
 @pytest.mark.parametrize('store', ['clean', 'killed', 'both'])
 def test_files_may_end_at_any_byte_of_their_last_records(new_host, tmp_path, made, store):
     if store != 'clean':

@@ -177,6 +177,7 @@ def test_each_call_may_fail_and_nothing_acknowledged_is_lost(new_host, tmp_path,
 
 
 @pytest.mark.soak
+@pytest.mark.timeout(1800)  # as conftest has it for these
 @pytest.mark.parametrize('part', range(8))
 def test_every_call_may_fail_in_every_way(new_host, tmp_path, part):
     log = counted(new_host, tmp_path)

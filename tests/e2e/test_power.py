@@ -92,6 +92,7 @@ def test_what_was_acknowledged_survives_a_power_cut(new_host, tmp_path):
 
 
 @pytest.mark.soak
+@pytest.mark.timeout(1800)  # as conftest has it for these
 def test_what_was_acknowledged_survives_a_power_cut_at_any_moment(new_host, tmp_path):
     played = Played(new_host, tmp_path)
     cuts = [(tick, how) for tick in range(played.ticks[0], played.trace.last + 2)

@@ -4,7 +4,7 @@ import tempfile
 
 from harness import Row, run_json, skip
 
-ONE, EIGHT, MANY = 200, 1600, 12800  # records of a round, by how many write
+ONE, EIGHT, MANY = 400, 1600, 12800  # records of a round, by how many write
 WRITERS = ((1, ONE), (8, EIGHT), (64, MANY))
 PEERS = (('bench_sqlite', 'SQLite (WAL, FULL)', 'libsqlite3-dev'),
          ('bench_lmdb', 'LMDB', 'liblmdb-dev'))

@@ -69,3 +69,16 @@ yoi_status fs_lines_next(struct fs_lines *l, yoi_str *out) {
     looked = l->used + left;
   }
 }
+
+uint64_t fs_behind_zeros(int fd, uint64_t from, uint64_t end) {
+  char block[BLOCK];
+  while (from < end) {
+    size_t want = end - from < sizeof block ? (size_t)(end - from) : sizeof block;
+    ssize_t got = pread(fd, block, want, (off_t)from);
+    if (got <= 0) return end;
+    for (ssize_t i = 0; i < got; i++)
+      if (block[i] != '\0') return from + (uint64_t)i;
+    from += (uint64_t)got;
+  }
+  return end;
+}

@@ -23,5 +23,8 @@ void fs_lines_release(struct fs_lines *l);
  * longer than any of ours, l->next stands at its beginning; INTERNAL: reading
  * failed, errno says why; RESOURCE_EXHAUSTED. */
 yoi_status fs_lines_next(struct fs_lines *l, yoi_str *out);
+/* The first byte from `from` on that is no zero, or `end`: behind zeros, of
+ * which a damaged place may have some, the lines go on. */
+uint64_t fs_behind_zeros(int fd, uint64_t from, uint64_t end);
 
 #endif

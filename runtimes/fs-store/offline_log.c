@@ -8,7 +8,6 @@
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <sdk/hard.h>
 #include <sdk/mem.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,7 +15,6 @@
 
 #include "offline.h"
 
-#define BLOCK YOI_SDK_HARD(65536, 300) /* of zeros, read at once */
 
 struct log {
   struct fs_off *o;
@@ -125,19 +123,6 @@ static void note_bad(struct walk *k, uint64_t at) {
   k->bad_line = k->line;
 }
 
-static uint64_t behind_zeros(int fd, uint64_t from, uint64_t end) {
-  char block[BLOCK];
-  while (from < end) {
-    size_t want = end - from < sizeof block ? (size_t)(end - from) : sizeof block;
-    ssize_t got = pread(fd, block, want, (off_t)from);
-    if (got <= 0) return end;
-    for (ssize_t i = 0; i < got; i++)
-      if (block[i] != '\0') return from + (uint64_t)i;
-    from += (uint64_t)got;
-  }
-  return end;
-}
-
 /* The next sound line that is numbered; END: there is none. */
 static yoi_status walk_next(struct walk *k, yoi_str *text, struct fs_line *l) {
   for (;;) {
@@ -150,7 +135,7 @@ static yoi_status walk_next(struct walk *k, yoi_str *text, struct fs_line *l) {
       continue;
     }
     /* Zeros, a line that is too long, or bytes without an end. */
-    uint64_t at = k->in.next, next = behind_zeros(k->fd, at, k->in.end);
+    uint64_t at = k->in.next, next = fs_behind_zeros(k->fd, at, k->in.end);
     if (next >= k->in.end) return YOI_END;
     if (next == at && st == YOI_END) {
       note_bad(k, at);
@@ -344,7 +329,7 @@ static void end_segment(struct log *g, const struct walk *k) {
   if (durable >= g->expect)
     lose(g, last ? durable + 1 : o->segments[g->i + 1], &p);
   else
-    tear(g, &p, behind_zeros(g->fd, k->bad_at, k->end) == k->end ? k->bad_at : k->end);
+    tear(g, &p, fs_behind_zeros(g->fd, k->bad_at, k->end) == k->end ? k->bad_at : k->end);
 }
 
 static yoi_status read_lines(struct log *g, struct walk *k) {

@@ -152,29 +152,15 @@ static void look(struct fs_lines *in, uint64_t expect, struct evidence *e) {
   }
 }
 
-/* Behind zeros, of which a damaged place may have some, the lines go on. */
-static uint64_t behind_zeros(int fd, uint64_t from, uint64_t end) {
-  char block[BLOCK];
-  while (from < end) {
-    size_t want = end - from < sizeof block ? (size_t)(end - from) : sizeof block;
-    ssize_t got = pread(fd, block, want, (off_t)from);
-    if (got <= 0) return end;
-    for (ssize_t i = 0; i < got; i++)
-      if (block[i] != '\0') return from + (uint64_t)i;
-    from += (uint64_t)got;
-  }
-  return end;
-}
-
 static struct evidence find_evidence(struct fs_recovery *r, size_t i, const struct segment *g,
                                      uint64_t from) {
   struct evidence e = {0};
   uint64_t end = g->in.end;
-  for (uint64_t at = behind_zeros(g->fd, from, end); at < end;) {
+  for (uint64_t at = fs_behind_zeros(g->fd, from, end); at < end;) {
     struct fs_lines in;
     fs_lines_init(&in, g->fd, at, end);
     look(&in, r->expect, &e);
-    at = in.next > at ? behind_zeros(g->fd, in.next, end) : end;
+    at = in.next > at ? fs_behind_zeros(g->fd, in.next, end) : end;
     fs_lines_release(&in);
   }
   for (size_t k = i + 1; k < r->n_segments; k++) {
@@ -247,7 +233,7 @@ static yoi_status resync(struct fs_recovery *r, const struct segment *g, uint64_
   yoi_str text;
   yoi_status st = YOI_END;
   while (st == YOI_END && *at < g->in.end) {
-    *at = behind_zeros(g->fd, *at, g->in.end);
+    *at = fs_behind_zeros(g->fd, *at, g->in.end);
     fs_lines_init(&in, g->fd, *at, g->in.end);
     while (fs_lines_next(&in, &text) == YOI_OK) {
       if (!fs_line_parse(text, &l) || l.kind > FS_LINE_SEAL || l.n <= r->expect) continue;
@@ -292,7 +278,7 @@ static yoi_status mend(struct fs_recovery *r, size_t i, struct segment *g, uint6
   uint64_t from = *at;
   bool last = i + 1 == r->n_segments;
   drop_group(r);
-  if (behind_zeros(g->fd, from, g->in.end) == g->in.end &&
+  if (fs_behind_zeros(g->fd, from, g->in.end) == g->in.end &&
       (last || r->segments[i + 1] == r->expect))
     return YOI_END;
   struct evidence e = find_evidence(r, i, g, from);

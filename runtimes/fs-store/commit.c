@@ -44,7 +44,6 @@ static struct batch take(struct fs_store *s) {
   s->jobs = b.last->next;
   if (s->jobs == NULL) s->jobs_tail = &s->jobs;
   b.last->next = NULL;
-  s->n_jobs -= b.n;
   return b;
 }
 

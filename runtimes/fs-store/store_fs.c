@@ -199,7 +199,6 @@ static void put_job(struct fs_store *s, struct fs_job *j, struct eng_log *log,
   if (log->damaged && !j->removes) j->st = YOI_DATA_LOSS;
   *s->jobs_tail = j;
   s->jobs_tail = &j->next;
-  s->n_jobs++;
   pthread_cond_signal(&s->work);
   pthread_mutex_unlock(&s->mu);
 }

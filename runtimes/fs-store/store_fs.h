@@ -140,7 +140,6 @@ struct fs_store {
   pthread_cond_t work; /* the committer's */
   pthread_cond_t keep; /* the keeper's */
   struct fs_job *jobs, **jobs_tail;
-  size_t n_jobs;
   struct eng_log all; /* a ring: its prev and next */
   uint64_t n_logs;
   struct eng_log *dirty, **dirty_tail;

@@ -265,11 +265,13 @@ static int fill(struct bench *b) {
   return run(b, &all) && run(b, &one) && run(b, &rest);
 }
 
+#define SETTLE_LOOKS 120000 /* a disk that fails has no last checkpoint */
+
 /* No checkpoint is left to do for what is there: it would be measured. */
 static void settle(struct bench *b) {
   struct fs_store *s = fs_of(b->store);
   bool due = true;
-  while (due) {
+  for (int looks = 0; due && looks < SETTLE_LOOKS; looks++) {
     pthread_mutex_lock(&s->mu);
     due = s->log_bytes >= s->config.checkpoint_bytes;
     pthread_mutex_unlock(&s->mu);

@@ -100,7 +100,7 @@ enum eng_ended { ENG_COMPLETED, ENG_FAILED, ENG_CANCELLED, ENG_INTERRUPTED, ENG_
 /* Ids of yoi.host.metrics/1; docs/operate.md says what each counts. */
 struct eng_metrics {
   uint32_t turns[ENG_ENDED_COUNT], ends[ENG_END_COUNT], events, tokens_in, tokens_out;
-  uint32_t loads;
+  uint32_t loads, expired;
   uint32_t workers, awake, watchers, running;                          /* gauges */
   uint32_t turn_time, queue_time, first_delta, append_time, load_time; /* histograms */
 };
@@ -181,6 +181,15 @@ typedef yoi_status eng_start_fn(struct eng_engine *eng, const yoi_request *req,
                                 struct eng_worker *w, yoi_stream **out, yoi_error *err);
 eng_start_fn eng_start_describe, eng_start_create, eng_start_list, eng_start_get, eng_start_input,
     eng_start_cancel, eng_start_stop, eng_start_delete, eng_start_transcript, eng_start_events;
+
+/* What retention asks for: worker.delete of a stopped worker. No caller can. */
+#define ENG_OP_EXPIRE YOI_OP__END
+/* An operation on a worker that was found, whose reference is taken over; it
+ * begins once the worker is awake. */
+yoi_status eng_start_found(struct eng_engine *eng, const yoi_request *req, struct eng_worker *w,
+                           yoi_stream **out, yoi_error *err);
+/* Begins to remove what the store keeps no longer. (expire.c) */
+yoi_status eng_expire_begin(struct eng_engine *eng);
 
 /* sleep.c; a worker is in the list from when it is awake until it sleeps or is
  * forgotten. Called without dir_mu. */

@@ -59,6 +59,8 @@ static void make_metrics(struct eng_engine *eng) {
        "Tokens that models said they were given and gave.", "output"},
       {&x->loads, YOI_METRIC_COUNTER, "yoi_worker_loads_total",
        "Workers whose records were read since they were needed.", NULL},
+      {&x->expired, YOI_METRIC_COUNTER, "yoi_workers_expired_total",
+       "Stopped workers that were removed since they are kept no longer.", NULL},
       {&x->load_time, YOI_METRIC_HISTOGRAM, "yoi_worker_load_seconds",
        "From the first need of a worker that slept until it was there.", NULL},
       {&x->awake, YOI_METRIC_GAUGE, "yoi_workers_awake", "Workers that are in memory whole.", NULL},
@@ -174,6 +176,7 @@ static yoi_status find_workers(struct eng_engine *eng, yoi_error *err) {
   /* Others may still be opened: loops run when the host is ready for it. */
   if (st == YOI_OK && c.busy && eng->loop->post(eng->host, 0, load_busy, eng) != YOI_OK)
     st = yoi_sdk_fail_memory(err);
+  if (st == YOI_OK && eng_expire_begin(eng) != YOI_OK) st = yoi_sdk_fail_memory(err);
   return st;
 }
 
@@ -288,7 +291,7 @@ void eng_wake(void *self, uint64_t cookie) {
 
 /* ---- operations ---- */
 
-static eng_start_fn *const starts[YOI_OP__END] = {
+static eng_start_fn *const starts[YOI_OP__END + 1] = {
     [YOI_OP_RUNTIME_DESCRIBE] = eng_start_describe,
     [YOI_OP_WORKER_CREATE] = eng_start_create,
     [YOI_OP_WORKER_LIST] = eng_start_list,
@@ -299,6 +302,7 @@ static eng_start_fn *const starts[YOI_OP__END] = {
     [YOI_OP_WORKER_DELETE] = eng_start_delete,
     [YOI_OP_WORKER_TRANSCRIPT] = eng_start_transcript,
     [YOI_OP_WORKER_EVENTS] = eng_start_events,
+    [ENG_OP_EXPIRE] = eng_start_delete,
 };
 
 /* What a newer caller says that this engine does not know must be zero. */
@@ -335,6 +339,14 @@ static yoi_status loaded(struct eng_deferred *d, yoi_stream **out, yoi_error *er
   return start_on(d->eng, &d->req, d->workers[0], out, err);
 }
 
+yoi_status eng_start_found(struct eng_engine *eng, const yoi_request *req, struct eng_worker *w,
+                           yoi_stream **out, yoi_error *err) {
+  if (!atomic_load(&w->awake)) return eng_defer(eng, req, &w, 1, 0, loaded, out, err);
+  yoi_status st = start_on(eng, req, w, out, err);
+  eng_worker_unref(w);
+  return st;
+}
+
 yoi_status eng_start(void *self, const yoi_request *req, yoi_stream **out, yoi_error *err) {
   yoi_request r;
   yoi_status st = read_request(req, &r, err);
@@ -348,9 +360,7 @@ yoi_status eng_start(void *self, const yoi_request *req, yoi_stream **out, yoi_e
   if (!yoi_sdk_id_valid(r.worker_id))
     return yoi_sdk_fail(err, YOI_CODE_INVALID_IDENTIFIER, "the worker id is not an identifier");
   struct eng_worker *w = eng_find(self, r.worker_id);
-  if (w) eng_use(w);
-  if (w && !atomic_load(&w->awake)) return eng_defer(self, &r, &w, 1, 0, loaded, out, err);
-  st = start_on(self, &r, w, out, err);
-  eng_worker_unref(w);
-  return st;
+  if (!w) return start_on(self, &r, NULL, out, err);
+  eng_use(w);
+  return eng_start_found(self, &r, w, out, err);
 }

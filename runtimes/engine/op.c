@@ -223,7 +223,8 @@ static void step_stop(struct eng_op *op, struct eng_after *after) {
 
 static void step_delete(struct eng_op *op, struct eng_after *after) {
   struct eng_worker *w = op->w;
-  if (w->state != ENG_STOPPED && w->state != ENG_CORRUPT) {
+  bool corrupt_too = op->op == YOI_OP_WORKER_DELETE;
+  if (w->state != ENG_STOPPED && (w->state != ENG_CORRUPT || !corrupt_too)) {
     eng_op_fail(op, YOI_CODE_WORKER_NOT_STOPPED, "only a stopped worker can be deleted", after);
     return;
   }
@@ -280,7 +281,7 @@ static void step_create(struct eng_op *op, struct eng_after *after) {
 static void step_gone(struct eng_op *op, struct eng_after *after) {
   if (op->op == YOI_OP_WORKER_CREATE) {
     eng_op_fail(op, YOI_CODE_STORE_ERROR, "the history could not be written", after);
-  } else if (op->op == YOI_OP_WORKER_DELETE) {
+  } else if (op->op == YOI_OP_WORKER_DELETE || op->op == ENG_OP_EXPIRE) {
     struct yoi_sdk_buf buf;
     yoi_sdk_buf_init(&buf, 16);
     yoi_sdk_buf_adds(&buf, YOI_LIT("{}"));

@@ -57,8 +57,15 @@ struct eng_amiss {
 };
 #define ENG_AMISS_MAX 8
 
+/* A stopped worker that is kept no longer. */
+struct eng_expired {
+  char worker_id[YOI_ID_MAX + 1];
+  uint64_t epoch; /* another of that id is not meant */
+};
+
 struct eng_store {
   const struct eng_store_ops *ops;
+  bool expires; /* `expired` is to be asked now and then */
 };
 
 struct eng_store_ops {
@@ -84,6 +91,9 @@ struct eng_store_ops {
   void (*remove)(struct eng_store *s, struct eng_log *log, struct eng_ticket *t);
   /* What is amiss now; how many. NULL: nothing ever is. */
   size_t (*amiss)(struct eng_store *s, struct eng_amiss out[ENG_AMISS_MAX]);
+  /* The next one that is to be removed; 0: none now. One that was named and is
+   * still there is named again some time. */
+  int (*expired)(struct eng_store *s, struct eng_expired *out);
   /* Ends what is under way, done or CANCELLED; nothing is asked afterwards. */
   void (*stop)(struct eng_store *s);
   /* Frees it, once every log was. */

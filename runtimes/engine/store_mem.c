@@ -50,6 +50,7 @@ struct eng_vault {
   pthread_mutex_t mu;
   struct vault_log *first;
   struct counts counts; /* of the last store, for the next one */
+  struct eng_expired expired; /* without an id: nobody is */
 };
 
 enum job_kind { JOB_APPEND, JOB_READ, JOB_REMOVE };
@@ -415,6 +416,18 @@ static yoi_status vault_open(struct eng_store *s,
   return YOI_OK;
 }
 
+void eng_vault_expire(struct eng_vault *v, const char *id, uint64_t epoch) {
+  (void)snprintf(v->expired.worker_id, sizeof v->expired.worker_id, "%s", id);
+  v->expired.epoch = epoch;
+}
+
+static int vault_expired(struct eng_store *s, struct eng_expired *out) {
+  struct eng_vault *v = mem_of(s)->vault;
+  *out = v->expired;
+  v->expired.worker_id[0] = 0;
+  return out->worker_id[0] != 0;
+}
+
 static const struct eng_store_ops vault_ops = {
     .open = vault_open,
     .log_new = mem_log_new,
@@ -422,6 +435,7 @@ static const struct eng_store_ops vault_ops = {
     .append = mem_append,
     .read = mem_read,
     .remove = mem_remove,
+    .expired = vault_expired,
     .stop = mem_stop,
     .close = mem_close,
 };
@@ -435,6 +449,7 @@ struct eng_store *eng_store_mem_new_in(struct eng_vault *v, bool late, void (*qu
   mem_of(s)->vault = v;
   mem_of(s)->counts = v->counts;
   s->ops = &vault_ops;
+  s->expires = true;
   return s;
 }
 

@@ -40,5 +40,7 @@ void eng_vault_damage(struct eng_vault *v, const char *id, uint64_t sequence);
 const struct eng_frame *eng_vault_frame(struct eng_vault *v, const char *id, uint64_t sequence);
 void eng_vault_replace(struct eng_vault *v, const char *id, uint64_t sequence,
                        struct eng_frame *f);
+/* Its store names that worker once as one that is kept no longer. */
+void eng_vault_expire(struct eng_vault *v, const char *id, uint64_t epoch);
 
 #endif

@@ -541,6 +541,7 @@ static void apply_delete(struct eng_worker *w, struct eng_stage *s, struct eng_a
   eng_forget(w->eng, w); /* before anybody learns of it: the id is free */
   eng_worker_forgive(w);
   eng_bells_due(w, after);
+  if (s->op->op == ENG_OP_EXPIRE) eng_count(w->eng, w->eng->metric.expired, 1);
   yoi_sdk_buf_init(&buf, 16);
   yoi_sdk_buf_adds(&buf, YOI_LIT("{}"));
   eng_op_answer(s->op, &buf, 0, after);

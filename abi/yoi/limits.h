@@ -55,6 +55,8 @@
 #define YOI_STORE_CHECKPOINT_MS_MIN 100
 #define YOI_STORE_CHECKPOINT_MS_MAX 86400000
 #define YOI_STORE_CHECKPOINT_MS_DEFAULT 60000 /* (config) */
+#define YOI_STORE_MAX_AGE_S_MAX 3153600000 /* a century, of stopped workers */
+#define YOI_STORE_MAX_BYTES_MAX 1125899906842624 /* of their histories */
 #define YOI_STORE_RELAXED_MS_DEFAULT 100
 #define YOI_STORE_RELAXED_MS_MAX 10000 /* what one may want to lose */
 

@@ -101,6 +101,8 @@ static void add_job(struct fs_store *s, struct fs_job *j) {
   j->chunk->mark = j->mark;
   j->chunk->seq = j->frames[0]->pos.sequence;
   j->chunk->last = s->next_n - 1;
+  if (j->mark == ENG_MARK_STOPPED)
+    j->chunk->stopped_ms = fs_line_at_ms(j->frames[j->n - 1]->ev.text);
 }
 
 static void add_batch_line(struct fs_store *s, const struct batch *b) {

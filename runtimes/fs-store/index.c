@@ -47,6 +47,7 @@ static struct eng_log *add_slice(struct fs_store *s, struct eng_log *log, uint64
                           .mark = log->damaged ? ENG_MARK_CORRUPT : (enum eng_mark)log->file_mark,
                           .seq = log->file_seq,
                           .bytes = log->file_bytes,
+                          .stopped_ms = log->stopped_ms,
                           .birth = log->birth,
                       });
     ++*count;
@@ -106,6 +107,7 @@ static yoi_status add_worker(struct fs_store *s, const struct fs_line *l) {
   log->seq = log->file_seq = l->seq;
   log->file_bytes = l->bytes;
   log->file_mark = (uint8_t)l->mark;
+  log->stopped_ms = l->stopped_ms;
   log->damaged = l->mark == ENG_MARK_CORRUPT;
   return YOI_OK;
 }

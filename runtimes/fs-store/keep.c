@@ -388,13 +388,16 @@ void *fs_keep_run(void *store) {
   pthread_mutex_lock(&s->mu);
   while (!s->committer_over) {
     uint64_t now = fs_mono();
-    bool due = s->log_bytes >= s->config.checkpoint_bytes || (s->log_bytes > 0 && now >= next);
+    bool grown = s->log_bytes > 0;
+    bool due = s->log_bytes >= s->config.checkpoint_bytes ||
+               (now >= next && (grown || s->head.expires));
     if (!due || s->broken || s->unsure) {
       wait_until(s, s->log_bytes > 0 && next > now ? next : now + 1000000000u);
       continue;
     }
     pthread_mutex_unlock(&s->mu);
-    int error = fs_keep_checkpoint(s);
+    int error = grown ? fs_keep_checkpoint(s) : 0;
+    if (error == 0) fs_retain(s);
     next = fs_mono() + (error == 0 ? s->config.checkpoint_ms : RETRY_MS) * 1000000u;
     pthread_mutex_lock(&s->mu);
     /* An error is not helped by trying again at once. */

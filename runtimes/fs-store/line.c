@@ -182,6 +182,7 @@ void fs_line_worker(struct yoi_sdk_buf *b, const struct fs_line *l) {
   yoi_sdk_buf_adds(b, yoi_sdk_str(fs_mark_name(l->mark)));
   put_member(b, "\",\"seq\":", l->seq);
   put_member(b, ",\"bytes\":", l->bytes);
+  if (l->mark == ENG_MARK_STOPPED) put_member(b, ",\"stopped\":", l->stopped_ms);
   put_birth(b, &l->birth);
   put_sum(b, start);
 }
@@ -358,7 +359,10 @@ static int parse_worker(struct scan *s, struct fs_line *l) {
   l->kind = FS_LINE_WORKER;
   return take_id(s, &l->worker) && take(s, ",\"state\":\"") && take_mark(s, &l->mark) &&
          take(s, ",\"seq\":") && take_number(s, &l->seq) && take(s, ",\"bytes\":") &&
-         take_number(s, &l->bytes) && take(s, ",\"epoch\":\"") && take_birth(s, &l->birth);
+         take_number(s, &l->bytes) &&
+         (l->mark != ENG_MARK_STOPPED ||
+          (take(s, ",\"stopped\":") && take_number(s, &l->stopped_ms))) &&
+         take(s, ",\"epoch\":\"") && take_birth(s, &l->birth);
 }
 
 static int parse_head(struct scan *s, struct fs_line *l) {
@@ -417,4 +421,15 @@ int fs_line_batch_next(const struct fs_line *batch, size_t *pos, yoi_str *out_wo
     return 0;
   *pos = (size_t)(s.at - batch->batch.ptr);
   return 1;
+}
+
+uint64_t fs_line_at_ms(yoi_str data) {
+  static const char word[] = ",\"at\":\"";
+  size_t near = data.len < 64 ? data.len : 64; /* behind the sequence */
+  const char *at = memmem(data.ptr, near, word, sizeof word - 1);
+  uint64_t ns;
+  if (at == NULL) return 0;
+  struct scan s = {at + sizeof word - 1, data.ptr + data.len};
+  yoi_str text;
+  return take_word(&s, &text) && yoi_sdk_time_parse(text, &ns) ? ns / 1000000u : 0;
 }

@@ -44,7 +44,7 @@ struct fs_line {
   yoi_str batch; /* the inside of its array */
   yoi_str store; /* the store's UUID */
   /* the index */
-  uint64_t upto, workers, bytes;
+  uint64_t upto, workers, bytes, stopped_ms;
 };
 
 /* Each appends one line, with its line feed. */
@@ -66,6 +66,8 @@ int fs_line_parse(yoi_str text, struct fs_line *out);
 /* The next (worker, seq) of a batch; *pos is 0 at first. 0: no more. */
 int fs_line_batch_next(const struct fs_line *batch, size_t *pos, yoi_str *out_worker,
                        uint64_t *out_seq);
+/* When a record was made, as its data says, in ms of wall time; 0: it does not. */
+uint64_t fs_line_at_ms(yoi_str data);
 /* The word of a mark in a line. */
 const char *fs_mark_name(enum eng_mark mark);
 

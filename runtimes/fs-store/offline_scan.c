@@ -303,7 +303,7 @@ static yoi_status one_folder(struct fs_off *o, int folder_fd, const char *folder
 
 static yoi_status one_of_root(struct fs_off *o, int folder_fd, const char *folder,
                               const char *name) {
-  static const char *const ours[] = {"LOCK", "store.json", INDEX, "log", "workers"};
+  static const char *const ours[] = {"LOCK", "store.json", INDEX, "log", "workers", "archive"};
   const struct fs_place p = {.file = name};
   (void)folder_fd, (void)folder;
   for (size_t i = 0; i < sizeof ours / sizeof *ours; i++)

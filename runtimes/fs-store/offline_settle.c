@@ -306,11 +306,15 @@ static yoi_status write_index(struct fs_off *o) {
   fs_line_index(&b, yoi_sdk_str(o->root.store), o->next_n - 1);
   for (size_t i = 0; i < o->n; i++) {
     const struct fs_seen *w = o->workers[i];
+    uint64_t stopped_ns = 0;
     if (w->seq == 0 || fs_off_unknown(o, w)) continue;
+    if (w->mark == ENG_MARK_STOPPED)
+      (void)yoi_sdk_time_parse(yoi_sdk_str(w->last_at), &stopped_ns);
     fs_line_worker(&b, &(struct fs_line){.worker = yoi_sdk_str(w->id),
                                          .mark = w->mark,
                                          .seq = w->seq,
                                          .bytes = w->good,
+                                         .stopped_ms = stopped_ns / 1000000u,
                                          .birth = w->birth});
     n++;
   }

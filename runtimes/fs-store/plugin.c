@@ -51,6 +51,17 @@ static yoi_status read_config(const yoi_sdk_json *tree, struct fs_config *c, yoi
   return st;
 }
 
+/* The member `retention`. */
+static yoi_status read_retention(const yoi_sdk_json *tree, struct fs_config *c, yoi_error *err) {
+  static const struct range age = {"max_age_s", 0, YOI_STORE_MAX_AGE_S_MAX, 0};
+  static const struct range bytes = {"max_bytes", 0, YOI_STORE_MAX_BYTES_MAX, 0};
+  int archive = 1;
+  (void)yoi_sdk_json_bool(yoi_sdk_json_get(tree, "archive"), &archive);
+  c->archive = archive != 0;
+  yoi_status st = read_number(tree, &age, &c->max_age_s, err);
+  return st == YOI_OK ? read_number(tree, &bytes, &c->max_bytes, err) : st;
+}
+
 static yoi_status make_store(const yoi_host *host, yoi_str config, struct eng_store **out,
                              yoi_error *err) {
   yoi_sdk_json *tree = NULL;
@@ -64,6 +75,7 @@ static yoi_status make_store(const yoi_host *host, yoi_str config, struct eng_st
     st = yoi_sdk_fail(err, YOI_CODE_INVALID_REQUEST,
                       "config member 'root': expected the path of a folder");
   if (st == YOI_OK) st = read_config(tree, &c, err);
+  if (st == YOI_OK) st = read_retention(yoi_sdk_json_get(tree, "retention"), &c, err);
   if (st == YOI_OK) {
     c.root = yoi_sdk_strndup(root.ptr, root.len);
     st = c.root != NULL ? fs_store_new(host, &c, out, err) : yoi_sdk_fail_memory(err);

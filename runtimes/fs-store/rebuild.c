@@ -35,6 +35,7 @@ static yoi_status read_file(struct fs_recovery *r, struct eng_log *log, int fd, 
     log->seq = log->file_seq = seq;
     log->file_bytes = in.next;
     log->file_mark = (uint8_t)l.mark;
+    if (l.mark == ENG_MARK_STOPPED) log->stopped_ms = fs_line_at_ms(l.data);
     if (n >= r->expect) r->expect = n + 1;
   }
   fs_lines_release(&in);

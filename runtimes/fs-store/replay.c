@@ -99,6 +99,7 @@ static yoi_status end_group(struct fs_recovery *r, const struct fs_line *last) {
   c->mark = last->mark;
   c->seq = seq;
   c->last = last->n;
+  if (c->mark == ENG_MARK_STOPPED) c->stopped_ms = fs_line_at_ms(last->data);
   fs_log_chunk(r->s, log, c);
   drop_group(r);
   return YOI_OK;

@@ -79,6 +79,46 @@ int fs_open_worker(const struct fs_root *r, yoi_str id, int flags) {
   return open_beneath(r->workers_fd, name, flags);
 }
 
+/* A folder below another, made when it is not there; -1 and errno. */
+static int folder_below(int dir_fd, const char *name) {
+  int made = mkdirat(dir_fd, name, 0700) == 0;
+  if (!made && errno != EEXIST) return -1;
+  if (made && fsync(dir_fd) != 0) return -1;
+  return openat(dir_fd, name, FOLDER);
+}
+
+/* A second name. One that is there already is of a run that was interrupted, or
+ * a copy that somebody has put back: of the same epoch, so no more than ours is
+ * lost with it. */
+static int link_file(int from_fd, const char *from, int to_fd, const char *to) {
+  struct stat ours, there;
+  if (linkat(from_fd, from, to_fd, to, 0) == 0) return 0;
+  if (errno != EEXIST) return errno;
+  if (fstatat(from_fd, from, &ours, AT_SYMLINK_NOFOLLOW) != 0 ||
+      fstatat(to_fd, to, &there, AT_SYMLINK_NOFOLLOW) != 0)
+    return errno;
+  if (ours.st_dev == there.st_dev && ours.st_ino == there.st_ino) return 0;
+  if (!S_ISREG(there.st_mode) || there.st_size > ours.st_size) return EEXIST;
+  if (unlinkat(to_fd, to, 0) != 0 || linkat(from_fd, from, to_fd, to, 0) != 0) return errno;
+  return 0;
+}
+
+int fs_archive_worker(const struct fs_root *r, yoi_str id, uint64_t epoch) {
+  char name[FS_NAME_SIZE], second[FS_NAME_SIZE + 32];
+  fs_name_worker(id, name);
+  snprintf(second, sizeof second, "%.*s.%016llx.jsonl", YOI_ARG(id), (unsigned long long)epoch);
+  name[2] = '\0';
+  int archive_fd = folder_below(r->fd, "archive");
+  int fd = archive_fd >= 0 ? folder_below(archive_fd, name) : -1;
+  int error = fd < 0 ? errno : 0;
+  name[2] = '/';
+  if (error == 0) error = link_file(r->workers_fd, name, fd, second);
+  if (error == 0 && fsync(fd) != 0) error = errno;
+  if (fd >= 0) close(fd);
+  if (archive_fd >= 0) close(archive_fd);
+  return error;
+}
+
 int fs_write_all(int fd, const char *bytes, size_t n, uint64_t at) {
   while (n > 0) {
     ssize_t put = pwrite(fd, bytes, yoi_sdk_short(n), (off_t)at);

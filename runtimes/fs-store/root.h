@@ -27,6 +27,9 @@ void fs_name_worker(yoi_str id, char out[FS_NAME_SIZE]);
 void fs_name_segment(uint64_t first, char out[FS_NAME_SIZE]);
 /* 1 when it is the name of a segment. */
 int fs_name_is_segment(const char *name, uint64_t *out_first);
+/* Gives the file of a worker of that epoch a second name below archive/, which
+ * is on the disk then; again: it has it. An errno. */
+int fs_archive_worker(const struct fs_root *r, yoi_str id, uint64_t epoch);
 /* Opens a worker's file, and makes its folder when it is to be made. -1 and
  * errno. */
 int fs_open_worker(const struct fs_root *r, yoi_str id, int flags);

@@ -57,6 +57,8 @@ static size_t store_amiss(struct eng_store *store, struct eng_amiss out[ENG_AMIS
                                   "until the runtime is started again", true},
       [FS_AMISS_KEEP] = {"warning", "histories cannot be brought from the log into their files",
                          false},
+      [FS_AMISS_ARCHIVE] = {"warning", "stopped workers that are to go cannot be archived, "
+                                        "and stay", false},
       [FS_AMISS_INDEX] = {"warning", "the index was of no use and was made anew", true},
       [FS_AMISS_LOST] = {"error", "records of a worker are damaged or lost", true},
   };
@@ -147,6 +149,7 @@ void fs_log_chunk(struct fs_store *s, struct eng_log *log, struct fs_chunk *c) {
     log->chunks = c;
   log->last_chunk = c;
   log->seq = c->seq + c->records - 1;
+  if (c->mark == ENG_MARK_STOPPED) log->stopped_ms = c->stopped_ms;
   fs_log_keep(log);
   fs_log_dirty(s, log);
 }
@@ -348,6 +351,10 @@ static void make_metrics(struct fs_store *s) {
                      "How long it took to find all workers at the start.", NULL);
 }
 
+static int store_expired(struct eng_store *store, struct eng_expired *out) {
+  return fs_expired(fs_of(store), out);
+}
+
 static const struct eng_store_ops ops = {
     .open = store_open,
     .log_new = store_log_new,
@@ -357,6 +364,7 @@ static const struct eng_store_ops ops = {
     .read = store_read,
     .remove = store_remove,
     .amiss = store_amiss,
+    .expired = store_expired,
     .stop = store_stop,
     .close = store_close,
 };
@@ -387,6 +395,7 @@ yoi_status fs_store_new(const yoi_host *host, const struct fs_config *config,
     return st;
   }
   s->head.ops = &ops;
+  s->head.expires = config->max_age_s > 0 || config->max_bytes > 0;
   s->metrics = yoi_sdk_metrics_of(host);
   make_metrics(s);
   s->root = (struct fs_root){.fd = -1, .log_fd = -1, .workers_fd = -1, .lock_fd = -1};

@@ -18,6 +18,7 @@
 
 #include <pthread.h>
 #include <sdk/error.h>
+#include <sdk/hard.h>
 #include <sdk/metric.h>
 #include <stdatomic.h>
 #include <yoi/host_clock.h>
@@ -36,6 +37,10 @@ struct fs_config {
   bool relaxed;            /* acknowledge before fdatasync */
   uint64_t relaxed_ms; /* and how long after it at most */
   uint64_t segment_bytes, checkpoint_bytes, checkpoint_ms;
+  /* Stopped workers are kept so long, and so many bytes of them; 0: for ever,
+   * all. */
+  uint64_t max_age_s, max_bytes;
+  bool archive; /* their histories get a second name before they go */
 };
 
 /* The lines of one append, immutable: durable in the log, not yet in the
@@ -47,6 +52,7 @@ struct fs_chunk {
   enum eng_mark mark;
   uint64_t seq;  /* of its first record */
   uint64_t last; /* number of its last line */
+  uint64_t stopped_ms; /* see eng_log */
   size_t len;
   char bytes[];
 };
@@ -60,6 +66,7 @@ struct eng_log {
   uint64_t seq; /* of the last durable record; mu */
   /* The file: written by the keeper, under mu. */
   uint64_t file_bytes, file_seq;
+  uint64_t stopped_ms; /* when it was stopped, in wall time; 0: not known; mu */
   uint64_t *offsets; /* of the records 1, 1 + FS_OFFSET_EVERY, ...; mu */
   uint32_t n_offsets, cap_offsets;
   uint32_t refs;            /* mu: the engine's, the queue's, the keeper's */
@@ -112,11 +119,14 @@ struct fs_segment {
   uint64_t size;  /* of the file: zeros from `at` on */
 };
 
+#define FS_EXPIRED_MAX YOI_SDK_HARD(1024, 2)
+
 /* See store_amiss. */
 enum fs_amiss {
   FS_AMISS_WRITE,
   FS_AMISS_SYNC,
   FS_AMISS_KEEP,
+  FS_AMISS_ARCHIVE,
   FS_AMISS_INDEX,
   FS_AMISS_LOST,
   FS_AMISS_COUNT
@@ -158,6 +168,10 @@ struct fs_store {
     uint64_t count, last_ns;
     bool now;
   } amiss[FS_AMISS_COUNT]; /* mu */
+
+  /* Stopped workers that are kept no longer, oldest first, with references. */
+  struct eng_log *expired[FS_EXPIRED_MAX]; /* mu */
+  size_t n_expired, next_expired;          /* mu */
 
   struct fs_segment segment; /* the committer's */
   uint64_t durable;          /* the last number that was synced; the committer's */
@@ -214,6 +228,11 @@ void fs_segment_close(struct fs_store *s);
 void *fs_keep_run(void *store);
 /* 0, or an errno. */
 int fs_keep_checkpoint(struct fs_store *s);
+/* retain.c */
+/* Finds out who is kept no longer. The keeper's; does nothing when all are. */
+void fs_retain(struct fs_store *s);
+/* The next of them; 0: there is none now. */
+int fs_expired(struct fs_store *s, struct eng_expired *out);
 /* read.c */
 void *fs_read_run(void *queue);
 void fs_read_put(struct fs_store *s, struct fs_read *r);

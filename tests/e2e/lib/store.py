@@ -43,6 +43,11 @@ def resealed(line, old, new):
     return seal(text.replace(old, new, 1))
 
 
+def records(path):
+    """The lines of a worker's file."""
+    return [json.loads(line) for line in path.read_bytes().splitlines()]
+
+
 def config(root, **keys):
     """A runtime `main` that keeps its workers below a folder."""
     return configs.standard(runtimes=[{'id': 'main', 'plugin': 'dev.yoi.fs-store',

@@ -105,8 +105,11 @@ struct eng_log *fs_rig_log(struct fs_rig *r, const char *id) {
 
 /* The text of a record: longer and longer, with quotes and brackets. */
 static void text_of(const char *id, uint64_t seq, char out[512]) {
-  int n = snprintf(out, 512, "{\"sequence\":%llu,\"of\":\"%s\",\"odd\":\"}]\\\"\\\\\",\"more\":\"",
-                   (unsigned long long)seq, id);
+  char at[YOI_SDK_TIME_SIZE];
+  yoi_sdk_time_text((FS_RIG_BORN_S + seq) * 1000000000u, at);
+  int n = snprintf(out, 512, "{\"sequence\":%llu,\"at\":\"%s\",\"of\":\"%s\","
+                   "\"odd\":\"}]\\\"\\\\\",\"more\":\"",
+                   (unsigned long long)seq, at, id);
   for (uint64_t i = 0; i < seq % 100; i++) out[n++] = 'x';
   snprintf(out + n, 512 - (size_t)n, "\"}");
 }

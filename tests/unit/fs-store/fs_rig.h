@@ -13,6 +13,7 @@
 #include "tests/unit/support/fake_host.h"
 
 #define FS_RIG_WORKERS 16
+#define FS_RIG_BORN_S 1700000000u /* a record with sequence N is N seconds younger */
 
 struct fs_rig {
   struct fake_host *fh;

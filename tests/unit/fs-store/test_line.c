@@ -122,6 +122,29 @@ static void write_kind(struct yoi_sdk_buf *b, int kind) {
   }
 }
 
+static void the_index_says_when_a_worker_was_stopped(void **state) {
+  (void)state;
+  struct yoi_sdk_buf b;
+  struct fs_line l = {.worker = full.worker, .mark = ENG_MARK_STOPPED, .seq = 7, .bytes = 1234,
+                      .stopped_ms = 1795880000123u, .birth = full.birth};
+  struct fs_line out;
+  yoi_sdk_buf_init(&b, 4096);
+  fs_line_worker(&b, &l);
+  assert_int_equal(fs_line_parse(line_of(&b), &out), 1);
+  assert_int_equal(out.stopped_ms, l.stopped_ms);
+  l.mark = ENG_MARK_IDLE;
+  yoi_sdk_buf_clear(&b);
+  fs_line_worker(&b, &l);
+  assert_int_equal(fs_line_parse(line_of(&b), &out), 1);
+  assert_int_equal(out.stopped_ms, 0);
+  yoi_sdk_buf_release(&b);
+  assert_int_equal(fs_line_at_ms(YOI_LIT("{\"sequence\":12,\"at\":\"2026-11-28T15:24:56.956Z\"}")),
+                   1795879496956u);
+  assert_int_equal(fs_line_at_ms(YOI_LIT("{\"sequence\":12,\"at\":\"soon\"}")), 0);
+  assert_int_equal(fs_line_at_ms(YOI_LIT("{\"sequence\":12,\"at\":\"2026-11-28T15:24:5")), 0);
+  assert_int_equal(fs_line_at_ms(YOI_LIT("{}")), 0);
+}
+
 /* Each line of each kind, with any byte changed, cut or added. */
 static void a_line_that_was_touched_is_none(void **state) {
   (void)state;
@@ -308,6 +331,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(sums_are_castagnolis),
       cmocka_unit_test(a_record_is_read_as_it_was_written),
+      cmocka_unit_test(the_index_says_when_a_worker_was_stopped),
       cmocka_unit_test(a_line_that_was_touched_is_none),
       cmocka_unit_test(what_is_not_our_form_is_refused),
       cmocka_unit_test(a_batch_names_its_records),

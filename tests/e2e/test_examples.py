@@ -9,6 +9,7 @@ import json
 import pathlib
 import re
 import shutil
+import socket
 import subprocess
 
 import pytest
@@ -55,6 +56,25 @@ def test_commands_that_are_shown_work(doc, tmp_path):
                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                               timeout=wait.bound(60))
         assert done.returncode == 0, f'{text}\n{done.stdout.decode()}'
+
+
+def test_the_crash_that_is_shown_loses_nothing(tmp_path):
+    (text,) = [text for _, text in blocks('docs/start.md', 'crash')]
+    with socket.socket() as free:
+        free.bind(('127.0.0.1', 0))
+        port = str(free.getsockname()[1])
+    (tmp_path / 'build').symlink_to(BUILD)
+    config = (ROOT / 'docs/examples/durable.json').read_text().replace('38800', port)
+    (tmp_path / 'durable.json').write_text(config)
+    text = text.replace('cp docs/examples/durable.json .',
+                        "trap 'kill $host' EXIT").replace('38800', port)
+    done = subprocess.run(['bash', '-uc', text], cwd=tmp_path, env=environment(tmp_path),
+                          check=False, stdout=subprocess.PIPE, timeout=wait.bound(60))
+    created, said, transcript = (json.loads(t) for t in
+                                 re.split(r'(?<=})\s*(?={"runtime_id)', done.stdout.decode()))
+    assert created['worker']['worker_id'] == 'ada'
+    assert said['turn']['state'] == 'completed'
+    assert [i['role'] for i in transcript['transcript']['items']] == ['user', 'assistant']
 
 
 def run_minimal(program, tmp_path):

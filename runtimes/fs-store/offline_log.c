@@ -13,8 +13,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "gap.h"
 #include "offline.h"
-
 
 struct log {
   struct fs_off *o;
@@ -22,7 +22,8 @@ struct log {
   int fd;
   char file[FS_PATH_SIZE];
   uint64_t expect;
-  uint64_t lost_from, lost_to; /* the numbers of the last gap */
+  uint64_t lost_from, lost_to; /* numbers of which not all are there, since the last batch */
+  bool batch_ended;            /* the line before was that of a batch */
   uint64_t read, total;        /* bytes, for people */
   uint64_t in_batch;           /* lines since the last batch */
   uint64_t durable;            /* what evidence() said last */
@@ -123,6 +124,11 @@ static void note_bad(struct walk *k, uint64_t at) {
   k->bad_line = k->line;
 }
 
+static void walk_from(struct walk *k, uint64_t at) {
+  fs_lines_release(&k->in);
+  fs_lines_init(&k->in, k->fd, at, k->end);
+}
+
 /* The next sound line that is numbered; END: there is none. */
 static yoi_status walk_next(struct walk *k, yoi_str *text, struct fs_line *l) {
   for (;;) {
@@ -143,8 +149,7 @@ static yoi_status walk_next(struct walk *k, yoi_str *text, struct fs_line *l) {
     }
     note_bad(k, at);
     if (next == at) next = at + 1; /* into the long line: its end is found */
-    fs_lines_release(&k->in);
-    fs_lines_init(&k->in, k->fd, next, k->end);
+    walk_from(k, next);
   }
 }
 
@@ -209,25 +214,6 @@ static yoi_status end_append(struct log *g, const struct fs_line *l, uint64_t en
   return YOI_OK;
 }
 
-static yoi_status add_record(struct log *g, const struct fs_line *l, const struct fs_place *p,
-                             uint64_t end) {
-  struct fs_off *o = g->o;
-  if (g->w != NULL && (!yoi_sdk_str_is(l->worker, g->w->id) || l->seq != g->seq + g->count)) {
-    fs_off_error(o, p, "append", "an append of worker '%s' before this line has no end", g->w->id);
-    drop_append(g);
-  }
-  if (g->w == NULL) {
-    g->w = fs_off_add(o, l->worker);
-    if (g->w == NULL) return YOI_RESOURCE_EXHAUSTED;
-    g->w->in_log = true;
-    g->seq = l->seq;
-    g->at = p->at;
-  }
-  g->count++;
-  if (g->seq == g->w->seq + 1) fs_off_record(o, g->w, l, p);
-  return l->more ? YOI_OK : end_append(g, l, end);
-}
-
 static yoi_status remove_worker(struct fs_off *o, const struct fs_line *l) {
   struct fs_seen *w = fs_off_add(o, l->worker);
   if (w == NULL) return YOI_RESOURCE_EXHAUSTED;
@@ -241,6 +227,37 @@ static yoi_status remove_worker(struct fs_off *o, const struct fs_line *l) {
   return YOI_OK;
 }
 
+/* As replay.c: the line of its removal is lost, and it shows. */
+static yoi_status imply_removal(struct fs_off *o, const struct fs_line *l,
+                                const struct fs_place *p) {
+  const struct fs_seen *w = l->born ? fs_off_find(o, l->worker) : NULL;
+  if (w == NULL || w->seq == 0 || w->birth.epoch == l->birth.epoch) return YOI_OK;
+  fs_off_warn(o, p, "removal", "it is made anew here, so it was removed before (worker '%s')",
+              w->id);
+  return remove_worker(o, l);
+}
+
+static yoi_status add_record(struct log *g, const struct fs_line *l, const struct fs_place *p,
+                             uint64_t end) {
+  struct fs_off *o = g->o;
+  if (g->w != NULL && (!yoi_sdk_str_is(l->worker, g->w->id) || l->seq != g->seq + g->count)) {
+    fs_off_error(o, p, "append", "an append of worker '%s' before this line has no end", g->w->id);
+    drop_append(g);
+  }
+  if (g->w == NULL) {
+    yoi_status st = imply_removal(o, l, p);
+    if (st != YOI_OK) return st;
+    g->w = fs_off_add(o, l->worker);
+    if (g->w == NULL) return YOI_RESOURCE_EXHAUSTED;
+    g->w->in_log = true;
+    g->seq = l->seq;
+    g->at = p->at;
+  }
+  g->count++;
+  if (g->seq == g->w->seq + 1) fs_off_record(o, g->w, l, p);
+  return l->more ? YOI_OK : end_append(g, l, end);
+}
+
 /* ---- batches ------------------------------------------------------------------------- */
 
 /* Whose records of a gap were lost, as far as a batch says it. */
@@ -252,6 +269,7 @@ static yoi_status blame(struct log *g, const struct fs_line *batch, uint64_t cou
     if (n < g->lost_from || n >= g->lost_to || n <= g->o->upto) continue;
     struct fs_seen *w = fs_off_add(g->o, worker);
     if (w == NULL) return YOI_RESOURCE_EXHAUSTED;
+    if (w->removed) continue; /* what it had is of no use, or this is it */
     if (seq > w->seq) w->lost++;
     if (seq == 0)
       fs_off_error(g->o, &(struct fs_place){.worker = w->id}, "lost",
@@ -269,11 +287,13 @@ static yoi_status end_batch(struct log *g, const struct fs_line *l, const struct
     fs_off_error(g->o, p, "batch", "it names more lines than there were");
     return YOI_OK;
   }
-  if (g->lost_to > g->lost_from && l->n - count < g->lost_to) return blame(g, l, count);
-  if (count != g->in_batch)
+  bool whole = l->n - count >= g->lost_to;
+  yoi_status st = whole ? YOI_OK : blame(g, l, count);
+  g->lost_from = g->lost_to = 0;
+  if (whole && count != g->in_batch)
     fs_off_error(g->o, p, "batch", "it names %llu lines, and ends %llu", (unsigned long long)count,
                  (unsigned long long)g->in_batch);
-  return YOI_OK;
+  return st;
 }
 
 static yoi_status add_line(struct log *g, const struct fs_line *l, const struct fs_place *p,
@@ -303,7 +323,7 @@ static void lose(struct log *g, uint64_t next, const struct fs_place *p) {
   else
     fs_off_error(g->o, p, "lost", "lines %llu to %llu of the log are damaged or missing",
                  (unsigned long long)g->expect, (unsigned long long)(next - 1));
-  g->lost_from = g->expect;
+  if (g->lost_to == 0) g->lost_from = g->expect;
   g->lost_to = next;
   g->expect = next;
   g->in_batch = 0;
@@ -325,11 +345,29 @@ static void end_segment(struct log *g, const struct walk *k) {
   struct fs_place p = {.file = g->file, .line = k->bad_line, .at = k->bad_at};
   bool last = g->i + 1 == o->n_segments;
   if (!k->bad) return;
+  if (!last && o->segments[g->i + 1] == g->expect) {
+    fs_off_warn(o, &p, "foreign", "something that is no line stands behind the last one");
+    return;
+  }
   uint64_t durable = evidence(g, k->bad_at, k->end);
   if (durable >= g->expect)
     lose(g, last ? durable + 1 : o->segments[g->i + 1], &p);
   else
     tear(g, &p, fs_behind_zeros(g->fd, k->bad_at, k->end) == k->end ? k->bad_at : k->end);
+}
+
+/* Line `expect` is not at this place. OK: it was a seal, and nothing is lost. */
+static yoi_status was_seal(struct log *g, struct walk *k, const struct fs_place *bad) {
+  uint64_t at;
+  if (!g->batch_ended) return YOI_END;
+  yoi_status st = fs_gap_is_seal(g->fd, bad->at, k->end, g->expect, &at);
+  if (st != YOI_OK) return st;
+  fs_off_warn(g->o, bad, "seal", "a seal of the log is damaged, and nothing with it");
+  walk_from(k, at);
+  k->line = bad->line;
+  k->bad = g->batch_ended = false;
+  g->expect++;
+  return YOI_OK;
 }
 
 static yoi_status read_lines(struct log *g, struct walk *k) {
@@ -347,6 +385,9 @@ static yoi_status read_lines(struct log *g, struct walk *k) {
     if (l.n > g->expect) {
       struct fs_place bad = {.file = g->file, .line = k->bad_line, .at = k->bad_at};
       if (!k->bad) bad = p;
+      st = was_seal(g, k, &bad);
+      if (st == YOI_OK) continue;
+      if (st != YOI_END) break;
       if (evidence(g, bad.at, k->end) < g->expect) {
         tear(g, &bad, k->end);
         break;
@@ -359,33 +400,42 @@ static yoi_status read_lines(struct log *g, struct walk *k) {
     k->bad = false;
     st = add_line(g, &l, &p, k->in.next);
     if (st != YOI_OK) return st;
+    g->batch_ended = l.kind == FS_LINE_BATCH;
     g->expect++;
   }
   if (g->over) return YOI_OK;
-  if (st == YOI_INTERNAL) return fs_off_fail(g->o, "cannot read", g->file, errno);
   if (st != YOI_END) return st;
   end_segment(g, k);
   return YOI_OK;
 }
 
-/* 1: it begins as the segment that its name says. */
-static int is_headed(struct log *g, struct walk *k) {
+/* A damaged head: all that it said is said by its name. */
+static yoi_status pass_head(struct log *g, struct walk *k) {
+  uint64_t at;
+  yoi_status st = fs_gap_find(g->fd, 0, k->end, g->o->segments[g->i], &at);
+  if (st == YOI_OK) walk_from(k, at);
+  note_bad(k, 0);
+  return st == YOI_END ? YOI_OK : st;
+}
+
+/* OK: it begins as the segment that its name says. END: it does not. */
+static yoi_status read_head(struct log *g, struct walk *k) {
   struct fs_off *o = g->o;
   const struct fs_place p = {.file = g->file, .line = 1};
   struct fs_line l;
   yoi_str text;
   k->line = 1;
-  if (fs_lines_next(&k->in, &text) != YOI_OK || !fs_line_parse(text, &l)) {
-    note_bad(k, 0);
-    return 1;
-  }
+  g->batch_ended = false;
+  yoi_status st = fs_lines_next(&k->in, &text);
+  if (st == YOI_RESOURCE_EXHAUSTED || st == YOI_INTERNAL) return st;
+  if (st != YOI_OK || !fs_line_parse(text, &l)) return pass_head(g, k);
   if (o->no_format && o->adopted[0] == '\0' && l.store.len < sizeof o->adopted)
     memcpy(o->adopted, l.store.ptr, l.store.len);
   if (l.kind == FS_LINE_HEAD && l.first == o->segments[g->i] &&
       yoi_sdk_str_is(l.store, o->no_format ? o->adopted : o->root.store))
-    return 1;
+    return YOI_OK;
   fs_off_error(o, &p, "foreign", "it is a segment of another store, or has another's name");
-  return 0;
+  return YOI_END;
 }
 
 static yoi_status read_segment(struct log *g) {
@@ -403,7 +453,10 @@ static yoi_status read_segment(struct log *g) {
   if (g->fd < 0) return fs_off_fail(o, "cannot open", g->file, errno);
   if (fs_off_look(o, g->fd, S_IFREG, g->file, &sb)) {
     walk_begin(&k, g->fd, 0, (uint64_t)sb.st_size);
-    if (is_headed(g, &k)) st = read_lines(g, &k);
+    st = read_head(g, &k);
+    if (st == YOI_OK) st = read_lines(g, &k);
+    if (st == YOI_INTERNAL) st = fs_off_fail(o, "cannot read", g->file, errno);
+    if (st == YOI_END) st = YOI_OK;
     walk_end(&k);
     g->read += (uint64_t)sb.st_size;
   }

@@ -125,6 +125,7 @@ static yoi_status add_line(struct reading *x, yoi_str text) {
   if (!fs_line_parse(text, &l) || l.kind != FS_LINE_RECORD || l.seq != x->next ||
       !yoi_sdk_str_is(l.worker, log->id))
     return YOI_DATA_LOSS;
+  if (l.born && l.birth.epoch != log->birth.epoch) return YOI_DATA_LOSS; /* of another */
   if (l.event == 0) { /* of a newer version */
     x->passing = true;
     return YOI_DATA_LOSS;
@@ -175,6 +176,13 @@ static yoi_status read_file(struct reading *x) {
   if (fd < 0 && (errno == EMFILE || errno == ENFILE || errno == ENOMEM)) return YOI_INTERNAL;
   if (fd < 0) x->passing = errno != ENOENT && errno != ELOOP && errno != ENXIO;
   if (fd < 0) return YOI_DATA_LOSS;
+  /* The file may be of one that was made since: its first record says it. */
+  pthread_mutex_lock(&x->s->mu);
+  if (x->r->log->removed_n != 0) {
+    x->at = 0;
+    x->next = 1;
+  }
+  pthread_mutex_unlock(&x->s->mu);
   yoi_status st = YOI_DATA_LOSS;
   if (fstat(fd, &sb) == 0 && S_ISREG(sb.st_mode) && (uint64_t)sb.st_size >= x->bytes)
     st = read_lines(x, fd);

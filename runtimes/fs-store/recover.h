@@ -20,6 +20,10 @@ struct fs_recovery {
   struct fs_names names;
   uint64_t upto;   /* all lines up to this one are in the workers' files */
   uint64_t expect; /* the number of the next line */
+  uint64_t sworn;  /* all up to this number was durable, said what lies behind a gap */
+  bool batch_ended; /* the line before it was that of a batch */
+  /* The lines of the batch that was found behind the last gap: [begin, end). */
+  uint64_t batch_begin, batch_end;
   uint64_t *segments;
   size_t n_segments, cap_segments;
   /* An append of which not all lines were read. */

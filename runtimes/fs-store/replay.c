@@ -16,6 +16,10 @@
  *     predecessor is missing makes its worker damaged, and is kept.
  *  3. A segment in which something is damaged keeps a second name, behind
  *     which it stays when the keeper has no more use for it.
+ *  4. A damaged head or seal costs nothing, not even the batch behind it of
+ *     which nobody says that it was durable (gap.c).
+ *  5. The first record of a worker, where one of that id with another epoch is
+ *     there, says that that one was removed before: the line is lost.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -27,6 +31,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "gap.h"
 #include "recover.h"
 
 #define BLOCK YOI_SDK_HARD(65536, 300) /* of what is looked through for words */
@@ -56,14 +61,26 @@ static void close_segment(struct segment *g) {
   close(g->fd);
 }
 
+static void go_to(struct segment *g, uint64_t at) {
+  fs_lines_release(&g->in);
+  fs_lines_init(&g->in, g->fd, at, g->in.end);
+}
+
 static int is_head(const struct fs_recovery *r, size_t i, const struct fs_line *l) {
   return l->kind == FS_LINE_HEAD && l->first == r->segments[i] &&
          yoi_sdk_str_is(l->store, r->s->root.store);
 }
 
+/* Numbers of which not all are there, until the next line of a batch says whose
+ * they were: [from, to). */
 struct loss {
-  uint64_t from, to; /* numbers that are not there: [from, to) */
+  uint64_t from, to; /* to 0: none */
 };
+
+static void lose(struct loss *lost, uint64_t from, uint64_t to) {
+  if (lost->to == 0) lost->from = from;
+  lost->to = to;
+}
 
 /* ---- appends ------------------------------------------------------------------ */
 
@@ -105,11 +122,21 @@ static yoi_status end_group(struct fs_recovery *r, const struct fs_line *last) {
   return YOI_OK;
 }
 
+static void imply_removal(struct fs_recovery *r, const struct fs_line *l) {
+  struct eng_log *log = l->born ? fs_names_find(&r->names, l->worker) : NULL;
+  if (log == NULL || log->removed_n != 0 || log->seq == 0 || log->birth.epoch == l->birth.epoch)
+    return;
+  fs_log(r->s, YOI_LOG_WARN, "a worker was made anew, so it was removed before", log->id, 0);
+  log->removed_n = l->n;
+  fs_log_dirty(r->s, log);
+}
+
 static yoi_status add_record(struct fs_recovery *r, yoi_str text, const struct fs_line *l) {
   if (r->group_log != NULL && (!yoi_sdk_str_is(l->worker, r->group_log->id) ||
                                l->seq != r->group_seq + r->group_records))
     drop_group(r);
   if (r->group_log == NULL) {
+    imply_removal(r, l);
     r->group_log = log_of(r, l->worker, l->born ? &l->birth : NULL);
     if (r->group_log == NULL) return YOI_RESOURCE_EXHAUSTED;
     r->group_seq = l->seq;
@@ -135,52 +162,53 @@ static yoi_status add_line(struct fs_recovery *r, yoi_str text, const struct fs_
 
 /* ---- damage -------------------------------------------------------------------- */
 
-/* What can be read behind a place where the next line is not. */
-struct evidence {
-  uint64_t durable; /* all up to this number was */
-  uint64_t next;    /* number of the first sound line; 0: there is none */
-};
-
 /* Looks at all lines from the reader's place on; a line that is none is
- * passed over. */
-static void look(struct fs_lines *in, uint64_t expect, struct evidence *e) {
+ * passed over. END, or an error of reading: then nobody knows. */
+static yoi_status look(struct fs_lines *in, uint64_t expect, uint64_t *durable) {
   struct fs_line l;
   yoi_str text;
-  while (fs_lines_next(in, &text) == YOI_OK) {
+  yoi_status st;
+  while ((st = fs_lines_next(in, &text)) == YOI_OK) {
     if (!fs_line_parse(text, &l) || l.kind > FS_LINE_SEAL || l.n <= expect) continue;
-    if (e->next == 0) e->next = l.n;
-    if (l.durable > e->durable) e->durable = l.durable;
+    if (l.durable > *durable) *durable = l.durable;
   }
+  return st == YOI_RESOURCE_EXHAUSTED || st == YOI_INTERNAL ? st : YOI_END;
 }
 
-static struct evidence find_evidence(struct fs_recovery *r, size_t i, const struct segment *g,
-                                     uint64_t from) {
-  struct evidence e = {0};
+static yoi_status look_later(struct fs_recovery *r, size_t i, uint64_t *durable) {
+  struct segment g;
+  struct fs_line l;
+  yoi_str text;
+  yoi_status st = open_segment(r, i, &g);
+  if (st != YOI_OK) return st;
+  st = fs_lines_next(&g.in, &text);
+  if (st == YOI_OK && fs_line_parse(text, &l) && is_head(r, i, &l)) {
+    if (l.first - 1 > *durable) *durable = l.first - 1;
+    st = look(&g.in, r->expect, durable);
+  }
+  close_segment(&g);
+  return st == YOI_RESOURCE_EXHAUSTED || st == YOI_INTERNAL ? st : YOI_END;
+}
+
+/* All up to which number was durable, says what is behind this place. END, or
+ * an error. */
+static yoi_status find_sworn(struct fs_recovery *r, size_t i, const struct segment *g,
+                             uint64_t from) {
   uint64_t end = g->in.end;
-  for (uint64_t at = fs_behind_zeros(g->fd, from, end); at < end;) {
+  yoi_status st = YOI_END;
+  for (uint64_t at = fs_behind_zeros(g->fd, from, end); at < end && st == YOI_END;) {
     struct fs_lines in;
     fs_lines_init(&in, g->fd, at, end);
-    look(&in, r->expect, &e);
+    st = look(&in, r->expect, &r->sworn);
     at = in.next > at ? fs_behind_zeros(g->fd, in.next, end) : end;
     fs_lines_release(&in);
   }
-  for (size_t k = i + 1; k < r->n_segments; k++) {
-    struct segment later;
-    struct fs_line l;
-    yoi_str text;
-    if (open_segment(r, k, &later) != YOI_OK) continue;
-    if (fs_lines_next(&later.in, &text) == YOI_OK && fs_line_parse(text, &l) && is_head(r, k, &l)) {
-      if (l.first - 1 > e.durable) e.durable = l.first - 1;
-      look(&later.in, r->expect, &e);
-    }
-    close_segment(&later);
-  }
-  return e;
+  for (size_t k = i + 1; k < r->n_segments && st == YOI_END; k++) st = look_later(r, k, &r->sworn);
+  return st;
 }
 
 /* The records of a batch that were not read are lost: theirs. */
-static yoi_status blame(struct fs_recovery *r, const struct fs_line *batch, uint64_t lost_from,
-                        uint64_t lost_to) {
+static yoi_status blame(struct fs_recovery *r, const struct fs_line *batch, struct loss *lost) {
   size_t pos = 0;
   uint64_t seq, n = batch->n, count = 0;
   yoi_str worker;
@@ -188,14 +216,17 @@ static yoi_status blame(struct fs_recovery *r, const struct fs_line *batch, uint
   if (count >= n) return YOI_OK;
   n -= count;
   for (pos = 0; fs_line_batch_next(batch, &pos, &worker, &seq); n++) {
-    if (n < lost_from || n >= lost_to || n <= r->upto) continue;
-    struct eng_log *log = log_of(r, worker, NULL);
+    if (n < lost->from || n >= lost->to || n <= r->upto) continue;
+    struct eng_log *log = fs_names_find(&r->names, worker);
+    if (log != NULL && log->removed_n >= n) continue; /* what it had is of no use, or this is it */
+    log = log_of(r, worker, NULL);
     if (log == NULL) return YOI_RESOURCE_EXHAUSTED;
     if (seq == 0)
       fs_log(r->s, YOI_LOG_WARN, "the removal of a worker is lost: it is there again", log->id, 0);
     else if (seq > log->seq)
-      log->damaged = true;
+      fs_log_lose(log, seq);
   }
+  *lost = (struct loss){0};
   return YOI_OK;
 }
 
@@ -228,7 +259,8 @@ static yoi_status cut(struct fs_recovery *r, size_t i, const struct segment *g, 
 
 /* Goes on behind damage: the first sound line with a higher number. END: it
  * is not in this segment. */
-static yoi_status resync(struct fs_recovery *r, const struct segment *g, uint64_t *at) {
+static yoi_status resync(struct fs_recovery *r, const struct segment *g, uint64_t *at,
+                         uint64_t *out_n) {
   struct fs_lines in;
   struct fs_line l;
   yoi_str text;
@@ -239,6 +271,7 @@ static yoi_status resync(struct fs_recovery *r, const struct segment *g, uint64_
     while (fs_lines_next(&in, &text) == YOI_OK) {
       if (!fs_line_parse(text, &l) || l.kind > FS_LINE_SEAL || l.n <= r->expect) continue;
       *at = in.at;
+      *out_n = l.n;
       st = YOI_OK;
       break;
     }
@@ -248,10 +281,40 @@ static yoi_status resync(struct fs_recovery *r, const struct segment *g, uint64_
   return st;
 }
 
+/* The next line of a batch that is sound, from `at` on, is that of line n. */
+static bool has_batch(struct fs_recovery *r, const struct segment *g, uint64_t at, uint64_t n) {
+  struct fs_lines in;
+  struct fs_line l;
+  yoi_str text;
+  bool more = n < r->batch_begin || n >= r->batch_end;
+  fs_lines_init(&in, g->fd, at, g->in.end);
+  while (more && fs_lines_next(&in, &text) == YOI_OK) {
+    if (!fs_line_parse(text, &l) || l.kind != FS_LINE_BATCH || l.n <= n) continue;
+    size_t pos = 0;
+    uint64_t seq;
+    yoi_str worker;
+    r->batch_begin = r->batch_end = l.n;
+    while (r->batch_begin > 0 && fs_line_batch_next(&l, &pos, &worker, &seq)) r->batch_begin--;
+    more = false;
+  }
+  fs_lines_release(&in);
+  return n >= r->batch_begin && n < r->batch_end;
+}
+
+static yoi_status blame_id(struct fs_recovery *r, yoi_str id, bool is_record) {
+  struct eng_log *log = fs_names_find(&r->names, id);
+  if (log != NULL && log->removed_n != 0) log = NULL;
+  if (log == NULL && !is_record) return YOI_OK;
+  if (log == NULL) log = log_of(r, id, NULL);
+  if (log == NULL) return YOI_RESOURCE_EXHAUSTED;
+  fs_log_lose(log, log->seq + 1);
+  return YOI_OK;
+}
+
 /* Whose records stood in a damaged place, as far as it can be read: for lines
  * that were lost together with that of their batch. */
 static yoi_status salvage(struct fs_recovery *r, int fd, uint64_t from, uint64_t to) {
-  static const char word[] = ",\"worker\":\"";
+  static const char word[] = ",\"worker\":\"", then[] = "\",\"seq\":";
   char text[BLOCK];
   yoi_status st = YOI_OK;
   while (st == YOI_OK && from < to) {
@@ -259,40 +322,57 @@ static yoi_status salvage(struct fs_recovery *r, int fd, uint64_t from, uint64_t
     ssize_t got = pread(fd, text, want, (off_t)from);
     if (got <= 0) break;
     const char *end = text + got, *at = text, *next;
-    while ((next = memmem(at, (size_t)(end - at), word, sizeof word - 1)) != NULL) {
+    while (st == YOI_OK &&
+           (next = memmem(at, (size_t)(end - at), word, sizeof word - 1)) != NULL) {
       at = next + sizeof word - 1;
       const char *quote = memchr(at, '"', (size_t)(end - at));
       yoi_str id = {at, quote != NULL ? (size_t)(quote - at) : 0};
-      struct eng_log *log = yoi_sdk_id_valid(id) ? fs_names_find(&r->names, id) : NULL;
-      if (log != NULL && log->removed_n == 0) log->damaged = true;
+      bool is_record = quote != NULL && (size_t)(end - quote) >= sizeof then - 1 &&
+                       memcmp(quote, then, sizeof then - 1) == 0;
+      if (yoi_sdk_id_valid(id)) st = blame_id(r, id, is_record);
     }
     if ((size_t)got < want || from + (uint64_t)got >= to) break;
-    from += (uint64_t)got - YOI_ID_MAX - sizeof word; /* one may be cut in two */
+    from += (uint64_t)got - YOI_ID_MAX - sizeof word - sizeof then; /* one may be cut in two */
   }
   return st;
+}
+
+/* There is nothing more in this segment that counts. */
+static bool is_over(const struct fs_recovery *r, size_t i, const struct segment *g,
+                    uint64_t from) {
+  bool last = i + 1 == r->n_segments, next = !last && r->segments[i + 1] == r->expect;
+  bool zeros = fs_behind_zeros(g->fd, from, g->in.end) == g->in.end;
+  if (next && !zeros)
+    fs_log(r->s, YOI_LOG_WARN, "something stands behind the last line of a segment", g->name, 0);
+  return next || (last && zeros);
 }
 
 /* The line that is expected next is not at `at`. OK: go on at *at. END: this
  * segment is over. */
 static yoi_status mend(struct fs_recovery *r, size_t i, struct segment *g, uint64_t *at,
                        struct loss *lost) {
-  uint64_t from = *at;
+  uint64_t from = *at, n = r->expect, next = 0;
   bool last = i + 1 == r->n_segments;
   drop_group(r);
-  if (fs_behind_zeros(g->fd, from, g->in.end) == g->in.end &&
-      (last || r->segments[i + 1] == r->expect))
-    return YOI_END;
-  struct evidence e = find_evidence(r, i, g, from);
-  if (e.durable < r->expect) {
+  if (is_over(r, i, g, from)) return YOI_END;
+  yoi_status st = r->batch_ended ? fs_gap_is_seal(g->fd, from, g->in.end, n, at) : YOI_END;
+  if (st == YOI_OK) {
+    fs_log(r->s, YOI_LOG_WARN, "a seal of the log is damaged, and nothing with it", g->name, 0);
+    r->expect++;
+    return YOI_OK;
+  }
+  if (st == YOI_END && r->sworn < n) st = find_sworn(r, i, g, from);
+  if (st != YOI_END) return st;
+  if (r->sworn < n) {
     fs_log(r->s, YOI_LOG_INFO, "the end of the log was torn, and is cut off", g->name, 0);
-    yoi_status st = cut(r, i, g, from);
+    st = cut(r, i, g, from);
     return st == YOI_OK ? YOI_END : st;
   }
   keep_evidence(r, g);
-  lost->from = r->expect;
-  lost->to = e.next != 0 ? e.next : e.durable + 1;
-  yoi_status st = resync(r, g, at);
+  st = resync(r, g, at, &next);
+  lose(lost, n, st == YOI_OK ? next : last ? r->sworn + 1 : r->segments[i + 1]);
   if (st == YOI_OK || last) r->expect = lost->to;
+  if (st == YOI_OK && has_batch(r, g, *at, n)) return YOI_OK;
   yoi_status salvaged = salvage(r, g->fd, from, st == YOI_OK ? *at : g->in.end);
   return salvaged != YOI_OK ? salvaged : st;
 }
@@ -318,8 +398,13 @@ static yoi_status read_segment(struct fs_recovery *r, size_t i, struct segment *
   if (parsed && !headed) {
     return set_aside(r, g);
   }
+  r->batch_ended = false;
   if (!headed && st == YOI_OK) { /* a damaged head: the lines behind it say all that it did */
     keep_evidence(r, g);
+    st = fs_gap_find(g->fd, 0, g->in.end, r->segments[i], &at);
+    if (st != YOI_OK && st != YOI_END) return st;
+    if (st == YOI_OK) go_to(g, at);
+    if (st == YOI_END) at = g->in.next;
     headed = true;
   } else if (!headed) {
     at = 0;
@@ -329,18 +414,18 @@ static yoi_status read_segment(struct fs_recovery *r, size_t i, struct segment *
     headed = true;
     if (st == YOI_RESOURCE_EXHAUSTED || st == YOI_INTERNAL) return st;
     if (st == YOI_OK && fs_line_parse(text, &l) && l.kind <= FS_LINE_SEAL && l.n == r->expect) {
-      if (l.kind == FS_LINE_BATCH && lost->to > lost->from)
-        st = blame(r, &l, lost->from, lost->to);
+      if (l.kind == FS_LINE_BATCH && lost->to > 0) st = blame(r, &l, lost);
       if (st == YOI_OK) st = add_line(r, text, &l);
       if (st != YOI_OK) return st;
+      r->batch_ended = l.kind == FS_LINE_BATCH;
       r->expect++;
       at = g->in.next;
       continue;
     }
     st = mend(r, i, g, &at, lost);
     if (st != YOI_OK) return st == YOI_END ? YOI_OK : st;
-    fs_lines_release(&g->in);
-    fs_lines_init(&g->in, g->fd, at, g->in.end);
+    r->batch_ended = false;
+    go_to(g, at);
   }
 }
 
@@ -356,7 +441,7 @@ static size_t first_segment(const struct fs_recovery *r) {
 static void miss(struct fs_recovery *r, uint64_t next, struct loss *lost) {
   fs_log(r->s, YOI_LOG_ERROR, "a segment of the log is missing", "log", 0);
   fs_amiss(r->s, FS_AMISS_LOST);
-  *lost = (struct loss){r->expect, next};
+  lose(lost, r->expect, next);
   r->expect = next;
   drop_group(r);
 }

@@ -132,6 +132,11 @@ void fs_log_let_go(struct fs_store *s, struct eng_log *log) {
   fs_log_unref(s, log);
 }
 
+void fs_log_lose(struct eng_log *log, uint64_t seq) {
+  log->damaged = true;
+  if (seq > log->lost_seq) log->lost_seq = seq;
+}
+
 void fs_log_dirty(struct fs_store *s, struct eng_log *log) {
   if (log->dirty) return;
   log->dirty = true;

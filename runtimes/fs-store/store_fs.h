@@ -73,6 +73,8 @@ struct eng_log {
   uint8_t file_mark;        /* enum eng_mark: of file_seq */
   bool dirty;               /* mu */
   bool kept;                /* it has records: the ring has a reference; mu */
+  bool stuck;               /* its file could not be written, see carry.c; mu */
+  uint64_t lost_seq;        /* a record of it is known to be lost, or 0; mu */
   uint64_t removed_n;       /* number of its removal, or 0; mu */
   bool found;               /* before this start: its file may be there */
   bool torn;                /* behind what is known of its file there is more */
@@ -100,6 +102,14 @@ struct fs_read {
   uint64_t from;
   size_t limit;
   int items_only;
+};
+
+/* Asked of the committer by the keeper, which waits for it: see carry.c. */
+struct fs_carry {
+  struct eng_log *logs; /* by keep_next */
+  uint64_t upto;        /* all but them have to be in the files up to here */
+  int error;
+  bool done; /* mu */
 };
 
 /* What waits for one reader. */
@@ -149,6 +159,7 @@ struct fs_store {
   pthread_mutex_t mu;
   pthread_cond_t work; /* the committer's */
   pthread_cond_t keep; /* the keeper's */
+  pthread_cond_t carried; /* of whoever waits for `carry` */
   struct fs_job *jobs, **jobs_tail;
   struct eng_log all; /* a ring: its prev and next */
   uint64_t n_logs;
@@ -157,6 +168,8 @@ struct fs_store {
   uint64_t committed;   /* the last number that is in chunks or a file; mu */
   uint64_t log_bytes;   /* written since the last checkpoint; mu */
   uint64_t log_first;   /* of the segment that is written to, or 0; mu */
+  struct fs_carry *carry; /* mu */
+  uint64_t stuck_bytes;   /* of records whose files cannot be written; mu */
   bool stopping, committer_over; /* mu */
   struct {
     bool committer, keeper;
@@ -203,6 +216,9 @@ void fs_log_keep(struct eng_log *log);
 void fs_log_let_go(struct fs_store *s, struct eng_log *log);
 /* All of them, whoever refers to them: nobody will any more. */
 void fs_logs_free(struct fs_store *s);
+/* mu held: record seq of it is lost, and is in no file from which that could
+ * be seen. */
+void fs_log_lose(struct eng_log *log, uint64_t seq);
 void fs_log_dirty(struct fs_store *s, struct eng_log *log);
 void fs_log_chunk(struct fs_store *s, struct eng_log *log, struct fs_chunk *c);
 struct fs_chunk *fs_chunk_new(const char *bytes, size_t len);
@@ -210,6 +226,17 @@ void fs_chunk_unref(struct fs_chunk *c);
 
 /* commit.c */
 void *fs_commit_run(void *store);
+/* Writes s->lines, of which the first has that number, and syncs them; an
+ * errno. */
+int fs_commit_lines(struct fs_store *s, uint64_t first);
+/* carry.c */
+/* The records of these logs, and removals, are in the log once more, behind
+ * *upto. An errno. The committer's thread, or while there is none. */
+int fs_carry_over(struct fs_store *s, struct eng_log *logs, uint64_t *upto);
+/* The same, from the keeper's thread. */
+int fs_carry_ask(struct fs_store *s, struct eng_log *logs, uint64_t *upto);
+/* mu held: there is no room for more of a worker whose file cannot be written. */
+bool fs_carry_full(const struct fs_store *s, const struct eng_log *log);
 /* segment.c: on the committer's thread, or while there is none. */
 /* Nothing is written from now on. */
 void fs_break(struct fs_store *s);

@@ -40,7 +40,7 @@ static yoi_status wait_for(struct waiting *w) {
 }
 
 void fs_rig_init(struct fs_rig *r) {
-  *r = (struct fs_rig){.fh = fake_host_new(1)};
+  *r = (struct fs_rig){.fh = fake_host_new(1), .epoch = 0x1122334455667788u};
   r->config = (struct fs_config){.relaxed_ms = 5,
                                  .segment_bytes = YOI_STORE_SEGMENT_BYTES_MIN,
                                  .checkpoint_bytes = (uint64_t)1 << 40,
@@ -94,7 +94,7 @@ struct eng_log *fs_rig_log(struct fs_rig *r, const char *id) {
   int i = fs_rig_found(r, id);
   if (i >= 0) return r->found[i].log;
   assert_true(r->n_found < FS_RIG_WORKERS);
-  struct eng_birth birth = {.epoch = 0x1122334455667788u, .keyed = id[0] == 'k', .key = "a key"};
+  struct eng_birth birth = {.epoch = r->epoch, .keyed = id[0] == 'k', .key = "a key"};
   snprintf(r->found[r->n_found].id, sizeof r->found[0].id, "%s", id);
   r->found[r->n_found].birth = birth;
   r->found[r->n_found].sequence = 0;

@@ -20,6 +20,7 @@ struct fs_rig {
   struct eng_store *store;
   struct fs_config config;
   struct yoi_sdk_error se;
+  uint64_t epoch; /* of workers that are made */
   /* what open found */
   struct {
     char id[YOI_ID_MAX + 1];

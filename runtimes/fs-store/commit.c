@@ -131,16 +131,21 @@ static int make_durable(struct fs_store *s) {
 
 static int write_lines(struct fs_store *s, uint64_t first) {
   int error = s->lines.failed ? ENOMEM : fs_segment_write(s, first, s->lines.data, s->lines.len);
-  if (error != 0) {
-    s->next_n = first;
-    return error;
-  }
-  if (s->config.relaxed) {
-    if (s->unsynced_ns == 0) s->unsynced_ns = fs_mono();
-    return 0;
-  }
+  if (error != 0) s->next_n = first;
+  return error;
+}
+
+int fs_commit_lines(struct fs_store *s, uint64_t first) {
+  int error = write_lines(s, first);
+  if (error != 0) return error;
   error = make_durable(s);
   if (error != 0) fs_segment_cut(s, s->lines.len);
+  return error;
+}
+
+static int write_relaxed(struct fs_store *s, uint64_t first) {
+  int error = write_lines(s, first);
+  if (error == 0 && s->unsynced_ns == 0) s->unsynced_ns = fs_mono();
   return error;
 }
 
@@ -196,7 +201,7 @@ static void commit(struct fs_store *s, struct batch *b, bool refuses) {
   if (error == 0 && s->next_n > first) {
     uint64_t records = s->next_n - first;
     add_batch_line(s, b);
-    error = write_lines(s, first);
+    error = s->config.relaxed ? write_relaxed(s, first) : fs_commit_lines(s, first);
     yoi_sdk_metric_observe(&s->metrics, s->metric.commit_time, fs_mono() - begun);
     if (error == 0) yoi_sdk_metric_add(&s->metrics, s->metric.records, records);
     if (error == 0) yoi_sdk_metric_add(&s->metrics, s->metric.bytes, s->lines.len);
@@ -233,12 +238,33 @@ static bool sync_is_due(struct fs_store *s) {
          fs_mono() >= s->unsynced_ns + s->config.relaxed_ms * 1000000u;
 }
 
+static void carry(struct fs_store *s, struct fs_carry *c) {
+  c->error = fs_carry_over(s, c->logs, &c->upto);
+  pthread_mutex_lock(&s->mu);
+  s->carry = NULL;
+  c->done = true;
+  pthread_cond_broadcast(&s->carried);
+  pthread_mutex_unlock(&s->mu);
+}
+
+/* From here on the keeper writes to the log, unless it has just asked for it. */
+static bool end(struct fs_store *s) {
+  pthread_mutex_lock(&s->mu);
+  s->committer_over = s->carry == NULL;
+  bool over = s->committer_over;
+  pthread_cond_signal(&s->keep);
+  pthread_mutex_unlock(&s->mu);
+  return over;
+}
+
 void *fs_commit_run(void *store) {
   struct fs_store *s = store;
   for (;;) {
     pthread_mutex_lock(&s->mu);
-    while (s->jobs == NULL && !s->stopping && !sync_is_due(s)) wait_for_work(s);
-    bool over = s->jobs == NULL && s->stopping;
+    while (s->jobs == NULL && s->carry == NULL && !s->stopping && !sync_is_due(s))
+      wait_for_work(s);
+    struct fs_carry *c = s->carry;
+    bool over = s->jobs == NULL && c == NULL && s->stopping;
     bool is_broken = s->broken;
     bool refuses = is_broken || s->log_bytes / LOG_TIMES > s->config.checkpoint_bytes;
     struct batch b = take(s);
@@ -246,12 +272,8 @@ void *fs_commit_run(void *store) {
     pthread_mutex_unlock(&s->mu);
     if (b.n > 0) commit(s, &b, refuses);
     if (!is_broken && s->unsynced_ns != 0 && (over || sync_is_due(s))) (void)make_durable(s);
-    if (over) break;
-    if (last && !refuses && b.n > 0 && !fs_is_broken(s)) seal(s);
+    if (c != NULL) carry(s, c);
+    if (over && end(s)) return NULL;
+    if (last && !refuses && (b.n > 0 || c != NULL) && !fs_is_broken(s)) seal(s);
   }
-  pthread_mutex_lock(&s->mu);
-  s->committer_over = true;
-  pthread_cond_signal(&s->keep);
-  pthread_mutex_unlock(&s->mu);
-  return NULL;
 }

@@ -14,9 +14,10 @@
  *     until the store was opened again and has written them once more.
  *  3. Logs are taken in the order in which they became dirty: a worker that
  *     was removed loses its file before another of that id gets one.
- *  4. What could not be done is dirty again, before all else, and the log stays
- *     as long as it is. An error that all files would meet ends the pass; one
- *     of a single file does not keep the others from theirs.
+ *  4. What could not be done is dirty again, before all else. An error that all
+ *     files would meet ends the pass, and the log stays; one of a single file
+ *     does not keep the others from theirs, and what the log has of its worker
+ *     is carried on in the log (carry.c).
  */
 #include <dirent.h>
 #include <errno.h>
@@ -301,14 +302,25 @@ static bool must_wait(const struct eng_log *failed, const struct eng_log *log) {
   return failed != NULL;
 }
 
-static int keep_logs(struct fs_store *s, struct eng_log *list, uint64_t upto) {
+/* mu held: up to some number it is done; what has come since is not. */
+static void done(struct fs_store *s, struct eng_log *log, uint64_t upto) {
+  log->stuck = false;
+  if (log->removed_n == 0 ? log->chunks != NULL : log->removed_n > upto) fs_log_dirty(s, log);
+  fs_log_unref(s, log);
+}
+
+/* Those that failed, and when it is an error of all, those that were not tried,
+ * go behind *failed. */
+static int keep_logs(struct fs_store *s, struct eng_log *list, uint64_t upto,
+                     struct eng_log **failed) {
   struct flush f = {0};
-  struct eng_log *failed = NULL, **failed_tail = &failed;
+  struct eng_log **failed_tail = failed;
   int error = 0;
+  while (*failed_tail != NULL) failed_tail = &(*failed_tail)->keep_next;
   yoi_sdk_buf_init(&f.bytes, SIZE_MAX / 2);
   while (list != NULL && !is_of_all(error)) {
     struct eng_log *log = list;
-    int its = must_wait(failed, log) ? EBUSY : keep_log(s, log, &f, upto);
+    int its = must_wait(*failed, log) ? EBUSY : keep_log(s, log, &f, upto);
     if (its != 0) error = its;
     if (is_of_all(its)) break;
     list = log->keep_next;
@@ -320,41 +332,62 @@ static int keep_logs(struct fs_store *s, struct eng_log *list, uint64_t upto) {
       continue;
     }
     pthread_mutex_lock(&s->mu);
-    fs_log_unref(s, log);
+    done(s, log, upto);
     pthread_mutex_unlock(&s->mu);
   }
   *failed_tail = list;
-  pthread_mutex_lock(&s->mu);
-  put_back(s, failed);
-  pthread_mutex_unlock(&s->mu);
   flush_clear(&f);
   yoi_sdk_free(f.chunks);
   yoi_sdk_buf_release(&f.bytes);
   return error;
 }
 
+/* The log has the records of those once more; the others', as far as before
+ * that, go into their files. */
+static int keep_others(struct fs_store *s, uint64_t *upto, struct eng_log **failed) {
+  int error = fs_carry_ask(s, *failed, upto);
+  if (error != 0) return error;
+  pthread_mutex_lock(&s->mu);
+  struct eng_log *list = take_dirty(s);
+  pthread_mutex_unlock(&s->mu);
+  return keep_logs(s, list, *upto, failed);
+}
+
+/* The files are as they are to be: they, and an index of them, made durable. */
+static int settle(struct fs_store *s, uint64_t upto) {
+  if (syncfs(s->root.fd) != 0) {
+    s->unsure = true; /* what it did not write may be gone, and the next would not say so */
+    return errno;
+  }
+  int error = fs_index_write(s, upto);
+  if (error == 0) remove_segments(s, upto);
+  return error;
+}
+
 int fs_keep_checkpoint(struct fs_store *s) {
   if (s->unsure) return EROFS;
   uint64_t begun = fs_mono();
+  struct eng_log *failed = NULL;
   pthread_mutex_lock(&s->mu);
   uint64_t upto = s->committed;
   uint64_t covered = s->log_bytes;
   struct eng_log *list = take_dirty(s);
   pthread_mutex_unlock(&s->mu);
-  int error = keep_logs(s, list, upto);
-  if (error == 0 && syncfs(s->root.fd) != 0) {
-    error = errno;
-    s->unsure = true; /* what it did not write may be gone, and the next would not say so */
-  }
-  if (error == 0) error = fs_index_write(s, upto);
-  if (error == 0) remove_segments(s, upto);
+  int error = keep_logs(s, list, upto, &failed);
+  bool stuck = error != 0 && !is_of_all(error), grown = covered > 0;
+  if (stuck) error = grown ? keep_others(s, &upto, &failed) : 0;
   pthread_mutex_lock(&s->mu);
-  if (error == 0) {
-    s->log_bytes -= covered;
+  put_back(s, failed);
+  if (error == 0 && !stuck) s->stuck_bytes = 0;
+  pthread_mutex_unlock(&s->mu);
+  /* Where nothing has come the log need not be shorter. */
+  if (error == 0 && (grown || !stuck)) error = settle(s, upto);
+  pthread_mutex_lock(&s->mu);
+  if (error == 0) s->log_bytes -= covered;
+  if (error == 0 && !stuck)
     fs_amiss_over(s, FS_AMISS_KEEP);
-  } else {
+  else
     fs_amiss(s, FS_AMISS_KEEP);
-  }
   pthread_mutex_unlock(&s->mu);
   if (error != 0)
     fs_log(s, YOI_LOG_WARN, "a checkpoint failed, and will be tried again", "", error);
@@ -388,7 +421,7 @@ void *fs_keep_run(void *store) {
   pthread_mutex_lock(&s->mu);
   while (!s->committer_over) {
     uint64_t now = fs_mono();
-    bool grown = s->log_bytes > 0;
+    bool grown = s->log_bytes > 0 || s->dirty != NULL;
     bool due = s->log_bytes >= s->config.checkpoint_bytes ||
                (now >= next && (grown || s->head.expires));
     if (!due || s->broken || s->unsure) {

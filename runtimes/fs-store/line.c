@@ -200,6 +200,15 @@ void fs_line_store(struct yoi_sdk_buf *b, yoi_str store) {
   put_sum(b, start);
 }
 
+void fs_line_renumber(struct yoi_sdk_buf *b, yoi_str text, uint64_t n) {
+  size_t start = b->len;
+  const char *rest = memchr(text.ptr, ',', text.len);
+  if (rest == NULL || text.len < (size_t)(rest - text.ptr) + CRC_LEN) return;
+  put_member(b, "{\"n\":", n);
+  yoi_sdk_buf_add(b, rest, text.len - CRC_LEN - (size_t)(rest - text.ptr));
+  put_sum(b, start);
+}
+
 /* ---- reading -------------------------------------------------------------- */
 
 struct scan {

@@ -61,6 +61,10 @@ void fs_line_worker(struct yoi_sdk_buf *b, const struct fs_line *l);
 void fs_line_end(struct yoi_sdk_buf *b, uint64_t workers);
 void fs_line_store(struct yoi_sdk_buf *b, yoi_str store);
 
+/* The same line, which is numbered, with another number; text is without its
+ * line feed. */
+void fs_line_renumber(struct yoi_sdk_buf *b, yoi_str text, uint64_t n);
+
 /* 1: text, without its line feed, is a line whose sum is right. */
 int fs_line_parse(yoi_str text, struct fs_line *out);
 /* The next (worker, seq) of a batch; *pos is 0 at first. 0: no more. */

@@ -205,6 +205,7 @@ static void put_job(struct fs_store *s, struct fs_job *j, struct eng_log *log,
   log->refs++;
   /* Behind what is lost nothing could be read. */
   if (log->damaged && !j->removes) j->st = YOI_DATA_LOSS;
+  else if (!j->removes && fs_carry_full(s, log)) j->st = YOI_INTERNAL;
   *s->jobs_tail = j;
   s->jobs_tail = &j->next;
   pthread_cond_signal(&s->work);
@@ -332,6 +333,7 @@ static void store_close(struct eng_store *store) {
     pthread_cond_destroy(&s->reads[i].work);
     pthread_mutex_destroy(&s->reads[i].mu);
   }
+  pthread_cond_destroy(&s->carried);
   pthread_cond_destroy(&s->keep);
   pthread_cond_destroy(&s->work);
   pthread_mutex_destroy(&s->mu);
@@ -413,6 +415,7 @@ yoi_status fs_store_new(const yoi_host *host, const struct fs_config *config,
   pthread_mutex_init(&s->mu, NULL);
   init_condition(&s->work);
   init_condition(&s->keep);
+  init_condition(&s->carried);
   for (size_t i = 0; i < FS_READERS; i++) {
     s->reads[i].s = s;
     s->reads[i].tail = &s->reads[i].first;

@@ -42,10 +42,12 @@ static struct eng_log *add_slice(struct fs_store *s, struct eng_log *log, uint64
     if (log == &s->all) return NULL;
     bool gone = log->removed_n != 0 && log->removed_n <= upto;
     if (gone || (log->file_bytes == 0 && !log->damaged)) continue;
+    /* A record that is lost and in no file: the file ends before it, for ever. */
+    uint64_t seq = log->lost_seq > log->file_seq ? log->lost_seq : log->file_seq;
     fs_line_worker(b, &(struct fs_line){
                           .worker = yoi_sdk_str(log->id),
                           .mark = log->damaged ? ENG_MARK_CORRUPT : (enum eng_mark)log->file_mark,
-                          .seq = log->file_seq,
+                          .seq = log->damaged ? seq : log->file_seq,
                           .bytes = log->file_bytes,
                           .stopped_ms = log->stopped_ms,
                           .birth = log->birth,

@@ -97,12 +97,18 @@ static bool is_in_the_way(int error) {
   return error == EEXIST || error == ELOOP || error == EISDIR || error == ENXIO;
 }
 
-static int open_file(struct fs_store *s, const struct eng_log *log, const struct flush *f) {
+static bool is_file(int fd) {
+  struct stat sb;
+  return fstat(fd, &sb) == 0 && S_ISREG(sb.st_mode);
+}
+
+/* Of one that is damaged nobody knows how its file begins: what is there stays. */
+static int open_file(struct fs_store *s, const struct eng_log *log, const struct flush *f,
+                     bool damaged) {
   yoi_str id = yoi_sdk_str(log->id);
   int flags = O_RDWR | O_CREAT | (log->file_bytes > 0 ? 0 : O_EXCL);
-  struct stat sb;
   int fd = fs_open_worker(&s->root, id, flags);
-  if (fd >= 0 && fstat(fd, &sb) == 0 && S_ISREG(sb.st_mode)) return fd;
+  if (fd >= 0 && is_file(fd)) return fd;
   if (fd >= 0) {
     close(fd);
     errno = ENXIO; /* a FIFO or the like */
@@ -110,7 +116,8 @@ static int open_file(struct fs_store *s, const struct eng_log *log, const struct
   if (!is_in_the_way(errno)) return -1;
   if (errno == EEXIST && log->found) {
     fd = fs_open_worker(&s->root, id, O_RDWR);
-    if (fd >= 0 && is_ours(fd, f)) return fd;
+    if (fd >= 0 && (is_ours(fd, f) || (damaged && is_file(fd)))) return fd;
+    if (fd < 0 && !is_in_the_way(errno)) return -1;
     if (fd >= 0) close(fd);
   }
   errno = move_aside(s, log);
@@ -141,7 +148,7 @@ static int write_file(struct fs_store *s, const struct eng_log *log, struct flus
     yoi_sdk_buf_release(&f->bytes);
     return ENOMEM;
   }
-  int fd = open_file(s, log, f);
+  int fd = open_file(s, log, f, damaged);
   if (fd < 0) return errno;
   int error = find_place(fd, damaged, &at, out_lost);
   *out_end = at + f->bytes.len;

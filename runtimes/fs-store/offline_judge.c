@@ -94,6 +94,12 @@ int fs_off_unknown(const struct fs_off *o, const struct fs_seen *w) {
   return o->index_good && !w->indexed && w->has_file && !w->in_log;
 }
 
+/* The index calls it corrupt, and the next start will see that it is not. */
+static int is_healed(const struct fs_seen *w) {
+  return w->indexed && w->index_mark == ENG_MARK_CORRUPT && !w->removed && !w->file_old &&
+         !fs_off_damaged(w) && w->good > 0 && w->good == w->size && w->file_seq >= w->index_seq;
+}
+
 static void judge_file(struct fs_off *o, const struct fs_seen *w, struct fs_place *p) {
   uint64_t behind = w->size - w->good;
   p->line = w->bad_line;
@@ -111,7 +117,8 @@ static void judge_file(struct fs_off *o, const struct fs_seen *w, struct fs_plac
     *p = (struct fs_place){.file = p->file, .worker = p->worker};
     fs_off_error(o, p, "short", "the file has %llu bytes, and had %llu",
                  (unsigned long long)w->size, (unsigned long long)w->index_bytes);
-  } else if (w->indexed && w->has_file && !w->index_met && !w->file_old && !w->removed) {
+  } else if (w->indexed && w->has_file && !w->index_met && !w->file_old && !w->removed &&
+             !is_healed(w)) {
     *p = (struct fs_place){.file = "index.jsonl", .line = w->index_line, .worker = p->worker};
     fs_off_error(o, p, "index", "the worker's file has no record %llu that ends at byte %llu",
                  (unsigned long long)w->index_seq, (unsigned long long)w->index_bytes);
@@ -139,9 +146,10 @@ static void judge(struct fs_off *o, const struct fs_seen *w) {
     fs_off_error(o, &p, "lost", "records are lost behind number %llu of the worker%s",
                  (unsigned long long)w->seq,
                  w->behind > 0 ? "; what comes behind them is of no use" : "");
-  if (w->indexed && w->index_mark == ENG_MARK_CORRUPT && !fs_off_damaged(w) && !w->removed) {
+  if (is_healed(w)) {
     p = (struct fs_place){.file = "index.jsonl", .line = w->index_line, .worker = w->id};
-    fs_off_error(o, &p, "corrupt", "the index says that records of the worker are lost");
+    fs_off_warn(o, &p, "corrupt",
+                "it calls the worker corrupt, and its file is sound: so it is from the next start on");
   }
 }
 

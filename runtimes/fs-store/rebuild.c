@@ -1,10 +1,15 @@
 /* rebuild.c - names all workers by their files, where there is no index.
  *
  * What cannot be looked at ends the start: a worker that is not named would
- * have its id free. Each file is read to the end of its last whole append. What is behind that
- * may be what a crash left of a pass of the keeper, and then the log has it
- * too and it is written again; or it is damage: recover.c decides, once the
- * log was read. A file of which nothing can be read keeps its id.
+ * have its id free. Each file is read to the end of its last whole append. What
+ * is behind that may be what a crash left of a pass of the keeper, and then the
+ * log has it too and it is written again; or it is damage: recover.c decides,
+ * once the log was read. A file of which nothing can be read keeps its id.
+ *
+ * Where there is an index, the files of those that it calls corrupt are read in
+ * the same way: a permission, a disk or a copy may have put them right. What was
+ * lost in the log stays lost: the index names the record, and the file ends
+ * before it.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -48,19 +53,46 @@ static bool is_passing(int error) {
   return error == EMFILE || error == ENFILE || error == ENOMEM || error == EINTR;
 }
 
-static yoi_status add_file(struct fs_recovery *r, yoi_str id) {
-  struct eng_log *log = fs_log_add(r->s, id, &(struct eng_birth){0});
+static yoi_status look_at(struct fs_recovery *r, struct eng_log *log) {
   struct stat sb;
-  if (log == NULL || !fs_names_put(&r->names, log)) return YOI_RESOURCE_EXHAUSTED;
-  log->found = true;
-  fs_log_keep(log);
   log->torn = true;
-  int fd = fs_open_worker(&r->s->root, id, O_RDONLY);
+  int fd = fs_open_worker(&r->s->root, yoi_sdk_str(log->id), O_RDONLY);
   if (fd < 0) return is_passing(errno) ? YOI_INTERNAL : YOI_OK;
   yoi_status st = YOI_OK;
   if (fstat(fd, &sb) == 0 && S_ISREG(sb.st_mode)) st = read_file(r, log, fd, (uint64_t)sb.st_size);
   close(fd);
   return st;
+}
+
+static yoi_status add_file(struct fs_recovery *r, yoi_str id) {
+  struct eng_log *log = fs_log_add(r->s, id, &(struct eng_birth){0});
+  if (log == NULL || !fs_names_put(&r->names, log)) return YOI_RESOURCE_EXHAUSTED;
+  log->found = true;
+  fs_log_keep(log);
+  return look_at(r, log);
+}
+
+yoi_status fs_judge_again(struct fs_recovery *r, struct eng_log *log) {
+  const struct eng_birth birth = log->birth;
+  uint64_t seq = log->seq, bytes = log->file_bytes;
+  uint8_t mark = log->file_mark;
+  log->seq = log->file_seq = log->file_bytes = 0;
+  yoi_status st = look_at(r, log);
+  if (st != YOI_OK) return st;
+  bool same = birth.epoch == 0 || birth.epoch == log->birth.epoch;
+  log->damaged = !same || log->torn || log->file_bytes == 0 || log->file_seq < seq;
+  log->torn = false;
+  if (!log->damaged) {
+    fs_log(r->s, YOI_LOG_WARN, "a worker that was corrupt is sound again", log->id, 0);
+    return YOI_OK;
+  }
+  log->lost_seq = seq;
+  log->birth = birth;
+  log->file_mark = mark;
+  if (log->file_bytes == bytes) return YOI_OK;
+  log->file_bytes = bytes;
+  log->seq = log->file_seq = seq;
+  return YOI_OK;
 }
 
 /* ID.jsonl in the folder where it belongs; anything else is nobody's. */

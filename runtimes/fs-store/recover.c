@@ -62,6 +62,8 @@ static yoi_status name_all(struct fs_recovery *r) {
   for (struct eng_log *log = s->all.next; log != &s->all; log = log->next) {
     if (fs_names_find(&r->names, yoi_sdk_str(log->id)) != NULL) return YOI_DATA_LOSS;
     if (!fs_names_put(&r->names, log)) return YOI_RESOURCE_EXHAUSTED;
+    yoi_status st = log->damaged ? fs_judge_again(r, log) : YOI_OK;
+    if (st != YOI_OK) return st;
   }
   return YOI_OK;
 }

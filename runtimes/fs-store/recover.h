@@ -41,5 +41,7 @@ int fs_names_put(struct fs_names *t, struct eng_log *log);
 yoi_status fs_replay(struct fs_recovery *r);
 /* rebuild.c: reads all workers' files, where there is no index. */
 yoi_status fs_rebuild(struct fs_recovery *r);
+/* Reads the file of one that the index calls corrupt: is it? */
+yoi_status fs_judge_again(struct fs_recovery *r, struct eng_log *log);
 
 #endif

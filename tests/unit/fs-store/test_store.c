@@ -477,6 +477,50 @@ static void a_missing_file_makes_its_worker_corrupt(void **state) {
   assert_int_equal(r->found[fs_rig_found(r, "a")].mark, ENG_MARK_CORRUPT);
 }
 
+/* What made it corrupt is put right: it goes on, from the next start on. */
+static void a_corrupt_one_may_be_sound_again(void **state) {
+  struct fs_rig *r = *state;
+  static char bytes[1 << 16];
+  char path[300];
+  uint64_t n;
+  assert_int_equal(fs_rig_open(r, "root"), YOI_OK);
+  fill(r);
+  fs_rig_close(r);
+  snprintf(path, sizeof path, "%s", fs_rig_worker("root", "a"));
+  for (int how = 0; how < 2; how++) {
+    size_t size = fs_rig_bytes(path, bytes, sizeof bytes);
+    if (how == 0) { /* bytes that a copy had right */
+      bytes[size - 9] ^= 1;
+      fs_rig_put(path, bytes, size);
+    } else { /* a file that cannot be read, and no index */
+      assert_int_equal(rename(path, "aside"), 0);
+      assert_int_equal(mkdir(path, 0700), 0);
+      assert_int_equal(unlink("root/index.jsonl"), 0);
+    }
+    for (int round = 0; round < 2; round++) {
+      assert_int_equal(fs_rig_open(r, "root"), YOI_OK);
+      assert_int_equal(fs_rig_read(r, "a", 1, &n), YOI_DATA_LOSS);
+      if (round == 1) assert_int_equal(r->found[fs_rig_found(r, "a")].mark, ENG_MARK_CORRUPT);
+      assert_int_not_equal(fs_rig_append(r, "a", 1, ENG_MARK_IDLE), YOI_OK);
+      fs_rig_close(r);
+    }
+    if (how == 0) {
+      bytes[size - 9] ^= 1;
+      fs_rig_put(path, bytes, size);
+    } else {
+      assert_int_equal(rmdir(path), 0);
+      assert_int_equal(rename("aside", path), 0);
+    }
+    assert_int_equal(fs_rig_open(r, "root"), YOI_OK);
+    has(r, "a", 3 + (uint64_t)how, how == 0 ? ENG_MARK_BUSY : ENG_MARK_IDLE);
+    assert_int_equal(fs_rig_append(r, "a", 1, ENG_MARK_IDLE), YOI_OK);
+    fs_rig_close(r);
+    assert_int_equal(fs_rig_open(r, "root"), YOI_OK);
+    has(r, "a", 4 + (uint64_t)how, ENG_MARK_IDLE);
+    fs_rig_close(r);
+  }
+}
+
 static void relaxed_is_written_at_once(void **state) {
   struct fs_rig *r = *state;
   r->config.relaxed = true;
@@ -507,6 +551,7 @@ int main(void) {
       T(what_the_engine_lets_go_stays),
       T(what_is_behind_damage_is_kept),
       T(a_missing_file_makes_its_worker_corrupt),
+      T(a_corrupt_one_may_be_sound_again),
       T(relaxed_is_written_at_once),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

@@ -26,7 +26,10 @@
  *  4. Each call of a tool has one result. Those of an interrupted turn that
  *     have none are given one with the turn's end, in the same append, so that
  *     no later context lacks it.
- *  5. An interrupted turn is owed its end like one that ended in memory: who
+ *  5. Calls of one message, and inputs that wait, are no more than the engine
+ *     allows, so that a history that somebody made costs as much time as it is
+ *     long.
+ *  6. An interrupted turn is owed its end like one that ended in memory: who
  *     dies before that append leaves the same records, and the next process
  *     does the same again.
  */
@@ -37,6 +40,10 @@
 #include <sdk/mem.h>
 
 #include "queue.h"
+
+/* A full queue, one that interrupts, and one more in the record before which
+ * that one has its end. */
+#define WAITS_MAX (YOI_QUEUED_INPUTS_MAX + 2)
 
 /* A turn that waits, in order. */
 struct waits {
@@ -196,6 +203,7 @@ static struct call *find_call(struct eng_replay *r, yoi_str raw_id) {
 
 static int add_call(struct eng_replay *r, struct eng_frame *f, yoi_str raw_id) {
   if (!is_text(raw_id)) return wrong(r, "a call has no id");
+  if (r->n_calls == YOI_TOOL_CALLS_MAX) return wrong(r, "it has more calls than one can have");
   if (r->n_calls == r->cap_calls) {
     uint32_t cap = r->cap_calls ? 2 * r->cap_calls : 4;
     struct call *calls = yoi_sdk_reallocarray(r->calls, cap, sizeof *calls);
@@ -280,6 +288,7 @@ static void no_longer_fresh(struct eng_replay *r) {
 }
 
 static int add_waits(struct eng_replay *r, const struct waits *x) {
+  if (r->n_waits == WAITS_MAX) return wrong(r, "more inputs wait than can");
   if (r->n_waits == r->cap_waits) {
     uint32_t cap = r->cap_waits ? 2 * r->cap_waits : 4;
     struct waits *list = yoi_sdk_reallocarray(r->waits, cap, sizeof *list);

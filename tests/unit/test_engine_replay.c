@@ -120,6 +120,10 @@ static void fewer_records_than_there_were_are_damage(void **state) {
 
 enum change { TEXT, AUX, SHARED, KIND, SEQUENCE, INDEX, CONTENT_AT, CONTENT_LEN, TURN_AT, ROLE };
 
+#define CALL "{\"id\":\"x\"},"
+#define CALLS_10 CALL CALL CALL CALL CALL CALL CALL CALL CALL CALL
+#define CALLS_62 CALLS_10 CALLS_10 CALLS_10 CALLS_10 CALLS_10 CALLS_10 CALL CALL
+
 static const struct {
   uint64_t record; /* it is corrupt behind the one before */
   enum change what;
@@ -184,6 +188,7 @@ static const struct {
     {4, TEXT, "\"id\":\"c1\"", "\"id\":1", 0},
     {4, TEXT, "\"item\":{", "\"tem\":{", 0},
     {4, KIND, NULL, NULL, YOI_EVENT_TURN_STARTED},
+    {4, TEXT, "\"tool_calls\":[", "\"tool_calls\":[" CALLS_62 CALL, 0}, /* 65 of them */
     {5, TEXT, "\"id\":\"c1\"", "\"id\":\"c9\"", 0},
     {6, TEXT, "\"call_id\":\"c1\"", "\"call_id\":\"c9\"", 0},
     {6, TEXT, "\"tool_call_id\":\"c1\"", "\"tool_call_id\":\"c2\"", 0},
@@ -258,6 +263,53 @@ static void a_record_that_makes_no_sense_is_where_it_ends(void **state) {
     rig_ok(r, YOI_OP_WORKER_LIST, "", "");
     rig_sleep_one(r, "a");
     rig_ok(r, YOI_OP_WORKER_DELETE, "a", "");
+  }
+}
+
+static void replace_text(struct rig *r, uint64_t record, uint32_t kind, const char *from,
+                         const char *to) {
+  const struct eng_frame *f = eng_vault_frame(r->vault, "a", record);
+  char *text = changed(f->ev.text, from, to);
+  struct eng_frame_parts parts = {
+      .kind = kind, .pos = f->pos, .cursor = f->ev.cursor, .text = yoi_sdk_str(text)};
+  eng_vault_replace(r->vault, "a", record, eng_frame_new(&parts));
+  free(text);
+}
+
+/* As many calls as there can be: it is not they what is wrong, but that they
+ * have no results. */
+static void as_many_calls_as_one_message_can_have(void **state) {
+  struct rig *r = *state;
+  whole_turn(r);
+  rig_crash(r);
+  replace_text(r, 4, YOI_EVENT_MESSAGE_COMPLETED, "\"tool_calls\":[",
+               "\"tool_calls\":[" CALLS_62);
+  rig_begin_again(r);
+  is_corrupt_behind(r, 8);
+}
+
+/* A full queue, one that interrupts, and another for the length of a record: as
+ * many as can wait. One more is none of ours. */
+static void as_many_inputs_as_can_wait(void **state) {
+  struct rig *r = *state;
+  for (int n = YOI_QUEUED_INPUTS_MAX + 2; n < YOI_QUEUED_INPUTS_MAX + 4; n++) {
+    rig_close(r);
+    rig_open_as(r, r->mode, NULL, NULL, "durable");
+    queue_make(r);
+    for (int i = 0; i < n; i++)
+      rig_ok(r, INPUT, "a", "{\"content\":\"x\",\"kind\":\"system\"}");
+    rig_crash(r);
+    for (int i = 0; i < n; i++) {
+      char to[96];
+      (void)snprintf(to, sizeof to,
+                     "\"kind\":\"user\",\"turn_id\":\"00000000-0000-4000-8000-%012d\"", i);
+      replace_text(r, 2 + (uint64_t)i, YOI_EVENT_INPUT_ACCEPTED, "\"kind\":\"system\"", to);
+    }
+    rig_begin_again(r);
+    rig_ok(r, GET, "a", "");
+    bool bad = strcmp(rig_get(r, "worker.state"), "\"corrupt\"") == 0;
+    assert_int_equal(bad, n > YOI_QUEUED_INPUTS_MAX + 2);
+    if (bad) is_corrupt_behind(r, (unsigned)n);
   }
 }
 
@@ -371,6 +423,8 @@ int main(void) {
       RIG_VAULT_TESTS(damage_is_met_when_it_is_read_again),
       RIG_VAULT_TESTS(fewer_records_than_there_were_are_damage),
       RIG_VAULT_TESTS(a_record_that_makes_no_sense_is_where_it_ends),
+      RIG_VAULT_TESTS(as_many_inputs_as_can_wait),
+      RIG_VAULT_TESTS(as_many_calls_as_one_message_can_have),
       RIG_VAULT_TESTS(nothing_comes_behind_the_stop),
       RIG_VAULT_TESTS(a_load_may_fail_at_any_allocation),
       RIG_VAULT_TESTS(an_open_may_fail_at_any_allocation),

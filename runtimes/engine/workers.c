@@ -250,11 +250,19 @@ void eng_forget(struct eng_engine *eng, struct eng_worker *w) {
  * meanwhile. */
 #define LOOKS_PER_LOCK YOI_SDK_HARD(1024, 3)
 
+static bool is_in(uint8_t now, const char *state) {
+  return !state || strcmp(eng_state_name((enum eng_state)now), state) == 0;
+}
+
+/* One that sleeps is what its last record said. When a turn ran, it may be idle
+ * once it was read, since the turn has its end then. */
 static int keep_state(void *ctx, const struct eng_entry *e) {
   const struct eng_worker *w = (const struct eng_worker *)e;
   const char *state = ctx;
+  bool asleep = !atomic_load(&w->awake);
   uint8_t now = atomic_load(&w->state);
-  return is_visible(now) && (!state || strcmp(eng_state_name((enum eng_state)now), state) == 0);
+  return is_visible(now) &&
+         (is_in(now, state) || (asleep && now == ENG_RUNNING && is_in(ENG_IDLE, state)));
 }
 
 size_t eng_page_workers(struct eng_engine *eng, yoi_str after, const char *state,
@@ -288,7 +296,8 @@ static int find_state(yoi_str s, const char **out) {
   return *out != NULL;
 }
 
-static void write_page(struct eng_worker *const *list, size_t n, int more,
+/* Those that are in that state now: a page may have fewer than were found. */
+static void write_page(struct eng_worker *const *list, size_t n, int more, const char *state,
                        struct yoi_sdk_buf *buf) {
   struct yoi_sdk_jsonw w;
   yoi_sdk_jsonw_init(&w, buf);
@@ -297,7 +306,8 @@ static void write_page(struct eng_worker *const *list, size_t n, int more,
   yoi_sdk_jsonw_open(&w, '[');
   for (size_t i = 0; i < n; i++) {
     pthread_mutex_lock(&list[i]->mu);
-    if (is_visible(list[i]->state)) eng_shape_worker(&w, list[i], 0);
+    if (is_visible(list[i]->state) && is_in(list[i]->state, state))
+      eng_shape_worker(&w, list[i], 0);
     pthread_mutex_unlock(&list[i]->mu);
   }
   yoi_sdk_jsonw_close(&w, ']');
@@ -317,27 +327,33 @@ static yoi_status answer(struct yoi_sdk_buf *buf, yoi_stream **out, yoi_error *e
   return *out ? YOI_OK : yoi_sdk_fail_memory(err);
 }
 
-static yoi_status answer_page(struct eng_worker *const *list, size_t n, int more, yoi_stream **out,
-                              yoi_error *err) {
+static yoi_status answer_page(struct eng_worker *const *list, size_t n, int more,
+                              const char *state, yoi_stream **out, yoi_error *err) {
   struct yoi_sdk_buf buf;
   yoi_sdk_buf_init(&buf, (size_t)16 << 20);
-  write_page(list, n, more, &buf);
+  write_page(list, n, more, state, &buf);
   return answer(&buf, out, err);
 }
 
+/* What was asked, and was found to be right when it was. */
 static yoi_status list_loaded(struct eng_deferred *d, yoi_stream **out, yoi_error *err) {
-  return answer_page(d->workers, d->n, d->more, out, err);
+  yoi_sdk_json *body = NULL;
+  const char *state = NULL;
+  yoi_status st = eng_ask_parse(&d->req, &body, err);
+  if (st == YOI_OK) (void)find_state(eng_ask_str(body, "state"), &state);
+  yoi_sdk_json_free(body);
+  return st == YOI_OK ? answer_page(d->workers, d->n, d->more, state, out, err) : st;
 }
 
 /* Takes the references over. Each worker is shown whole, so those that sleep
  * are read first. */
-static yoi_status page_or_wait(struct eng_engine *eng, const yoi_request *req,
+static yoi_status page_or_wait(struct eng_engine *eng, const yoi_request *req, const char *state,
                                struct eng_worker *const *list, size_t n, int more,
                                yoi_stream **out, yoi_error *err) {
   bool all = true;
   for (size_t i = 0; i < n && all; i++) all = atomic_load(&list[i]->awake);
   if (!all) return eng_defer(eng, req, list, n, more, list_loaded, out, err);
-  yoi_status st = answer_page(list, n, more, out, err);
+  yoi_status st = answer_page(list, n, more, state, out, err);
   for (size_t i = 0; i < n; i++) eng_worker_unref(list[i]);
   return st;
 }
@@ -360,7 +376,7 @@ yoi_status eng_start_list(struct eng_engine *eng, const yoi_request *req, struct
     st = yoi_sdk_fail(err, YOI_CODE_INVALID_REQUEST, "'state' is not a state of workers");
   if (st == YOI_OK) {
     size_t n = eng_page_workers(eng, after, state, list, limit, &more);
-    st = page_or_wait(eng, req, list, n, more, out, err);
+    st = page_or_wait(eng, req, state, list, n, more, out, err);
   }
   yoi_sdk_json_free(body);
   eng_sleep_some(eng);

@@ -380,6 +380,26 @@ static void those_found_busy_are_loaded_without_being_asked(void **state) {
   assert_string_equal(rig_get(r, "workers"), "[]");
 }
 
+/* Its last record says that a turn runs, and none does. */
+static void one_that_was_cut_is_listed_as_what_it_is(void **state) {
+  struct rig *r = *state;
+  queue_make(r);
+  rig_ok(r, CREATE, "", "{\"worker_id\":\"b\"}");
+  queue_begin(r);
+  rig_ok(r, YOI_OP_WORKER_LIST, "", "{\"state\":\"running\"}");
+  assert_true(rig_has(r, "\"worker_id\":\"a\",\"state\":\"running\""));
+  const char *const asked[] = {"{\"state\":\"running\"}", "{\"state\":\"idle\",\"limit\":1}",
+                               "{\"state\":\"stopped\"}"};
+  for (size_t i = 0; i < 3; i++) {
+    rig_crash(r);
+    eng_vault_cut(r->vault, "a", 3, ENG_MARK_BUSY);
+    rig_begin_again(r);
+    rig_ok(r, YOI_OP_WORKER_LIST, "", asked[i]);
+    assert_int_equal(rig_has(r, "\"worker_id\":\"a\",\"state\":\"idle\""), i == 1);
+    assert_int_equal(rig_has(r, "\"worker_id\":\"a\""), i == 1);
+  }
+}
+
 static void one_that_could_not_be_loaded_is_tried_again(void **state) {
   struct rig *r = *state;
   queue_make(r);
@@ -417,6 +437,7 @@ int main(void) {
       RIG_VAULT_TESTS(an_end_that_cannot_be_written_is_owed),
       RIG_VAULT_TESTS(an_input_in_the_meantime_is_not_refused),
       RIG_VAULT_TESTS(those_found_busy_are_loaded_without_being_asked),
+      RIG_VAULT_TESTS(one_that_was_cut_is_listed_as_what_it_is),
       RIG_VAULT_TESTS(one_that_could_not_be_loaded_is_tried_again),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

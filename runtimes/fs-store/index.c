@@ -77,10 +77,7 @@ static int write_logs(struct fs_store *s, uint64_t upto, struct out *o, uint64_t
 }
 
 int fs_index_write(struct fs_store *s, uint64_t upto) {
-  struct out o = {.fd = openat(s->root.fd, NAME ".tmp",
-                               O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK |
-                                   O_NOCTTY,
-                               0600)};
+  struct out o = {.fd = fs_open_tmp(s->root.fd, NAME ".tmp", O_WRONLY)};
   uint64_t count = 0;
   if (o.fd < 0) return errno;
   yoi_sdk_buf_init(&o.buf, SIZE_MAX / 2);

@@ -69,17 +69,12 @@ static int gather(struct flush *f, const struct eng_log *log, uint64_t upto) {
 /* A file that lies where a new worker's is to be: whoever put it there keeps
  * it, under another name. */
 static int move_aside(struct fs_store *s, const struct eng_log *log) {
-  char name[FS_NAME_SIZE], aside[FS_NAME_SIZE + 32];
+  char name[FS_NAME_SIZE];
   fs_name_worker(yoi_sdk_str(log->id), name);
-  for (unsigned i = 0; i < 1000; i++) {
-    snprintf(aside, sizeof aside, "%s.foreign-%u", name, i);
-    if (renameat2(s->root.workers_fd, name, s->root.workers_fd, aside, RENAME_NOREPLACE) == 0) {
-      fs_log(s, YOI_LOG_WARN, "what lay in the place of a worker's file was moved aside", name, 0);
-      return 0;
-    }
-    if (errno != EEXIST) return errno;
-  }
-  return EEXIST;
+  int error = fs_move_aside(s->root.workers_fd, name);
+  if (error == 0)
+    fs_log(s, YOI_LOG_WARN, "what lay in the place of a worker's file was moved aside", name, 0);
+  return error;
 }
 
 /* It has what a pass before a crash may have left: a beginning of ours. */
@@ -90,11 +85,6 @@ static bool is_ours(int fd, const struct flush *f) {
   if (fstat(fd, &sb) != 0 || !S_ISREG(sb.st_mode)) return false;
   if ((uint64_t)sb.st_size < n) n = (size_t)sb.st_size;
   return pread(fd, begins, n, 0) == (ssize_t)n && memcmp(begins, f->bytes.data, n) == 0;
-}
-
-/* What is no file, or no file of ours, where one of ours has to be. */
-static bool is_in_the_way(int error) {
-  return error == EEXIST || error == ELOOP || error == EISDIR || error == ENXIO;
 }
 
 static bool is_file(int fd) {
@@ -113,11 +103,11 @@ static int open_file(struct fs_store *s, const struct eng_log *log, const struct
     close(fd);
     errno = ENXIO; /* a FIFO or the like */
   }
-  if (!is_in_the_way(errno)) return -1;
+  if (!fs_is_in_the_way(errno)) return -1;
   if (errno == EEXIST && log->found) {
     fd = fs_open_worker(&s->root, id, O_RDWR);
     if (fd >= 0 && (is_ours(fd, f) || (damaged && is_file(fd)))) return fd;
-    if (fd < 0 && !is_in_the_way(errno)) return -1;
+    if (fd < 0 && !fs_is_in_the_way(errno)) return -1;
     if (fd >= 0) close(fd);
   }
   errno = move_aside(s, log);
@@ -164,7 +154,7 @@ static int remove_file(struct fs_store *s, const struct eng_log *log) {
   fs_name_worker(yoi_sdk_str(log->id), name);
   if (log->file_bytes == 0 && !log->found) return 0;
   if (unlinkat(s->root.workers_fd, name, 0) == 0 || errno == ENOENT) return 0;
-  return is_in_the_way(errno) ? move_aside(s, log) : errno;
+  return fs_is_in_the_way(errno) ? move_aside(s, log) : errno;
 }
 
 /* mu held: what f has is in the file. */
@@ -379,6 +369,7 @@ int fs_keep_checkpoint(struct fs_store *s) {
   uint64_t upto = s->committed;
   uint64_t covered = s->log_bytes;
   struct eng_log *list = take_dirty(s);
+  s->changed = false;
   pthread_mutex_unlock(&s->mu);
   int error = keep_logs(s, list, upto, &failed);
   bool stuck = error != 0 && !is_of_all(error), grown = covered > 0;
@@ -391,6 +382,7 @@ int fs_keep_checkpoint(struct fs_store *s) {
   if (error == 0 && (grown || !stuck)) error = settle(s, upto);
   pthread_mutex_lock(&s->mu);
   if (error == 0) s->log_bytes -= covered;
+  if (error != 0 || stuck) s->changed = true;
   if (error == 0 && !stuck)
     fs_amiss_over(s, FS_AMISS_KEEP);
   else
@@ -410,9 +402,13 @@ static void wait_until(struct fs_store *s, uint64_t at_ns) {
 }
 
 /* The last checkpoint leaves a log that begins behind the index, so that the
- * next start can tell this index from an older one. */
+ * next start has nothing to read. Where the index on the disk says all there is
+ * nothing to be done: many runtimes that were only looked at end at once. */
 static void last_checkpoint(struct fs_store *s) {
-  if (fs_is_broken(s)) return;
+  pthread_mutex_lock(&s->mu);
+  bool idle = s->broken || !s->changed;
+  pthread_mutex_unlock(&s->mu);
+  if (idle) return;
   int error = fs_segment_rotate(s, s->next_n, 0);
   if (error != 0) {
     fs_log(s, YOI_LOG_WARN, "the log could not be ended", "log", error);

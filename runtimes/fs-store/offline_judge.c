@@ -149,7 +149,7 @@ static void judge(struct fs_off *o, const struct fs_seen *w) {
   if (is_healed(w)) {
     p = (struct fs_place){.file = "index.jsonl", .line = w->index_line, .worker = w->id};
     fs_off_warn(o, &p, "corrupt",
-                "it calls the worker corrupt, and its file is sound: so it is from the next start on");
+                "it calls the worker corrupt, and its file is sound: the next start sees that");
   }
 }
 

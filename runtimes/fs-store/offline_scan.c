@@ -262,10 +262,12 @@ static yoi_status one_worker(struct fs_off *o, int folder_fd, const char *folder
     return YOI_OK;
   }
   if (o->worker.len > 0 && !yoi_sdk_str_eq(id, o->worker)) return YOI_OK;
-  fs_off_progress(o, "reading workers", ++o->files, o->index_workers);
+  bool more = ++o->files > o->index_workers; /* some are in the log only */
+  fs_off_progress(o, "reading workers", o->files, more ? 0 : o->index_workers);
   if (o->stop != YOI_OK) return o->stop;
   int fd = openat(folder_fd, name, OPEN);
-  if (fd < 0 && errno != ELOOP) return fs_off_fail(o, "cannot open", file, errno);
+  bool link = fd < 0 && errno == ELOOP;
+  if (fd < 0 && !link && errno != ENXIO) return fs_off_fail(o, "cannot open", file, errno);
   yoi_status st = YOI_OK;
   if (fd >= 0) {
     st = worker_file(o, id, fd, file);
@@ -275,7 +277,7 @@ static yoi_status one_worker(struct fs_off *o, int folder_fd, const char *folder
   struct fs_seen *w = fs_off_add(o, id);
   if (w == NULL) return YOI_RESOURCE_EXHAUSTED;
   w->has_file = true;
-  w->bad = "it is a symbolic link";
+  w->bad = link ? "it is a symbolic link" : "it is no file";
   w->bad_line = 1;
   return YOI_OK;
 }

@@ -213,14 +213,23 @@ static void say_steps(struct fs_off *o, const struct fs_seen *w, const struct fs
   }
 }
 
+/* A folder there is somebody's, and keeps what is in it under another name. */
+static yoi_status drop_file(struct fs_off *o, int dir_fd, const char *name) {
+  if (unlinkat(dir_fd, name, 0) == 0 || errno == ENOENT) return YOI_OK;
+  int error = errno == EISDIR ? fs_move_aside(dir_fd, name) : errno;
+  return error == 0 ? YOI_OK : fs_off_fail(o, "cannot remove", name, error);
+}
+
 static yoi_status settle_file(struct fs_off *o, struct fs_seen *w, const char *name) {
   int hopeless = is_hopeless(w) || is_removed(w);
   uint64_t at = stays(w);
-  if (hopeless)
-    return unlinkat(o->root.workers_fd, name, 0) == 0 || errno == ENOENT
-               ? YOI_OK
-               : fs_off_fail(o, "cannot remove", name, errno);
+  if (hopeless) return drop_file(o, o->root.workers_fd, name);
   int fd = fs_open_worker(&o->root, yoi_sdk_str(w->id), O_RDWR | O_CREAT);
+  if (fd < 0 && fs_is_in_the_way(errno)) {
+    yoi_status dropped = drop_file(o, o->root.workers_fd, name);
+    if (dropped != YOI_OK) return dropped;
+    fd = fs_open_worker(&o->root, yoi_sdk_str(w->id), O_RDWR | O_CREAT);
+  }
   if (fd < 0) return fs_off_fail(o, "cannot open", name, errno);
   yoi_status st =
       ftruncate(fd, (off_t)at) == 0 ? YOI_OK : fs_off_fail(o, "cannot cut", name, errno);
@@ -259,8 +268,7 @@ static yoi_status replace(struct fs_off *o, int dir, const char *name, const cha
   char tmp[FS_NAME_SIZE + 8];
   if (b->failed) return YOI_RESOURCE_EXHAUSTED;
   snprintf(tmp, sizeof tmp, "%s.tmp", name);
-  (void)unlinkat(dir, tmp, 0); /* of a run that was interrupted */
-  int fd = openat(dir, tmp, MAKE, 0600);
+  int fd = fs_open_tmp(dir, tmp, O_WRONLY); /* it may be of a run that was interrupted */
   int error = fd < 0 ? errno : fs_write_all(fd, b->data, b->len, 0);
   if (error == 0 && fsync(fd) != 0) error = errno;
   if (fd >= 0) close(fd);

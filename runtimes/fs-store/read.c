@@ -230,7 +230,7 @@ static void serve(struct fs_store *s, struct fs_read *r, bool stopping) {
   pthread_mutex_lock(&s->mu);
   bool news = st == YOI_DATA_LOSS && !r->log->damaged && r->log->removed_n == 0;
   if (news) fs_amiss(s, FS_AMISS_LOST);
-  if (news && !x.passing) r->log->damaged = true;
+  if (news && !x.passing) r->log->damaged = s->changed = true;
   pthread_mutex_unlock(&s->mu);
   const char *what = x.passing ? "a worker's file cannot be read" : "a worker's file is damaged";
   if (news) fs_log(s, YOI_LOG_ERROR, what, r->log->id, 0);

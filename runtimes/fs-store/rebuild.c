@@ -83,6 +83,7 @@ yoi_status fs_judge_again(struct fs_recovery *r, struct eng_log *log) {
   log->damaged = !same || log->torn || log->file_bytes == 0 || log->file_seq < seq;
   log->torn = false;
   if (!log->damaged) {
+    r->s->changed = true;
     fs_log(r->s, YOI_LOG_WARN, "a worker that was corrupt is sound again", log->id, 0);
     return YOI_OK;
   }

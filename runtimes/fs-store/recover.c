@@ -125,6 +125,7 @@ static yoi_status find_workers(struct fs_recovery *r) {
   yoi_status st = use_index(r);
   if (st != YOI_DATA_LOSS) return st;
   forget_all(r);
+  s->changed = true;
   r->upto = 0;
   r->expect = 1;
   if (s->root.fresh) return YOI_OK;
@@ -140,7 +141,7 @@ static yoi_status find_workers(struct fs_recovery *r) {
 /* What was in doubt until the log was read. */
 static void judge(struct fs_store *s) {
   for (struct eng_log *log = s->all.next; log != &s->all; log = log->next) {
-    if (log->chunks == NULL && log->torn) log->damaged = true;
+    if (log->chunks == NULL && log->torn) log->damaged = s->changed = true;
     if (log->damaged) fs_log(s, YOI_LOG_ERROR, "the records of a worker are damaged", log->id, 0);
     if (log->damaged) fs_amiss(s, FS_AMISS_LOST);
   }

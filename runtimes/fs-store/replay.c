@@ -224,7 +224,7 @@ static yoi_status blame(struct fs_recovery *r, const struct fs_line *batch, stru
     if (seq == 0)
       fs_log(r->s, YOI_LOG_WARN, "the removal of a worker is lost: it is there again", log->id, 0);
     else if (seq > log->seq)
-      fs_log_lose(log, seq);
+      fs_log_lose(r->s, log, seq);
   }
   *lost = (struct loss){0};
   return YOI_OK;
@@ -307,7 +307,7 @@ static yoi_status blame_id(struct fs_recovery *r, yoi_str id, bool is_record) {
   if (log == NULL && !is_record) return YOI_OK;
   if (log == NULL) log = log_of(r, id, NULL);
   if (log == NULL) return YOI_RESOURCE_EXHAUSTED;
-  fs_log_lose(log, log->seq + 1);
+  fs_log_lose(r->s, log, log->seq + 1);
   return YOI_OK;
 }
 

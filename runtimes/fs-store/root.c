@@ -54,6 +54,21 @@ int fs_name_is_segment(const char *name, uint64_t *out_first) {
   return strcmp(name, again) == 0;
 }
 
+/* The same in two steps, for kernels before Linux 5.6 and sandboxes that do not
+ * know openat2. */
+static int open_in_steps(int dir_fd, const char *name, int flags, mode_t mode) {
+  char folder[FS_NAME_SIZE];
+  const char *slash = strchr(name, '/');
+  if (slash == NULL) return openat(dir_fd, name, flags, mode);
+  snprintf(folder, sizeof folder, "%.*s", (int)(slash - name), name);
+  int folder_fd = openat(dir_fd, folder, FOLDER);
+  if (folder_fd < 0) return -1;
+  int fd = openat(folder_fd, slash + 1, flags, mode), error = errno;
+  close(folder_fd);
+  errno = error;
+  return fd;
+}
+
 /* Without a link anywhere on the way; a FIFO must not stop us. */
 static int open_beneath(int dir_fd, const char *name, int flags) {
   struct open_how how = {
@@ -62,10 +77,42 @@ static int open_beneath(int dir_fd, const char *name, int flags) {
       .resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS,
   };
   int fd = (int)syscall(SYS_openat2, dir_fd, name, &how, sizeof how);
-  /* Older than Linux 5.6, or a sandbox that does not know it. */
   if (fd < 0 && (errno == ENOSYS || errno == EPERM))
-    fd = openat(dir_fd, name, (int)how.flags, (mode_t)how.mode);
+    fd = open_in_steps(dir_fd, name, (int)how.flags, (mode_t)how.mode);
   return fd;
+}
+
+/* ---- what is in the way ------------------------------------------------------ */
+
+int fs_is_in_the_way(int error) {
+  return error == EEXIST || error == ELOOP || error == EISDIR || error == ENXIO;
+}
+
+int fs_move_aside(int dir_fd, const char *name) {
+  char aside[FS_NAME_SIZE + 32];
+  for (unsigned i = 0; i < 1000; i++) {
+    snprintf(aside, sizeof aside, "%s.foreign-%u", name, i);
+    if (renameat2(dir_fd, name, dir_fd, aside, RENAME_NOREPLACE) == 0) return 0;
+    if (errno != EEXIST) return errno;
+  }
+  return EEXIST;
+}
+
+static int open_regular(int dir_fd, const char *name, int flags) {
+  struct stat sb;
+  int fd = openat(dir_fd, name,
+                  flags | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK | O_NOCTTY, 0600);
+  if (fd < 0 || (fstat(fd, &sb) == 0 && S_ISREG(sb.st_mode))) return fd;
+  close(fd);
+  errno = ENXIO;
+  return -1;
+}
+
+int fs_open_tmp(int dir_fd, const char *name, int flags) {
+  int fd = open_regular(dir_fd, name, flags);
+  if (fd >= 0 || !fs_is_in_the_way(errno)) return fd;
+  errno = fs_move_aside(dir_fd, name);
+  return errno != 0 ? -1 : open_regular(dir_fd, name, flags);
 }
 
 int fs_open_worker(const struct fs_root *r, yoi_str id, int flags) {
@@ -290,8 +337,7 @@ static int write_format(const struct fs_root *r) {
   struct yoi_sdk_buf b;
   yoi_sdk_buf_init(&b, 256);
   fs_line_store(&b, yoi_sdk_str(r->store));
-  int fd = openat(r->fd, "store.json.tmp", O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC,
-                  0600);
+  int fd = fs_open_tmp(r->fd, "store.json.tmp", O_WRONLY);
   int error = fd < 0 ? errno : b.failed ? ENOMEM : fs_write_all(fd, b.data, b.len, 0);
   if (error == 0 && fsync(fd) != 0) error = errno;
   if (fd >= 0) close(fd);

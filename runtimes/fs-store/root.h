@@ -33,6 +33,13 @@ int fs_archive_worker(const struct fs_root *r, yoi_str id, uint64_t epoch);
 /* Opens a worker's file, and makes its folder when it is to be made. -1 and
  * errno. */
 int fs_open_worker(const struct fs_root *r, yoi_str id, int flags);
+/* Gives what lies there another name, and changes nothing else of it; an errno. */
+int fs_move_aside(int dir_fd, const char *name);
+/* 1: such an error of opening is of what is no file, where one of ours has to be. */
+int fs_is_in_the_way(int error);
+/* A file that is begun anew and renamed later; what is none is moved aside. -1
+ * and errno. */
+int fs_open_tmp(int dir_fd, const char *name, int flags);
 /* Writes all; 0, or an errno. */
 int fs_write_all(int fd, const char *bytes, size_t n, uint64_t at);
 

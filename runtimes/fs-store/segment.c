@@ -47,9 +47,7 @@ static int make(struct fs_store *s, struct fs_segment *g, uint64_t size) {
   fs_line_head(&head, yoi_sdk_str(s->root.store), g->first);
   int error = head.failed ? ENOMEM : 0;
   if (error == 0) {
-    g->fd = openat(s->root.log_fd, HALF_MADE,
-                   O_RDWR | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK | O_NOCTTY,
-                   0600);
+    g->fd = fs_open_tmp(s->root.log_fd, HALF_MADE, O_RDWR);
     if (g->fd < 0) error = errno;
   }
   while (error == 0 && (error = fill(g->fd, size)) != 0) {

@@ -132,12 +132,13 @@ void fs_log_let_go(struct fs_store *s, struct eng_log *log) {
   fs_log_unref(s, log);
 }
 
-void fs_log_lose(struct eng_log *log, uint64_t seq) {
-  log->damaged = true;
+void fs_log_lose(struct fs_store *s, struct eng_log *log, uint64_t seq) {
+  log->damaged = s->changed = true;
   if (seq > log->lost_seq) log->lost_seq = seq;
 }
 
 void fs_log_dirty(struct fs_store *s, struct eng_log *log) {
+  s->changed = true;
   if (log->dirty) return;
   log->dirty = true;
   log->dirty_next = NULL;

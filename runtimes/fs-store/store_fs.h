@@ -171,6 +171,7 @@ struct fs_store {
   struct fs_carry *carry; /* mu */
   uint64_t stuck_bytes;   /* of records whose files cannot be written; mu */
   bool stopping, committer_over; /* mu */
+  bool changed; /* what the index on the disk says is not all; mu */
   struct {
     bool committer, keeper;
     size_t readers;
@@ -218,7 +219,7 @@ void fs_log_let_go(struct fs_store *s, struct eng_log *log);
 void fs_logs_free(struct fs_store *s);
 /* mu held: record seq of it is lost, and is in no file from which that could
  * be seen. */
-void fs_log_lose(struct eng_log *log, uint64_t seq);
+void fs_log_lose(struct fs_store *s, struct eng_log *log, uint64_t seq);
 void fs_log_dirty(struct fs_store *s, struct eng_log *log);
 void fs_log_chunk(struct fs_store *s, struct eng_log *log, struct fs_chunk *c);
 struct fs_chunk *fs_chunk_new(const char *bytes, size_t len);

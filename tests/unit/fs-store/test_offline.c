@@ -303,6 +303,29 @@ static void a_log_that_ends_anywhere(void **state) {
   }
 }
 
+/* In the place of a file that is lost, and of one that is to be made. */
+static void folders_in_the_way_are_moved(void **state) {
+  static const char *const ids[] = {"key", "late"};
+  struct heard h = {0};
+  char path[300];
+  make(*state);
+  for (size_t i = 0; i < 2; i++) {
+    snprintf(path, sizeof path, "%s", fs_rig_worker("root", ids[i]));
+    if (i == 0) assert_int_equal(unlink(path), 0);
+    *strrchr(path, '/') = '\0';
+    (void)mkdir(path, 0700);
+    assert_int_equal(mkdir(fs_rig_worker("root", ids[i]), 0700), 0);
+  }
+  assert_int_equal(mkdir("root/index.jsonl.tmp", 0700), 0);
+  assert_int_equal(run(&h, "check", "{}"), YOI_DATA_LOSS);
+  assert_int_equal(run(&h, "repair", "{\"apply\":true}"), YOI_OK);
+  assert_int_equal(run(&h, "check", "{}"), YOI_OK);
+  for (size_t i = 0; i < 2; i++) {
+    snprintf(path, sizeof path, "%s.foreign-0", fs_rig_worker("root", ids[i]));
+    assert_int_equal(access(path, F_OK), 0);
+  }
+}
+
 /* ---- stopping, and memory ------------------------------------------------------------------ */
 
 static void a_run_stops_when_it_is_told_to(void **state) {
@@ -355,6 +378,7 @@ int main(void) {
       TEST(a_byte_of_the_index),
       TEST(a_byte_of_the_format),
       TEST(a_log_that_ends_anywhere),
+      TEST(folders_in_the_way_are_moved),
       TEST(a_run_stops_when_it_is_told_to),
       TEST(no_allocation_that_fails_is_a_lie),
   };

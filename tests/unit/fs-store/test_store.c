@@ -1,8 +1,15 @@
 /* test_store.c - a store of files: what was appended is there. */
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <sdk/hard.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 #include <yoi/ops.h>
 
@@ -477,6 +484,100 @@ static void a_missing_file_makes_its_worker_corrupt(void **state) {
   assert_int_equal(r->found[fs_rig_found(r, "a")].mark, ENG_MARK_CORRUPT);
 }
 
+static ino_t index_of(const char *root) {
+  char path[300];
+  struct stat sb;
+  snprintf(path, sizeof path, "%s/index.jsonl", root);
+  assert_int_equal(stat(path, &sb), 0);
+  return sb.st_ino;
+}
+
+static void an_end_costs_nothing_when_nothing_has_changed(void **state) {
+  struct fs_rig *r = *state;
+  uint64_t n;
+  assert_int_equal(fs_rig_open(r, "root"), YOI_OK);
+  fill(r);
+  fs_rig_checkpoint(r);
+  ino_t was = index_of("root");
+  int kept = open("root/index.jsonl", O_RDONLY | O_CLOEXEC); /* its number is not used again */
+  assert_true(kept >= 0);
+  fs_rig_close(r);
+  assert_int_equal(index_of("root"), was);
+  for (int i = 0; i < 2; i++) {
+    assert_int_equal(fs_rig_open(r, "root"), YOI_OK);
+    has(r, "a", 3, ENG_MARK_BUSY);
+    has(r, "key", 4, ENG_MARK_STOPPED);
+    fs_rig_close(r);
+    assert_int_equal(index_of("root"), was);
+  }
+  assert_int_equal(truncate(fs_rig_worker("root", "a"), 5), 0);
+  assert_int_equal(fs_rig_open(r, "root"), YOI_OK);
+  assert_int_equal(fs_rig_read(r, "a", 1, &n), YOI_DATA_LOSS);
+  fs_rig_close(r);
+  assert_int_not_equal(index_of("root"), was);
+  close(kept);
+}
+
+/* Folders, with something in them, where files are begun. */
+static void what_lies_in_the_way_of_new_files_is_moved(void **state) {
+  struct fs_rig *r = *state;
+  static const char *const ways[] = {"root/index.jsonl.tmp", "root/log/next.tmp"};
+  char path[300];
+  assert_int_equal(fs_rig_open(r, "root"), YOI_OK);
+  for (size_t i = 0; i < 2; i++) {
+    assert_int_equal(mkdir(ways[i], 0700), 0);
+    snprintf(path, sizeof path, "%s/theirs", ways[i]);
+    fs_rig_put(path, "x", 1);
+  }
+  fill(r);
+  fs_rig_checkpoint(r);
+  for (size_t i = 0; i < 2; i++) {
+    snprintf(path, sizeof path, "%s.foreign-0/theirs", ways[i]);
+    assert_int_equal(access(path, F_OK), 0);
+  }
+  fs_rig_close(r);
+  assert_int_equal(fs_rig_open(r, "root"), YOI_OK);
+  has(r, "a", 3, ENG_MARK_BUSY);
+}
+
+/* A sandbox that does not know openat2: a link on the way is not followed. */
+static int open_in_a_sandbox(const struct fs_root *root) {
+  struct sock_filter code[] = {
+      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_openat2, 0, 1),
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+  };
+  struct sock_fprog filter = {.len = sizeof code / sizeof *code, .filter = code};
+  if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 ||
+      prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter) != 0)
+    return 10;
+  if (fs_open_worker(root, YOI_LIT("key"), O_RDONLY) < 0) return 11;
+  if (fs_open_worker(root, YOI_LIT("a"), O_RDWR | O_CREAT) >= 0) return 12;
+  return errno == ENOTDIR || errno == ELOOP ? 0 : 13;
+}
+
+static void no_link_is_followed_without_openat2(void **state) {
+  struct fs_rig *r = *state;
+  char path[300];
+  int status;
+  assert_int_equal(fs_rig_open(r, "root"), YOI_OK);
+  fill(r);
+  fs_rig_checkpoint(r);
+  snprintf(path, sizeof path, "%s", fs_rig_worker("root", "a"));
+  *strrchr(path, '/') = '\0';
+  assert_int_equal(rename(path, "elsewhere"), 0);
+  assert_int_equal(symlink("../../elsewhere", path), 0);
+  pid_t child = fork();
+  if (child == 0) _exit(open_in_a_sandbox(&fs_of(r->store)->root));
+  assert_int_equal(waitpid(child, &status, 0), child);
+  assert_true(WIFEXITED(status));
+  assert_int_equal(WEXITSTATUS(status), 0);
+  fs_rig_close(r);
+  assert_int_equal(unlink(path), 0);
+  assert_int_equal(rename("elsewhere", path), 0);
+}
+
 /* What made it corrupt is put right: it goes on, from the next start on. */
 static void a_corrupt_one_may_be_sound_again(void **state) {
   struct fs_rig *r = *state;
@@ -551,6 +652,9 @@ int main(void) {
       T(what_the_engine_lets_go_stays),
       T(what_is_behind_damage_is_kept),
       T(a_missing_file_makes_its_worker_corrupt),
+      T(an_end_costs_nothing_when_nothing_has_changed),
+      T(what_lies_in_the_way_of_new_files_is_moved),
+      T(no_link_is_followed_without_openat2),
       T(a_corrupt_one_may_be_sound_again),
       T(relaxed_is_written_at_once),
   };

@@ -95,7 +95,11 @@ size_t eng_frame_cost(const struct eng_frame *f) {
   return sizeof *f + f->ev.cursor.len + f->ev.text.len + f->aux_len + 3;
 }
 
+int eng_kind_is_item(uint32_t kind) {
+  return kind == YOI_EVENT_INPUT_ACCEPTED || kind == YOI_EVENT_MESSAGE_COMPLETED ||
+         kind == YOI_EVENT_TOOL_COMPLETED;
+}
+
 int eng_frame_is_item(const struct eng_frame *f) {
-  return f->ev.kind == YOI_EVENT_INPUT_ACCEPTED || f->ev.kind == YOI_EVENT_MESSAGE_COMPLETED ||
-         f->ev.kind == YOI_EVENT_TOOL_COMPLETED;
+  return eng_kind_is_item(f->ev.kind);
 }

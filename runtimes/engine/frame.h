@@ -59,5 +59,6 @@ yoi_str eng_frame_aux(const struct eng_frame *f);
 size_t eng_frame_cost(const struct eng_frame *f);
 /* It is a message: an item of the transcript. */
 int eng_frame_is_item(const struct eng_frame *f);
+int eng_kind_is_item(uint32_t kind);
 
 #endif

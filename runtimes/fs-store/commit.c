@@ -98,6 +98,7 @@ static void add_job(struct fs_store *s, struct fs_job *j) {
   }
   s->next_n += j->n;
   j->chunk->records = (uint32_t)j->n;
+  for (size_t i = 0; i < j->n; i++) j->chunk->items += (uint32_t)eng_frame_is_item(j->frames[i]);
   j->chunk->mark = j->mark;
   j->chunk->seq = j->frames[0]->pos.sequence;
   j->chunk->last = s->next_n - 1;

@@ -166,12 +166,9 @@ static void flushed(struct fs_store *s, struct eng_log *log, const struct flush 
   }
   log->file_bytes = end;
   for (size_t i = 0; i < f->n; i++) {
-    struct fs_chunk *c = log->chunks;
-    log->chunks = c->next;
-    if (log->chunks == NULL) log->last_chunk = NULL;
-    log->file_seq = c->seq + c->records - 1;
-    log->file_mark = (uint8_t)c->mark;
-    fs_chunk_unref(c);
+    log->file_seq = log->chunks->seq + log->chunks->records - 1;
+    log->file_mark = (uint8_t)log->chunks->mark;
+    fs_log_chunk_let_go(log);
   }
 }
 

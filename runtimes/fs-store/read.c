@@ -36,23 +36,22 @@ struct reading {
   size_t n;
 };
 
-/* mu held: chunks that have what is wanted, as many as can be needed. */
+/* mu held: chunks that have what is wanted, and no more than that needs: a busy
+ * worker has many. */
 static yoi_status take_chunks(struct reading *x) {
-  size_t cap = x->r->limit;
-  uint64_t from = x->r->from;
-  x->chunks = yoi_sdk_reallocarray(NULL, cap, sizeof(struct fs_chunk *));
-  if (x->chunks == NULL) return YOI_RESOURCE_EXHAUSTED;
-  for (struct fs_chunk *c = x->r->log->chunks; c != NULL; c = c->next) {
-    if (c->seq + c->records <= from) continue;
-    if (x->n_chunks == cap && !x->r->items_only) break;
+  size_t cap = 0, have = 0;
+  struct fs_chunk *c = fs_log_chunk_at(x->r->log, x->r->from);
+  for (; c != NULL && have < x->r->limit; c = c->next) {
     if (x->n_chunks == cap) {
-      cap *= 2;
+      cap = YOI_SDK_MORE(cap, 16);
       struct fs_chunk **more = yoi_sdk_reallocarray(x->chunks, cap, sizeof *more);
       if (more == NULL) return YOI_RESOURCE_EXHAUSTED;
       x->chunks = more;
     }
     atomic_fetch_add_explicit(&c->refs, 1, memory_order_relaxed);
     x->chunks[x->n_chunks++] = c;
+    if (c->seq < x->r->from) continue; /* of its records only the last are wanted */
+    have += x->r->items_only ? c->items : c->records;
   }
   return YOI_OK;
 }
@@ -131,13 +130,10 @@ static yoi_status add_line(struct reading *x, yoi_str text) {
     return YOI_DATA_LOSS;
   }
   x->next++;
-  if (l.seq < x->r->from) return YOI_OK;
+  if (l.seq < x->r->from || (x->r->items_only && !eng_kind_is_item(l.event))) return YOI_OK;
   struct eng_frame *f = frame_of(log, &l);
   if (f == NULL) return YOI_RESOURCE_EXHAUSTED;
-  if (x->r->items_only && !eng_frame_is_item(f))
-    eng_frame_unref(f);
-  else
-    x->frames[x->n++] = f;
+  x->frames[x->n++] = f;
   return x->n == x->r->limit ? YOI_END : YOI_OK;
 }
 

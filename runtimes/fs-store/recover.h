@@ -30,7 +30,7 @@ struct fs_recovery {
   struct yoi_sdk_buf group;
   struct eng_log *group_log;
   uint64_t group_seq;
-  uint32_t group_records;
+  uint32_t group_records, group_items;
 };
 
 struct eng_log *fs_names_find(const struct fs_names *t, yoi_str id);

@@ -87,7 +87,7 @@ static void lose(struct loss *lost, uint64_t from, uint64_t to) {
 static void drop_group(struct fs_recovery *r) {
   yoi_sdk_buf_clear(&r->group);
   r->group_log = NULL;
-  r->group_records = 0;
+  r->group_records = r->group_items = 0;
 }
 
 static struct eng_log *log_of(struct fs_recovery *r, yoi_str id, const struct eng_birth *birth) {
@@ -113,6 +113,7 @@ static yoi_status end_group(struct fs_recovery *r, const struct fs_line *last) {
   if (c == NULL) return YOI_RESOURCE_EXHAUSTED;
   if (seq != log->seq + 1) log->damaged = true;
   c->records = r->group_records;
+  c->items = r->group_items;
   c->mark = last->mark;
   c->seq = seq;
   c->last = last->n;
@@ -145,6 +146,7 @@ static yoi_status add_record(struct fs_recovery *r, yoi_str text, const struct f
   yoi_sdk_buf_adds(&r->group, text);
   yoi_sdk_buf_addc(&r->group, '\n');
   r->group_records++;
+  r->group_items += (uint32_t)eng_kind_is_item(l->event);
   return l->more ? YOI_OK : end_group(r, l);
 }
 

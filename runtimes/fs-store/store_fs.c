@@ -78,21 +78,7 @@ static size_t store_amiss(struct eng_store *store, struct eng_amiss out[ENG_AMIS
   return n;
 }
 
-/* ---- chunks and logs ------------------------------------------------------------ */
-
-struct fs_chunk *fs_chunk_new(const char *bytes, size_t len) {
-  struct fs_chunk *c = yoi_sdk_malloc(sizeof *c + len);
-  if (c == NULL) return NULL;
-  *c = (struct fs_chunk){.len = len};
-  atomic_init(&c->refs, 1);
-  memcpy(c->bytes, bytes, len);
-  return c;
-}
-
-void fs_chunk_unref(struct fs_chunk *c) {
-  if (c != NULL && atomic_fetch_sub_explicit(&c->refs, 1, memory_order_acq_rel) == 1)
-    yoi_sdk_free(c);
-}
+/* ---- logs ---------------------------------------------------------------------- */
 
 struct eng_log *fs_log_add(struct fs_store *s, yoi_str id, const struct eng_birth *birth) {
   struct eng_log *log = yoi_sdk_calloc(1, sizeof *log + id.len + 1);
@@ -145,19 +131,6 @@ void fs_log_dirty(struct fs_store *s, struct eng_log *log) {
   log->refs++;
   *s->dirty_tail = log;
   s->dirty_tail = &log->dirty_next;
-}
-
-void fs_log_chunk(struct fs_store *s, struct eng_log *log, struct fs_chunk *c) {
-  c->next = NULL;
-  if (log->last_chunk != NULL)
-    log->last_chunk->next = c;
-  else
-    log->chunks = c;
-  log->last_chunk = c;
-  log->seq = c->seq + c->records - 1;
-  if (c->mark == ENG_MARK_STOPPED) log->stopped_ms = c->stopped_ms;
-  fs_log_keep(log);
-  fs_log_dirty(s, log);
 }
 
 void fs_logs_free(struct fs_store *s) {

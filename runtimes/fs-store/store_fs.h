@@ -46,9 +46,10 @@ struct fs_config {
 /* The lines of one append, immutable: durable in the log, not yet in the
  * worker's file. */
 struct fs_chunk {
-  struct fs_chunk *next; /* mu */
+  struct fs_chunk *next, *prev, *skip; /* mu */
+  uint64_t place;                      /* in its log: from 0, without a gap; mu */
   atomic_uint refs;
-  uint32_t records;
+  uint32_t records, items; /* items: of them those that a transcript shows */
   enum eng_mark mark;
   uint64_t seq;  /* of its first record */
   uint64_t last; /* number of its last line */
@@ -221,9 +222,18 @@ void fs_logs_free(struct fs_store *s);
  * be seen. */
 void fs_log_lose(struct fs_store *s, struct eng_log *log, uint64_t seq);
 void fs_log_dirty(struct fs_store *s, struct eng_log *log);
-void fs_log_chunk(struct fs_store *s, struct eng_log *log, struct fs_chunk *c);
+
+/* chunks.c; mu held, but in the first two. */
 struct fs_chunk *fs_chunk_new(const char *bytes, size_t len);
 void fs_chunk_unref(struct fs_chunk *c);
+/* Behind the last; takes the reference over. */
+void fs_log_chunk(struct fs_store *s, struct eng_log *log, struct fs_chunk *c);
+/* The first one is in the file. */
+void fs_log_chunk_let_go(struct eng_log *log);
+/* The first chunk that has that record or a later one; NULL: there is none. */
+struct fs_chunk *fs_log_chunk_at(const struct eng_log *log, uint64_t seq);
+/* A step of that search: NULL when no earlier chunk can have the record. */
+struct fs_chunk *fs_chunk_back(const struct eng_log *log, const struct fs_chunk *c, uint64_t seq);
 
 /* commit.c */
 void *fs_commit_run(void *store);

@@ -4,8 +4,10 @@ missing, foreign, older or of another kind. No worker pays for another's.
 A small store is made by a session, once stopped in order (its records are in
 the workers' files) and once killed (the newest are in the log only). Each case
 is a copy with one damage; one host opens many of them, as runtimes of its own.
-Without `make soak` every 19th byte is flipped in a file of each kind, and every
-97th in others like it, from a seeded one on.
+Every 19th byte is flipped in a file of each kind, and every 97th in others like
+it, from a seeded one on. `make soak` flips every byte of a store of two workers,
+every ninth of one whose records are partly in the files, and has the unit test
+of the store flip every byte of its own, in one process.
 """
 import concurrent.futures
 import json
@@ -13,16 +15,19 @@ import os
 import pathlib
 import random
 import shutil
+import subprocess
 
 import pytest
 
 from lib import configs, crash, wait
+from lib.host import BUILD, ROOT
 from lib.ledger import Ledger, beginning, obey, place
 from lib.session import Session
 from lib.tables import DURABLE
 
 SEED = int(os.environ.get('YOI_SEED', 1))
 STEP, STEP_MORE = 19, 97
+STEP_BOTH = 9
 MANY = 60  # runtimes of one host
 SMALL = dict(segment_bytes=65536, checkpoint_bytes=65536)
 WORKERS = ('ann', 'bob', 'cid')
@@ -39,26 +44,26 @@ def config_of(roots, **store):
 class Made:
     """A store on disk, and what its workers were when it was left."""
 
-    def __init__(self, new_host, root, how, twice=False):
-        self.root, self.truth = root, {}
+    def __init__(self, new_host, root, how, twice=False, small=False):
+        self.root, self.truth, self.names = root, {}, WORKERS[:2] if small else WORKERS
         host = new_host(config_of([root], checkpoint_ms=100 if twice else 86400000))
-        for n, wid in enumerate(WORKERS):
-            self.talk(host, wid, 'plain one', n == 0)
+        for wid in self.names:
+            self.talk(host, wid, 'plain one')
         if twice:  # some records are in the files, an index says so, the newest are not
             index = root / 'index.jsonl'
             wait.until(lambda: index.exists() and b'"cid"' in index.read_bytes(), 20, 'an index')
             host.stop()
             host = new_host(config_of([root], checkpoint_ms=86400000))
-        for wid in WORKERS:
+        for wid in () if small else self.names:
             self.talk(host, wid, 'tool two')
-        self.truth = {wid: history(host, 'r0', wid) for wid in WORKERS}
+        self.truth = {wid: history(host, 'r0', wid) for wid in self.names}
         if how == 'kill':
             host.crash()
         else:
             host.stop()
 
     @staticmethod
-    def talk(host, wid, text, create=True):
+    def talk(host, wid, text):
         host.api.ok('POST', '/api/runtimes/r0/workers', {'worker_id': wid})
         host.api.ok('POST', f'/api/runtimes/r0/workers/{wid}/input?wait=20', {'content': text},
                     status=200)
@@ -90,6 +95,14 @@ def made(module_host, tmp_path_factory):
     return {'clean': Made(module_host, folder / 'clean', 'stop'),
             'killed': Made(module_host, folder / 'killed', 'kill'),
             'both': Made(module_host, folder / 'both', 'kill', twice=True)}
+
+
+@pytest.fixture(scope='module')
+def small(module_host, tmp_path_factory):
+    """Two of which every byte is damaged."""
+    folder = tmp_path_factory.mktemp('small')
+    return {'clean': Made(module_host, folder / 'clean', 'stop', small=True),
+            'killed': Made(module_host, folder / 'killed', 'kill', small=True)}
 
 
 class Case:
@@ -218,16 +231,45 @@ def test_a_flipped_bit_hurts_one_worker_at_most(new_host, tmp_path, made, store,
     assert (hurt > 0) == (kind == 'worker')
 
 
+def every(store, kind, step, part):
+    """Every quarter of them is a test of its own."""
+    cases = [c for name, hurt in of_kind(store, kind)
+             for c in (tails(store, name, step) if kind == 'log' and store.root.name != 'clean' else
+                       flips(store, name, step, SEED, hurt))]
+    return cases[part::4]
+
+
 @pytest.mark.soak
 @pytest.mark.timeout(1800)  # as conftest has it for these
 @pytest.mark.parametrize('part', range(4))
 @pytest.mark.parametrize('store, kind', [
-    (s, k) for s in ('clean', 'killed', 'both') for k in ('worker', 'index', 'lock', 'log')])
-def test_any_flipped_bit_hurts_one_worker_at_most(new_host, tmp_path, made, store, kind, part):
-    cases = [c for name, hurt in of_kind(made[store], kind)
-             for c in (tails(made[store], name, 1) if kind == 'log' and store != 'clean' else
-                       flips(made[store], name, 1, SEED, hurt))]
-    run_all(new_host, tmp_path, cases[part::4])
+    ('clean', 'worker'), ('clean', 'index'), ('clean', 'lock'), ('clean', 'log'),
+    ('killed', 'log'), ('killed', 'lock')])
+def test_any_flipped_bit_hurts_one_worker_at_most(new_host, tmp_path, small, store, kind, part):
+    cases = every(small[store], kind, 1, part)
+    assert cases
+    hurt = run_all(new_host, tmp_path, cases)
+    assert (hurt > 0) == (kind == 'worker' or (store, kind) == ('killed', 'log'))
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize('part', range(4))
+@pytest.mark.parametrize('kind', ['worker', 'index', 'log'])
+def test_many_flipped_bits_where_files_and_log_share_the_records(new_host, tmp_path, made, kind,
+                                                                part):
+    hurt = run_all(new_host, tmp_path, every(made['both'], kind, STEP_BOTH, part))
+    assert (hurt > 0) == (kind != 'index')
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(1800)
+def test_the_unit_test_of_the_store_flips_every_byte(tmp_path):
+    env = dict(os.environ, YOI_FLIP_STEP='1', YOI_BUILD=str(BUILD), YOI_ROOT=str(ROOT))
+    done = subprocess.run([str(BUILD / 'tests/unit/fs-store/test_store')], cwd=tmp_path, env=env,
+                          stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT, timeout=wait.bound(900), check=False)
+    assert done.returncode == 0, done.stdout[-3000:]
 
 
 # ---- the log: what stands in which line -------------------------------------------
@@ -255,7 +297,7 @@ def left(made, before):
                 count[line['worker']] = max(count.get(line['worker'], 0), line['seq'])
                 if not line.get('more'):
                     whole[line['worker']] = count[line['worker']]
-    return {wid: whole.get(wid, 0) for wid in WORKERS}
+    return {wid: whole.get(wid, 0) for wid in made.names}
 
 
 def durable(made):
@@ -328,12 +370,12 @@ def test_a_worker_file_that_lacks_its_end_is_corrupt(new_host, tmp_path, made, s
 
 @pytest.mark.soak
 @pytest.mark.timeout(1800)  # as conftest has it for these
-@pytest.mark.parametrize('store', ['clean', 'killed', 'both'])
-def test_files_may_end_at_any_byte_of_their_last_records(new_host, tmp_path, made, store):
-    if store != 'clean':
-        cut_logs(new_host, tmp_path, made[store], 1)
-    if store != 'killed':
-        cut_workers(new_host, tmp_path, made[store], 1)
+@pytest.mark.parametrize('store', ['clean', 'killed'])
+def test_files_may_end_at_any_byte_of_their_last_records(new_host, tmp_path, small, store):
+    if store == 'killed':
+        cut_logs(new_host, tmp_path, small[store], 1)
+    else:
+        cut_workers(new_host, tmp_path, small[store], 1)
 
 
 # ---- files that are not what they should be ------------------------------------------------

@@ -147,7 +147,7 @@ help:
 	@echo 'make abi-check  headers alone, layouts, exported symbols'
 	@echo 'make bench      measure; WRITE=1 puts the table into docs/benchmarks.md'
 	@echo 'make fuzz       fuzz targets, FUZZ_SECONDS=20 each'
-	@echo 'make soak       the long tests, and a mixed load of SOAK_SECONDS=1800'
+	@echo 'make soak       the long tests, beside mixed loads of SOAK_SECONDS=1800'
 	@echo 'make clean      remove build/'
 	@echo 'variants: CC=clang, SANITIZE=address,undefined, SANITIZE=thread, HARD=1'
 

@@ -8,7 +8,8 @@ Unit tests are cmocka programs below DIR/tests/unit; each runs as a process of
 its own with a time limit, in an empty directory. The black-box tests are
 pytest's, with DIR handed over in YOI_BUILD. What they are answered is recorded
 below DIR/exchanges; `openapi` holds docs/openapi.yaml to it. `soak` is the
-long ones of them, then the mixed load of tests/soak for --soak-seconds.
+long ones of them, beside two mixed loads of --soak-seconds each: tests/soak on
+workers in memory, and tests/e2e/test_lives.py on workers in files.
 """
 import argparse
 import concurrent.futures
@@ -91,13 +92,14 @@ def openapi():
     return (1, 0) if good else (0, 1)
 
 
-def pytest(args, **extra):
+def pytest(args, parallel=4, **extra):
     with tempfile.TemporaryDirectory(prefix='yoi-e2e-') as tmp:
         report = pathlib.Path(tmp) / 'report.xml'
         env = dict(os.environ, YOI_BUILD=str(BUILD), PYTHONDONTWRITEBYTECODE='1', **extra)
-        subprocess.run([sys.executable, '-m', 'pytest', '-q', '-p', 'no:cacheprovider', '-n', '4',
-                        f'--timeout={E2E_LIMIT_S}', f'--junitxml={report}', f'--basetemp={tmp}/t',
-                        *args], cwd=ROOT, env=env, stdin=subprocess.DEVNULL, check=False)
+        subprocess.run([sys.executable, '-m', 'pytest', '-q', '-p', 'no:cacheprovider',
+                        '-n', str(parallel), f'--timeout={E2E_LIMIT_S}',
+                        f'--junitxml={report}', f'--basetemp={tmp}/t', *args],
+                       cwd=ROOT, env=env, stdin=subprocess.DEVNULL, check=False)
         if not report.exists():
             return 0, 1
         suites = xml.etree.ElementTree.parse(report).getroot().iter('testsuite')
@@ -109,8 +111,8 @@ def pytest(args, **extra):
         return (total - bad - skipped, bad) if total else (0, 1)
 
 
-def soak(seconds):
-    """The mixed load: its output as it comes, its last line is its counts."""
+def mixed_load(seconds):
+    """The one in memory: its output as it comes, its last line is its counts."""
     child = subprocess.Popen([sys.executable, str(ROOT / 'tests/soak/soak.py'), '--build',
                               str(BUILD), '--seconds', str(seconds)],
                              env=dict(os.environ, PYTHONDONTWRITEBYTECODE='1'),
@@ -123,6 +125,16 @@ def soak(seconds):
             print(f'  {text}', flush=True)
     child.wait()
     return (int(found.group(1)), int(found.group(2))) if found else (0, 1)
+
+
+def soak(seconds):
+    """All at the same time: they leave each other room, and take no figures."""
+    lives = 'tests/e2e/test_lives.py'
+    with concurrent.futures.ThreadPoolExecutor(3) as pool:
+        jobs = [pool.submit(mixed_load, seconds),
+                pool.submit(pytest, [lives, '-m', 'soak', '-s'], 0, YOI_SOAK_SECONDS=str(seconds)),
+                pool.submit(pytest, ['tests/e2e', '-m', 'soak', '-rP', f'--ignore={lives}'], 2)]
+        return [sum(n) for n in zip(*(j.result() for j in jobs))]
 
 
 def group(name):
@@ -146,8 +158,7 @@ def group(name):
     if name == 'tsan':
         return pytest(['tests/e2e', '-m', 'tsan and not soak'])
     if name == 'soak':
-        tests, load = pytest(['tests/e2e', '-m', 'soak']), soak(SOAK_SECONDS)
-        return tests[0] + load[0], tests[1] + load[1]
+        return soak(SOAK_SECONDS)
     raise SystemExit(f'run.py: no such group: {name}')
 
 

@@ -38,7 +38,9 @@ def pytest_configure(config):
 @pytest.fixture(autouse=True)
 def limit(request):
     """The last resort: a test that forgot a bound ends with a traceback."""
-    seconds = wait.bound(1800 if request.node.get_closest_marker('soak') else 90)
+    own = request.node.get_closest_marker('timeout')
+    usual = 1800 if request.node.get_closest_marker('soak') else 90
+    seconds = wait.bound(own.args[0] if own else usual)
     if threading.current_thread() is not threading.main_thread():
         # No signal arrives here, so it is this whole worker that ends.
         faulthandler.dump_traceback_later(seconds, exit=True)

@@ -30,16 +30,19 @@ BROKEN = (ConnectionError, wire.Closed, TimeoutError, OSError)
 
 
 class Load:
-    """One life of the host. stop() or kill() ends it."""
+    """One life of the host. stop(), kill() or terminate() ends it."""
 
-    def __init__(self, host, ledger, seed, common=None, may=()):
-        """may: codes that a failing disk brings; after them a request is unsure."""
+    def __init__(self, host, ledger, seed, common=None, may=(), caller=None, threads=THREADS):
+        """may: codes that a failing disk brings; after them a request is unsure.
+        caller: what each of the threads is, a Caller."""
+        self.caller = caller or Caller
         self.host, self.ledger, self.seed, self.may = host, ledger, seed, tuple(may)
+        self.refusals = ()  # codes beside the usual ones that say that it did not happen
         self.doors = [(host.v1, '/v1'), (host.api, '/api/runtimes/main')]
         self.over, self.dead = threading.Event(), threading.Event()
         self.wrong, self.count, self.common, self.touched = [], 0, common or [], set()
         self.threads = [threading.Thread(target=self._run, args=(n,), daemon=True)
-                        for n in range(THREADS)]
+                        for n in range(threads)]
 
     def start(self):
         for t in self.threads:
@@ -67,8 +70,16 @@ class Load:
         self.host.crash()
         return self.join()
 
+    def terminate(self):
+        """SIGTERM while they go on asking: they are refused from some moment on."""
+        self.refusals = ('shutting_down',)
+        self.dead.set()
+        self.host.stop()
+        self.over.set()
+        return self.join()
+
     def _run(self, n):
-        caller = Caller(self, n)
+        caller = self.caller(self, n)
         while not self.over.is_set():
             try:
                 caller.step()
@@ -113,7 +124,7 @@ class Caller:
         """An answer that a ledger can hold; anything else is wrong."""
         deed.settle(r, self.load.may)
         if not (200 <= r.status < 300 or r.status in (404, 409, 410, 429) or
-                r.code in self.load.may):
+                r.code in (*self.load.may, *self.load.refusals)):
             raise Wrong(f'{r} for {deed!r}')
         return r
 
@@ -251,7 +262,7 @@ class Caller:
             deed = self.rng.choice(deeds)
             r = self.client.post(self.path(life) + '/input', deed.body,
                                  headers={'Idempotency-Key': deed.key})
-            if r.status != 202 and r.code not in self.load.may:
+            if r.status != 202 and r.code not in (*self.load.may, *self.load.refusals):
                 raise Wrong(f'a repeat of {deed!r} is answered {r}')
             if r.status == 202 and r.json['ack']['sequence'] != deed.ack['sequence']:
                 raise Wrong(f'a repeat of {deed!r} is another: {r}')

@@ -20,4 +20,4 @@ def test_a_store_keeps_its_promises_over_many_lives(new_host, tmp_path, seconds,
     print(f'lives: {seconds} s, YOI_SEED={seed}', flush=True)
     lives = Lives(new_host, tmp_path, seed, staying)
     lives.play(seconds)
-    assert min(lives.ends.values()) > 0 and lives.requests > 200, 'something happened'
+    assert min(lives.ends.values()) > 0 and lives.requests > 40, 'something happened'

@@ -259,9 +259,10 @@ static yoi_status load(yoi_str json, const char *base_dir, yoi_report_fn report,
     st = yoi_sdk_fail(err, YOI_CODE_INVALID_REQUEST, "no directory that paths are relative to");
     goto out;
   }
+  b.c->base = yoi__build_str(&b, yoi_sdk_str(b.base)).ptr;
   b.c->plugins = yoi__catalogue_new();
   b.c->secrets = yoi__secrets_new(b.base);
-  if (b.c->plugins == NULL || b.c->secrets == NULL) {
+  if (b.c->base == NULL || b.c->plugins == NULL || b.c->secrets == NULL) {
     st = yoi_sdk_fail_memory(err);
     goto out;
   }
@@ -322,7 +323,7 @@ yoi_status yoi__config_runtime_load(const struct yoi__config *c, yoi_str json,
                             .secrets = c->secrets,
                             .entries = c->entries,
                             .n_entries = c->n_entries};
-  struct yoi__build b = {.c = &one};
+  struct yoi__build b = {.c = &one, .base = c->base};
   struct yoi_sdk_buf text;
   yoi_sdk_json *tree = NULL;
   yoi_sdk_buf_init(&text, YOI_CONFIG_BYTES_MAX + sizeof ADDED_HEAD + sizeof ADDED_TAIL);

@@ -20,7 +20,8 @@
 #define YOI__LOG_JSON 1u
 
 /* What every instance has. `config` is the instance's config as one line of
- * compact JSON ("{}" when the entry has none); `secrets` what it may read. */
+ * compact JSON ("{}" when the entry has none), the paths in it absolute;
+ * `secrets` what it may read. */
 struct yoi__config_instance {
   struct yoi__plugin *plugin;
   yoi_str config;
@@ -69,6 +70,7 @@ struct yoi__config {
   uint32_t drain_ms;
   struct yoi__catalogue *plugins;
   struct yoi__secrets *secrets; /* declared; yoi__secrets_read at start */
+  const char *base;             /* absolute: what relative paths are relative to */
   /* In the order of the file; dropped-in runtimes come last, by id. */
   struct yoi__config_runtime *runtimes;
   struct yoi__config_model *models;

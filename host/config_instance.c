@@ -9,7 +9,9 @@
  *     there is no other way to get one but the `token` of an ingress entry.
  *  3. A string that is meant to be a secret but is none (a token written
  *     into the file) is never repeated in a message.
- *  4. What the plugin's manifest wants must be granted, else the entry is
+ *  4. A plugin sees no relative path where its schema says "path": the host
+ *     alone knows the folder that the file's paths start from.
+ *  5. What the plugin's manifest wants must be granted, else the entry is
  *     refused naming each missing grant.
  */
 #include <stdio.h>
@@ -197,15 +199,19 @@ static void check_config(struct yoi__build *b, const struct yoi__plugin *p,
   yoi_sdk_json_free(empty);
 }
 
-static yoi_str compact(struct yoi__build *b, const yoi_sdk_json *config) {
+static yoi_str compact(struct yoi__build *b, const struct yoi__plugin *p,
+                       const yoi_sdk_json *config, const char *pointer) {
   struct yoi_sdk_buf text;
   struct yoi_sdk_jsonw w;
   yoi_str s = {"{}", 2};
   if (yoi_sdk_json_type(config) != YOI_SDK_JSON_OBJECT) return s;
   yoi_sdk_buf_init(&text, YOI_JSON_BYTES_MAX);
   yoi_sdk_jsonw_init(&w, &text);
-  yoi_sdk_json_write(config, &w);
-  if (text.failed != 0) b->failed = 1;
+  const yoi_sdk_json *schema = p != NULL ? p->manifest.config : NULL;
+  if (yoi_sdk_schema_write(schema, config, pointer, yoi_sdk_str(b->base), on_config_finding, b,
+                           &w) == YOI_RESOURCE_EXHAUSTED ||
+      text.failed != 0)
+    b->failed = 1;
   s = yoi__build_str(b, yoi_sdk_buf_str(&text));
   yoi_sdk_buf_release(&text);
   return s;
@@ -235,7 +241,7 @@ void yoi__build_instance(struct yoi__build *b, const yoi_sdk_json *entry, const 
   add_grant(&g, extra_secret);
   if (config != NULL && !yoi__build_strings(config, at, on_string, &g)) b->failed = 1;
   out->secrets = (struct yoi__grants){g.names, g.n};
-  out->config = compact(b, config);
+  out->config = compact(b, out->plugin, config, at);
 }
 
 void yoi__build_dropped(struct yoi__build *b, struct yoi__plugin *p, const char *pointer,

@@ -39,6 +39,7 @@ ADDRESS = rf'(localhost|({OCTET}\.){{3}}{OCTET}|\[[0-9A-Fa-f:.]+\])'
 LOOPBACK = rf'(localhost|127(\.{OCTET}){{3}}|\[[0:]*:0*1\])'
 LITERAL = r'^([^$]|\$(?!\{))*$'  # no ${...}, which would not be replaced
 FORMATS = {'secret': SECRET,
+           'path': r'^([^$]|\$(?!\{))+$',
            'http-url': r'^https?://(?![/:?#])([^\u0000-\u0020\u007f$]|\$(?!\{))+$'}
 PATTERNS = {
     'runtimes[].id': '^[a-z0-9][a-z0-9._-]{0,63}$',

@@ -11,7 +11,8 @@
  *     "abi": 1,                           YOI_ABI_MAJOR
  *     "interfaces": ["yoi.runtime/1"],
  *     "threads": "parallel",              parallel | serial
- *     "config": { ...JSON Schema... },    of the instance's config
+ *     "config": { ...JSON Schema... },    of the instance's config; strings of
+ *                                         the format "path" arrive absolute
  *     "grants": [],                       what it wants, by name
  *     "isolation": "none",                the default: none | process
  *     "display_name": "Thing",            optional, for people

@@ -1,6 +1,6 @@
 """The session of docs/store.md is what yoi-host store really says: each `$`
-line is run in one shell over a store of three workers, and its output, with
-numbers and times as N, is compared with what stands below it."""
+line is run in one shell over a store of three workers in /srv/yoi, and its output,
+with numbers and times as N, is compared with what stands below it."""
 import json
 import re
 import subprocess
@@ -38,7 +38,8 @@ def run_session(module_host, tmp_path_factory):
     done = subprocess.run(['bash', '-c', f'yoi-host() {{ {BINARY} "$@"; }}\nexec 2>&1\n{script}'],
                           cwd=folder, env=environment(folder), stdout=subprocess.PIPE,
                           check=False, timeout=wait.bound(60))
-    return [part.strip('\n') for part in done.stdout.decode().split('\n@@@@\n')[:-1]]
+    said = done.stdout.decode().replace(str(folder), '/srv/yoi')
+    return [part.strip('\n') for part in said.split('\n@@@@\n')[:-1]]
 
 
 def test_there_is_a_session():

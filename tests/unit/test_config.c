@@ -150,6 +150,33 @@ static void everything_is_read(void **state) {
   yoi__config_free(c);
 }
 
+#define WITH_FILES                                  \
+  "{\"id\":\"r\",\"plugin\":\"dev.yoi.test.ctor\"," \
+  "\"config\":{\"note\":\"a\",\"files\":[\"a\",\"/b\"]}}"
+#define WITH_FILES_SEEN "{\"note\":\"a\",\"files\":[\"/srv/yoi/a\",\"/b\"]}"
+
+/* Also of an entry that comes later, wherever the process is by then. */
+static void paths_of_a_plugin_are_absolute(void **state) {
+  (void)state;
+  static const char json[] = "{\"plugin_path\":[\"%s/plug\"],\"runtimes\":[" WITH_FILES "]}";
+  const struct yoi__config_runtime *added = NULL;
+  struct yoi__config *c = NULL;
+  char here[YOI_PATH_BYTES_MAX], text[sizeof here + sizeof json];
+  void *memory = NULL;
+  assert_non_null(getcwd(here, sizeof here));
+  (void)snprintf(text, sizeof text, json, here);
+  assert_int_equal(yoi__config_load(yoi_sdk_str(text), "/srv/yoi", NULL, NULL, &c, NULL), YOI_OK);
+  assert_string_equal(c->runtimes[0].instance.config.ptr, WITH_FILES_SEEN);
+  assert_int_equal(yoi__config_runtime_load(c, YOI_LIT(WITH_FILES), &added, &memory, NULL), YOI_OK);
+  assert_string_equal(added->instance.config.ptr, WITH_FILES_SEEN);
+  yoi__config_memory_free(memory);
+  yoi__config_free(c);
+  FINDS(HEAD
+        "\"runtimes\":[{\"id\":\"r\",\"plugin\":\"dev.yoi.test.ctor\",\n"
+        " \"config\":{\"files\":[\"a\",\"\"]}}]}",
+        "3:25 /runtimes/0/config/files/1 expected a path");
+}
+
 static void what_is_absent_has_a_default(void **state) {
   (void)state;
   struct yoi__config *c = load("{\"plugin_path\":[\"plug\"]," RUNTIME "}");
@@ -559,6 +586,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(short_memory_passes_nothing),
       cmocka_unit_test(everything_is_read),
+      cmocka_unit_test(paths_of_a_plugin_are_absolute),
       cmocka_unit_test(what_is_absent_has_a_default),
       cmocka_unit_test(text_that_is_no_config),
       cmocka_unit_test(unknown_keys_name_the_nearest),

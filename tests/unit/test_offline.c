@@ -6,6 +6,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 #include <sdk/error.h>
@@ -19,7 +20,7 @@
   "  \"version\": \"1.0.0\", \"abi\": 1, \"interfaces\": [" interfaces                        \
   "],\n"                                                                                      \
   "  \"threads\": \"parallel\", \"config\": { \"type\": \"object\",\n"                        \
-  "  \"properties\": { \"root\": { \"type\": \"string\" } } } }\n"
+  "  \"properties\": { \"root\": { \"format\": \"path\" } } } }\n"
 
 static const char with[] = MANIFEST_OF("\"yoi.runtime/1\", \"yoi.offline/1\"");
 static const char without[] = MANIFEST_OF("\"yoi.runtime/1\"");
@@ -47,7 +48,7 @@ static yoi_status kept_start(void *self, const yoi_request *req, yoi_stream **ou
 
 /* What run was given, and what it answers. */
 static struct {
-  char config[64], verb[16], options[64];
+  char config[YOI_PATH_BYTES_MAX + 64], verb[16], options[64];
   int runs;
   yoi_status said, answer;
 } seen;
@@ -109,16 +110,53 @@ static int teardown(void **state) {
 
 static struct yoi_sdk_error e;
 
+static yoi_status run_in(const char *base_dir, const char *json, const char *id,
+                         const char *options, const yoi_offline_sink *sink) {
+  return yoi_offline_run(json, strlen(json), base_dir, yoi_sdk_str(id), YOI_LIT("check"),
+                         yoi_sdk_str(options), sink, yoi_sdk_error_init(&e));
+}
+
 static yoi_status run(const char *json, const char *id, const char *options,
                       const yoi_offline_sink *sink) {
-  return yoi_offline_run(json, strlen(json), NULL, yoi_sdk_str(id), YOI_LIT("check"),
-                         yoi_sdk_str(options), sink, yoi_sdk_error_init(&e));
+  return run_in(NULL, json, id, options, sink);
+}
+
+/* The config with a path below a folder; NULL is the working directory. */
+static const char *root_below(const char *folder, const char *path) {
+  static char text[sizeof seen.config]; /* process-wide: a test has one thread */
+  char here[YOI_PATH_BYTES_MAX];
+  if (folder == NULL) folder = getcwd(here, sizeof here);
+  assert_non_null(folder);
+  (void)snprintf(text, sizeof text, "{\"root\":\"%s%s\"}", folder, path);
+  return text;
+}
+
+static void a_path_in_the_config_starts_from_the_folder_of_the_config(void **state) {
+  static const char absolute[] =
+      "{ \"plugin_path\": [], \"runtimes\": [\n"
+      "  { \"id\": \"a\", \"plugin\": \"dev.yoi.test.kept\", \"config\": { \"root\": \"/r\" } } ] "
+      "}";
+  (void)state;
+  assert_int_equal(run_in("/srv/yoi", config, "a", "", NULL), YOI_OK);
+  assert_string_equal(seen.config, root_below("/srv/yoi", "/r"));
+  assert_int_equal(run_in("/", config, "a", "", NULL), YOI_OK);
+  assert_string_equal(seen.config, root_below("", "/r"));
+  assert_int_equal(run_in("etc", config, "a", "", NULL), YOI_OK);
+  assert_string_equal(seen.config, root_below(NULL, "/etc/r"));
+  assert_int_equal(run_in("/srv/yoi", absolute, "a", "", NULL), YOI_OK);
+  assert_string_equal(seen.config, root_below("", "/r"));
+  assert_int_equal(run_in("/srv/\xff", absolute, "a", "", NULL), YOI_OK);
+  assert_int_equal(seen.runs, 5);
+  assert_int_equal(run_in("/srv/\xff", config, "a", "", NULL), YOI_INVALID_ARGUMENT);
+  assert_non_null(strstr(e.message, "config line 2"));
+  assert_non_null(strstr(e.message, "expected an absolute path"));
+  assert_int_equal(seen.runs, 5);
 }
 
 static void config_verb_and_options_arrive_and_nothing_is_opened(void **state) {
   (void)state;
   assert_int_equal(run(config, "a", "{\"worker\":\"w\"}", NULL), YOI_OK);
-  assert_string_equal(seen.config, "{\"root\":\"r\"}");
+  assert_string_equal(seen.config, root_below(NULL, "/r"));
   assert_string_equal(seen.verb, "check");
   assert_string_equal(seen.options, "{\"worker\":\"w\"}");
   assert_int_equal(run(config, "a", "", NULL), YOI_OK);
@@ -212,6 +250,7 @@ static void no_allocation_that_fails_is_a_crash(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       TEST(config_verb_and_options_arrive_and_nothing_is_opened),
+      TEST(a_path_in_the_config_starts_from_the_folder_of_the_config),
       TEST(options_that_are_no_object_never_arrive),
       TEST(a_wrong_config_or_runtime_is_refused_before_any_code_runs),
       TEST(a_table_without_run_is_refused),

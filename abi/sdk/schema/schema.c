@@ -4,6 +4,7 @@
  * and well-formed, so that check never meets one that it would pass over in
  * silence. Checking walks value and schema together. Findings come in the
  * order of the text: what an object lacks at its beginning, then its members.
+ * Writing is the same walk once more.
  *
  *  1. Each level of a walk goes one level down in the schema, whose depth
  *     compile bounds; the recursion is bounded by that.
@@ -220,6 +221,10 @@ static int is_http_url(yoi_str s) {
   return 1;
 }
 
+static int is_path(yoi_str s) {
+  return s.len > 0;
+}
+
 static const struct format {
   const char *name;
   int (*fits)(yoi_str s);
@@ -227,6 +232,7 @@ static const struct format {
 } formats[] = {
     {"secret", is_secret, "expected 'secret:NAME', the name of a secret and never its value"},
     {"http-url", is_http_url, "expected an address that begins with http:// or https://"},
+    {"path", is_path, "expected a path"},
 };
 
 static const struct format *find_format(const yoi_sdk_json *v) {
@@ -239,7 +245,7 @@ static const struct format *find_format(const yoi_sdk_json *v) {
 
 static void compile_format(struct walk *w, const yoi_sdk_json *v, size_t depth) {
   (void)depth;
-  if (!find_format(v)) say(w, "expected the format 'secret' or 'http-url'");
+  if (!find_format(v)) say(w, "expected the format 'secret', 'http-url' or 'path'");
 }
 
 static void compile_text(struct walk *w, const yoi_sdk_json *v, size_t depth) {
@@ -389,6 +395,14 @@ static void check_string(struct walk *w, const yoi_sdk_json *schema, yoi_str s) 
 
 static void check_value(struct walk *w, const yoi_sdk_json *schema, const yoi_sdk_json *v);
 
+/* What a member of that name has to fit; NULL: anything, or nothing does. */
+static const yoi_sdk_json *schema_of(const yoi_sdk_json *schema, yoi_str name) {
+  const yoi_sdk_json *known = yoi_sdk_json_getn(yoi_sdk_json_get(schema, "properties"), name);
+  const yoi_sdk_json *additional = yoi_sdk_json_get(schema, "additionalProperties");
+  if (known) return known;
+  return yoi_sdk_json_type(additional) == YOI_SDK_JSON_OBJECT ? additional : NULL;
+}
+
 static void unknown_key(struct walk *w, const yoi_sdk_json *properties, yoi_str name) {
   struct nearest best = nearest_to(name);
   for (const yoi_sdk_json *c = yoi_sdk_json_first(properties); c; c = yoi_sdk_json_next(c))
@@ -401,10 +415,9 @@ static void unknown_key(struct walk *w, const yoi_sdk_json *properties, yoi_str 
 
 static void check_object(struct walk *w, const yoi_sdk_json *schema, const yoi_sdk_json *v) {
   const yoi_sdk_json *properties = yoi_sdk_json_get(schema, "properties");
-  const yoi_sdk_json *additional = yoi_sdk_json_get(schema, "additionalProperties");
   const yoi_sdk_json *required = yoi_sdk_json_get(schema, "required");
   int open = 1;
-  (void)yoi_sdk_json_bool(additional, &open);
+  (void)yoi_sdk_json_bool(yoi_sdk_json_get(schema, "additionalProperties"), &open);
   for (const yoi_sdk_json *c = yoi_sdk_json_first(required); c; c = yoi_sdk_json_next(c)) {
     yoi_str name;
     if (!yoi_sdk_json_str(c, &name) || yoi_sdk_json_getn(v, name)) continue;
@@ -413,14 +426,12 @@ static void check_object(struct walk *w, const yoi_sdk_json *schema, const yoi_s
   }
   for (const yoi_sdk_json *c = yoi_sdk_json_first(v); c; c = yoi_sdk_json_next(c)) {
     yoi_str name = yoi_sdk_json_key(c);
-    const yoi_sdk_json *known = yoi_sdk_json_getn(properties, name);
+    const yoi_sdk_json *sub = schema_of(schema, name);
     size_t before = enter(w, name);
-    if (known)
-      check_value(w, known, c);
+    if (sub)
+      check_value(w, sub, c);
     else if (!open)
       unknown_key(w, properties, name);
-    else if (yoi_sdk_json_type(additional) == YOI_SDK_JSON_OBJECT)
-      check_value(w, additional, c);
     leave(w, before);
   }
 }
@@ -460,4 +471,68 @@ yoi_status yoi_sdk_schema_check(const yoi_sdk_json *schema, const yoi_sdk_json *
   walk_init(&w, base, report, ctx);
   check_value(&w, schema, value);
   return walk_end(&w);
+}
+
+/* ---- write ------------------------------------------------------------ */
+
+struct writing {
+  struct walk w;
+  yoi_str dir;
+  struct yoi_sdk_jsonw *out;
+};
+
+static void write_path(struct writing *x, yoi_str s) {
+  struct yoi_sdk_buf path;
+  int relative = s.len > 0 && s.ptr[0] != '/';
+  int slash = relative && (x->dir.len == 0 || x->dir.ptr[x->dir.len - 1] != '/');
+  if (relative && !yoi_sdk_utf8_valid(x->dir)) {
+    say(&x->w, "expected an absolute path: the folder that it is relative to is not UTF-8");
+    return;
+  }
+  if (s.len + (relative ? x->dir.len + (size_t)slash : 0) >= YOI_PATH_BYTES_MAX) {
+    yoi_sdk_buf_addf(&x->w.message, "must have at most %d bytes%s", YOI_PATH_BYTES_MAX - 1,
+                     relative ? " behind the folder that it is relative to" : "");
+    finding(&x->w, 0);
+    return;
+  }
+  yoi_sdk_buf_init(&path, YOI_PATH_BYTES_MAX);
+  if (relative) yoi_sdk_buf_adds(&path, x->dir);
+  if (slash) yoi_sdk_buf_addc(&path, '/');
+  yoi_sdk_buf_adds(&path, s);
+  if (path.failed) x->w.st = YOI_RESOURCE_EXHAUSTED;
+  yoi_sdk_jsonw_str(x->out, yoi_sdk_buf_str(&path));
+  yoi_sdk_buf_release(&path);
+}
+
+static void write_value(struct writing *x, const yoi_sdk_json *schema, const yoi_sdk_json *v) {
+  uint32_t type = schema ? yoi_sdk_json_type(v) : YOI_SDK_JSON_NONE;
+  yoi_str s, format;
+  size_t index = 0;
+  if (type != YOI_SDK_JSON_OBJECT && type != YOI_SDK_JSON_ARRAY) {
+    if (yoi_sdk_json_str(yoi_sdk_json_get(schema, "format"), &format) &&
+        yoi_sdk_str_is(format, "path") && yoi_sdk_json_str(v, &s))
+      write_path(x, s);
+    else
+      yoi_sdk_json_write(v, x->out);
+    return;
+  }
+  yoi_sdk_jsonw_open(x->out, type == YOI_SDK_JSON_OBJECT ? '{' : '[');
+  for (const yoi_sdk_json *c = yoi_sdk_json_first(v); c; c = yoi_sdk_json_next(c)) {
+    int member = type == YOI_SDK_JSON_OBJECT;
+    yoi_str name = member ? yoi_sdk_json_key(c) : (yoi_str){NULL, 0};
+    size_t before = member ? enter(&x->w, name) : enter_index(&x->w, index++);
+    if (member) yoi_sdk_jsonw_keyn(x->out, name);
+    write_value(x, member ? schema_of(schema, name) : yoi_sdk_json_get(schema, "items"), c);
+    leave(&x->w, before);
+  }
+  yoi_sdk_jsonw_close(x->out, type == YOI_SDK_JSON_OBJECT ? '}' : ']');
+}
+
+yoi_status yoi_sdk_schema_write(const yoi_sdk_json *schema, const yoi_sdk_json *value,
+                                const char *base, yoi_str dir, yoi_sdk_schema_report_fn report,
+                                void *ctx, struct yoi_sdk_jsonw *w) {
+  struct writing x = {.dir = dir, .out = w};
+  walk_init(&x.w, base, report, ctx);
+  write_value(&x, schema, value);
+  return walk_end(&x.w);
 }

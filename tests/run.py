@@ -7,8 +7,9 @@ groups: unit-core unit abi lint e2e openapi host tsan soak all
 Unit tests are cmocka programs below DIR/tests/unit; each runs as a process of
 its own with a time limit, in an empty directory. The black-box tests are
 pytest's, with DIR handed over in YOI_BUILD. What they are answered is recorded
-below DIR/exchanges; `openapi` holds docs/openapi.yaml to it. `soak` is the
-long ones of them, beside two mixed loads of --soak-seconds each: tests/soak on
+below DIR/exchanges; `openapi` holds docs/openapi.yaml to it. `host` and `tsan`
+are for other builds: of long proofs they take a part (lib/sample.py). `soak` is
+the long ones, beside two mixed loads of --soak-seconds each: tests/soak on
 workers in memory, and tests/e2e/test_lives.py on workers in files.
 """
 import argparse
@@ -154,9 +155,9 @@ def group(name):
     if name == 'host':  # e2e for another build: what asks no host is the same in each
         same = ('abi_check', 'lint', 'lib', 'http_docs')
         skip = [f'--ignore=tests/e2e/test_{n}.py' for n in same]
-        return pytest(['tests/e2e', '-m', 'not soak', *skip])
+        return pytest(['tests/e2e', '-m', 'not soak', *skip], YOI_SAMPLE='6')
     if name == 'tsan':
-        return pytest(['tests/e2e', '-m', 'tsan and not soak'])
+        return pytest(['tests/e2e', '-m', 'tsan and not soak'], YOI_SAMPLE='6')
     if name == 'soak':
         return soak(SOAK_SECONDS)
     raise SystemExit(f'run.py: no such group: {name}')

@@ -11,6 +11,7 @@ import jsonschema
 import pytest
 from lib import configs, schema
 from lib.host import BINARY, ROOT, dropped
+from lib.sample import EVERY, some
 from test_config_messages import check
 
 tables = schema.tables
@@ -182,7 +183,7 @@ def test_a_config_with_every_key_is_right(tmp_path):
 def test_the_host_and_the_schema_have_one_verdict_on_every_edge(tmp_path, name):
     config, path = full(tmp_path), tmp_path / 'c.json'
     differ, codes = [], set()
-    for where, what, at, case in cases(config, name):
+    for where, what, at, case in some(list(cases(config, name))):
         path.write_text(json.dumps(case))
         code, said = check(path, tmp_path)
         marks = schema.errors(case)
@@ -191,7 +192,7 @@ def test_the_host_and_the_schema_have_one_verdict_on_every_edge(tmp_path, name):
         if (code == 0) != (not marks) and not (code and host_only):
             differ.append((at, what, said, marks[:2]))
     assert not differ, '\n'.join(map(str, differ))
-    assert codes == {0, 1}
+    assert codes == {0, 1} or EVERY > 1
 
 
 # ---- what stands in code -------------------------------------------------------------
@@ -277,7 +278,7 @@ def verdicts(config, folder):
 @pytest.mark.parametrize('name,host,editor', [('RIGHT', True, True), ('WRONG', False, False),
                                               ('LIMITS', False, True)])
 def test_rules_in_code_are_in_the_schema_or_among_its_limits(tmp_path, name, host, editor):
-    for config in globals()[name]:
+    for config in some(globals()[name]):
         by_host, by_editor, said = verdicts(config, tmp_path)
         assert (by_host, by_editor) == (host, editor), said
 

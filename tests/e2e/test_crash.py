@@ -8,7 +8,7 @@ import os
 
 import pytest
 
-from lib import configs, crash
+from lib import configs, crash, sample
 from lib.ledger import ACKED, REFUSED, Ledger, Wrong
 from lib.session import Session
 
@@ -31,7 +31,7 @@ def rounds(new_host, root, seed, count):
 
 @pytest.mark.parametrize('seed', SEEDS or [1, 2])
 def test_nothing_that_was_acknowledged_is_lost_when_it_is_killed(new_host, tmp_path, seed):
-    rounds(new_host, tmp_path / 'store', seed, 10)
+    rounds(new_host, tmp_path / 'store', seed, sample.count(10, 3))
 
 
 @pytest.mark.soak

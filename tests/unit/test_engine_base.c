@@ -433,7 +433,7 @@ static void told_done(struct eng_ticket *t, yoi_status st, struct eng_frame *con
 
 static void append(struct eng_store *s, struct eng_log *log, uint64_t from, size_t n,
                    struct told *t) {
-  struct eng_frame *frames[8];
+  struct eng_frame *frames[8] = {0};
   *t = (struct told){.ticket.done = told_done};
   for (size_t i = 0; i < n; i++) frames[i] = frame_at(from + i, 0, "{}");
   s->ops->append(s, log, frames, n, ENG_MARK_IDLE, &t->ticket);

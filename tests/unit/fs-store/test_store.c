@@ -127,7 +127,7 @@ static void many_records_over_many_segments(void **state) {
 
 struct writer {
   struct fs_rig *r;
-  char id[8];
+  char id[16];
   pthread_t thread;
   _Atomic unsigned *left;
 };
@@ -467,7 +467,7 @@ static void what_is_behind_damage_is_kept(void **state) {
     fs_rig_close(r);
     assert_true(fs_rig_bytes(fs_rig_worker("killed", "a"), bytes, sizeof bytes) >= size);
     for (int seq = 4; seq <= 6; seq++) {
-      char word[16];
+      char word[24];
       snprintf(word, sizeof word, "\"seq\":%d", seq);
       assert_non_null(strstr(bytes, word));
     }

@@ -16,7 +16,8 @@
  *     is open.
  *  2. The inner stream lives until release, also when DONE: cancel is [any]
  *     and may run until release is called.
- *  3. A unary operation, and a follow stream until its ack, has a deadline;
+ *  3. A unary operation, and until its first event a stream that follows or
+ *     gives what there is, has a deadline;
  *     it is looked at when the plugin says AGAIN, and its timer is armed at
  *     the first AGAIN only. What answers at once pays nothing for it. END
  *     before the first event is an error there: nothing ends without an answer.
@@ -253,8 +254,7 @@ static int one_line(yoi_str s) {
 static int event_fits(const yoi_event *ev) {
   yoi_str t = ev->text;
   if (!one_line(t) || !one_line(ev->cursor)) return 0;
-  return ev->kind != YOI_EVENT_RESULT ||
-         (t.len >= 2 && t.ptr[0] == '{' && t.ptr[t.len - 1] == '}');
+  return ev->kind != YOI_EVENT_RESULT || (t.len >= 2 && t.ptr[0] == '{' && t.ptr[t.len - 1] == '}');
 }
 
 static yoi_status malformed(struct yoi__stream *s, yoi_error *err) {
@@ -309,9 +309,9 @@ void yoi__stream_free(struct yoi__stream *s) {
 }
 
 /* 0: no deadline for that operation. A caller may only lower the runtime's;
- * watching has none. */
+ * watching for what may come has none. */
 static uint64_t deadline_of(const struct yoi__instance *in, const yoi_request *req) {
-  if (req->op == YOI_OP_WORKER_EVENTS) return 0;
+  if (req->op == YOI_OP_WORKER_EVENTS && (req->flags & YOI_REQ_ONCE) == 0) return 0;
   uint64_t own = yoi__now_ns() + in->deadline_ms * YOI__MS;
   return req->deadline_ns != 0 && req->deadline_ns < own ? req->deadline_ns : own;
 }

@@ -152,8 +152,8 @@ def group(name):
         return pytest(['tests/e2e', '-m', 'not soak'], YOI_RECORD=str(exchanges()))
     if name == 'openapi':
         return openapi()
-    if name == 'host':  # e2e for another build: what asks no host is the same in each
-        same = ('abi_check', 'lint', 'lib', 'http_docs')
+    if name == 'host':  # e2e for another build: what is about pages is the same in each
+        same = ('abi_check', 'lint', 'lib', 'http_docs', 'store_docs', 'readme', 'openapi')
         skip = [f'--ignore=tests/e2e/test_{n}.py' for n in same]
         return pytest(['tests/e2e', '-m', 'not soak', *skip], YOI_SAMPLE='6')
     if name == 'tsan':

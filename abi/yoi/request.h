@@ -13,8 +13,11 @@ extern "C" {
 #define YOI_ORIGIN_RUNTIME 2u /* a runtime surface: another host */
 #define YOI_ORIGIN_BROWSER 3u /* a browser surface: a person */
 
-/* yoi_request.flags */
+/* yoi_request.flags; a runtime that does not know one of them answers
+ * UNSUPPORTED_OPERATION. */
 #define YOI_REQ_FOLLOW 1u /* worker.input: go on to the end of its turn */
+/* Since 1.3. worker.events: with what there is comes the `end`, caught_up. */
+#define YOI_REQ_ONCE 2u
 
 /* Borrowed until start returns; what is needed longer is copied. */
 typedef struct yoi_request {
@@ -24,7 +27,8 @@ typedef struct yoi_request {
   uint32_t hops;   /* hosts it has crossed; limits.h bounds it */
   uint32_t flags;  /* YOI_REQ_* */
   uint32_t reserved;
-  uint64_t deadline_ns; /* CLOCK_MONOTONIC, 0 = none; on follow: till ack */
+  uint64_t deadline_ns; /* CLOCK_MONOTONIC, 0 = none; follow: till ack, once:
+                         * till the first event */
   uint64_t token;       /* for host->wake; 0 = the holder does not wait */
   yoi_str worker_id;
   yoi_str subject;   /* bundle digest or approval id, else empty */

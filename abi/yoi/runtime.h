@@ -5,6 +5,8 @@
  * operation is a stream of one RESULT event and END; its text is the answer
  * as it goes over /v1 (docs/workers.md has the shapes). worker.events and
  * worker.input with YOI_REQ_FOLLOW go on; their last event is END's `end`.
+ * With YOI_REQ_ONCE worker.events waits for nothing new: AGAIN there means
+ * that what there is has to be fetched first.
  * The runtime's id on its host never reaches it.
  */
 #ifndef YOI_RUNTIME_H

@@ -207,12 +207,13 @@ static yoi_status start(struct http_conn *c, yoi_error *err) {
   if (st == YOI_OK) st = reserve(c, err);
   if (st != YOI_OK) return st;
   follows = m->op == YOI_OP_WORKER_INPUT && x->by != HTTP_BY_RESULT;
-  const yoi_request req = {
+  x->once = x->by == HTTP_BY_BATCH && x->params.wait_ms == 0;
+  yoi_request req = {
       .size = sizeof req,
       .op = m->op,
       .origin = runtime_surface ? YOI_ORIGIN_RUNTIME : YOI_ORIGIN_BROWSER,
       .hops = x->hops,
-      .flags = follows ? YOI_REQ_FOLLOW : 0,
+      .flags = follows ? YOI_REQ_FOLLOW : x->once ? YOI_REQ_ONCE : 0,
       .deadline_ns = x->deadline_ns,
       .token = c->slot->token,
       .worker_id = yoi_sdk_str(m->worker_id),
@@ -223,6 +224,10 @@ static yoi_status start(struct http_conn *c, yoi_error *err) {
       .idempotency_key = x->idempotency_key,
       .body = body,
   };
+  st = in->registry->start(in->host, yoi_sdk_str(rid), &req, &c->stream, err);
+  if (!x->once || st == YOI_OK || !err || err->code != YOI_CODE_UNSUPPORTED_OPERATION) return st;
+  x->once = 0; /* a runtime of before ABI 1.3, or one without events */
+  req.flags = 0;
   return in->registry->start(in->host, yoi_sdk_str(rid), &req, &c->stream, err);
 }
 
@@ -248,7 +253,7 @@ void http_exchange_run(struct http_conn *c) {
   http_codec_release(&x->codec);
   yoi_sdk_buf_release(&x->body);
   if (x->by == HTTP_BY_TURN) http_conn_timer(c, x->params.wait_ms);
-  if (x->by == HTTP_BY_BATCH)
+  if (x->by == HTTP_BY_BATCH && !x->once)
     http_conn_timer(c, x->params.wait_ms > HTTP_QUIET_MS ? x->params.wait_ms : HTTP_QUIET_MS);
   if (x->by == HTTP_BY_EVENTS && x->match.op == YOI_OP_WORKER_EVENTS)
     http_conn_timer(c, HTTP_QUIET_MS);

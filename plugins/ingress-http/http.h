@@ -39,7 +39,7 @@
 #define HTTP_ACCEPTS_PER_TURN YOI_SDK_HARD(64, 1)
 #define HTTP_LINGER_MS 1000    /* a client reads its refusal before the reset */
 #define HTTP_LINGER_BYTES 1048576
-#define HTTP_QUIET_MS 100      /* how long `nothing yet` may mean `not loaded` */
+#define HTTP_QUIET_MS 100      /* after which a watcher gets its head, if nothing came */
 #define HTTP_DRAIN_IDLE_MS 1000 /* a request on its way is told shutting_down */
 #define HTTP_DRAIN_END_MS 500  /* past its deadline, when runtimes cancel and say so */
 #define HTTP_REFUSED_MAX 64    /* connections that only get limit_reached */
@@ -87,6 +87,7 @@ struct http_exchange {
   struct http_match match;
   struct http_params params;
   uint8_t by;         /* HTTP_BY_* */
+  uint8_t once;       /* a batch of what there is: it comes, or an error does */
   uint8_t keep_alive; /* the connection may go on behind the answer */
   uint8_t routed;     /* match is good */
   uint8_t has_trace;  /* trace_id is good */

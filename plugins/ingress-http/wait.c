@@ -11,8 +11,10 @@
  * next request goes on, the one that was given when nothing came; `end` is null or the data
  * of the stream's end.
  *
- *  1. A quiet stream may be one that is not loaded yet: no batch is answered
- *     empty before HTTP_QUIET_MS.
+ *  1. A quiet stream may be one that is not loaded yet. So a batch of what there
+ *     is asks for that, YOI_REQ_ONCE, and is answered empty when the runtime
+ *     says that this was all; its deadline is the operation's. Of a runtime that
+ *     knows no such flag none is answered empty before HTTP_QUIET_MS.
  *  2. An ack that was given is an answer: an error behind it is not one.
  */
 #include "http.h"
@@ -149,6 +151,8 @@ static int batch_events(struct http_conn *c, struct http_collect *w, const yoi_e
   uint32_t limit = c->x->params.has_limit ? c->x->params.limit : YOI_HTTP_BATCH_MAX;
   for (size_t i = 0; i < n; i++) {
     if (evs[i]->kind == YOI_EVENT_END) {
+      yoi_str reason = yoi_sdk_json_raw_get(evs[i]->text, "reason");
+      if (c->x->once && yoi_sdk_str_is(reason, "\"caught_up\"")) return answer_batch(c, w);
       set(&w->turn, evs[i]->text);
       w->ended = 1;
       return answer_batch(c, w);

@@ -86,7 +86,8 @@ struct eng_loads {
   X(WORKER_DELETED, "worker_deleted", YOI_CODE_WORKER_NOT_FOUND, 0) \
   X(DRAINING, "draining", YOI_CODE_SHUTTING_DOWN, 1)                \
   X(ERROR, "error", YOI_CODE_STORE_ERROR, 1)                        \
-  X(FULL, "error", YOI_CODE_LIMIT_REACHED, 1)
+  X(FULL, "error", YOI_CODE_LIMIT_REACHED, 1)                       \
+  X(CAUGHT_UP, "caught_up", 0, 1)
 /* clang-format off */
 enum eng_end {
 #define ENG_END(sym, name, code, retry) ENG_END_##sym,

@@ -315,10 +315,12 @@ static yoi_status read_request(const yoi_request *in, yoi_request *out, yoi_erro
     if (((const char *)in)[i] != 0)
       return yoi_sdk_fail(err, YOI_CODE_UNSUPPORTED_OPERATION,
                           "the request has an unknown member at offset %zu", i);
-  if (out->reserved != 0 || (out->flags & ~YOI_REQ_FOLLOW) != 0)
+  if (out->reserved != 0 || (out->flags & ~(YOI_REQ_FOLLOW | YOI_REQ_ONCE)) != 0)
     return yoi_sdk_fail(err, YOI_CODE_UNSUPPORTED_OPERATION, "the request has unknown flags");
-  if (out->flags != 0 && out->op != YOI_OP_WORKER_INPUT)
+  if ((out->flags & YOI_REQ_FOLLOW) != 0 && out->op != YOI_OP_WORKER_INPUT)
     return yoi_sdk_fail(err, YOI_CODE_INVALID_REQUEST, "only input can be followed");
+  if ((out->flags & YOI_REQ_ONCE) != 0 && out->op != YOI_OP_WORKER_EVENTS)
+    return yoi_sdk_fail(err, YOI_CODE_INVALID_REQUEST, "only events end with what there is");
   if (out->principal.len == 0 || out->principal.len > YOI_PRINCIPAL_MAX)
     return yoi_sdk_fail(err, YOI_CODE_INVALID_REQUEST, "the request has no principal");
   return YOI_OK;

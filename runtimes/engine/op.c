@@ -54,6 +54,7 @@ struct eng_op *eng_op_new(struct eng_worker *w, const yoi_request *req, yoi_str 
   op->op = req->op;
   op->token = req->token;
   op->follow = req->op == YOI_OP_WORKER_INPUT && (req->flags & YOI_REQ_FOLLOW) != 0;
+  op->once = (req->flags & YOI_REQ_ONCE) != 0;
   return op;
 }
 

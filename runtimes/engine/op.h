@@ -58,7 +58,7 @@ struct eng_op {
   atomic_uint refs;
   uint32_t op; /* YOI_OP_* */
   uint8_t state;
-  bool follow, armed, cancelled, cancel_seen, replay;
+  bool follow, once, armed, cancelled, cancel_seen, replay;
   uint64_t token, wake; /* wake: the token that leave has to wake, or 0 */
   struct eng_op *next;  /* in w->waiting, or in eng_after.answered */
   /* the answer */

@@ -22,6 +22,7 @@
  *  3. Only a watcher that was attached to a running turn and fell out of its
  *     buffer is ended as lagged.
  *  4. The last event is `end`, once; then END.
+ *     One that was asked for what there is ends where others begin to wait.
  *  5. Arming and looking happen under one hold of the lock: no lost wake.
  *  6. A follower gets the frames of its turn and no other's. While its turn
  *     waits in the queue it stands where the worker is.
@@ -246,6 +247,7 @@ static yoi_status caught_up(struct look *l) {
   if (op->follow && !waits && !(w->turn && strcmp(w->turn->id, x->turn) == 0))
     return give_end(l, ENG_END_ERROR);
   if (atomic_load(&w->eng->draining) && !w->turn && !w->stage) return give_end(l, ENG_END_DRAINING);
+  if (op->once) return give_end(l, ENG_END_CAUGHT_UP);
   eng_bell_arm(w, x->bell);
   return YOI_AGAIN;
 }

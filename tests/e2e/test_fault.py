@@ -328,3 +328,42 @@ def test_a_disk_that_is_really_full(new_host, small_disk):
     host.start()  # also on a full disk
     crash.quiet(host.v1)
     ledger.check(host.v1)
+
+
+# ---- a disk that is slow -------------------------------------------------------------
+@pytest.fixture(name='asleep')
+def sleeping_worker(new_host, tmp_path):
+    """A worker that has to be read, and a disk that takes its time for that."""
+    case = Case(new_host, tmp_path)
+    assert case.start()
+    worker = talk(case.host)
+    worker.say('plain one')
+    case.host.restart()
+    case.disk.arm('slow', on=True, calls=('read',), only='/workers/')
+    return case, Worker(case.host.v1, '/v1', 'w'), worker.born
+
+
+@pytest.mark.parametrize('query', ['wait=0&', ''])
+def test_a_batch_of_what_there_is_waits_for_the_disk(asleep, query):
+    case, worker, born = asleep
+    got = worker.client.ok('GET', f'{worker.path}/events?{query}cursor={born}')
+    assert case.disk.hits > 0 and got['end'] is None
+    kinds = [e['event'] for e in got['events']]
+    assert kinds[0] == 'input.accepted' and kinds[-1] == 'turn.ended', kinds
+    assert [e['data']['sequence'] for e in got['events']] == list(range(2, 2 + len(kinds)))
+    again = worker.client.ok('GET', f'{worker.path}/events?{query}cursor={got["cursor"]}')
+    assert again == {'events': [], 'cursor': got['cursor'], 'end': None}
+
+
+def test_a_batch_from_the_beginning_waits_for_the_disk(asleep):
+    _, worker, _ = asleep
+    got = worker.client.ok('GET', f'{worker.path}/events')
+    assert [e['event'] for e in got['events']] == ['snapshot'] and got['end'] is None
+    assert got['events'][0]['data']['worker']['worker_id'] == 'w'
+
+
+def test_a_batch_that_the_disk_keeps_waiting_is_no_empty_one(asleep):
+    case, worker, born = asleep
+    target = f'{worker.path}/events?cursor={born}'
+    worker.client.refused('GET', target, 504, 'timeout', headers={'Yoi-Timeout-Ms': '100'})
+    wait.until(lambda: worker.client.get(target).status == 200, 20, 'the disk')

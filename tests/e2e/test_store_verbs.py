@@ -248,7 +248,8 @@ DAMAGE = [
 BY_LETTER = dict(zip('ABC', WORKERS))
 
 
-@pytest.mark.parametrize('damage, code, whole', DAMAGE, ids=[d[0].__name__ for d in DAMAGE])
+@pytest.mark.parametrize('damage, code, whole', sample.some(DAMAGE),
+                         ids=lambda x: getattr(x, '__name__', ''))
 def test_damage_is_found_and_repaired(store, new_host, damage, code, whole):
     damage(store)
     before = store.hash()

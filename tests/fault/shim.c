@@ -63,7 +63,7 @@ enum call {
   C_TRUNCATE, C_ALLOCATE, C_MKDIR, C_CLOSE, C_STAT, C_DIR, C_LINK, C_MODE
 };
 enum fault {
-  F_NONE, F_ERRNO, F_SHORT, F_FULL, F_CRASH_BEFORE, F_CRASH_AFTER, F_CRASH_TORN
+  F_NONE, F_ERRNO, F_SHORT, F_FULL, F_CRASH_BEFORE, F_CRASH_AFTER, F_CRASH_TORN, F_SLOW
 };
 
 struct logged { /* a call that was counted, for reports and for picking by kind */
@@ -209,6 +209,10 @@ static void begin(struct at *a, enum call call) {
   if (a->fault == F_FULL) a->fault = is_first && call == C_WRITE ? F_SHORT : F_ERRNO;
   atomic_fetch_add(&control->hits, 1);
   if (a->fault == F_CRASH_BEFORE) die();
+  if (a->fault == F_SLOW) {
+    struct timespec t = {a->error / 1000, a->error % 1000 * 1000000L};
+    raw(SYS_nanosleep, &t, NULL);
+  }
 }
 
 static void begin_fd(struct at *a, enum call call, int fd) {

@@ -209,6 +209,54 @@ static void a_cursor_at_the_end_waits_for_news(void **state) {
   ear_close(&e);
 }
 
+#define CAUGHT_UP "end {\"reason\":\"caught_up\",\"code\":null,\"retryable\":true,\"cursor\":\""
+
+/* Also of a worker that sleeps: its `end` comes behind what had to be read. */
+static void what_there_is_ends_where_others_wait(void **state) {
+  struct rig *r = *state;
+  struct ear e;
+  make(r);
+  say(r);
+  (void)rig_sleep(r);
+  ear_once(&e, r, "a", cursor_at(r, 1, 0));
+  ear_settle(&e);
+  assert_string_equal(ear_kinds(&e),
+                      "input.accepted turn.started message.completed turn.ended end");
+  assert_true(ear_has(&e, CAUGHT_UP));
+  assert_int_equal(e.st, YOI_END);
+  ear_close(&e);
+  (void)rig_sleep(r);
+  ear_once(&e, r, "a", cursor_at(r, 5, 0));
+  ear_settle(&e);
+  assert_string_equal(ear_kinds(&e), "end"); /* and never before it is known */
+  assert_int_equal(e.st, YOI_END);
+  ear_close(&e);
+  (void)rig_sleep(r);
+  ear_once(&e, r, "a", NULL);
+  ear_settle(&e);
+  assert_string_equal(ear_kinds(&e), "snapshot end");
+  ear_close(&e);
+  in_pieces(r, 3);
+  say(r);
+  open_gate(r);
+  ear_once(&e, r, "a", cursor_at(r, 5, 0));
+  ear_settle(&e);
+  assert_true(ear_has(&e, "text.delta")); /* a turn that goes on is no reason to wait */
+  assert_true(ear_has(&e, CAUGHT_UP));
+  assert_int_equal(ear_count(&e, "turn.ended"), 0);
+  ear_close(&e);
+}
+
+static void a_flag_is_for_its_operation_only(void **state) {
+  struct rig *r = *state;
+  yoi_request once = {.flags = YOI_REQ_ONCE}, follow = {.flags = YOI_REQ_FOLLOW};
+  yoi_request strange = {.flags = 4};
+  make(r);
+  assert_int_equal(rig_call_as(r, INPUT, "a", "{\"content\":\"x\"}", &once), YOI_INVALID_ARGUMENT);
+  assert_int_equal(rig_call_as(r, EVENTS, "a", "", &follow), YOI_INVALID_ARGUMENT);
+  assert_int_equal(rig_call_as(r, EVENTS, "a", "", &strange), YOI_UNIMPLEMENTED);
+}
+
 static void a_long_history_is_replayed_in_order(void **state) {
   struct rig *r = *state;
   struct ear e;
@@ -587,6 +635,8 @@ int main(void) {
       RIG_TESTS(a_cursor_into_a_finished_message_gets_it_whole),
       RIG_TESTS(foreign_and_bad_cursors_are_refused),
       RIG_TESTS(a_cursor_at_the_end_waits_for_news),
+      RIG_TESTS(what_there_is_ends_where_others_wait),
+      RIG_TESTS(a_flag_is_for_its_operation_only),
       RIG_TESTS(a_long_history_is_replayed_in_order),
       RIG_TESTS(a_watcher_who_falls_behind_is_ended_as_lagged),
       RIG_TESTS(a_watcher_behind_a_whole_turn_gets_its_records),

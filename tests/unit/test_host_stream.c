@@ -399,6 +399,31 @@ static void test_follow_has_a_deadline_until_its_ack(void **state) {
   tear_down(&b);
 }
 
+static void test_events_of_what_there_is_have_a_deadline_until_the_first(void **state) {
+  for (int comes = 0; comes < 2; comes++) {
+    struct bench b;
+    size_t n = 0;
+    yoi_stream *s = NULL;
+    (void)state;
+    set_up(&b, 1, QUEUE);
+    yoi_request r = fixture_request(YOI_OP_WORKER_EVENTS);
+    r.flags = YOI_REQ_ONCE;
+    r.token = b.h.token;
+    r.deadline_ns = yoi__now_ns() + 10 * YOI__MS;
+    assert_int_equal(yoi__registry_start(b.f.host, YOI_LIT("a"), &r, &s, NULL), YOI_OK);
+    assert_int_equal(probe.deadline_ns, r.deadline_ns);
+    assert_int_equal(next_of(&b, s, &n), YOI_AGAIN);
+    if (comes) {
+      yoi_sdk_queue_push(probe.queue, YOI_EVENT_SNAPSHOT, 0, YOI_LIT(""), YOI_LIT("{}"));
+      assert_int_equal(next_of(&b, s, &n), YOI_OK);
+    }
+    while (yoi__now_ns() < r.deadline_ns + YOI__MS) sched_yield();
+    assert_int_equal(next_of(&b, s, &n), comes ? YOI_AGAIN : YOI_DEADLINE_EXCEEDED);
+    s->ops->release(s);
+    tear_down(&b);
+  }
+}
+
 /* ---- release in every state -------------------------------------------- */
 
 static void test_release_in_every_state(void **state) {
@@ -585,6 +610,7 @@ int main(void) {
       cmocka_unit_test(test_unary_deadline_is_a_timeout),
       cmocka_unit_test(test_a_caller_may_only_lower_the_deadline),
       cmocka_unit_test(test_follow_has_a_deadline_until_its_ack),
+      cmocka_unit_test(test_events_of_what_there_is_have_a_deadline_until_the_first),
       cmocka_unit_test(test_release_in_every_state),
       cmocka_unit_test(test_wake_between_look_and_again_is_kept),
       cmocka_unit_test(test_wake_during_start_is_kept),

@@ -205,11 +205,15 @@ static void test_what_a_request_must_be(void **state) {
   expect(&f, "a", &r, 0);
   r = ok, r.hops = YOI_HOPS_MAX + 1;
   expect(&f, "a", &r, YOI_CODE_INVALID_REQUEST);
-  r = ok, r.flags = 2;
+  r = ok, r.flags = 4;
   expect(&f, "a", &r, YOI_CODE_UNSUPPORTED_OPERATION);
   r = ok, r.flags = YOI_REQ_FOLLOW;
   expect(&f, "a", &r, YOI_CODE_INVALID_REQUEST); /* an input can be followed */
   r.op = YOI_OP_WORKER_INPUT;
+  expect(&f, "a", &r, 0);
+  r.flags = YOI_REQ_ONCE;
+  expect(&f, "a", &r, YOI_CODE_INVALID_REQUEST); /* events end with what there is */
+  r.op = YOI_OP_WORKER_EVENTS;
   expect(&f, "a", &r, 0);
 
   char *body = yoi_sdk_calloc(1, YOI_BODY_BYTES_MAX + 1);

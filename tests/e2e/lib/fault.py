@@ -8,7 +8,8 @@
 
 The counters are read and the faults armed in a file that both map. calls is a
 set of kinds of calls, only a text that stands in the path below the root. An
-armed fault is for the n-th call that fits, or with `on` for all from there on.
+armed fault is for the n-th call that fits, or with `on` for all from there on. A
+call that is `slow` takes so many ms more.
 """
 import collections
 import contextlib
@@ -26,10 +27,10 @@ CALLS = ('open', 'read', 'write', 'fsync', 'fdatasync', 'syncfs', 'sync_range', 
          'truncate', 'allocate', 'mkdir', 'close', 'stat', 'dir', 'link', 'mode')
 CHANGES = ('write', 'fsync', 'fdatasync', 'rename', 'unlink', 'truncate', 'allocate', 'mkdir')
 ERRORS = ('ENOSPC', 'EIO', 'EDQUOT', 'EROFS', 'EINTR')
-_NONE, _ERRNO, _SHORT, _FULL, _BEFORE, _AFTER, _TORN = range(7)
+_NONE, _ERRNO, _SHORT, _FULL, _BEFORE, _AFTER, _TORN, _SLOW = range(8)
 KINDS = {**{name: (_ERRNO, getattr(errno, name)) for name in ERRORS},
          'short': (_SHORT, 0), 'full': (_FULL, errno.ENOSPC), 'crash_before': (_BEFORE, 0),
-         'crash_after': (_AFTER, 0), 'crash_torn': (_TORN, 0)}
+         'crash_after': (_AFTER, 0), 'crash_torn': (_TORN, 0), 'slow': (_SLOW, 600)}
 CRASHES = ('crash_before', 'crash_after', 'crash_torn')
 LOG_MAX = 1 << 14
 U64 = ctypes.c_uint64

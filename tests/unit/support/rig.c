@@ -259,13 +259,23 @@ void rig_ended(struct rig *r, const char *want_state, const char *want_reason) {
   assert_int_equal(fake_host_tokens(r->fh), 0);
 }
 
-void ear_open(struct ear *e, struct rig *r, const char *worker, const char *cursor) {
+static void ear_start(struct ear *e, struct rig *r, const char *worker, const char *cursor,
+                      uint32_t flags) {
   char body[256] = "";
   ear_init(e, r);
   if (cursor) (void)snprintf(body, sizeof body, "{\"cursor\":\"%s\"}", cursor);
-  e->s = rig_start(r, YOI_OP_WORKER_EVENTS, worker, body, &(yoi_request){.token = e->token});
+  e->s = rig_start(r, YOI_OP_WORKER_EVENTS, worker, body,
+                   &(yoi_request){.token = e->token, .flags = flags});
   if (!e->s) print_error("%s\n", r->err->message);
   assert_non_null(e->s);
+}
+
+void ear_once(struct ear *e, struct rig *r, const char *worker, const char *cursor) {
+  ear_start(e, r, worker, cursor, YOI_REQ_ONCE);
+}
+
+void ear_open(struct ear *e, struct rig *r, const char *worker, const char *cursor) {
+  ear_start(e, r, worker, cursor, 0);
   if (!cursor) assert_int_equal(ear_poll(e), YOI_OK);
 }
 

@@ -110,6 +110,8 @@ struct ear {
 };
 /* NULL: no cursor; then the snapshot is heard at once. */
 void ear_open(struct ear *e, struct rig *r, const char *worker, const char *cursor);
+/* Of what there is; without a cursor the snapshot is not waited for. */
+void ear_once(struct ear *e, struct rig *r, const char *worker, const char *cursor);
 /* An input that is followed. */
 void ear_follow(struct ear *e, struct rig *r, const char *worker, const char *body,
                 const char *key);

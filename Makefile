@@ -133,7 +133,7 @@ MOCKS     := $(patsubst tests/mock/%.c,$(B)/tests/mock/%,$(wildcard tests/mock/*
 SHIM      := $(B)/tests/fault/shim.so
 
 .PHONY: help all static core run test unit e2e lint abi-check bench fuzz soak clean \
-        packages-run packages-test packages-bench test-binaries
+        packages-run packages-test packages-bench test-binaries core-binaries
 .DEFAULT_GOAL := all
 .SECONDARY:
 
@@ -285,8 +285,9 @@ $(B)/examples/%: docs/examples/%.c $(LIBYOI_A)
 
 test-binaries: all static $(so_test_plugins) $(UNIT_CORE) $(UNIT_HTTP) $(MOCKS) $(BENCH) $(SHIM)
 
-core: $(YOI_HOST) $(LIBYOI_SO) $(CORE_RUNTIMES:%=$(B)/runtimes/%.so) \
-      $(CORE_PLUGINS:%=$(B)/plugins/%.so) $(so_test_plugins) $(UNIT_CORE)
+core-binaries: $(YOI_HOST) $(LIBYOI_SO) $(CORE_RUNTIMES:%=$(B)/runtimes/%.so) \
+               $(CORE_PLUGINS:%=$(B)/plugins/%.so) $(so_test_plugins) $(UNIT_CORE)
+core: core-binaries
 	$(Q)$(PYTHON) tests/run.py --build $(B) unit-core
 
 unit: test-binaries

@@ -246,16 +246,17 @@ static void each_is_whole_or_corrupt(struct fs_rig *r, const char *where, size_t
   if (bad > 1) fail_msg("%s, byte %zu: both are corrupt", where, at);
 }
 
-/* Every third byte, or those that YOI_FLIP_STEP says. */
-static size_t flip_step(void) {
-  const char *text = getenv("YOI_FLIP_STEP");
-  size_t step = text != NULL ? strtoul(text, NULL, 10) : 3;
-  assert_true(step > 0);
-  return step;
+/* Every third byte, or those that YOI_FLIP_STEP says; of these, as
+ * tests/e2e/lib/sample.py, a part where the same sources are tested again. */
+static size_t number_of(const char *variable, size_t otherwise) {
+  const char *text = getenv(variable);
+  size_t n = text != NULL ? strtoul(text, NULL, 10) : otherwise;
+  assert_true(n > 0);
+  return n;
 }
 
 static void flip_all(struct fs_rig *r, const char *from, const char *path_in) {
-  size_t step = flip_step();
+  size_t step = number_of("YOI_FLIP_STEP", 3) * number_of("YOI_SAMPLE", 1);
   static char bytes[1 << 20];
   char root[64], path[256];
   snprintf(path, sizeof path, "%s/%s", from, path_in);

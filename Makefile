@@ -64,6 +64,8 @@ CFLAGS   = -std=c11 $(OPT) $(WARN) -fPIC -fvisibility=hidden -fno-common \
            -fstack-protector-strong -ffunction-sections -fdata-sections \
            -include sdk/banned.h
 LDFLAGS  = -Wl,--gc-sections -Wl,-z,relro,-z,now -Wl,--as-needed
+# What a start reads whole: a plugin is hashed before it is mapped.
+SLIM     = -Wl,--compress-debug-sections=zlib
 DEFS     = -Wl,-z,defs
 ifdef SANITIZE
   CPPFLAGS := $(filter-out -D_FORTIFY_SOURCE=2,$(CPPFLAGS))
@@ -184,12 +186,12 @@ $(LIBYOI_A): $(call objs,host) $(call objs,abi/sdk/core) $(call objs,abi/sdk/sch
 	$(archive)
 $(LIBYOI_SO): $(call objs,host) $(SDK_SCHEMA) $(SDK_CORE) host/libyoi.map
 	@$(if $(V),,echo '  ld      $@')
-	$(Q)$(CC) -shared $(LDFLAGS) $(DEFS) -Wl,-soname,libyoi.so.1 -Wl,--version-script=host/libyoi.map \
+	$(Q)$(CC) -shared $(LDFLAGS) $(SLIM) $(DEFS) -Wl,-soname,libyoi.so.1 -Wl,--version-script=host/libyoi.map \
 	  -o $@ $(filter %.o %.a,$^) $(LIBS_CORE)
 	$(Q)ln -sf $(@F) $@.1
 $(B)/yoi-host: $(call objs,host/cli) $(LIBYOI_A)
 	@$(if $(V),,echo '  ld      $@')
-	$(Q)$(CC) $(LDFLAGS) $(HOST_LDFLAGS) -o $@ $^ $(LIBS_CORE)
+	$(Q)$(CC) $(LDFLAGS) $(SLIM) $(HOST_LDFLAGS) -o $@ $^ $(LIBS_CORE)
 
 # $(call plugin,SOURCE-DIRECTORY,NAME,OUTPUT)
 define plugin
@@ -200,7 +202,7 @@ $(3): $(patsubst %.c,$(B)/obj/%.o,$(wildcard $(1)/*.c)) $$($(2)_OBJS) $$($(2)_AR
   $(SDK_SCHEMA) $(SDK_CORE) $$(or $$($(2)_MAP),abi/plugin.map)
 	@mkdir -p $$(@D)
 	@$(if $(V),,echo '  ld      $$@')
-	$(Q)$(CC) -shared $(LDFLAGS) $(DEFS) -Wl,--version-script=$$(or $$($(2)_MAP),abi/plugin.map) -o $$@ \
+	$(Q)$(CC) -shared $(LDFLAGS) $(SLIM) $(DEFS) -Wl,--version-script=$$(or $$($(2)_MAP),abi/plugin.map) -o $$@ \
 	  $$(filter %.o %.a,$$^) $$($(2)_LIBS) $(LIBS_CORE)
 endef
 $(foreach n,$(RUNTIMES),$(eval $(call plugin,runtimes/$(n),$(n),$(B)/runtimes/$(n).so)))

@@ -126,7 +126,22 @@ YOI_API yoi_status yoi_offline_run(const char *json, size_t len,
                                    const yoi_offline_sink *sink,
                                    yoi_error *err);
 
-/* Opens runtimes, then ingresses. On an error nothing stays open. */
+/* Since 1.3. What the policies of a config would answer to a request on that
+ * runtime (empty: on the host), as a JSON object:
+ *
+ *   { "decision": "allow" | "ask" | "deny", "plugin"?, "rule"?, "reason"?,
+ *     "asked": [ { "plugin", "decision", "rule"?, "reason"? } ... ] }
+ *
+ * Only policies are opened: no runtime, no model, no listener. Of the request
+ * op, origin, principal, worker_id, subject and body count. *out_text is
+ * yoi_free's, out_len may be NULL. INVALID_ARGUMENT: the config or the request
+ * is wrong. [main] */
+YOI_API yoi_status yoi_policy_explain(const char *json, size_t len,
+                                      const char *base_dir, yoi_str runtime_id,
+                                      const yoi_request *req, char **out_text,
+                                      size_t *out_len, yoi_error *err);
+
+/* Opens policies, runtimes, then ingresses. On an error nothing stays open. */
 YOI_API yoi_status yoi_host_start(struct yoi_embed *host, yoi_error *err);
 
 /* Step mode: a descriptor that is readable when step has work; -1 else. */

@@ -65,6 +65,8 @@ const char *yoi__kind_name(uint32_t kind) {
       return "model";
     case YOI_KIND_INGRESS:
       return "ingress";
+    case YOI_KIND_POLICY:
+      return "policy";
     default:
       return "?";
   }

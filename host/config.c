@@ -87,7 +87,6 @@ void yoi__config_free(struct yoi__config *c) {
 static const struct later {
   const char *parent, *key;
 } later[] = {
-    {"", "policy"},
     {"", "bundles"},
     {"/runtimes/*", "require_bundle"},
     {"/runtimes/*", "workspaces"},
@@ -227,6 +226,7 @@ static yoi_status build(struct yoi__build *b) {
   yoi__build_runtimes(b);
   yoi__build_models(b);
   yoi__build_ingress(b);
+  yoi__build_policies(b);
   return b->failed != 0 ? YOI_RESOURCE_EXHAUSTED : YOI_OK;
 }
 

@@ -19,6 +19,11 @@
 #define YOI__LOG_LOGFMT 0u
 #define YOI__LOG_JSON 1u
 
+/* yoi__config.audit: which decisions of policy are logged */
+#define YOI__AUDIT_DENIED 0u
+#define YOI__AUDIT_ALL 1u
+#define YOI__AUDIT_NONE 2u
+
 /* What every instance has. `config` is the instance's config as one line of
  * compact JSON ("{}" when the entry has none), the paths in it absolute;
  * `secrets` what it may read. */
@@ -40,6 +45,10 @@ struct yoi__config_runtime {
 struct yoi__config_model {
   struct yoi__config_instance instance;
   yoi_str name;
+};
+
+struct yoi__config_policy {
+  struct yoi__config_instance instance;
 };
 
 struct yoi__config_ingress {
@@ -67,6 +76,7 @@ struct yoi__config {
   uint32_t loops;      /* 0: one per core; 1 in step mode */
   uint32_t log_level;  /* YOI_LOG_* */
   uint32_t log_format; /* YOI__LOG_* */
+  uint32_t audit;      /* YOI__AUDIT_* */
   uint32_t drain_ms;
   struct yoi__catalogue *plugins;
   struct yoi__secrets *secrets; /* declared; yoi__secrets_read at start */
@@ -75,8 +85,9 @@ struct yoi__config {
   struct yoi__config_runtime *runtimes;
   struct yoi__config_model *models;
   struct yoi__config_ingress *ingress;
+  struct yoi__config_policy *policies;
   struct yoi__config_plugin *entries;
-  size_t n_runtimes, n_models, n_ingress, n_entries;
+  size_t n_runtimes, n_models, n_ingress, n_policies, n_entries;
   void *memory; /* owns the texts and arrays */
 };
 

@@ -53,5 +53,6 @@ void yoi__build_runtimes(struct yoi__build *b);
 void yoi__build_added(struct yoi__build *b); /* the one runtime that is added later */
 void yoi__build_models(struct yoi__build *b);
 void yoi__build_ingress(struct yoi__build *b);
+void yoi__build_policies(struct yoi__build *b);
 
 #endif

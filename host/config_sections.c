@@ -21,6 +21,7 @@
 #include "config_build.h"
 #include "listen.h"
 #include "pin.h"
+#include "policy.h"
 
 /* The members of a section that is an array, and how many there are. */
 static const yoi_sdk_json *array(struct yoi__build *b, const char *section, size_t max,
@@ -76,6 +77,10 @@ void yoi__build_scalars(struct yoi__build *b) {
     if (yoi_sdk_str_is(text(log, "level"), levels[i].name)) c->log_level = levels[i].level;
   }
   c->log_format = yoi_sdk_str_is(text(log, "format"), "json") ? YOI__LOG_JSON : YOI__LOG_LOGFMT;
+  yoi_str audit = text(log, "audit");
+  c->audit = yoi_sdk_str_is(audit, "all")    ? YOI__AUDIT_ALL
+             : yoi_sdk_str_is(audit, "none") ? YOI__AUDIT_NONE
+                                             : YOI__AUDIT_DENIED;
 }
 
 /* ---- local.secrets ------------------------------------------------------------ */
@@ -534,5 +539,37 @@ void yoi__build_ingress(struct yoi__build *b) {
     snprintf(at, sizeof at, "/ingress/%zu", i);
     yoi__build_instance(b, v, at, YOI_KIND_INGRESS, token, &all[i].instance);
     b->c->n_ingress = i + 1;
+  }
+}
+
+/* ---- policy -------------------------------------------------------------------- */
+
+/* An operation that it has not heard of would be let through by what it does
+ * not say. */
+static void check_operations(struct yoi__build *b, const struct yoi__plugin *p,
+                             const char *pointer) {
+  for (uint32_t op = 1; op < YOI_OP__END; op++) {
+    yoi_str name = yoi_sdk_str(yoi_sdk_op_name(op));
+    if (!yoi__policy_is_asked(op) || yoi__manifest_knows(&p->manifest, name)) continue;
+    yoi__findings_add(&b->found, pointer, 0,
+                      "plugin '%.*s' does not know the operation '%.*s', about which it is asked",
+                      YOI_ARG(p->manifest.id), YOI_ARG(name));
+    return;
+  }
+}
+
+void yoi__build_policies(struct yoi__build *b) {
+  size_t n = 0, i = 0;
+  const yoi_sdk_json *v = array(b, "policy", YOI_POLICIES_MAX, &n);
+  struct yoi__config_policy *all = yoi__build_alloc(b, n, sizeof *all);
+  if (all == NULL) return;
+  b->c->policies = all;
+  for (; v != NULL; v = yoi_sdk_json_next(v), i++) {
+    char at[YOI__POINTER_MAX];
+    snprintf(at, sizeof at, "/policy/%zu", i);
+    yoi__build_instance(b, v, at, YOI_KIND_POLICY, (yoi_str){NULL, 0}, &all[i].instance);
+    snprintf(at, sizeof at, "/policy/%zu/plugin", i);
+    if (all[i].instance.plugin != NULL) check_operations(b, all[i].instance.plugin, at);
+    b->c->n_policies = i + 1;
   }
 }

@@ -1,9 +1,11 @@
 /* host/embed.c - a host from its config to its end; the verbs of yoi.h.
  *
- *   start:  secrets -> loops and control thread -> runtimes -> ingresses
- *   free:   calls -> ingresses -> runtimes -> models -> threads -> memory
+ *   start:  secrets -> loops and control thread -> policies -> runtimes
+ *             -> ingresses
+ *   free:   calls -> ingresses -> runtimes -> models, policies -> threads
+ *             -> memory
  *
- * Runtimes and ingresses open at start, models at first use. When a start
+ * Policies, runtimes and ingresses open at start, models at first use. When a start
  * fails, what was opened is closed in the order of free, and the host is as
  * new.
  */
@@ -19,6 +21,7 @@
 #include "clock.h"
 #include "host.h"
 #include "model.h"
+#include "policy.h"
 #include "process.h"
 #include "strand.h"
 #include "stream.h"
@@ -248,6 +251,7 @@ static void open_all(void *ctx) {
     in->open_task = (struct yoi__task){.fn = yoi__model_open, .ctx = in};
     host->models[i] = in;
   }
+  if (o->st == YOI_OK) o->st = yoi__policies_open(host, o->err);
   for (size_t i = 0; i < c->n_runtimes && o->st == YOI_OK; i++)
     o->st = yoi__runtime_open(host, &c->runtimes[i], NULL, o->err);
   for (size_t i = 0; i < c->n_ingress && o->st == YOI_OK; i++) {
@@ -288,6 +292,8 @@ static void close_all(void *ctx) {
   for (size_t i = 0; (in = yoi__registry_at(&host->registry, i)) != NULL; i++) close_one(o, in);
   for (in = host->left; in != NULL; in = in->next) close_one(o, in);
   for (size_t i = 0; host->models != NULL && i < c->n_models; i++) close_one(o, host->models[i]);
+  for (size_t i = 0; host->policies != NULL && i < c->n_policies; i++)
+    close_one(o, host->policies[i]);
 }
 
 static void free_list(struct yoi__instance **list) {
@@ -318,12 +324,15 @@ static int stop_all(struct yoi_embed *host) {
   free_list(&host->spare);
   for (size_t i = 0; host->models != NULL && i < host->config->n_models; i++)
     yoi__instance_free(host->models[i]);
+  for (size_t i = 0; host->policies != NULL && i < host->config->n_policies; i++)
+    yoi__instance_free(host->policies[i]);
   for (size_t i = 0; host->ingress != NULL && i < host->config->n_ingress; i++)
     yoi__instance_free(host->ingress[i]);
   yoi_sdk_free(host->models);
+  yoi_sdk_free(host->policies);
   yoi_sdk_free(host->ingress);
   yoi_sdk_free(host->bound);
-  host->models = host->ingress = NULL;
+  host->models = host->ingress = host->policies = NULL;
   host->bound = NULL;
   yoi__registry_release(&host->registry);
   return 1;
@@ -384,9 +393,11 @@ yoi_status yoi_host_start(struct yoi_embed *host, yoi_error *err) {
   o.st = yoi__config_read_secrets(host->config, err);
   if (o.st == YOI_OK) {
     host->models = yoi_sdk_calloc(c->n_models + 1, sizeof *host->models);
+    host->policies = yoi_sdk_calloc(c->n_policies + 1, sizeof *host->policies);
     host->ingress = yoi_sdk_calloc(c->n_ingress + 1, sizeof *host->ingress);
     host->bound = yoi_sdk_calloc(c->n_ingress + 1, sizeof *host->bound);
-    if (host->models == NULL || host->ingress == NULL || host->bound == NULL)
+    if (host->models == NULL || host->policies == NULL || host->ingress == NULL ||
+        host->bound == NULL)
       o.st = yoi_sdk_fail_memory(err);
   }
   if (o.st == YOI_OK) o.st = start_threads(host, err);

@@ -65,7 +65,7 @@ struct yoi_embed {
   struct yoi__loops *loops;
   struct yoi__control *control;
   struct yoi__registry registry;
-  struct yoi__instance **models, **ingress; /* as in the config */
+  struct yoi__instance **models, **ingress, **policies; /* as in the config */
   struct yoi__bound *bound;                 /* of the ingresses */
   struct yoi__instance *left;               /* runtimes that were removed and are still held */
   struct yoi__instance *spare;              /* closed ones, to be used again */

@@ -1,4 +1,4 @@
-/* host/instance.h - one opened plugin: a runtime, a model or an ingress.
+/* host/instance.h - one opened plugin: a runtime, model, ingress or policy.
  *
  *            open                 shut              refs are 0
  *  DECLARED ------> OPENING ---> OPEN ---> DRAINING ----------> CLOSING --> CLOSED
@@ -43,7 +43,7 @@ struct yoi__instance {
   struct yoi_embed *top;
   const struct yoi__config_instance *config;
   struct yoi__plugin *plugin;
-  yoi_str name;            /* runtime id, model name, or an ingress' address */
+  yoi_str name;            /* runtime id, model name, an ingress' address, or the plugin */
   uint64_t serial;         /* of this use of the struct; read with a reference */
   yoi_str display_name;    /* runtimes */
   yoi_str default_profile; /* runtimes: of workers that name none; may be empty */

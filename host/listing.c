@@ -36,6 +36,8 @@ static void users(struct yoi_sdk_jsonw *w, const struct yoi__config *c,
     user(w, p, &c->models[i].instance, "models", c->models[i].name);
   for (size_t i = 0; i < c->n_ingress; i++)
     user(w, p, &c->ingress[i].instance, "ingress", c->ingress[i].listen);
+  for (size_t i = 0; i < c->n_policies; i++)
+    user(w, p, &c->policies[i].instance, "policy", p->manifest.id);
   yoi_sdk_jsonw_close(w, ']');
 }
 
@@ -51,6 +53,7 @@ void yoi__listing_plugin(struct yoi_sdk_jsonw *w, const struct yoi__config *c,
   yoi_sdk_jsonw_kstr(w, "threads", yoi_sdk_str(m->threads == YOI_SERIAL ? "serial" : "parallel"));
   strings(w, "interfaces", m->interfaces, m->n_interfaces);
   strings(w, "grants", m->grants, m->n_grants);
+  if (m->n_operations > 0) strings(w, "operations", m->operations, m->n_operations);
   yoi_sdk_jsonw_kstr_opt(w, "digest", yoi_sdk_str(p->digest));
   yoi_sdk_jsonw_kstr_opt(w, "pin", yoi_sdk_str(p->pin));
   yoi_sdk_jsonw_kint(w, "generation", p->linked != NULL ? 0 : yoi__generation_of(m->id, p->digest));

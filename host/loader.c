@@ -73,11 +73,18 @@ static const struct kind {
       {"start", offsetof(yoi_ingress, start)},
       {"stop_accepting", offsetof(yoi_ingress, stop_accepting)},
       {"drain", offsetof(yoi_ingress, drain)}}},
+    {YOI_KIND_POLICY,
+     YOI_POLICY_ID,
+     sizeof(yoi_policy),
+     {{"open", offsetof(yoi_policy, open)},
+      {"close", offsetof(yoi_policy, close)},
+      {"start", offsetof(yoi_policy, start)}}},
 };
 
 _Static_assert(offsetof(yoi_runtime, thread_model) == sizeof(uint32_t) &&
                    offsetof(yoi_model, thread_model) == sizeof(uint32_t) &&
-                   offsetof(yoi_ingress, thread_model) == sizeof(uint32_t),
+                   offsetof(yoi_ingress, thread_model) == sizeof(uint32_t) &&
+                   offsetof(yoi_policy, thread_model) == sizeof(uint32_t),
                "all interface tables begin with size and thread model");
 
 static yoi_status refuse(const struct yoi__plugin *p, yoi_error *err, const char *fmt, ...)

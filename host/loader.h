@@ -25,6 +25,7 @@
 #include <yoi/ingress.h>
 #include <yoi/model.h>
 #include <yoi/plugin.h>
+#include <yoi/policy.h>
 #include <yoi/runtime.h>
 
 #include "manifest.h"
@@ -48,6 +49,7 @@ struct yoi__plugin {
     yoi_runtime runtime;
     yoi_model model;
     yoi_ingress ingress;
+    yoi_policy policy;
   } table;
   const void *(*get_interface)(yoi_str id); /* once LOADED, of other interfaces */
   struct yoi_sdk_error *refusal;            /* once REFUSED */
@@ -124,7 +126,7 @@ static inline int yoi__plugin_serial(const struct yoi__plugin *p) {
   return p->manifest.threads == YOI_SERIAL;
 }
 
-/* "runtime", "model", "ingress"; "?" else. */
+/* "runtime", "model", "ingress", "policy"; "?" else. */
 const char *yoi__kind_name(uint32_t kind);
 
 #endif

@@ -24,6 +24,7 @@
 #include <yoi/ingress.h>
 #include <yoi/model.h>
 #include <yoi/plugin.h>
+#include <yoi/policy.h>
 #include <yoi/runtime.h>
 
 #define FORMAT "yoi.plugin/1"
@@ -77,18 +78,16 @@ static yoi_status read_id(struct yoi__manifest *m, const yoi_sdk_json *v, yoi_er
 }
 
 static yoi_status read_kind(struct yoi__manifest *m, const yoi_sdk_json *v, yoi_error *err) {
-  static const char *const later[] = {"tool", "policy"};
   yoi_str s = {NULL, 0};
   if (yoi_sdk_json_str(v, &s)) {
     if (yoi_sdk_str_is(s, "runtime")) m->kind = YOI_KIND_RUNTIME;
     if (yoi_sdk_str_is(s, "model")) m->kind = YOI_KIND_MODEL;
     if (yoi_sdk_str_is(s, "ingress")) m->kind = YOI_KIND_INGRESS;
-    for (size_t i = 0; i < sizeof later / sizeof *later; i++) {
-      if (yoi_sdk_str_is(s, later[i])) return unsupported(err, "kind", v);
-    }
+    if (yoi_sdk_str_is(s, "policy")) m->kind = YOI_KIND_POLICY;
+    if (yoi_sdk_str_is(s, "tool")) return unsupported(err, "kind", v);
   }
   if (m->kind != 0) return YOI_OK;
-  return refuse(err, "kind", "'runtime', 'model' or 'ingress'", v);
+  return refuse(err, "kind", "'runtime', 'model', 'ingress' or 'policy'", v);
 }
 
 /* major.minor.patch, each a decimal. */
@@ -224,6 +223,33 @@ static yoi_status read_runtime_id(struct yoi__manifest *m, const yoi_sdk_json *v
   return refuse(err, "runtime_id", "1 to 64 of a-z 0-9 . _ -, alphanumeric first", v);
 }
 
+/* Names of operations, of this version or a later one: "worker.stop", or a
+ * beginning of them with a star. */
+static yoi_status read_operations(struct yoi__manifest *m, const yoi_sdk_json *v, yoi_error *err) {
+  yoi_status st = read_list("operations", v, m->operations, &m->n_operations, err);
+  const yoi_sdk_json *e = yoi_sdk_json_first(v);
+  for (size_t i = 0; st == YOI_OK && i < m->n_operations; i++, e = yoi_sdk_json_next(e)) {
+    yoi_str s = m->operations[i];
+    if (s.ptr[s.len - 1] == '*' && (s.len == 1 || s.ptr[s.len - 2] == '.')) s.len--;
+    for (size_t k = 0; k < s.len; k++) {
+      char c = s.ptr[k];
+      if ((c >= 'a' && c <= 'z') || c == '.' || c == '_') continue;
+      return refuse(err, "operations", "names such as 'worker.stop', 'worker.*' or '*'", e);
+    }
+  }
+  return st;
+}
+
+int yoi__manifest_knows(const struct yoi__manifest *m, yoi_str operation) {
+  for (size_t i = 0; i < m->n_operations; i++) {
+    yoi_str s = m->operations[i];
+    int begins = s.ptr[s.len - 1] == '*';
+    if (begins) s.len--;
+    if (begins ? yoi_sdk_str_starts(operation, s) : yoi_sdk_str_eq(operation, s)) return 1;
+  }
+  return 0;
+}
+
 /* ---- the table ----------------------------------------------------------- */
 
 static const struct field {
@@ -244,6 +270,7 @@ static const struct field {
     {"isolation", read_isolation, 0, 1},
     {"display_name", read_display_name, 0, 1},
     {"runtime_id", read_runtime_id, 0, 0},
+    {"operations", read_operations, 0, 0},
 };
 #define N_FIELDS (sizeof fields / sizeof *fields)
 
@@ -290,6 +317,8 @@ static const char *interface_of(uint32_t kind) {
       return YOI_RUNTIME_ID;
     case YOI_KIND_MODEL:
       return YOI_MODEL_ID;
+    case YOI_KIND_POLICY:
+      return YOI_POLICY_ID;
     default:
       return YOI_INGRESS_ID;
   }
@@ -309,6 +338,10 @@ static yoi_status check_whole(const struct yoi__manifest *m, yoi_error *err) {
   if (m->runtime_id.len > 0 && m->kind != YOI_KIND_RUNTIME)
     return yoi_sdk_fail(err, YOI_CODE_INVALID_REQUEST,
                         "manifest field 'runtime_id': only runtimes have one");
+  if ((m->n_operations > 0) != (m->kind == YOI_KIND_POLICY))
+    return yoi_sdk_fail(err, YOI_CODE_INVALID_REQUEST, "manifest field 'operations': %s",
+                        m->kind == YOI_KIND_POLICY ? "a policy names what it knows"
+                                                   : "only policies have one");
   return YOI_OK;
 }
 

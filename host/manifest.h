@@ -15,9 +15,10 @@ struct yoi__manifest {
   yoi_str runtime_id;                /* empty: cannot be dropped in */
   uint32_t kind;                     /* YOI_KIND_* */
   uint32_t threads;                  /* YOI_PARALLEL, YOI_SERIAL */
-  size_t n_interfaces, n_grants;
+  size_t n_interfaces, n_grants, n_operations;
   yoi_str interfaces[YOI__MANIFEST_LIST_MAX];
   yoi_str grants[YOI__MANIFEST_LIST_MAX];
+  yoi_str operations[YOI__MANIFEST_LIST_MAX]; /* policies: see yoi/policy.h */
   const yoi_sdk_json *config;  /* the compiled schema of an instance's config */
   yoi_sdk_json *tree, *beside; /* own all of the above */
 };
@@ -32,6 +33,8 @@ yoi_status yoi__manifest_check(yoi_str text, yoi__manifest_report report, void *
  * another display_name. What would widen it is an error. */
 yoi_status yoi__manifest_narrow(struct yoi__manifest *m, yoi_str text, yoi_error *err);
 void yoi__manifest_release(struct yoi__manifest *m);
+/* 1: an operation of that name is among those that a policy knows. */
+int yoi__manifest_knows(const struct yoi__manifest *m, yoi_str operation);
 /* 1: the interface is in the list. */
 int yoi__manifest_has(const struct yoi__manifest *m, yoi_str interface);
 

@@ -22,8 +22,8 @@
  *     id is compared as big-endian words, which is byte order; no id has a
  *     zero byte.
  *  3. Whoever got an instance from acquire has the one that the row meant.
- *  4. Every request to a runtime passes allowed(), the one call site of
- *     policy, before the runtime hears of it.
+ *  4. Every request to a runtime passes policy (policy.c) before the runtime
+ *     hears of it.
  */
 #include "registry.h"
 
@@ -31,6 +31,7 @@
 #include <sdk/mem.h>
 
 #include "host.h"
+#include "policy.h"
 #include "profile.h"
 #include "stream.h"
 #include "take.h"
@@ -248,22 +249,10 @@ size_t yoi__registry_acquire_all(struct yoi__registry *r,
 
 /* ---- routing ----------------------------------------------------------- */
 
-/* Whether policy lets this request through to this runtime. Without a policy
- * section the host's layer allows what an authenticated principal asks, and
- * every principal that comes here is one: the doors see to that. */
-static yoi_status allowed(struct yoi_embed *host, const struct yoi__instance *in,
-                          const yoi_request *req, yoi_error *err) {
-  (void)host;
-  (void)in;
-  (void)req;
-  (void)err;
-  return YOI_OK;
-}
-
 /* Takes over the reference. */
 static yoi_status route(struct yoi_embed *host, struct yoi__instance *in, const yoi_request *req,
                         yoi_stream **out, yoi_error *err) {
-  yoi_status st = allowed(host, in, req, err);
+  yoi_status st = yoi__policy_allows(host, in->name, req, err);
   if (st == YOI_OK) return yoi__stream_start(in, req, out, err);
   yoi__instance_unref(in);
   return st;
@@ -303,7 +292,10 @@ yoi_status yoi__registry_start(struct yoi_embed *host, yoi_str runtime_id, const
   yoi_status st = yoi__take_in(&r, sizeof r, req, "request", err);
   if (st == YOI_OK) st = yoi__request_check(&r, runtime_id, err);
   if (st != YOI_OK) return st;
-  if (runtime_id.len == 0) return yoi__hostop_start(host, &r, out, err);
+  if (runtime_id.len == 0) {
+    st = yoi__policy_is_asked(r.op) ? yoi__policy_allows(host, runtime_id, &r, err) : YOI_OK;
+    return st == YOI_OK ? yoi__hostop_start(host, &r, out, err) : st;
+  }
   if (yoi__host_ending(host))
     return yoi_sdk_fail(err, YOI_CODE_SHUTTING_DOWN, "the host is shutting down");
   struct yoi__instance *in = yoi__registry_acquire(&host->registry, runtime_id, &closing);

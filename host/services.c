@@ -186,6 +186,8 @@ static int in_use(struct yoi_embed *host, const struct yoi__plugin *p) {
     if (c->models[i].instance.plugin == p) return 1;
   for (size_t i = 0; i < c->n_ingress; i++)
     if (c->ingress[i].instance.plugin == p) return 1;
+  for (size_t i = 0; i < c->n_policies; i++)
+    if (c->policies[i].instance.plugin == p) return 1;
   return yoi__registry_uses(&host->registry, p);
 }
 

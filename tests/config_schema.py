@@ -28,7 +28,8 @@ import sys
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 TARGET = ROOT / 'docs/config.schema.json'
 TABLE = ROOT / 'host/config.schema.json'
-SECTION = {'runtime': 'runtimes', 'model': 'models', 'ingress': 'ingress'}
+SECTION = {'runtime': 'runtimes', 'model': 'models', 'ingress': 'ingress',
+           'policy': 'policy'}
 
 NAME = '[A-Za-z0-9_.-]{1,64}'
 SECRET = f'^secret:{NAME}$'
@@ -54,7 +55,8 @@ PATTERNS = {
     'local.secrets.NAME.file': None,
 }
 MAX_ITEMS = {'plugin_path': 'PLUGINS', 'drop_in': 'PLUGINS', 'plugins': 'PLUGINS',
-             'runtimes': 'RUNTIMES', 'models': 'MODELS', 'ingress': 'INGRESS'}
+             'runtimes': 'RUNTIMES', 'models': 'MODELS', 'ingress': 'INGRESS',
+             'policy': 'POLICIES'}
 REFUSED = {'plugins[].isolation': ['process']}  # known, and not possible yet
 
 

@@ -38,6 +38,8 @@
 #define YOI_LIST_LIMIT_DEFAULT 100
 #define YOI_DIAGNOSTICS_MAX 32     /* kept per runtime and worker */
 #define YOI_CAPABILITIES_MAX 64    /* requested in one create */
+#define YOI_POLICY_DEADLINE_MS 100 /* a decision; operations wait for it */
+#define YOI_POLICY_REASON_MAX 256  /* of a decision: a sentence */
 #define YOI_HOPS_MAX 8             /* hosts that a request may cross */
 #define YOI_DEADLINE_MS_DEFAULT 30000 /* unary operations (config) */
 #define YOI_DEADLINE_MS_MAX 600000
@@ -120,6 +122,7 @@
                                       * that was loaded is never unmapped */
 #define YOI_RUNTIMES_MAX 256
 #define YOI_MODELS_MAX 64
+#define YOI_POLICIES_MAX 16
 #define YOI_INGRESS_MAX 16
 #define YOI_DRAIN_MS_DEFAULT 10000 /* SIGTERM: a turn may still end (config) */
 #define YOI_DRAIN_MS_MAX 600000

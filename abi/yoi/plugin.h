@@ -6,7 +6,7 @@
  *
  *   { "manifest": "yoi.plugin/1",         the format
  *     "id": "org.example.thing",          reverse DNS, at most 128 bytes
- *     "kind": "runtime",                  runtime | model | ingress
+ *     "kind": "runtime",        runtime | model | ingress; since 1.3: policy
  *     "version": "1.0.0",                 major.minor.patch
  *     "abi": 1,                           YOI_ABI_MAJOR
  *     "interfaces": ["yoi.runtime/1"],
@@ -16,7 +16,8 @@
  *     "grants": [],                       what it wants, by name
  *     "isolation": "none",                the default: none | process
  *     "display_name": "Thing",            optional, for people
- *     "runtime_id": "thing" }             runtimes: its id when dropped in
+ *     "runtime_id": "thing",              runtimes: its id when dropped in
+ *     "operations": ["worker.*"] }        since 1.3, policies: policy.h
  *
  * A file NAME.yoi.json beside NAME.so may narrow it: fewer grants, isolation
  * none to process, another display_name. After the load, table and manifest
@@ -41,6 +42,7 @@ extern "C" {
 #define YOI_KIND_RUNTIME 1u
 #define YOI_KIND_MODEL 2u
 #define YOI_KIND_INGRESS 3u
+#define YOI_KIND_POLICY 4u /* since 1.3 */
 
 /* thread_model of the interface tables */
 #define YOI_PARALLEL 1u /* callable from any thread, never blocks */

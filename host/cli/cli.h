@@ -19,6 +19,7 @@
 #define CLI_TURN 4     /* chat: a turn did not complete */
 #define CLI_INTERNAL 5 /* it could not go on: no memory, no output, no order */
 #define CLI_DAMAGED 6  /* store: what is there is damaged */
+#define CLI_DENIED 7   /* policy explain: it is not allowed */
 
 /* Each command: argv[0] is its name. */
 int cli_serve(int argc, char **argv);
@@ -26,6 +27,7 @@ int cli_check(int argc, char **argv);
 int cli_chat(int argc, char **argv);
 int cli_config_schema(int argc, char **argv);
 int cli_plugins(int argc, char **argv);
+int cli_policy(int argc, char **argv);
 int cli_store(int argc, char **argv);
 int cli_version(int argc, char **argv);
 /* `check` behind its command line; path NULL: the default config. */
@@ -43,6 +45,18 @@ void cli_say(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 void cli_say_error(const char *what, const yoi_error *err);
 /* A wrong command line: says it, and how to get help; returns CLI_USAGE. */
 int cli_usage_error(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+
+/* ---- arguments.c ------------------------------------------------------- */
+/* An option: with a value, or a flag that is set to 1. */
+struct cli_option {
+  const char *name;
+  const char **value;
+  int *flag;
+};
+/* Takes argv[1] and on apart: options, and at most n_places words, each into
+ * the next of `places`. CLI_OK, or CLI_USAGE: it was said what is wrong. */
+int cli_arguments(int argc, char **argv, const struct cli_option *options, size_t n_options,
+                  const char **const *places, size_t n_places);
 
 /* ---- config.c: the config as text ------------------------------------- */
 struct cli_config {

@@ -39,6 +39,10 @@ static const struct command {
     {"plugins", cli_plugins,
      "plugins list [CONFIG] | show ID [CONFIG] | check [FILE.so | CONFIG] [--load]   [--json]",
      "say which plugins there are, and what is wrong with those that are not"},
+    {"policy", cli_policy,
+     "policy explain CONFIG OPERATION [--runtime ID] [--worker ID] [--principal NAME]\n"
+     "      [--origin embed | runtime | browser] [--subject TEXT] [--body JSON] [--json]",
+     "say whether the policies of a config allow something, and why; exit 7 when they do not"},
     {"store", cli_store,
      "store check | repair | compact | export | cat | stat   CONFIG RUNTIME-ID\n"
      "      [--worker ID] [--to FOLDER] [--private] [--yes] [--json]",
@@ -82,7 +86,7 @@ static int help(void) {
       "OPENAI_BASE_URL when that is set.\n\n"
       "Exit codes: 0 fine, 1 the config or a plugin is wrong, 2 the command line is wrong,\n"
       "3 the host could not start, 4 a turn of a chat did not complete, 5 it could not go on,\n"
-      "6 what a runtime keeps is damaged, 128 + n ended by signal n.");
+      "6 what a runtime keeps is damaged, 7 policy does not allow it, 128 + n ended by signal n.");
   return fflush(stdout) == 0 ? CLI_OK : CLI_INTERNAL;
 }
 

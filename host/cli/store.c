@@ -274,38 +274,20 @@ static const struct verb *find_verb(const char *name) {
 int cli_store(int argc, char **argv) {
   struct arguments a = {0};
   const char *name = NULL, **const places[] = {&name, &a.config, &a.runtime};
-  const struct {
-    const char *name;
-    const char **value;
-    int *flag;
-  } options[] = {{"--worker", &a.worker, NULL},
-                 {"--to", &a.to, NULL},
-                 {"--private", NULL, &a.is_private},
-                 {"--yes", NULL, &a.apply},
-                 {"--json", NULL, &a.json}};
-  size_t n = 0, n_options = sizeof options / sizeof *options;
-  for (int i = 1; i < argc; i++) {
-    size_t k = 0;
-    while (k < n_options && strcmp(argv[i], options[k].name) != 0) k++;
-    if (k < n_options && options[k].flag) {
-      *options[k].flag = 1;
-    } else if (k < n_options) {
-      if (i + 1 == argc) return cli_usage_error("'%s' takes a value", argv[i]);
-      *options[k].value = argv[++i];
-    } else if (argv[i][0] == '-') {
-      return cli_usage_error("unknown option '%s'", argv[i]);
-    } else if (n == sizeof places / sizeof *places) {
-      return cli_usage_error("'%s' is one argument too many", argv[i]);
-    } else {
-      *places[n++] = argv[i];
-    }
-  }
+  const struct cli_option options[] = {{"--worker", &a.worker, NULL},
+                                       {"--to", &a.to, NULL},
+                                       {"--private", NULL, &a.is_private},
+                                       {"--yes", NULL, &a.apply},
+                                       {"--json", NULL, &a.json}};
+  int code = cli_arguments(argc, argv, options, sizeof options / sizeof *options, places,
+                           sizeof places / sizeof *places);
+  if (code != CLI_OK) return code;
   a.verb = find_verb(name ? name : "");
   if (!a.verb) return cli_usage_error("'store' takes check, repair, compact, export, cat or stat");
   if (!a.runtime)
     return cli_usage_error("'store %s' takes a config and the id of a runtime in it", name);
   struct cli_config c = {0};
-  int code = cli_config_read(a.config, &c);
+  code = cli_config_read(a.config, &c);
   if (code != CLI_OK) return code;
   int findings = cli_config_findings(&c, 1);
   code = findings == 0 ? run(&a, &c) : findings > 0 ? CLI_INVALID : CLI_INTERNAL;

@@ -19,6 +19,7 @@
 #include <yoi/model.h>
 #include <yoi/offline.h>
 #include <yoi/plugin.h>
+#include <yoi/policy.h>
 #include <yoi/runtime.h>
 
 #ifdef __cplusplus
@@ -207,6 +208,27 @@ AT(yoi_plugin_info, kind, 4)
 AT(yoi_plugin_info, id, 8)
 AT(yoi_plugin_info, version, 24)
 AT(yoi_plugin_info, digest, 40)
+
+SIZE(yoi_policy, 40)
+AT(yoi_policy, size, 0)
+AT(yoi_policy, thread_model, 4)
+AT(yoi_policy, open, 8)
+AT(yoi_policy, close, 16)
+AT(yoi_policy, start, 24)
+AT(yoi_policy, wake, 32)
+
+SIZE(yoi_policy_request, 136)
+AT(yoi_policy_request, size, 0)
+AT(yoi_policy_request, origin, 4)
+AT(yoi_policy_request, deadline_ns, 8)
+AT(yoi_policy_request, token, 16)
+AT(yoi_policy_request, operation, 24)
+AT(yoi_policy_request, principal, 40)
+AT(yoi_policy_request, runtime_id, 56)
+AT(yoi_policy_request, worker_id, 72)
+AT(yoi_policy_request, subject, 88)
+AT(yoi_policy_request, body, 104)
+AT(yoi_policy_request, request_id, 120)
 
 SIZE(yoi_request, 152)
 AT(yoi_request, size, 0)

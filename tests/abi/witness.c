@@ -19,6 +19,7 @@
 #include <yoi/limits.h>
 #include <yoi/model.h>
 #include <yoi/offline.h>
+#include <yoi/policy.h>
 #include <yoi/plugin.h>
 #include <yoi/runtime.h>
 
@@ -42,6 +43,8 @@ WITNESS(yoi_offline)
 WITNESS(yoi_offline_sink)
 WITNESS(yoi_model_request)
 WITNESS(yoi_model)
+WITNESS(yoi_policy_request)
+WITNESS(yoi_policy)
 WITNESS(yoi_listener)
 WITNESS(yoi_ingress)
 

@@ -82,8 +82,10 @@ def full(folder):
                      **http},
                     {'surface': 'runtime', 'listen': '127.0.0.1:0', 'runtime': 'a',
                      'token': 'secret:door', 'insecure': False, **http}],
+        'policy': [plugin['dev.yoi.policy-rules']],
         'local': {'secrets': {'llm': {'env': 'LLM'}, 'door': {'file': 'door.token'}}},
-        'step': False, 'loops': 2, 'log': {'level': 'info', 'format': 'json'}, 'drain_ms': 1000}
+        'step': False, 'loops': 2, 'log': {'level': 'info', 'format': 'json', 'audit': 'all'},
+        'drain_ms': 1000}
 
 
 def places(value, sub, path, at):
@@ -251,7 +253,7 @@ WRONG = [
         'sha256:', 'sha256:' + 'A' * 64, 'sha256:' + 'a' * 63, 'a' * 64, 'sha512:' + 'a' * 64)),
     {'drop_in': ['${HOME}']}, {'plugins': [{'id': 'dev.yoi.embedded', 'isolation': 'process'}]},
     {'models': [{'name': f'm{n}', 'plugin': 'dev.yoi.model-script'} for n in range(5000)]},
-    *({key: []} for key in ('policy', 'bundles')), {'local': {'mounts': {}}},
+    {'bundles': []}, {'local': {'mounts': {}}},
 ]
 # What docs/config.md says that the schema does not refuse.
 LIMITS = [

@@ -229,21 +229,20 @@ static void schema_findings_have_their_place(void **state) {
 static void later_features_are_refused_as_such(void **state) {
   (void)state;
   FINDS(HEAD
-        "\"policy\":[],\n\"bundles\":[],\n\"local\":{\"mounts\":{},\"network\":{},\"shell\":{},"
+        "\"bundles\":[],\n\"local\":{\"mounts\":{},\"network\":{},\"shell\":{},"
         "\"git\":{}},\n\"plugins\":[{\"id\":\"dev.yoi.test.ctor\","
         "\"isolation\":\"process\"}],\n\"runtimes\":[{\"id\":\"r\","
         "\"plugin\":\"dev.yoi.test.ctor\",\"require_bundle\":\"never\",\"workspaces\":[],"
         "\"bundle\":\"b\"}]}",
-        "2:1 /policy 'policy' is not supported by this version",
-        "3:1 /bundles 'bundles' is not supported by this version",
-        "4:10 /local/mounts 'mounts' is not supported by this version",
-        "4:22 /local/network 'network' is not supported by this version",
-        "4:35 /local/shell 'shell' is not supported by this version",
-        "4:46 /local/git 'git' is not supported by this version",
-        "5:50 /plugins/0/isolation isolation 'process' is not supported by this version",
-        "6:52 /runtimes/0/require_bundle 'require_bundle' is not supported by this version",
-        "6:77 /runtimes/0/workspaces 'workspaces' is not supported by this version",
-        "6:93 /runtimes/0/bundle 'bundle' is not supported by this version");
+        "2:1 /bundles 'bundles' is not supported by this version",
+        "3:10 /local/mounts 'mounts' is not supported by this version",
+        "3:22 /local/network 'network' is not supported by this version",
+        "3:35 /local/shell 'shell' is not supported by this version",
+        "3:46 /local/git 'git' is not supported by this version",
+        "4:50 /plugins/0/isolation isolation 'process' is not supported by this version",
+        "5:52 /runtimes/0/require_bundle 'require_bundle' is not supported by this version",
+        "5:77 /runtimes/0/workspaces 'workspaces' is not supported by this version",
+        "5:93 /runtimes/0/bundle 'bundle' is not supported by this version");
   FINDS(HEAD
         "\"runtimes\":[{\"id\":\"r\",\"plugin\":\"dev.yoi.test.ctor\","
         "\"default_profile\":\"named:x\"}]}",

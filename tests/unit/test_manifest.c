@@ -102,7 +102,7 @@ static void each_field_is_checked(void **state) {
           "found 'yoi.plugin/2'");
   refused(with("id", "\"thing\""), "'id'", "reverse DNS", "found 'thing'");
   refused(with("id", "7"), "'id'", "reverse DNS", "found 7");
-  refused(with("kind", "\"wizard\""), "'kind'", "'runtime', 'model' or 'ingress'",
+  refused(with("kind", "\"wizard\""), "'kind'", "'runtime', 'model', 'ingress' or 'policy'",
           "found 'wizard'");
   refused(with("version", "\"1.0\""), "'version'", "major.minor.patch", "found '1.0'");
   refused(with("version", "\"1.0.0.0\""), "'version'", "major.minor.patch", "1.0.0.0");
@@ -152,11 +152,42 @@ static void models_may_be_serial(void **state) {
   }
 }
 
+/* A policy with these operations. */
+static const char *policy_with(const char *operations) {
+  static char text[512];
+  (void)snprintf(text, sizeof text,
+                 "{\"manifest\":\"yoi.plugin/1\",\"id\":\"org.example.p\",\"kind\":\"policy\","
+                 "\"version\":\"1.0.0\",\"abi\":1,\"interfaces\":[\"yoi.policy/1\"],"
+                 "\"threads\":\"parallel\",\"config\":{\"type\":\"object\"}%s%s}",
+                 operations ? ",\"operations\":" : "", operations ? operations : "");
+  return text;
+}
+
+static void a_policy_names_what_it_knows(void **state) {
+  (void)state;
+  struct yoi__manifest m;
+  struct yoi_sdk_error e;
+  refused(policy_with(NULL), "'operations'", "a policy names what it knows", "");
+  refused(policy_with("[]"), "'operations'", "a policy names what it knows", "");
+  refused(with("operations", "[\"*\"]"), "'operations'", "only policies have one", "");
+  const char *const wrong[] = {"[\"worker*\"]",      "[\"*.stop\"]", "[\"Worker.stop\"]",
+                               "[\"a\",\"a\"]", "\"*\"",         "[\"\"]"};
+  for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++)
+    refused(policy_with(wrong[i]), "'operations'", "expected", "found");
+  const char *text = policy_with("[\"worker.*\",\"host.ready\"]");
+  assert_int_equal(yoi__manifest_parse(yoi_sdk_str(text), &m, yoi_sdk_error_init(&e)), YOI_OK);
+  assert_true(yoi__manifest_knows(&m, YOI_LIT("worker.stop")));
+  assert_true(yoi__manifest_knows(&m, YOI_LIT("host.ready")));
+  assert_false(yoi__manifest_knows(&m, YOI_LIT("host.readiness")));
+  assert_false(yoi__manifest_knows(&m, YOI_LIT("workers.stop")));
+  assert_false(yoi__manifest_knows(&m, YOI_LIT("runtime.describe")));
+  yoi__manifest_release(&m);
+}
+
 static void later_features_are_refused_as_such(void **state) {
   (void)state;
   static const char *const later[][2] = {
       {"kind", "\"tool\""},
-      {"kind", "\"policy\""},
       {"threads", "\"serial\""},
       {"isolation", "\"process\""},
       {"grants", "[\"mount:work:ro\"]"},
@@ -251,6 +282,7 @@ int main(void) {
       cmocka_unit_test(what_may_be_absent),
       cmocka_unit_test(each_field_is_checked),
       cmocka_unit_test(models_may_be_serial),
+      cmocka_unit_test(a_policy_names_what_it_knows),
       cmocka_unit_test(later_features_are_refused_as_such),
       cmocka_unit_test(what_is_unknown_is_refused),
       cmocka_unit_test(only_runtimes_have_a_runtime_id),

@@ -1,0 +1,247 @@
+/* host/policy.c - asks the policies, and takes the strictest.
+ *
+ * Invariants:
+ *  1. What is not understood is deny: an error, an answer that is not there at
+ *     once or comes too late, a text that is none of the four words.
+ *  2. Silence is deny as soon as there is a policy at all.
+ *  3. A policy is told what the caller sent, before anybody has validated it,
+ *     and never a secret, a path or an address of the host.
+ *  4. All are asked, also behind a deny: those that count see each question.
+ */
+#include "policy.h"
+
+#include <sdk/json.h>
+#include <sdk/mem.h>
+#include <stdio.h>
+#include <string.h>
+#include <yoi/ops.h>
+
+#include "clock.h"
+#include "host.h"
+#include "listing.h"
+#include "take.h"
+
+static const char *const names[] = {
+    [YOI__ABSTAIN] = "abstain", [YOI__ALLOW] = "allow", [YOI__ASK] = "ask", [YOI__DENY] = "deny"};
+
+const char *yoi__verdict_name(enum yoi__verdict verdict) {
+  return names[verdict];
+}
+
+int yoi__policy_is_asked(uint32_t op) {
+  return op != YOI_OP_HOST_READY && op != YOI_OP_HOST_METRICS;
+}
+
+/* ---- one policy ------------------------------------------------------------ */
+
+/* The inside of a raw JSON string, cut to what fits. */
+static void take_text(yoi_str raw, char *out, size_t cap) {
+  struct yoi_sdk_buf b;
+  yoi_sdk_buf_init(&b, YOI_ERROR_PRIVATE_MAX);
+  if (raw.len > 1 && raw.ptr[0] == '"' && yoi_sdk_json_raw_unescape(raw, &b) && !b.failed)
+    (void)snprintf(out, cap, "%.*s", (int)yoi_sdk_utf8_cut(yoi_sdk_buf_str(&b), cap - 1), b.data);
+  yoi_sdk_buf_release(&b);
+}
+
+static void fail(struct yoi__decision *d, const char *reason) {
+  d->verdict = YOI__DENY;
+  d->rule[0] = '\0';
+  (void)snprintf(d->reason, sizeof d->reason, "%s", reason);
+}
+
+static void read_answer(yoi_str text, struct yoi__decision *d) {
+  yoi_str word = yoi_sdk_json_check(text, 0, NULL) == YOI_OK
+                     ? yoi_sdk_json_raw_get(text, "decision")
+                     : (yoi_str){NULL, 0};
+  for (int v = YOI__ABSTAIN; v <= YOI__DENY; v++) {
+    size_t n = strlen(names[v]);
+    if (word.len != n + 2 || memcmp(word.ptr + 1, names[v], n) != 0) continue;
+    d->verdict = (enum yoi__verdict)v;
+    take_text(yoi_sdk_json_raw_get(text, "rule"), d->rule, sizeof d->rule);
+    take_text(yoi_sdk_json_raw_get(text, "reason"), d->reason, sizeof d->reason);
+    return;
+  }
+  fail(d, "the policy gave no decision");
+}
+
+static void log_failure(struct yoi__instance *in, const char *msg, const yoi_error *err) {
+  int debug = yoi__log_enabled(in->top->log, YOI_LOG_DEBUG);
+  yoi__log_host(in->top->log, YOI_LOG_ERROR, msg,
+                (yoi_log_field[]){{YOI_LIT("plugin"), in->name},
+                                  {YOI_LIT("error"), yoi_sdk_str(err->message)},
+                                  {YOI_LIT("private"), yoi_sdk_str(err->private_detail)}},
+                debug ? 3 : 2);
+}
+
+static void ask(struct yoi__instance *in, const yoi_policy_request *req, struct yoi__decision *d) {
+  struct yoi_sdk_error e;
+  yoi_error *err = yoi_sdk_error_init(&e);
+  const yoi_event *const *events = NULL;
+  size_t n = 0;
+  yoi_stream *s = NULL;
+  *d = (struct yoi__decision){.verdict = YOI__DENY, .plugin = in->plugin->manifest.id};
+  yoi_status st = in->plugin->table.policy.start(in->self, req, &s, err);
+  if (st == YOI_OK && s == NULL) st = YOI_INTERNAL;
+  if (st == YOI_OK) st = s->ops->next(s, &events, &n, err);
+  if (st == YOI_OK && n == 1 && events[0]->kind == YOI_EVENT_RESULT) {
+    read_answer(events[0]->text, d);
+  } else {
+    fail(d, st == YOI_AGAIN ? "the policy did not decide at once" : "the policy failed");
+    log_failure(in, "a policy gave no decision", err);
+  }
+  if (s != NULL) {
+    if (st == YOI_AGAIN) s->ops->cancel(s);
+    s->ops->release(s);
+  }
+  if (yoi__now_ns() > req->deadline_ns) {
+    fail(d, "the policy took too long");
+    log_failure(in, "a policy took too long", err);
+  }
+}
+
+/* ---- all of them ------------------------------------------------------------- */
+
+void yoi__policy_decide(struct yoi_embed *host, yoi_str runtime_id, const yoi_request *req,
+                        void (*each)(void *ctx, const struct yoi__decision *d), void *ctx,
+                        struct yoi__decision *out) {
+  size_t n = host->config->n_policies;
+  *out = (struct yoi__decision){.verdict = n == 0 ? YOI__ALLOW : YOI__ABSTAIN};
+  yoi_policy_request r = {.size = sizeof r,
+                          .origin = req->origin,
+                          .operation = yoi_sdk_str(yoi_sdk_op_name(req->op)),
+                          .principal = req->principal,
+                          .runtime_id = runtime_id,
+                          .worker_id = req->worker_id,
+                          .subject = req->subject,
+                          .body = req->body,
+                          .request_id = req->request_id};
+  for (size_t i = 0; i < n; i++) {
+    struct yoi__instance *in = host->policies[i];
+    struct yoi__decision d;
+    r.deadline_ns = yoi__now_ns() + YOI_POLICY_DEADLINE_MS * YOI__MS;
+    if (yoi__instance_ref(in)) {
+      ask(in, &r, &d);
+      yoi__instance_unref(in);
+    } else {
+      d = (struct yoi__decision){.verdict = YOI__DENY, .plugin = in->name};
+    }
+    if (each != NULL) each(ctx, &d);
+    if (d.verdict > out->verdict) *out = d;
+  }
+  if (out->verdict != YOI__ABSTAIN) return;
+  fail(out, "no policy allows it");
+}
+
+/* ---- asking before an operation ------------------------------------------------ */
+
+static void audit(struct yoi_embed *host, yoi_str runtime_id, const yoi_request *req,
+                  const struct yoi__decision *d) {
+  static const char *const origins[] = {"?", "embed", "runtime", "browser"};
+  const char *origin = origins[req->origin <= YOI_ORIGIN_BROWSER ? req->origin : 0];
+  yoi_log_field fields[] = {
+      {YOI_LIT("decision"), yoi_sdk_str(names[d->verdict])},
+      {YOI_LIT("operation"), yoi_sdk_str(yoi_sdk_op_name(req->op))},
+      {YOI_LIT("principal"), req->principal},
+      {YOI_LIT("origin"), yoi_sdk_str(origin)},
+      {YOI_LIT("runtime"), runtime_id},
+      {YOI_LIT("worker"), req->worker_id},
+      {YOI_LIT("plugin"), d->plugin},
+      {YOI_LIT("rule"), yoi_sdk_str(d->rule)},
+      {YOI_LIT("reason"), yoi_sdk_str(d->reason)},
+  };
+  size_t n = 0;
+  for (size_t i = 0; i < sizeof fields / sizeof *fields; i++)
+    if (fields[i].value.len > 0) fields[n++] = fields[i];
+  yoi__log_write(host->log, YOI_LOG_INFO, (yoi_str){0}, YOI_LIT("policy"), req->request_id, fields,
+                 n);
+}
+
+yoi_status yoi__policy_allows(struct yoi_embed *host, yoi_str runtime_id, const yoi_request *req,
+                              yoi_error *err) {
+  uint32_t wanted = host->config->audit;
+  struct yoi__decision d;
+  if (host->config->n_policies == 0 && wanted != YOI__AUDIT_ALL) return YOI_OK;
+  yoi__policy_decide(host, runtime_id, req, NULL, NULL, &d);
+  int allowed = d.verdict == YOI__ALLOW;
+  if (wanted == YOI__AUDIT_ALL || (wanted == YOI__AUDIT_DENIED && !allowed))
+    audit(host, runtime_id, req, &d);
+  if (allowed) return YOI_OK;
+  return yoi_sdk_fail(err, YOI_CODE_POLICY_DENIED, "policy does not allow '%s'%s%s",
+                      yoi_sdk_op_name(req->op), d.reason[0] != '\0' ? ": " : "", d.reason);
+}
+
+/* ---- opening -------------------------------------------------------------------- */
+
+yoi_status yoi__policies_open(struct yoi_embed *host, yoi_error *err) {
+  const struct yoi__config *c = host->config;
+  for (size_t i = 0; i < c->n_policies; i++) {
+    const struct yoi__config_instance *ci = &c->policies[i].instance;
+    struct yoi__instance *in = yoi__instance_new(host, ci, ci->plugin->manifest.id);
+    struct yoi_sdk_error e;
+    if (in == NULL) return yoi_sdk_fail_memory(err);
+    host->policies[i] = in;
+    yoi_status st = yoi__instance_open(in, yoi_sdk_error_init(&e));
+    if (st != YOI_OK) return yoi__cannot(in, "open", st, &e, err);
+  }
+  return YOI_OK;
+}
+
+/* ---- explaining ------------------------------------------------------------------ */
+
+static void write_decision(struct yoi_sdk_jsonw *w, const struct yoi__decision *d) {
+  yoi_sdk_jsonw_kstr_opt(w, "plugin", d->plugin);
+  yoi_sdk_jsonw_kstr(w, "decision", yoi_sdk_str(names[d->verdict]));
+  yoi_sdk_jsonw_kstr_opt(w, "rule", yoi_sdk_str(d->rule));
+  yoi_sdk_jsonw_kstr_opt(w, "reason", yoi_sdk_str(d->reason));
+}
+
+static void write_asked(void *ctx, const struct yoi__decision *d) {
+  struct yoi_sdk_jsonw *w = ctx;
+  yoi_sdk_jsonw_open(w, '{');
+  write_decision(w, d);
+  yoi_sdk_jsonw_close(w, '}');
+}
+
+static void explain(struct yoi_embed *host, yoi_str runtime_id, const yoi_request *req,
+                    struct yoi_sdk_buf *text) {
+  struct yoi_sdk_jsonw w;
+  struct yoi__decision d;
+  yoi_sdk_jsonw_init(&w, text);
+  yoi_sdk_jsonw_open(&w, '{');
+  yoi_sdk_jsonw_key(&w, "asked");
+  yoi_sdk_jsonw_open(&w, '[');
+  yoi__policy_decide(host, runtime_id, req, write_asked, &w, &d);
+  yoi_sdk_jsonw_close(&w, ']');
+  write_decision(&w, &d);
+  yoi_sdk_jsonw_close(&w, '}');
+}
+
+yoi_status yoi_policy_explain(const char *json, size_t len, const char *base_dir,
+                              yoi_str runtime_id, const yoi_request *req, char **out_text,
+                              size_t *out_len, yoi_error *err) {
+  struct yoi__config *c = NULL;
+  struct yoi_embed *host = NULL;
+  struct yoi_sdk_buf text;
+  yoi_request r;
+  *out_text = NULL;
+  yoi_status st = yoi__take_in(&r, sizeof r, req, "request", err);
+  if (st == YOI_OK) st = yoi__request_check(&r, runtime_id, err);
+  if (st == YOI_OK)
+    st = yoi__config_load((yoi_str){json, len}, base_dir, NULL, NULL, &c, err);
+  if (st != YOI_OK) return st;
+  /* A host that has nothing but policies, and says nothing. */
+  c->n_runtimes = c->n_models = c->n_ingress = 0;
+  c->step = 1;
+  c->loops = 1;
+  c->log_level = YOI_LOG_ERROR;
+  st = yoi__host_of(c, &host, err);
+  if (st == YOI_OK) st = yoi_host_start(host, err);
+  if (st == YOI_OK) {
+    yoi_sdk_buf_init(&text, YOI_JSON_BYTES_MAX);
+    explain(host, runtime_id, &r, &text);
+    st = yoi__listing_take(&text, out_text, out_len, err);
+  }
+  yoi_host_free(host);
+  yoi__config_free(c);
+  return st;
+}

@@ -1,0 +1,58 @@
+/* plugin.c - dev.yoi.policy-rules: who may do what, as a list of rules.
+ *
+ * The smallest policy that is of use: what is asked is compared with rules
+ * (rules.c), and the answer is a text that was made when they were read.
+ */
+#include <sdk/mem.h>
+#include <sdk/plugin.h>
+#include <sdk/stream.h>
+#include <yoi/host_clock.h>
+
+#include "rules.h"
+
+struct policy {
+  const yoi_host *host;
+  const yoi_host_clock *clock;
+  struct rules rules;
+};
+
+static yoi_status rules_policy_open(const yoi_host *host, yoi_str config, void **out_self,
+                                    yoi_error *err) {
+  struct policy *p = yoi_sdk_calloc(1, sizeof *p);
+  if (p == NULL) return yoi_sdk_fail_memory(err);
+  p->host = host;
+  p->clock = yoi_sdk_host_get(host, YOI_HOST_CLOCK_ID, sizeof *p->clock);
+  yoi_status st = p->clock == NULL ? yoi_sdk_fail(err, YOI_CODE_INTERNAL, "the host has no clocks")
+                                   : rules_open(&p->rules, config, err);
+  if (st == YOI_OK)
+    *out_self = p;
+  else
+    yoi_sdk_free(p);
+  return st;
+}
+
+static void rules_policy_close(void *self) {
+  struct policy *p = self;
+  if (p == NULL) return;
+  rules_close(&p->rules);
+  yoi_sdk_free(p);
+}
+
+static yoi_status rules_policy_start(void *self, const yoi_policy_request *req, yoi_stream **out,
+                                     yoi_error *err) {
+  struct policy *p = self;
+  const char *answer = rules_decide(&p->rules, req, p->clock->monotonic_ns(p->host));
+  *out = yoi_sdk_stream_one(yoi_sdk_str(answer), 0);
+  return *out != NULL ? YOI_OK : yoi_sdk_fail_memory(err);
+}
+
+static const yoi_policy rules_table = {
+    .size = sizeof(yoi_policy),
+    .thread_model = YOI_PARALLEL,
+    .open = rules_policy_open,
+    .close = rules_policy_close,
+    .start = rules_policy_start,
+};
+
+YOI_SDK_PLUGIN("dev.yoi.policy-rules", "1.0.0", YOI_KIND_POLICY, YOI_POLICY_ID, rules_table);
+YOI_MANIFEST_FILE(MANIFEST);

@@ -1,0 +1,215 @@
+"""Who may do what: the config's `policy`, the rules, and a policy that fails."""
+import json
+import subprocess
+
+import pytest
+
+from lib import configs, wait
+from lib.host import BINARY, PLUGIN_PATH, dropped, environment
+from lib.worker import Worker
+
+LOOK = ['runtime.describe', 'worker.list', 'worker.get', 'worker.transcript', 'worker.events',
+        'host.*']
+
+
+def rule(name, decision='allow', **members):
+    return {'name': name, 'decision': decision, **members}
+
+
+def rules(*all_rules):
+    return {'plugin': 'dev.yoi.policy-rules', 'config': {'rules': list(all_rules)}}
+
+
+def judge(answer=None, **config):
+    if answer is not None:
+        config['answer'] = answer if isinstance(answer, str) else json.dumps(answer)
+    return {'plugin': 'dev.yoi.test.judge', 'config': config}
+
+
+def with_policy(new_host, *policy, **keys):
+    return new_host(configs.standard(model=configs.script(), policy=list(policy), **keys))
+
+
+def logged(host, n, **match):
+    """That many lines on decisions; the log is written behind the answers."""
+    wait.until(lambda: len(host.entries(msg='policy', **match)) >= n, what='the log')
+    return host.entries(msg='policy', **match)
+
+
+def refused(response, operation, reason=''):
+    assert response.status == 403, response
+    error = response.json['error']
+    said = f"policy does not allow '{operation}'" + (f': {reason}' if reason else '')
+    assert (error['code'], error['message']) == ('policy_denied', said)
+    return True
+
+
+def test_rules_tell_doors_and_operations_apart(new_host):
+    host = with_policy(new_host, rules(
+        rule('look', operations=LOOK),
+        rule('work', origins=['runtime'], operations=['worker.*']),
+        rule('keep', 'deny', operations=['worker.delete'], workers=['record-*'],
+             reason='records are kept')))
+    worker = Worker.create(host.v1, wid='record-1')
+    worker.say('hello')
+    worker.stop()
+    refused(host.v1.delete(worker.path), 'worker.delete', 'records are kept')
+    assert worker.get()['state'] == 'stopped'
+    other = Worker.create(host.v1, wid='other')
+    path = '/api/runtimes/main/workers'
+    assert host.api.get(f'{path}/other').status == 200
+    assert host.api.get('/api/runtimes').status == 200
+    assert host.api.get('/api/workers').status == 200
+    refused(host.api.post(f'{path}/other/input', {'content': 'x'}), 'worker.input',
+            'no policy allows it')
+    refused(host.api.post(path, {'worker_id': 'new'}), 'worker.create', 'no policy allows it')
+    assert [i['role'] for i in other.transcript()['items']] == []
+    other.stop()
+    other.delete()
+    # What probes and scrapers ask is no question of policy.
+    for name in ('/healthz', '/readyz', '/metrics'):
+        assert host.api.get(name).status == 200
+    denied = logged(host, 3, decision='deny')
+    assert [(e['operation'], e['principal'], e.get('rule'), e.get('worker')) for e in denied] == [
+        ('worker.delete', 'token:runtime-token', 'keep', 'record-1'),
+        ('worker.input', 'surface:browser', None, 'other'),
+        ('worker.create', 'surface:browser', None, None)]
+    assert denied[0]['plugin'] == 'dev.yoi.policy-rules' and denied[0]['request_id']
+    assert not host.entries(msg='policy', decision='allow')
+
+
+def test_without_policies_all_is_allowed_and_may_be_logged(new_host):
+    host = new_host(configs.standard(model=configs.script(), log={'audit': 'all'}))
+    Worker.create(host.v1)
+    allowed = logged(host, 1, operation='worker.create')
+    assert [(e['decision'], e['origin']) for e in allowed] == [('allow', 'runtime')]
+
+
+def test_nothing_is_logged_when_nothing_is_to_be(new_host):
+    host = with_policy(new_host, rules(), log={'audit': 'none'})
+    refused(host.v1.get('/v1/runtime'), 'runtime.describe', 'no policy allows it')
+    assert not host.entries(msg='policy')
+
+
+def test_a_rate_is_for_each_principal(new_host):
+    host = with_policy(new_host, rules(
+        rule('some', operations=['worker.list'], rate={'count': 2, 'per_ms': 3600000})))
+    for _ in range(2):
+        assert host.v1.get('/v1/workers').status == 200
+    refused(host.v1.get('/v1/workers'), 'worker.list', 'more than 2 in 3600000 ms')
+    assert host.api.get('/api/runtimes/main/workers').status == 200
+
+
+@pytest.mark.parametrize('policies, allowed, reason', [
+    ([{'decision': 'allow'}, {'decision': 'abstain'}], True, ''),
+    ([{'decision': 'allow'}, {'decision': 'deny', 'reason': 'no'}], False, 'no'),
+    ([{'decision': 'deny', 'reason': 'no'}, {'decision': 'allow'}], False, 'no'),
+    ([{'decision': 'allow'}, {'decision': 'ask', 'reason': 'really'}], False, 'really'),
+    ([{'decision': 'abstain'}], False, 'no policy allows it'),
+    (['{"decision":"allow"'], False, 'the policy gave no decision'),
+    (['{"decision":"Allow"}'], False, 'the policy gave no decision'),
+    (['{"decision":["allow"]}'], False, 'the policy gave no decision'),
+    (['"allow"'], False, 'the policy gave no decision'),
+    ([''], False, 'the policy gave no decision'),
+], ids=str)
+def test_the_strictest_of_several_counts(new_host, policies, allowed, reason):
+    host = with_policy(new_host, *[judge(p) for p in policies])
+    answer = host.v1.get('/v1/workers')
+    assert answer.status == 200 if allowed else refused(answer, 'worker.list', reason)
+
+
+@pytest.mark.parametrize('how, reason', [
+    ('again', 'the policy did not decide at once'), ('error', 'the policy failed'),
+    ('nothing', 'the policy failed'), ('no stream', 'the policy failed'),
+    ('late', 'the policy took too long')])
+def test_a_policy_that_fails_denies_what_it_was_asked(new_host, how, reason):
+    host = with_policy(new_host, judge({'decision': 'allow'}, how=how, only='worker.list'),
+                       rules(rule('all')))
+    host.allow_log += ('a policy gave no decision', 'a policy took too long')
+    refused(host.v1.get('/v1/workers'), 'worker.list', reason)
+    assert host.v1.get('/v1/runtime').status == 200
+    wait.until(lambda: host.entries(level='error', plugin='dev.yoi.test.judge'), what='the log')
+
+
+def command(folder, config, *words):
+    path = folder / 'yoi.json'
+    path.write_text(json.dumps({'plugin_path': PLUGIN_PATH, **config}))
+    done = subprocess.run([str(BINARY), *[str(path) if w == 'CONFIG' else w for w in words]],
+                          cwd=folder, env=environment(folder), check=False,
+                          stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT, timeout=wait.bound(30))
+    return done.returncode, done.stdout.decode().replace(str(path), 'yoi.json')
+
+
+def explain(folder, policy, *words):
+    # The runtime is not opened, nor is anything else that could fail.
+    return command(folder, {'policy': policy, 'runtimes': [configs.stored('/nowhere/at/all')]},
+                   'policy', 'explain', 'CONFIG', *words)
+
+
+def test_it_can_be_tried_before_anybody_meets_it(tmp_path):
+    policy = [rules(rule('look', operations=LOOK), rule('keep', 'deny', workers=['record-*'],
+                                                        operations=['worker.delete'],
+                                                        reason='records are kept')),
+              judge({'decision': 'allow'}, only='worker.delete')]
+    to = ('--runtime', 'main')
+    assert explain(tmp_path, policy, 'worker.list', *to) == (
+        0, "dev.yoi.policy-rules: allow, rule 'look'\ndev.yoi.test.judge: abstain\n"
+           "worker.list: dev.yoi.policy-rules: allow, rule 'look'\n")
+    assert explain(tmp_path, policy, 'worker.delete', *to, '--worker', 'record-1') == (
+        7, "dev.yoi.policy-rules: deny, rule 'keep': records are kept\n"
+           'dev.yoi.test.judge: allow\n'
+           "worker.delete: dev.yoi.policy-rules: deny, rule 'keep': records are kept\n")
+    code, text = explain(tmp_path, policy, 'worker.stop', *to, '--worker', 'a', '--json',
+                         '--principal', 'token:ci', '--origin', 'runtime')
+    assert (code, json.loads(text)) == (7, {
+        'asked': [{'plugin': 'dev.yoi.policy-rules', 'decision': 'abstain'},
+                  {'plugin': 'dev.yoi.test.judge', 'decision': 'abstain'}],
+        'decision': 'deny', 'reason': 'no policy allows it'})
+    assert explain(tmp_path, [], 'worker.stop', *to, '--worker', 'a') == (
+        0, 'worker.stop: the config: allow\n')
+
+
+@pytest.mark.parametrize('words, said, code', [
+    (['worker.stpo'], "no operation is called 'worker.stpo', did you mean 'worker.stop'", 2),
+    (['worker.stop', '--origin', 'moon'], "'--origin' is embed, runtime or browser, not 'moon'", 2),
+    ([], "'policy explain' takes a config and an operation, such as worker.stop", 2),
+    (['worker.stop', '--runtime', 'main'], 'the worker id is not valid', 3),
+    (['worker.list'], 'the runtime id is not valid', 3),
+    (['host.workers', '--runtime', 'main'], 'this operation is about no runtime', 3),
+    (['worker.list', '--runtime', 'main', '--principal', ''], 'the principal is not valid', 3),
+])
+def test_a_question_that_is_none_is_refused(tmp_path, words, said, code):
+    got, text = explain(tmp_path, [], *words)
+    assert (got, said in text) == (code, True), text
+
+
+def test_a_rule_that_can_never_fit_stops_the_start(tmp_path):
+    code, text = command(tmp_path, {'policy': [rules(rule('a', operations=['worker.strop']))]},
+                         'serve', 'CONFIG')
+    assert code == 3 and "cannot open policy 'dev.yoi.policy-rules': rule 'a': no operation is " \
+        "called 'worker.strop', did you mean 'worker.stop'" in text, text
+
+
+@pytest.mark.parametrize('policy, said', [
+    ({'plugin': 'dev.yoi.embedded'}, "expected kind 'policy', found 'runtime'"),
+    ({'plugin': 'dev.yoi.policy-rule'}, "no plugin has the id 'dev.yoi.policy-rule', did you mean "
+                                        "'dev.yoi.policy-rules'"),
+    (rules({'name': 'a', 'decision': 'ask'}), 'expected one of ["allow","deny"]'),
+    (rules({'decision': 'deny'}), "'name'"),
+])
+def test_a_wrong_entry_is_found_by_check(tmp_path, policy, said):
+    code, text = command(tmp_path, {'policy': [policy]}, 'check', 'CONFIG')
+    assert code == 1 and said in text, text
+
+
+def test_a_policy_that_has_not_heard_of_an_operation_is_refused(tmp_path):
+    """As one that was built before that operation was there."""
+    target = dropped('policy-rules', tmp_path / 'old')
+    old = target.read_bytes()
+    assert old.count(b'"host.*"') == 1
+    target.write_bytes(old.replace(b'"host.*"', b'"most.*"'))
+    code, text = command(tmp_path, {'plugin_path': [str(target.parent)],
+                                    'policy': [rules(rule('all'))]}, 'check', 'CONFIG')
+    assert code == 1 and "plugin 'dev.yoi.policy-rules' does not know the operation " \
+        "'host.runtimes', about which it is asked" in text, text

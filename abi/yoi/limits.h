@@ -19,6 +19,8 @@
 #define YOI_REASON_MAX 1024     /* of cancel and stop: a sentence or three */
 #define YOI_INTENT_MAX 4096     /* one paragraph of the context */
 #define YOI_SECRET_BYTES_MAX 16384 /* a PEM chain; keys are below 4 KiB */
+#define YOI_SECRET_SCRUB_MIN 8 /* shorter ones are words of other texts too */
+#define YOI_SECRET_PAST_MAX 4 /* earlier values of one that are still known */
 #define YOI_ERROR_MESSAGE_MAX 512
 #define YOI_ERROR_DETAILS_MAX 2048
 #define YOI_ERROR_PRIVATE_MAX 2048

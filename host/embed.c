@@ -125,6 +125,7 @@ yoi_status yoi__host_of(struct yoi__config *config, struct yoi_embed **out, yoi_
   struct yoi_embed *host = yoi_sdk_calloc(1, sizeof *host);
   if (host == NULL) return yoi_sdk_fail_memory(err);
   host->config = config;
+  host->scrub = yoi__secrets_scrub(config->secrets);
   pthread_mutex_init(&host->idle_lock, NULL);
   pthread_condattr_t monotonic;
   pthread_condattr_init(&monotonic);
@@ -139,6 +140,7 @@ yoi_status yoi__host_of(struct yoi__config *config, struct yoi_embed **out, yoi_
   host->tokens = yoi__tokens_new(yoi__metrics_cell(host->metrics, host->counters.wakes_stale));
   host->calls = yoi__calls_new(host);
   if (host->log == NULL || host->tokens == NULL || host->calls == NULL) goto memory;
+  yoi__log_scrub(host->log, host->scrub);
   if (yoi__registry_init(&host->registry) != YOI_OK) goto memory;
   *out = host;
   return YOI_OK;
@@ -188,6 +190,7 @@ yoi_status yoi__cannot(struct yoi__instance *in, const char *what, yoi_status st
                        struct yoi_sdk_error *e, yoi_error *err) {
   char private_detail[YOI_ERROR_PRIVATE_MAX];
   char message[YOI_ERROR_MESSAGE_MAX];
+  yoi__scrub_error(in->top->scrub, &e->e);
   (void)snprintf(private_detail, sizeof private_detail, "%s", e->private_detail);
   st = yoi__public_error(in, (yoi_str){0}, st, &e->e);
   (void)snprintf(message, sizeof message, "%s", e->message);
@@ -392,6 +395,7 @@ yoi_status yoi_host_start(struct yoi_embed *host, yoi_error *err) {
   log_json_library(host);
   o.st = yoi__config_read_secrets(host->config, err);
   if (o.st == YOI_OK) {
+    yoi__warn_short(host);
     host->models = yoi_sdk_calloc(c->n_models + 1, sizeof *host->models);
     host->policies = yoi_sdk_calloc(c->n_policies + 1, sizeof *host->policies);
     host->ingress = yoi_sdk_calloc(c->n_ingress + 1, sizeof *host->ingress);

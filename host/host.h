@@ -8,6 +8,7 @@
  *   token.c     shard.lock        slots of tokens; wait_lock
  *   control.c   control.lock      queue of tasks
  *   log.c       log.lock          queue of lines
+ *   scrub.c     scrub.lock        which secrets are known
  *   registry.c  registry.lock     adding, removing and listing runtimes
  *   metrics.c   metrics.lock      making a counter
  *   model.c     instance.lock     who waits for a model to open
@@ -61,6 +62,7 @@ struct yoi_embed {
   struct yoi__counters counters;
   uint64_t began_ns; /* the process; process.h */
   struct yoi__log *log;
+  struct yoi__scrub *scrub; /* the config's */
   struct yoi__tokens *tokens;
   struct yoi__loops *loops;
   struct yoi__control *control;
@@ -104,6 +106,9 @@ void yoi__drain_free(struct yoi__drain *d);
 /* The application's thread: drains one runtime that is open. 1: work had to be
  * cancelled, or it failed. */
 int yoi__drain_one(struct yoi_embed *host, struct yoi__instance *in, uint64_t deadline_ns);
+
+/* services.c. [main] Warns of secrets that are too short to be scrubbed. */
+void yoi__warn_short(struct yoi_embed *host);
 
 /* 1 once new work is refused with shutting_down. */
 static inline int yoi__host_ending(struct yoi_embed *host) {

@@ -12,7 +12,8 @@
  *  2. Only the thread that set `writing` writes, so lines never interleave
  *     and keep their order.
  *  3. Text is escaped, never interpreted: a line has one line feed, at its
- *     end, whatever it is given.
+ *     end, whatever it is given. No known secret is in it (scrub.h), nor the
+ *     begin of one at the end of a text, which somebody else may have cut.
  *  4. No signal: SIGPIPE is blocked around the write and taken back if it
  *     came from it. The library leaves dispositions alone.
  */
@@ -42,6 +43,7 @@ struct yoi__log {
   int fd;
   uint32_t level, format;
   _Atomic uint64_t *dropped;
+  struct yoi__scrub *scrub; /* NULL: nothing is secret */
   pthread_mutex_t lock;
   char *queue; /* a ring of QUEUE_BYTES: whole lines, each ends in LF */
   size_t head, len;
@@ -62,6 +64,10 @@ struct yoi__log *yoi__log_new(int fd, uint32_t level, uint32_t format, _Atomic u
   log->dropped = dropped;
   pthread_mutex_init(&log->lock, NULL);
   return log;
+}
+
+void yoi__log_scrub(struct yoi__log *log, struct yoi__scrub *scrub) {
+  log->scrub = scrub;
 }
 
 int yoi__log_enabled(const struct yoi__log *log, uint32_t level) {
@@ -100,7 +106,7 @@ static void add_quoted(struct yoi_sdk_buf *b, yoi_str value) {
 }
 
 /* One key and value; left out whole when the line has no room for it. */
-static void add_field(const struct yoi__log *log, struct yoi_sdk_buf *b, yoi_str key,
+static void add_clean(const struct yoi__log *log, struct yoi_sdk_buf *b, yoi_str key,
                       yoi_str value) {
   size_t before = b->len;
   if (value.len > VALUE_MAX) value.len = yoi_sdk_utf8_cut(value, VALUE_MAX);
@@ -121,6 +127,16 @@ static void add_field(const struct yoi__log *log, struct yoi_sdk_buf *b, yoi_str
   }
 }
 
+/* Scrubbed as it was given, before it is cut or escaped. */
+static void add_field(const struct yoi__log *log, struct yoi_sdk_buf *b,
+                      const struct yoi_sdk_scrub *secrets, yoi_str key, yoi_str value) {
+  struct yoi_sdk_buf clean;
+  yoi_sdk_buf_init(&clean, YOI_JSON_BYTES_MAX);
+  int changed = yoi_sdk_scrub_text(secrets, value, YOI_SDK_SCRUB_CUT, &clean);
+  if (!clean.failed) add_clean(log, b, key, changed ? yoi_sdk_buf_str(&clean) : value);
+  yoi_sdk_buf_release(&clean);
+}
+
 static int key_valid(yoi_str key) {
   for (size_t i = 0; i < key.len; i++)
     if (!((key.ptr[i] >= 'a' && key.ptr[i] <= 'z') || key.ptr[i] == '_')) return 0;
@@ -136,17 +152,20 @@ static void make_line(const struct yoi__log *log, struct yoi_sdk_buf *b, uint32_
                       yoi_str plugin, yoi_str msg, yoi_str request_id, const yoi_log_field *fields,
                       size_t n) {
   char time[YOI_SDK_TIME_SIZE];
+  struct yoi__scrub_set *set = log->scrub != NULL ? yoi__scrub_take(log->scrub) : NULL;
+  const struct yoi_sdk_scrub *secrets = yoi__scrub_of(set);
   yoi_sdk_time_text(yoi__wall_ns(), time);
   if (log->format == YOI__LOG_JSON) yoi_sdk_buf_addc(b, '{');
-  add_field(log, b, YOI_LIT("time"), yoi_sdk_str(time));
-  add_field(log, b, YOI_LIT("level"), yoi_sdk_str(level_name(level)));
-  add_field(log, b, YOI_LIT("msg"), msg);
-  if (plugin.len > 0) add_field(log, b, YOI_LIT("plugin"), plugin);
-  if (request_id.len > 0) add_field(log, b, YOI_LIT("request_id"), request_id);
+  add_clean(log, b, YOI_LIT("time"), yoi_sdk_str(time));
+  add_clean(log, b, YOI_LIT("level"), yoi_sdk_str(level_name(level)));
+  add_field(log, b, secrets, YOI_LIT("msg"), msg);
+  if (plugin.len > 0) add_field(log, b, secrets, YOI_LIT("plugin"), plugin);
+  if (request_id.len > 0) add_field(log, b, secrets, YOI_LIT("request_id"), request_id);
   for (size_t i = 0; i < n && i < FIELDS_MAX; i++)
-    if (key_valid(fields[i].key)) add_field(log, b, fields[i].key, fields[i].value);
+    if (key_valid(fields[i].key)) add_field(log, b, secrets, fields[i].key, fields[i].value);
   if (log->format == YOI__LOG_JSON) yoi_sdk_buf_addc(b, '}');
   yoi_sdk_buf_addc(b, '\n');
+  yoi__scrub_give(set);
 }
 
 /* ---- the queue --------------------------------------------------------- */

@@ -5,11 +5,16 @@
 #include <stdatomic.h>
 #include <yoi/host_log.h>
 
+#include "scrub.h"
+
 struct yoi__log;
 
 /* Lines go to fd, which stays the caller's. format: YOI__LOG_* of config.h.
  * dropped counts lines that were lost, never NULL. NULL: memory is short. */
 struct yoi__log *yoi__log_new(int fd, uint32_t level, uint32_t format, _Atomic uint64_t *dropped);
+/* Before it is used by other threads: secrets that are known there stand in no
+ * line from then on. */
+void yoi__log_scrub(struct yoi__log *log, struct yoi__scrub *scrub);
 /* Waits at most 100 ms for a slow sink. */
 void yoi__log_free(struct yoi__log *log);
 

@@ -18,7 +18,9 @@
  *     again.
  *  3. A SERIAL model is asked on its strand; its inner stream is the strand's,
  *     which never blocks, so all else is the same for it.
- *  4. A stream that is released off its loop (its holder is being closed) is
+ *  4. What a model says has no known secret in it (scrub.c). What is held at
+ *     the end goes out before the end does.
+ *  5. A stream that is released off its loop (its holder is being closed) is
  *     released there by a post; it keeps its reference until then.
  */
 #include "model.h"
@@ -27,12 +29,15 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <sdk/hard.h>
 #include <sdk/mem.h>
 
 #include "host.h"
 #include "strand.h"
 #include "stream.h"
 #include "take.h"
+
+#define BATCHES_HELD YOI_SDK_HARD(64, 1) /* in a row, without one event to give */
 
 static const yoi_stream_ops model_ops;
 
@@ -216,6 +221,36 @@ static yoi_status begin(struct yoi__stream *s, yoi_error *err) {
   return YOI_OK;
 }
 
+static yoi_status scrub_failed(struct yoi__stream *s, yoi_error *err) {
+  struct yoi_sdk_error e;
+  yoi_stream *inner = atomic_load(&s->inner);
+  inner->ops->cancel(inner);
+  yoi_sdk_free(s->why); /* of an end that is not told any more */
+  return yoi__stream_end(s, yoi_sdk_fail_memory(yoi_sdk_error_init(&e)), &e.e, err);
+}
+
+/* The next events that are not all held back. */
+static yoi_status next_scrubbed(struct yoi__stream *s, const yoi_event *const **out_events,
+                                size_t *out_n, yoi_error *err) {
+  for (int left = BATCHES_HELD; left > 0; left--) {
+    const yoi_event *const *events = NULL;
+    size_t n = 0;
+    yoi_status st = yoi__stream_next(s, &events, &n, err);
+    if (st == YOI_AGAIN) return st;
+    yoi_status clean = st == YOI_OK ? yoi__scrub_events(s->run, &events, &n, err)
+                                    : yoi__scrub_rest(s->run, &events, &n, err);
+    if (clean != YOI_OK) return scrub_failed(s, err);
+    if (n > 0) { /* an end is told again */
+      *out_events = events;
+      *out_n = n;
+      return YOI_OK;
+    }
+    if (st != YOI_OK) return st;
+  }
+  yoi__token_wake(s->in->top->tokens, s->token); /* then other work of the loop has its turn */
+  return YOI_AGAIN;
+}
+
 static yoi_status model_next(yoi_stream *stream, const yoi_event *const **out_events, size_t *out_n,
                              yoi_error *err) {
   struct yoi__stream *s = (struct yoi__stream *)stream;
@@ -223,7 +258,8 @@ static yoi_status model_next(yoi_stream *stream, const yoi_event *const **out_ev
     yoi_status st = begin(s, err);
     if (st != YOI_OK) return st;
   }
-  return yoi__stream_next(s, out_events, out_n, err);
+  return s->run != NULL ? next_scrubbed(s, out_events, out_n, err)
+                        : yoi__stream_next(s, out_events, out_n, err);
 }
 
 static void model_cancel(yoi_stream *stream) {
@@ -315,6 +351,13 @@ static yoi_status model_start(const yoi_host *h, yoi_str name, const yoi_model_r
   }
   s->head.ops = &model_ops;
   s->loop = here;
+  if (yoi__secrets_count(top->config->secrets) > 0) {
+    s->run = yoi__scrub_run_new(top->scrub);
+    if (s->run == NULL) {
+      yoi__stream_free(s);
+      return yoi_sdk_fail_memory(err);
+    }
+  }
   if (atomic_load_explicit(&in->state, memory_order_acquire) == YOI__OPEN) {
     st = start_inner(s, &r, err);
   } else {

@@ -12,7 +12,10 @@
  *     secret has no value, and whoever asks for it gets NOT_FOUND.
  *  4. After read only values change, by refresh on the control thread: `lock`
  *     guards value, len and generation, and is held to copy, compare and swap
- *     them, never to read a file.
+ *     them, never to read a file. So that thread reads them without it.
+ *  5. The scrubber knows a value before anybody can get it, and the last
+ *     YOI_SECRET_PAST_MAX of each name after: what was renewed may still be in
+ *     a provider's answer that is on its way, and may still be accepted.
  */
 #include "secret.h"
 
@@ -34,12 +37,18 @@
 #include <sdk/str.h>
 #include <yoi/limits.h>
 
+struct value {
+  char *ptr; /* NULL: none */
+  size_t len;
+};
+
 struct secret {
   yoi_str name, file, env;
-  char *value; /* NULL: none */
-  size_t len;
-  uint64_t generation; /* of the value; 0: none yet */
-  int failing;         /* the last refresh could not read it; [main] */
+  struct value now;
+  struct value past[YOI_SECRET_PAST_MAX]; /* the last one first; [main] */
+  uint64_t generation;                    /* of the value; 0: none yet */
+  int failing;                            /* the last refresh could not read it; [main] */
+  int told_short;                         /* [main] */
 };
 
 struct yoi__secrets {
@@ -47,6 +56,8 @@ struct yoi__secrets {
   yoi_str base_dir;
   struct secret *all;
   size_t n;
+  struct yoi__scrub *scrub;
+  int is_read; /* [main] */
 };
 
 struct yoi__secrets *yoi__secrets_new(const char *base_dir) {
@@ -54,27 +65,29 @@ struct yoi__secrets *yoi__secrets_new(const char *base_dir) {
   if (s == NULL) return NULL;
   pthread_mutex_init(&s->lock, NULL);
   s->base_dir = yoi_sdk_str_dup(yoi_sdk_str(base_dir != NULL ? base_dir : "."));
-  if (s->base_dir.ptr != NULL) return s;
+  s->scrub = yoi__scrub_new();
+  if (s->base_dir.ptr != NULL && s->scrub != NULL) return s;
   yoi__secrets_free(s);
   return NULL;
 }
 
-static void drop_value(struct secret *e) {
-  if (e->value != NULL) yoi_sdk_wipe(e->value, e->len);
-  yoi_sdk_free(e->value);
-  e->value = NULL;
-  e->len = 0;
+static void drop_value(struct value *v) {
+  if (v->ptr != NULL) yoi_sdk_wipe(v->ptr, v->len);
+  yoi_sdk_free(v->ptr);
+  *v = (struct value){NULL, 0};
 }
 
 void yoi__secrets_free(struct yoi__secrets *s) {
   if (s == NULL) return;
   for (size_t i = 0; i < s->n; i++) {
-    drop_value(&s->all[i]);
+    drop_value(&s->all[i].now);
+    for (size_t k = 0; k < YOI_SECRET_PAST_MAX; k++) drop_value(&s->all[i].past[k]);
     yoi_sdk_str_free(&s->all[i].name);
     yoi_sdk_str_free(&s->all[i].file);
     yoi_sdk_str_free(&s->all[i].env);
   }
   yoi_sdk_free(s->all);
+  yoi__scrub_free(s->scrub);
   yoi_sdk_str_free(&s->base_dir);
   pthread_mutex_destroy(&s->lock);
   yoi_sdk_free(s);
@@ -123,27 +136,73 @@ yoi_str yoi__secrets_variable(const struct yoi__secrets *s, yoi_str name) {
 
 int yoi__secrets_filled(const struct yoi__secrets *s, yoi_str name) {
   const struct secret *e = find(s, name);
-  return e != NULL && e->value != NULL;
+  return e != NULL && e->now.ptr != NULL;
+}
+
+struct yoi__scrub *yoi__secrets_scrub(const struct yoi__secrets *s) {
+  return s->scrub;
+}
+
+yoi_str yoi__secrets_next_short(struct yoi__secrets *s) {
+  for (size_t i = 0; i < s->n; i++) {
+    struct secret *e = &s->all[i];
+    if (e->now.ptr == NULL || e->told_short ||
+        yoi_sdk_scrub_fits((yoi_str){e->now.ptr, e->now.len}))
+      continue;
+    e->told_short = 1;
+    return e->name;
+  }
+  return (yoi_str){NULL, 0};
+}
+
+/* ---- what the scrubber knows ----------------------------------------------- */
+
+static void add_known(struct yoi_sdk_scrub_value *known, size_t *n, yoi_str name, struct value v) {
+  if (v.ptr != NULL) known[(*n)++] = (struct yoi_sdk_scrub_value){name, {v.ptr, v.len}};
+}
+
+/* All values, and one that will be e's; e NULL: none will. */
+static yoi_status make_known(struct yoi__secrets *s, const struct secret *e, struct value fresh,
+                             yoi_error *err) {
+  size_t n = 0, most = s->n * (YOI_SECRET_PAST_MAX + 1) + 1;
+  struct yoi_sdk_scrub_value *known = yoi_sdk_calloc(most, sizeof *known);
+  if (known == NULL) return yoi_sdk_fail_memory(err);
+  if (e != NULL) add_known(known, &n, e->name, fresh);
+  for (size_t i = 0; i < s->n; i++) {
+    add_known(known, &n, s->all[i].name, s->all[i].now);
+    size_t past = YOI_SECRET_PAST_MAX - (&s->all[i] == e); /* the oldest goes then */
+    for (size_t k = 0; k < past; k++)
+      add_known(known, &n, s->all[i].name, s->all[i].past[k]);
+  }
+  yoi_status st = yoi__scrub_know(s->scrub, known, n, err);
+  yoi_sdk_free(known);
+  return st;
 }
 
 /* ---- reading ------------------------------------------------------------- */
 
 static yoi_status keep(struct yoi__secrets *s, struct secret *e, const char *p, size_t n,
                        yoi_error *err) {
-  struct secret fresh = {.value = yoi_sdk_malloc(n + 1), .len = n};
-  if (fresh.value == NULL) return yoi_sdk_fail_memory(err);
-  memcpy(fresh.value, p, n);
-  fresh.value[n] = '\0';
-  pthread_mutex_lock(&s->lock);
-  if (e->value == NULL || !yoi_sdk_secret_eq((yoi_str){e->value, e->len}, (yoi_str){p, n})) {
-    struct secret old = {.value = e->value, .len = e->len};
-    e->value = fresh.value;
-    e->len = n;
-    e->generation++;
-    fresh = old;
+  if (e->now.ptr != NULL && yoi_sdk_secret_eq((yoi_str){e->now.ptr, e->now.len}, (yoi_str){p, n}))
+    return YOI_OK;
+  struct value fresh = {yoi_sdk_malloc(n + 1), n}, old = e->now;
+  if (fresh.ptr == NULL) return yoi_sdk_fail_memory(err);
+  memcpy(fresh.ptr, p, n);
+  fresh.ptr[n] = '\0';
+  /* At start nobody can get one yet, and all become known at once. */
+  yoi_status st = s->is_read ? make_known(s, e, fresh, err) : YOI_OK;
+  if (st != YOI_OK) {
+    drop_value(&fresh);
+    return st;
   }
+  pthread_mutex_lock(&s->lock);
+  e->now = fresh;
+  e->generation++;
   pthread_mutex_unlock(&s->lock);
-  drop_value(&fresh);
+  if (old.ptr == NULL) return YOI_OK;
+  drop_value(&e->past[YOI_SECRET_PAST_MAX - 1]);
+  memmove(e->past + 1, e->past, sizeof e->past - sizeof *e->past);
+  e->past[0] = old;
   return YOI_OK;
 }
 
@@ -266,6 +325,7 @@ static yoi_status read_file(struct yoi__secrets *s, struct secret *e, yoi_error 
 
 yoi_status yoi__secrets_read(struct yoi__secrets *s, yoi_error *err) {
   yoi_status st = YOI_OK;
+  s->is_read = 0;
   for (size_t i = 0; st == YOI_OK && i < s->n; i++) {
     struct secret *e = &s->all[i];
     const char *value;
@@ -282,6 +342,8 @@ yoi_status yoi__secrets_read(struct yoi__secrets *s, yoi_error *err) {
       st = keep(s, e, value, strlen(value), err);
     }
   }
+  if (st == YOI_OK) st = make_known(s, NULL, (struct value){NULL, 0}, err);
+  s->is_read = st == YOI_OK;
   return st;
 }
 
@@ -296,14 +358,14 @@ static struct secret *granted(const struct yoi__secrets *s, const struct yoi__gr
 /* With the lock held. */
 static yoi_status copy_out(const struct secret *e, char *buf, size_t cap, size_t *out_len,
                            yoi_error *err) {
-  if (e->value == NULL)
+  if (e->now.ptr == NULL)
     return yoi_sdk_fail(err, YOI_CODE_NOT_FOUND, "secret '%.*s' has no value", YOI_ARG(e->name));
-  *out_len = e->len;
-  if (e->len > cap) {
+  *out_len = e->now.len;
+  if (e->now.len > cap) {
     yoi_sdk_fail(err, YOI_CODE_INTERNAL, "buffer too small for secret '%.*s'", YOI_ARG(e->name));
     return YOI_RESOURCE_EXHAUSTED;
   }
-  memcpy(buf, e->value, e->len);
+  memcpy(buf, e->now.ptr, e->now.len);
   return YOI_OK;
 }
 

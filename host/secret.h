@@ -2,7 +2,8 @@
  * of files again when an instance asks for it.
  *
  * A value is never formatted, compared or copied outside this file but into
- * the buffer that yoi__secret_get is given; it is wiped when it is freed.
+ * the buffer that yoi__secret_get is given and the scrubber; it is wiped when
+ * it is freed.
  * Declaring and reading are [main]; after that names and sources are
  * immutable, and get and generation are [any].
  */
@@ -11,6 +12,8 @@
 
 #include <stdint.h>
 #include <yoi/base.h>
+
+#include "scrub.h"
 
 struct yoi__secrets;
 
@@ -45,6 +48,11 @@ yoi_str yoi__secrets_variable(const struct yoi__secrets *s, yoi_str name);
 yoi_status yoi__secrets_read(struct yoi__secrets *s, yoi_error *err);
 /* 1: it has a value (after read). */
 int yoi__secrets_filled(const struct yoi__secrets *s, yoi_str name);
+/* What knows the values, after read. */
+struct yoi__scrub *yoi__secrets_scrub(const struct yoi__secrets *s);
+/* [main] The next name whose value is too short to be scrubbed, each once;
+ * empty: there is none. */
+yoi_str yoi__secrets_next_short(struct yoi__secrets *s);
 
 /* What yoi.host.secret/1 `get` does for an instance with these grants:
  * PERMISSION_DENIED, NOT_FOUND, RESOURCE_EXHAUSTED (*out_len is what is

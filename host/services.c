@@ -160,10 +160,18 @@ static void refresh_failed(void *ctx, const yoi_error *err) {
   yoi__log_host(in->top->log, YOI_LOG_WARN, "secret stays as it was", fields, debug ? 3 : 2);
 }
 
+void yoi__warn_short(struct yoi_embed *host) {
+  yoi_str name;
+  while ((name = yoi__secrets_next_short(host->config->secrets)).len > 0)
+    yoi__log_host(host->log, YOI_LOG_WARN, "secret is too short to be kept out of texts",
+                  &(yoi_log_field){YOI_LIT("secret"), name}, 1);
+}
+
 /* [main] */
 void yoi__refresh_secrets(void *ctx) {
   struct yoi__instance *in = ctx;
   yoi__secrets_refresh(in->top->config->secrets, &in->config->secrets, refresh_failed, in);
+  yoi__warn_short(in->top);
 }
 
 static void secret_refresh(const yoi_host *h) {

@@ -27,7 +27,7 @@
  *     that no text ends a frame or a wrapping early. Whether it is JSON all
  *     through is not looked at: that costs 3 ns a byte, this 20 ns an event.
  *  5. No error leaves without a known code and a message, and none with its
- *     private detail; yoi__public_error is the one place.
+ *     private detail or a known secret; yoi__public_error is the one place.
  */
 #include "stream.h"
 
@@ -69,6 +69,7 @@ static uint32_t level_of(int32_t code) {
 
 yoi_status yoi__public_error(struct yoi__instance *in, yoi_str request_id, yoi_status st,
                              yoi_error *e) {
+  yoi__scrub_error(in->top->scrub, e);
   if (st == YOI_CANCELLED) {
     e->code = 0;
     if (!message_fits(e)) (void)snprintf(e->message, e->message_cap, "cancelled");
@@ -303,6 +304,7 @@ struct yoi__stream *yoi__stream_new(struct yoi__instance *in, uint64_t token, yo
 
 void yoi__stream_free(struct yoi__stream *s) {
   struct yoi__instance *in = s->in;
+  yoi__scrub_run_free(s->run);
   yoi_sdk_free(s->why);
   yoi_sdk_free(s);
   yoi__instance_unref(in);

@@ -32,6 +32,7 @@ struct yoi__stream {
   struct yoi__stream *next_waiter; /* models: of in->waiting */
   struct yoi__model_copy *request; /* models: until it is open */
   struct yoi__node node;           /* models: of a release off the loop */
+  struct yoi__scrub_run *run;      /* models: NULL when the host has no secrets */
 
   uint32_t id_len;
   char request_id[]; /* for the log */

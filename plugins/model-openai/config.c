@@ -17,9 +17,6 @@
 #include <sdk/plugin.h>
 #include <yoi/host_secret.h>
 
-
-#define SCRUB_MIN 4 /* shorter words are no secrets, and stand everywhere */
-
 static yoi_status invalid(yoi_error *err, const char *what) {
   return yoi_sdk_fail(err, YOI_CODE_INVALID_REQUEST, "%s", what);
 }
@@ -248,17 +245,4 @@ void oai_config_release(struct oai_config *c) {
   for (size_t i = 0; i < c->n_lines; i++) wipe_and_free(c->lines[i]);
   for (size_t i = 0; i < c->n_secrets; i++) wipe_and_free(c->secrets[i]);
   memset(c, 0, sizeof *c);
-}
-
-void oai_config_scrub(const struct oai_config *c, char *text) {
-  for (size_t i = 0; i < c->n_secrets; i++) {
-    const char *secret = c->secrets[i];
-    size_t n = strlen(secret);
-    if (n < SCRUB_MIN) continue;
-    for (char *at = text; (at = strstr(at, secret)) != NULL; at += n) memset(at, '*', n);
-    /* The text was cut somewhere; it may end in the head of a secret. */
-    size_t len = strlen(text);
-    for (size_t k = n - 1; k >= SCRUB_MIN; k--)
-      if (len >= k && memcmp(text + len - k, secret, k) == 0) memset(text + len - k, '*', k);
-  }
 }

@@ -191,7 +191,7 @@ struct oai_config {
   char *ca_file;    /* NULL = the system's certificates */
   char *lines[YOI_HTTP_CLIENT_HEADERS_MAX]; /* header lines; hold secrets */
   size_t n_lines;
-  char *secrets[YOI_HTTP_CLIENT_HEADERS_MAX]; /* values, never to be logged */
+  char *secrets[YOI_HTTP_CLIENT_HEADERS_MAX]; /* values, to be wiped */
   size_t n_secrets;
   const char *max_tokens_field;
   uint32_t max_output_tokens; /* 0 = none */
@@ -201,8 +201,6 @@ struct oai_config {
 yoi_status oai_config_read(const yoi_host *host, yoi_str text, struct oai_config *c,
                            yoi_error *err);
 void oai_config_release(struct oai_config *c);
-/* Replaces what is secret in a text that goes to a log. */
-void oai_config_scrub(const struct oai_config *c, char *text);
 
 /* ---- the instance --------------------------------------------------------- */
 

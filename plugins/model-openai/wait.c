@@ -103,7 +103,6 @@ static void close_gate(struct oai_instance *i, uint64_t until) {
 void oai_wait_failed(struct oai_stream *s) {
   struct oai_instance *i = s->instance;
   struct oai_failure *f = &s->failure;
-  oai_config_scrub(&i->config, f->detail);
   uint64_t now = now_ns(i);
   uint64_t ms = f->has_wait ? f->retry_after_ms
                             : yoi_sdk_retry_backoff(s->attempt, YOI_MODEL_BACKOFF_MS,

@@ -132,6 +132,7 @@ struct bench {
   yoi_status st;
   struct yoi_sdk_error e;
   size_t n;
+  char said[1024]; /* all events so far */
   void (*task)(struct bench *b);
 };
 
@@ -140,16 +141,27 @@ static void on_wake(void *self, uint64_t cookie) {
   atomic_fetch_add(&((struct bench *)self)->wakes, 1u);
 }
 
-static void set_up(struct bench *b, int step) {
+/* secret: a value that the host has under the name "key", or NULL. */
+static void set_up_with(struct bench *b, int step, const char *secret) {
   memset(&m, 0, sizeof m);
   memset(b, 0, sizeof *b);
   host_fixture_init(&b->f, step);
+  if (secret != NULL) {
+    assert_int_equal(setenv("YOI_TEST_KEY", secret, 1), 0);
+    assert_int_equal(yoi__secrets_declare(b->f.config.secrets, YOI_LIT("key"), YOI_LIT(""),
+                                          YOI_LIT("YOI_TEST_KEY"), NULL),
+                     YOI_OK);
+  }
   host_fixture_runtime(&b->f, "a", &asking_table);
   host_fixture_model(&b->f, "main", &model_table);
   host_fixture_start(&b->f);
   b->holder.wake = on_wake;
   b->holder.self = b;
   yoi__token_new(b->f.host->tokens, &b->holder, 0, &b->token, NULL);
+}
+
+static void set_up(struct bench *b, int step) {
+  set_up_with(b, step, NULL);
 }
 
 static void tear_down(struct bench *b) {
@@ -202,6 +214,11 @@ static void next_it(struct bench *b) {
   const yoi_event *const *events = NULL;
   b->n = 0;
   b->st = b->stream->ops->next(b->stream, &events, &b->n, yoi_sdk_error_init(&b->e));
+  size_t at = strlen(b->said);
+  for (size_t i = 0; b->st == YOI_OK && i < b->n; i++)
+    at += (size_t)snprintf(b->said + at, sizeof b->said - at, "%s:%.*s;",
+                           yoi_sdk_event_name(events[i]->kind) + sizeof "model." - 1,
+                           YOI_ARG(events[i]->text));
 }
 
 static void release_it(struct bench *b) {
@@ -413,6 +430,96 @@ static void test_names_and_grants(void **state) {
   tear_down(&b);
 }
 
+/* ---- secrets ----------------------------------------------------------- */
+
+static void push(uint32_t kind, const char *text) {
+  assert_int_equal(yoi_sdk_queue_push(m.queue, kind, 0, YOI_LIT(""), yoi_sdk_str(text)), YOI_OK);
+}
+
+static void open_it(struct bench *b, const char *secret) {
+  set_up_with(b, 1, secret);
+  on_loop(b, start_it);
+  host_fixture_until(&b->f, woken, b);
+  on_loop(b, next_it);
+  assert_int_equal(b->st, YOI_AGAIN);
+}
+
+static void test_a_secret_that_a_model_says_is_not_passed_on(void **state) {
+  struct bench b;
+  (void)state;
+  open_it(&b, "sesame-opens");
+  for (const char *c = "ok: sesame-opens!"; *c != '\0'; c++) {
+    push(YOI_EVENT_MODEL_TEXT, (char[]){*c, '\0'});
+    on_loop(&b, next_it); /* AGAIN where all is held */
+  }
+  assert_string_equal(b.said, "text:o;text:k;text::;text: ;text:[secret key];text:!;");
+  b.said[0] = '\0';
+  push(YOI_EVENT_MODEL_TEXT, "a sesame-");
+  push(YOI_EVENT_MODEL_REASONING, "hm, sesame");
+  push(YOI_EVENT_MODEL_TEXT, "opens");
+  push(YOI_EVENT_MODEL_TOOL_CALL, "{\"arguments\":\"{\\\"k\\\":\\\"sesame-opens\\\"}\"}");
+  push(YOI_EVENT_MODEL_FINISH, "{\"finish_reason\":\"stop\"}");
+  yoi_sdk_queue_finish(m.queue);
+  on_loop(&b, next_it);
+  assert_string_equal(b.said,
+                      "text:a ;reasoning:hm, ;text:[secret key];reasoning:sesame;"
+                      "tool_call:{\"arguments\":\"{\\\"k\\\":\\\"[secret key]\\\"}\"};"
+                      "finish:{\"finish_reason\":\"stop\"};");
+  on_loop(&b, next_it);
+  assert_int_equal(b.st, YOI_END);
+  on_loop(&b, release_it);
+  assert_int_equal(counted(&b, b.f.host->counters.model_ok), 1);
+  tear_down(&b);
+}
+
+static void test_what_is_held_comes_before_the_end(void **state) {
+  (void)state;
+  for (int how = 0; how < 3; how++) {
+    struct bench b;
+    open_it(&b, "sesame-opens");
+    push(YOI_EVENT_MODEL_TEXT, "say sesame");
+    on_loop(&b, next_it);
+    assert_string_equal(b.said, "text:say ;");
+    if (how == 0) yoi_sdk_queue_finish(m.queue);
+    if (how == 1) cancel_it(&b);
+    if (how == 2) {
+      struct yoi_sdk_error e;
+      (void)yoi_sdk_fail(yoi_sdk_error_init(&e), YOI_CODE_MODEL_ERROR, "key sesame-opens is bad");
+      yoi_sdk_fail_details(&e.e, YOI_LIT("{\"kind\":\"quota\",\"retryable\":false,"
+                                         "\"key\":\"\\u0073esame-opens\"}"));
+      yoi_sdk_queue_fail(m.queue, YOI_UNAVAILABLE, &e.e);
+    }
+    on_loop(&b, next_it);
+    assert_int_equal(b.st, YOI_OK);
+    assert_string_equal(b.said, "text:say ;text:sesame;");
+    for (int again = 0; again < 2; again++) {
+      on_loop(&b, next_it);
+      assert_int_equal(b.st, how == 0 ? YOI_END : how == 1 ? YOI_CANCELLED : YOI_UNAVAILABLE);
+    }
+    if (how == 2) {
+      assert_string_equal(b.e.message, "key [secret key] is bad");
+      assert_string_equal(b.e.details, "{\"kind\":\"quota\",\"retryable\":false,"
+                                       "\"key\":\"[secret key]\"}");
+    }
+    on_loop(&b, release_it);
+    tear_down(&b);
+  }
+}
+
+static void test_without_a_long_secret_nothing_is_held(void **state) {
+  (void)state;
+  for (int i = 0; i < 2; i++) {
+    struct bench b;
+    open_it(&b, i == 0 ? NULL : "sesame");
+    push(YOI_EVENT_MODEL_TEXT, "se");
+    push(YOI_EVENT_MODEL_TEXT, "same");
+    on_loop(&b, next_it);
+    assert_string_equal(b.said, "text:se;text:same;");
+    on_loop(&b, release_it);
+    tear_down(&b);
+  }
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_a_model_opens_at_first_use),
@@ -422,6 +529,9 @@ int main(void) {
       cmocka_unit_test(test_cancel_reaches_the_plugin),
       cmocka_unit_test(test_release_off_the_loop_happens_on_it),
       cmocka_unit_test(test_names_and_grants),
+      cmocka_unit_test(test_a_secret_that_a_model_says_is_not_passed_on),
+      cmocka_unit_test(test_what_is_held_comes_before_the_end),
+      cmocka_unit_test(test_without_a_long_secret_nothing_is_held),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

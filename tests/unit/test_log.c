@@ -99,6 +99,36 @@ static void test_no_control_character_is_written(void **state) {
   }
 }
 
+/* Whatever it stands in, and although a value of the log is cut at 1024. */
+static void test_no_known_secret_is_written(void **state) {
+  (void)state;
+  struct yoi_sdk_scrub_value v = {YOI_LIT("key"), YOI_LIT("sesame\"opens")};
+  for (uint32_t format = YOI__LOG_LOGFMT; format <= YOI__LOG_JSON; format++) {
+    struct bench b;
+    char cut[1030 + sizeof "sesame"];
+    struct yoi__scrub *scrub = yoi__scrub_new();
+    set_up(&b, YOI_LOG_INFO, format);
+    yoi__log_scrub(b.log, scrub);
+    yoi__log_write(b.log, YOI_LOG_INFO, YOI_LIT(""), YOI_LIT("before"), YOI_LIT(""), NULL, 0);
+    assert_int_equal(yoi__scrub_know(scrub, &v, 1, NULL), YOI_OK);
+    memset(cut, '.', sizeof cut);
+    memcpy(cut + 1014, v.value.ptr, v.value.len);
+    yoi_log_field fields[] = {{YOI_LIT("raw"), YOI_LIT("<sesame\"opens>")},
+                              {YOI_LIT("json"), YOI_LIT("\"sesame\\\"opens\"")},
+                              {YOI_LIT("cut"), {cut, sizeof cut}},
+                              {YOI_LIT("head"), YOI_LIT("it is sesame\"ope")}};
+    yoi__log_write(b.log, YOI_LOG_INFO, YOI_LIT("sesame\"opens"), YOI_LIT("m sesame\"opens"),
+                   YOI_LIT("sesame\"opens"), fields, 4);
+    const char *text = finish(&b);
+    assert_null(strstr(text, "sesame"));
+    size_t markers = 0;
+    for (const char *at = text; (at = strstr(at, "[secret")) != NULL; at++) markers++;
+    assert_int_equal(markers, 7);
+    assert_non_null(strstr(text, "it is [secret key]"));
+    yoi__scrub_free(scrub);
+  }
+}
+
 static void test_lines_are_bounded(void **state) {
   (void)state;
   for (uint32_t format = YOI__LOG_LOGFMT; format <= YOI__LOG_JSON; format++) {
@@ -225,6 +255,7 @@ int main(void) {
       cmocka_unit_test(test_logfmt),
       cmocka_unit_test(test_json),
       cmocka_unit_test(test_no_control_character_is_written),
+      cmocka_unit_test(test_no_known_secret_is_written),
       cmocka_unit_test(test_lines_are_bounded),
       cmocka_unit_test(test_private_details_are_for_debug),
       cmocka_unit_test(test_slow_sink_drops_and_counts),

@@ -13,6 +13,7 @@
 
 #include <cmocka.h>
 #include <sdk/error.h>
+#include <sdk/mem.h>
 #include <sdk/str.h>
 
 #include "support/files.h"
@@ -282,6 +283,81 @@ static void a_variable_is_read_once(void **state) {
   yoi__secrets_free(s);
 }
 
+/* 1: the scrubber knows the value now. */
+static int is_known(const struct yoi__secrets *s, const char *value) {
+  struct yoi__scrub_set *set = yoi__scrub_take(yoi__secrets_scrub(s));
+  struct yoi_sdk_buf out;
+  yoi_sdk_buf_init(&out, 1024);
+  int known = yoi_sdk_scrub_text(yoi__scrub_of(set), yoi_sdk_str(value), 0, &out);
+  if (known) assert_string_equal(out.data, "[secret key]");
+  yoi_sdk_buf_release(&out);
+  yoi__scrub_give(set);
+  return known;
+}
+
+static void the_scrubber_knows_this_value_and_the_last_ones(void **state) {
+  (void)state;
+  enum { MORE = YOI_SECRET_PAST_MAX + 3 };
+  struct yoi__secrets *s = declare("rotating", "");
+  char value[32];
+  failures = 0;
+  files_text("rotating", "value-number-0");
+  assert_null(yoi__scrub_take(yoi__secrets_scrub(s))); /* nothing is, before */
+  assert_int_equal(yoi__secrets_read(s, NULL), YOI_OK);
+  assert_int_equal(is_known(s, "value-number-0"), 1);
+  for (int i = 1; i < MORE; i++) {
+    snprintf(value, sizeof value, "value-number-%d", i);
+    files_text("rotating", value);
+    refresh(s, &grants);
+    holds(s, value, (uint64_t)i + 1);
+    for (int k = 0; k <= i; k++) {
+      snprintf(value, sizeof value, "value-number-%d", k);
+      assert_int_equal(is_known(s, value), k >= i - YOI_SECRET_PAST_MAX);
+    }
+  }
+  assert_int_equal(failures, 0);
+  yoi__secrets_free(s);
+}
+
+/* Or a plugin would have one that the scrubber does not know. */
+static void a_value_that_cannot_be_made_known_is_not_taken(void **state) {
+  (void)state;
+  struct yoi__secrets *s = declare("tight", "");
+  files_text("tight", "first-value");
+  assert_int_equal(yoi__secrets_read(s, NULL), YOI_OK);
+  files_text("tight", "second-value");
+  for (uint64_t n = 1;; n++) {
+    failures = 0;
+    (void)yoi_sdk_mem_fail_at(n);
+    refresh(s, &grants);
+    (void)yoi_sdk_mem_fail_at(0);
+    assert_true(n < 100);
+    if (yoi__secret_generation(s, &grants, YOI_LIT("key")) == 2) break;
+    holds(s, "first-value", 1);
+    assert_int_equal(is_known(s, "first-value"), 1);
+  }
+  holds(s, "second-value", 2);
+  assert_int_equal(is_known(s, "second-value"), 1);
+  assert_int_equal(is_known(s, "first-value"), 1);
+  yoi__secrets_free(s);
+}
+
+static void a_short_value_is_told_once(void **state) {
+  (void)state;
+  struct yoi__secrets *s = declare("brief-file", "");
+  files_text("brief-file", "1234567\n");
+  assert_int_equal(yoi__secrets_next_short(s).len, 0); /* it has no value yet */
+  assert_int_equal(yoi__secrets_read(s, NULL), YOI_OK);
+  assert_int_equal(is_known(s, "1234567"), 0);
+  assert_int_equal(yoi_sdk_str_is(yoi__secrets_next_short(s), "key"), 1);
+  assert_int_equal(yoi__secrets_next_short(s).len, 0);
+  files_text("brief-file", "12345678\n");
+  refresh(s, &grants);
+  assert_int_equal(yoi__secrets_next_short(s).len, 0);
+  assert_int_equal(is_known(s, "12345678"), 1);
+  yoi__secrets_free(s);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(one_line_feed_is_trimmed),
@@ -294,6 +370,9 @@ int main(void) {
       cmocka_unit_test(a_file_that_changed_is_read_again),
       cmocka_unit_test(what_cannot_be_read_again_stays_and_is_said_once),
       cmocka_unit_test(a_variable_is_read_once),
+      cmocka_unit_test(the_scrubber_knows_this_value_and_the_last_ones),
+      cmocka_unit_test(a_value_that_cannot_be_made_known_is_not_taken),
+      cmocka_unit_test(a_short_value_is_told_once),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

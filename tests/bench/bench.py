@@ -3,7 +3,7 @@
 
 bench.py --build DIR [--rounds 3] [--only PART,...] [--write]
 
-Parts: routed turns requests watchers idle start appends store. Every figure
+Parts: routed turns requests watchers idle start scrub appends store. Every figure
 stands beside a reference that runs in the same minutes, several rounds each in
 turn; the table has the median and the spread. All answers are looked at:
 figures of wrong ones end the run. Nothing passes or fails by its time. The
@@ -24,6 +24,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 import appends  # noqa: E402
 import idle  # noqa: E402
 import routed  # noqa: E402
+import scrub  # noqa: E402
 import singles  # noqa: E402
 import start  # noqa: E402
 import store  # noqa: E402
@@ -32,7 +33,7 @@ import watchers  # noqa: E402
 from harness import ROOT, SKIPPED, Bench  # noqa: E402
 
 PARTS = {'routed': routed, 'turns': turns, 'requests': singles, 'watchers': watchers,
-         'idle': idle, 'start': start, 'appends': appends, 'store': store}
+         'idle': idle, 'start': start, 'scrub': scrub, 'appends': appends, 'store': store}
 BEGIN, END = '<!-- measured: begin -->', '<!-- measured: end -->'
 
 

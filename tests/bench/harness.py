@@ -177,6 +177,7 @@ def of_server(server, count, run):
 UNITS = {'ns': (1e9, '{:,.0f} ns'), 'us': (1e6, '{:,.1f} us'), 'ms': (1e3, '{:,.3f} ms'),
          'ms1': (1e3, '{:,.1f} ms'), 'MB': (1e-6, '{:,.1f} MB'), 'KB': (1e-3, '{:,.0f} KB'),
          'B': (1, '{:,.0f} bytes'), '/s': (1, '{:,.0f} a second'), 's': (1, '{:,.2f} s'),
+         'MB/s': (1e-6, '{:,.0f} MB a second'),
          'rec': (1, '{:,.1f} records')}
 
 

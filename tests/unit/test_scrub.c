@@ -434,9 +434,11 @@ static void test_short_memory_is_told(void **state) {
   struct yoi_sdk_scrub_hold h = {0, 0, 0};
   struct yoi_sdk_buf out;
   yoi_sdk_buf_init(&out, 65536);
+  char text[512];
+  memset(text, 'x', sizeof text);
   yoi_sdk_scrub_add(s, &h, YOI_LIT("abcd"), &out);
   (void)yoi_sdk_mem_fail_at(1);
-  yoi_sdk_scrub_add(s, &h, YOI_LIT("x"), &out);
+  yoi_sdk_scrub_add(s, &h, (yoi_str){text, sizeof text}, &out);
   assert_int_equal(out.failed, YOI_RESOURCE_EXHAUSTED);
   (void)yoi_sdk_mem_fail_at(0);
   yoi_sdk_buf_release(&out);

@@ -50,6 +50,8 @@ typedef unsigned char byte;
 #define STEPS 4               /* at a time */
 #define BITS_MIN 10           /* of the table */
 #define BITS_MAX 18           /* 256 KiB: stays in a second cache */
+#define FEW 256 /* bytes that are joined without asking for memory */
+#define PAIRS 65536 /* of bytes */
 #define NONE UINT32_MAX
 #define VALUE_MAX (UINT32_MAX / 32) /* its longest form has a length of 32 bits */
 
@@ -58,6 +60,7 @@ _Static_assert(MIN == 8, "keys are eight bytes");
 struct yoi_sdk_scrub {
   uint32_t n, n_values;
   uint32_t first[257]; /* patterns that begin with a byte: first[c] to first[c + 1] */
+  uint64_t pairs[PAIRS / 64]; /* a bit per two bytes: some pattern begins with them */
   uint64_t *keys;      /* their first eight bytes, as numbers that sort like them */
   struct yoi_sdk__pattern *all;
   yoi_str *markers; /* by value */
@@ -109,6 +112,7 @@ static void sort_patterns(struct yoi_sdk_scrub *s) {
     s->all[i].parent = parent;
     s->keys[i] = key_of(s->all[i].ptr);
     s->first[(byte)s->all[i].ptr[0] + 1] = i + 1;
+    s->pairs[s->keys[i] >> 54] |= (uint64_t)1 << (s->keys[i] >> 48 & 63);
   }
   for (size_t c = 0; c < 256; c++)
     if (s->first[c + 1] < s->first[c]) s->first[c + 1] = s->first[c];
@@ -243,6 +247,8 @@ static struct found look_short(const struct yoi_sdk_scrub *s, const byte *p, siz
 
 static struct found look(const struct yoi_sdk_scrub *s, const byte *p, size_t n) {
   struct found f = {NONE, NONE};
+  uint32_t pair = (uint32_t)p[0] << 8 | (n > 1 ? p[1] : 0);
+  if (n > 1 && (s->pairs[pair >> 6] >> (pair & 63) & 1) == 0) return f;
   if (s->first[p[0]] == s->first[p[0] + 1]) return f;
   if (n < MIN) return look_short(s, p, n);
   uint32_t end = s->first[p[0] + 1], above = not_above(s, p, n, s->first[p[0]], end);
@@ -378,7 +384,7 @@ int yoi_sdk_scrub_text(const struct yoi_sdk_scrub *s, yoi_str text, uint32_t fla
 static void join(const struct yoi_sdk_scrub *s, struct yoi_sdk_scrub_hold *hold, yoi_str text,
                  enum ending ending, struct yoi_sdk_buf *out) {
   size_t held = hold->len, n = held + text.len;
-  char *joined = yoi_sdk_malloc(n);
+  char few[FEW], *joined = n <= FEW ? few : yoi_sdk_malloc(n);
   if (joined == NULL) {
     out->failed = YOI_RESOURCE_EXHAUSTED;
     return;
@@ -389,7 +395,7 @@ static void join(const struct yoi_sdk_scrub *s, struct yoi_sdk_scrub_hold *hold,
       .s = s, .p = (const byte *)joined, .n = n, .given = hold->given, .out = out};
   scan(&c, ending, hold);
   yoi_sdk_wipe(joined, n);
-  yoi_sdk_free(joined);
+  if (joined != few) yoi_sdk_free(joined);
 }
 
 void yoi_sdk_scrub_add(const struct yoi_sdk_scrub *s, struct yoi_sdk_scrub_hold *hold, yoi_str text,

@@ -114,7 +114,7 @@ static void a_turn_whose_last_task_cannot_be_posted_is_cleaned_up(void **state) 
   fake_host_advance(r->fh, 1000);
   rig_settle(r);
   assert_int_equal(fake_model_live(r->fh), 0);
-  assert_int_equal(rig_timers(r), 0);
+  assert_int_equal(fake_host_timers(r->fh), 0);
   assert_int_equal(fake_host_tokens(r->fh), 0);
   assert_int_equal(drain->ops->next(drain, &evs, &n, NULL), YOI_END);
   drain->ops->release(drain);
@@ -133,7 +133,7 @@ static void a_wake_that_cannot_be_posted_is_made_good_by_the_wall_limit(void **s
   rig_ok(r, GET, "a", "");
   assert_string_equal(rig_get(r, "worker.state"), "\"idle\"");
   assert_string_equal(rig_get(r, "worker.turn.reason"), "\"time_limit\"");
-  assert_int_equal(rig_timers(r), 0);
+  assert_int_equal(fake_host_timers(r->fh), 0);
 }
 
 /* ---- late verbs ---- */

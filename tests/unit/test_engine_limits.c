@@ -57,7 +57,7 @@ static void wall_time_is_limited(void **state) {
   rig_ended(r, "failed", "time_limit");
   assert_string_equal(rig_get(r, "worker.turn.error.code"), "\"timeout\"");
   assert_int_equal(fake_model_cancelled(r->fh), 1);
-  assert_int_equal(rig_timers(r), 0);
+  assert_int_equal(fake_host_timers(r->fh), 0);
 }
 
 static void tokens_are_limited(void **state) {

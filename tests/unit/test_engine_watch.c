@@ -375,7 +375,7 @@ static void the_last_turns_frames_are_kept_ten_seconds(void **state) {
   ear_settle(&f);
   assert_string_equal(ear_kinds(&f),
                       "snapshot input.accepted turn.started message.completed turn.ended");
-  assert_int_equal(rig_timers(r), 0);
+  assert_int_equal(fake_host_timers(r->fh), 0);
   ear_close(&e);
   ear_close(&f);
 }

@@ -259,11 +259,6 @@ void rig_ended(struct rig *r, const char *want_state, const char *want_reason) {
   assert_int_equal(fake_host_tokens(r->fh), 0);
 }
 
-size_t rig_timers(const struct rig *r) {
-  size_t n = fake_host_timers(r->fh); /* 0: an engine that has not come to it yet */
-  return n > 0 && r->store->expires ? n - 1 : n;
-}
-
 static void ear_start(struct ear *e, struct rig *r, const char *worker, const char *cursor,
                       uint32_t flags) {
   char body[256] = "";

@@ -76,8 +76,6 @@ int rig_sleep_one(struct rig *r, const char *worker);
 /* Drains nothing: as a host that closes with everything in flight. */
 void rig_close(struct rig *r);
 void rig_settle(struct rig *r);
-/* Timers of the host, but for the one by which a store is asked every second. */
-size_t rig_timers(const struct rig *r);
 
 /* A unary operation to its end; the text is in r->text. */
 yoi_status rig_call(struct rig *r, uint32_t op, const char *worker, const char *body);

@@ -50,6 +50,7 @@ struct eng_vault {
   pthread_mutex_t mu;
   struct vault_log *first;
   struct counts counts; /* of the last store, for the next one */
+  bool expires;
   struct eng_expired expired; /* without an id: nobody is */
 };
 
@@ -416,6 +417,10 @@ static yoi_status vault_open(struct eng_store *s,
   return YOI_OK;
 }
 
+void eng_vault_expires(struct eng_vault *v) {
+  v->expires = true;
+}
+
 void eng_vault_expire(struct eng_vault *v, const char *id, uint64_t epoch) {
   (void)snprintf(v->expired.worker_id, sizeof v->expired.worker_id, "%s", id);
   v->expired.epoch = epoch;
@@ -449,7 +454,7 @@ struct eng_store *eng_store_mem_new_in(struct eng_vault *v, bool late, void (*qu
   mem_of(s)->vault = v;
   mem_of(s)->counts = v->counts;
   s->ops = &vault_ops;
-  s->expires = true;
+  s->expires = v->expires;
   return s;
 }
 

@@ -40,7 +40,9 @@ void eng_vault_damage(struct eng_vault *v, const char *id, uint64_t sequence);
 const struct eng_frame *eng_vault_frame(struct eng_vault *v, const char *id, uint64_t sequence);
 void eng_vault_replace(struct eng_vault *v, const char *id, uint64_t sequence,
                        struct eng_frame *f);
-/* Its store names that worker once as one that is kept no longer. */
+/* Stores that are opened from now on are asked whom they keep no longer; the
+ * one that is open names that worker, once. */
+void eng_vault_expires(struct eng_vault *v);
 void eng_vault_expire(struct eng_vault *v, const char *id, uint64_t epoch);
 
 #endif

@@ -21,6 +21,13 @@ static void expire(struct rig *r, const char *id, uint64_t epoch) {
   rig_settle(r);
 }
 
+/* The engine asks its store from here on. */
+static void begin(struct rig *r) {
+  rig_crash(r);
+  eng_vault_expires(r->vault);
+  rig_begin_again(r);
+}
+
 static uint64_t expired(struct rig *r) {
   return fake_metric(r->fh, "yoi_workers_expired_total", "");
 }
@@ -32,6 +39,7 @@ static void make_stopped(struct rig *r) {
 
 static void a_stopped_worker_goes_and_its_id_is_free(void **state) {
   struct rig *r = *state;
+  begin(r);
   make_stopped(r);
   uint64_t first = epoch_of(r, "a");
   assert_true(rig_sleep_one(r, "a"));
@@ -53,6 +61,7 @@ static void a_stopped_worker_goes_and_its_id_is_free(void **state) {
 static void who_watches_is_told(void **state) {
   struct rig *r = *state;
   struct ear e;
+  begin(r);
   make_stopped(r);
   ear_open(&e, r, "a", NULL);
   ear_settle(&e);
@@ -66,6 +75,7 @@ static void who_watches_is_told(void **state) {
 
 static void one_that_is_not_stopped_stays(void **state) {
   struct rig *r = *state;
+  begin(r);
   rig_ok(r, CREATE, "", "{\"worker_id\":\"a\"}");
   expire(r, "a", epoch_of(r, "a"));
   rig_ok(r, GET, "a", "");
@@ -83,6 +93,7 @@ static void one_that_is_not_stopped_stays(void **state) {
 
 static void one_that_cannot_be_removed_is_named_again(void **state) {
   struct rig *r = *state;
+  begin(r);
   make_stopped(r);
   eng_store_mem_fail(r->store, 1, 1);
   expire(r, "a", epoch_of(r, "a"));

@@ -98,21 +98,15 @@ int fs_move_aside(int dir_fd, const char *name) {
   return EEXIST;
 }
 
-static int open_regular(int dir_fd, const char *name, int flags) {
-  struct stat sb;
-  int fd = openat(dir_fd, name,
-                  flags | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK | O_NOCTTY, 0600);
-  if (fd < 0 || (fstat(fd, &sb) == 0 && S_ISREG(sb.st_mode))) return fd;
-  close(fd);
-  errno = ENXIO;
-  return -1;
-}
-
 int fs_open_tmp(int dir_fd, const char *name, int flags) {
-  int fd = open_regular(dir_fd, name, flags);
-  if (fd >= 0 || !fs_is_in_the_way(errno)) return fd;
-  errno = fs_move_aside(dir_fd, name);
-  return errno != 0 ? -1 : open_regular(dir_fd, name, flags);
+  flags |= O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC;
+  int fd = openat(dir_fd, name, flags, 0600);
+  if (fd >= 0 || errno != EEXIST) return fd;
+  /* Left over, or a link, or of other modes: it is not written to. */
+  int error = unlinkat(dir_fd, name, 0) == 0 ? 0 : errno;
+  if (error == EISDIR) error = fs_move_aside(dir_fd, name);
+  errno = error;
+  return error == 0 ? openat(dir_fd, name, flags, 0600) : -1;
 }
 
 int fs_open_worker(const struct fs_root *r, yoi_str id, int flags) {

@@ -37,8 +37,8 @@ int fs_open_worker(const struct fs_root *r, yoi_str id, int flags);
 int fs_move_aside(int dir_fd, const char *name);
 /* 1: such an error of opening is of what is no file, where one of ours has to be. */
 int fs_is_in_the_way(int error);
-/* A file that is begun anew and renamed later; what is none is moved aside. -1
- * and errno. */
+/* A new file that is renamed later: what is left over there goes, and a folder
+ * is moved aside. -1 and errno. */
 int fs_open_tmp(int dir_fd, const char *name, int flags);
 /* Writes all; 0, or an errno. */
 int fs_write_all(int fd, const char *bytes, size_t n, uint64_t at);

@@ -48,7 +48,6 @@ struct eng_load {
   struct eng_waiter *first, *last; /* w->mu, as the count */
   uint32_t n_waiters;
   bool walked;           /* the walk waits for it too; w->mu */
-  bool known_bad;        /* its mark said so */
   struct eng_load *next; /* loads.mu: in the queue */
   uint64_t from, expected, begun_mono;
 };
@@ -71,7 +70,6 @@ static struct eng_load *load_new(struct eng_worker *w) {
   l->w = eng_worker_ref(w);
   l->from = 1;
   l->expected = w->last.sequence;
-  l->known_bad = w->state == ENG_CORRUPT;
   l->begun_mono = eng_mono(w->eng);
   return l;
 }

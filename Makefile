@@ -22,7 +22,8 @@ PKGS_TEST = $(PKGS_RUN) g++ clang libclang-rt-14-dev libcmocka-dev python3 \
             python3-pytest python3-pytest-xdist python3-pytest-timeout python3-hypothesis \
             python3-jsonschema dwarves git openssl strace python3-yaml nodejs
 # promtool comes from Debian's prometheus, which is unpacked and not installed:
-# installing would start a service (tests/promtool.sh).
+# installing would start a service (tests/promtool.sh). So are the official tests
+# of JSON Schema, from libtest-json-schema-acceptance-perl (tests/vectors.sh).
 
 # ---- npm packages, for the tests of docs/openapi.yaml: the one list ------
 # Exact versions; below build/npm, nowhere else. openapi-core is what
@@ -135,6 +136,7 @@ BENCH     := $(patsubst tests/bench/%.c,$(B)/tests/bench/%,$(filter-out \
 EXAMPLES  := $(patsubst docs/examples/%.c,$(B)/examples/%,$(wildcard docs/examples/*.c))
 MOCKS     := $(patsubst tests/mock/%.c,$(B)/tests/mock/%,$(wildcard tests/mock/*.c))
 SHIM      := $(B)/tests/fault/shim.so
+VALIDATE  := $(B)/tests/schema/validate
 
 .PHONY: help all static core run test unit e2e lint abi-check bench fuzz soak clean \
         packages-run packages-test packages-bench test-binaries core-binaries
@@ -277,6 +279,9 @@ $(B)/tests/bench/%: $(B)/obj/tests/bench/%.o $(B)/obj/tests/bench/load.o $(LIBYO
 $(B)/tests/mock/%: $(B)/obj/tests/mock/%.o $(SDK_CORE)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LIBS_CORE)
+$(VALIDATE): $(B)/obj/tests/schema/validate.o $(SDK_SCHEMA) $(SDK_CORE)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LIBS_CORE)
 # Preloaded, also before a sanitizer's runtime, so never sanitized itself; it
 # defines what the checks of FORTIFY_SOURCE would make of its own calls.
 $(SHIM): tests/fault/shim.c Makefile
@@ -287,7 +292,8 @@ $(B)/examples/%: docs/examples/%.c $(LIBYOI_A)
 	$(Q)$(CC) -std=c11 $(WARN) $(OPT) $(if $(SANITIZE),-fsanitize=$(SANITIZE)) -Iabi -o $@ $< \
 	  $(LIBYOI_A) $(LIBS_CORE)
 
-test-binaries: all static $(so_test_plugins) $(UNIT_CORE) $(UNIT_HTTP) $(MOCKS) $(BENCH) $(SHIM)
+test-binaries: all static $(so_test_plugins) $(UNIT_CORE) $(UNIT_HTTP) $(MOCKS) $(BENCH) $(SHIM) \
+  $(VALIDATE)
 
 core-binaries: $(YOI_HOST) $(LIBYOI_SO) $(CORE_RUNTIMES:%=$(B)/runtimes/%.so) \
                $(CORE_PLUGINS:%=$(B)/plugins/%.so) $(so_test_plugins) $(UNIT_CORE)
@@ -327,6 +333,7 @@ packages-run:
 	@tests/packages.sh $(PKGS_RUN)
 packages-test:
 	@tests/packages.sh $(PKGS_TEST)
+	@tests/vectors.sh build/schema-suite || true # the run says that it skips them
 	@tests/promtool.sh build/tools || true # what needs either fails without it,
 	@tests/npm.sh build/npm $(NPM_TEST) || true # and all else is still tested
 packages-bench:

@@ -341,6 +341,9 @@ static void read_runtime(struct yoi__build *b, const yoi_sdk_json *v, size_t i) 
   r->deadline_ms = number(v, "deadline_ms", YOI_DEADLINE_MS_DEFAULT);
   snprintf(at, sizeof at, "/runtimes/%zu/default_profile", i);
   r->default_profile = read_profile(b, text(v, "default_profile"), at);
+  snprintf(at, sizeof at, "/runtimes/%zu/display_name", i);
+  if (name.len > YOI_DISPLAY_NAME_MAX) /* the schema counts characters */
+    yoi__findings_add(&b->found, at, 0, "must have at most %d bytes", YOI_DISPLAY_NAME_MAX);
   snprintf(at, sizeof at, "/runtimes/%zu", i);
   yoi__build_instance(b, v, at, YOI_KIND_RUNTIME, (yoi_str){NULL, 0}, &r->instance);
   if (name.len == 0 && r->instance.plugin != NULL) name = r->instance.plugin->manifest.display_name;

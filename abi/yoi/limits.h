@@ -129,7 +129,17 @@
 #define YOI_DRAIN_MS_DEFAULT 10000 /* SIGTERM: a turn may still end (config) */
 #define YOI_DRAIN_MS_MAX 600000
 #define YOI_LOG_LINE_MAX 4096      /* PIPE_BUF: one write is one line */
-#define YOI_SCHEMA_DEPTH_MAX 16    /* of a config schema */
+
+/* ---- JSON Schema ---------------------------------------------------- */
+#define YOI_SCHEMA_DEPTH_MAX 32   /* of schemas, 2 levels of JSON each */
+#define YOI_SCHEMA_NODES_MAX 4096 /* schemas in one: 400 bytes each */
+#define YOI_SCHEMA_FRAMES_MAX 512 /* of a check, 200 bytes of stack each: 8
+                                     for each level of JSON */
+#define YOI_SCHEMA_STEPS_MAX 1000000 /* of a check: some 10 ms; a value of
+                                        64 KB takes some 10,000 */
+#define YOI_PATTERN_STATES_MAX 2048 /* of one regular expression */
+#define YOI_PATTERN_DEPTH_MAX 32    /* of its groups */
+#define YOI_SCHEMA_STATES_MAX 65536 /* of all of a schema: 1 MB */
 
 /* ---- HTTP server ---------------------------------------------------- */
 #define YOI_HTTP_TARGET_MAX 8192      /* what proxies in front allow */

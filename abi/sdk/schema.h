@@ -29,9 +29,12 @@
  *   count as the decimals that were written.
  * - pattern is a regular expression of ECMA-262 without back references,
  *   look-around and \p, in time that is linear in the text; not anchored.
- * - format enforces "secret" ("secret:NAME") and "http-url" (http:// or
- *   https:// and a host); the names of the standard (date-time, email, uuid,
- *   ...) are annotations, as it has them by default; others are refused.
+ * - format enforces "secret" ("secret:NAME"), "http-url" (http:// or https://
+ *   and a host) and "path" (a file or folder, which write makes absolute); the
+ *   names of the standard (date-time, email, uuid, ...) are annotations, as it
+ *   has them by default; others are refused. "path" is taken only where write
+ *   finds it: below properties, additionalProperties (without
+ *   patternProperties) and items (without prefixItems), without any $ref.
  * - $ref is "#" or a JSON pointer into the same schema, "#/$defs/NAME". One
  *   that leads back to itself without going into the value is refused.
  * - "then" without "if", "minContains" without "contains" and the like are
@@ -81,6 +84,14 @@ yoi_status yoi_sdk_schema_compile(const yoi_sdk_json *schema,
 yoi_status yoi_sdk_schema_check(const yoi_sdk_json *schema,
                                 const yoi_sdk_json *value, const char *base,
                                 yoi_sdk_schema_report_fn report, void *ctx);
+/* Writes a value that was checked, with each string of the format "path" that
+ * is relative put behind the folder `dir` and a slash. Findings, reported like
+ * those of check: such a path has YOI_PATH_BYTES_MAX bytes or more, or `dir`
+ * is not UTF-8, so that it cannot stand in JSON. */
+yoi_status yoi_sdk_schema_write(const yoi_sdk_json *schema,
+                                const yoi_sdk_json *value, const char *base,
+                                yoi_str dir, yoi_sdk_schema_report_fn report,
+                                void *ctx, struct yoi_sdk_jsonw *w);
 
 /* The nearest of n names within edit distance 2 (3 from 8 letters on), which
  * is fewer than either has letters; empty when none is near. */

@@ -13,6 +13,7 @@
 #include "cli.h"
 
 #define TEXT_MAX 8192    /* one line: a path and a reason */
+#define TYPES_MAX 128    /* the names of all types are 60 */
 #define SHORT_DIGEST 19  /* "sha256:" and twelve digits tell two apart */
 #define SECTION_WIDTH 14 /* of the left column of show */
 
@@ -108,16 +109,32 @@ static int is_required(const yoi_sdk_json *schema, yoi_str key) {
   return 0;
 }
 
+/* What may stand there, in a word or two; into out when it is more than a name. */
+static yoi_str type_text(const yoi_sdk_json *schema, char out[TYPES_MAX]) {
+  const yoi_sdk_json *type = yoi_sdk_json_get(schema, "type");
+  size_t n = 0;
+  yoi_str s;
+  if (yoi_sdk_json_get(schema, "enum") || yoi_sdk_json_get(schema, "const"))
+    return YOI_LIT("one of a list");
+  if (yoi_sdk_json_str(type, &s)) return s;
+  for (type = yoi_sdk_json_first(type); type; type = yoi_sdk_json_next(type)) {
+    if (!yoi_sdk_json_str(type, &s)) continue;
+    int len = snprintf(out + n, TYPES_MAX - n, "%s%.*s", n ? " or " : "", YOI_ARG(s));
+    n += (size_t)len < TYPES_MAX - n ? (size_t)len : 0;
+  }
+  return n ? (yoi_str){out, n} : YOI_LIT("any value");
+}
+
 /* The keys of a config schema; deeper ones behind a dot, items behind []. Its
  * depth is at most YOI_SCHEMA_DEPTH_MAX. */
 static void print_keys(const yoi_sdk_json *schema, const char *left, const char *before) {
   const yoi_sdk_json *v = yoi_sdk_json_first(yoi_sdk_json_get(schema, "properties"));
   for (; v; v = yoi_sdk_json_next(v), left = "") {
-    char name[TEXT_MAX / 4], item[TEXT_MAX / 4 + 4];
+    char name[TEXT_MAX / 4], item[TEXT_MAX / 4 + 4], types[TYPES_MAX];
     const yoi_sdk_json *items = yoi_sdk_json_get(v, "items");
     yoi_str key = yoi_sdk_json_key(v), about = text(v, "description");
     snprintf(name, sizeof name, "%s%.*s", before, YOI_ARG(key));
-    yoi_str type = yoi_sdk_json_get(v, "enum") ? YOI_LIT("one of a list") : text(v, "type");
+    yoi_str type = type_text(v, types);
     line("%-*s %s: %.*s%s%s%.*s", SECTION_WIDTH, left, name, YOI_ARG(type),
          is_required(schema, key) ? ", needed" : "", about.len ? "; " : "", YOI_ARG(about));
     snprintf(item, sizeof item, "%s%s.", name, items ? "[]" : "");

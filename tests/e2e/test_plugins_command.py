@@ -83,6 +83,17 @@ def test_show_prints_manifest_and_config_keys(run, config):
     assert 'answers[].steps' in run('show', 'dev.yoi.model-script').stdout
 
 
+@pytest.mark.parametrize('schema,words', [
+    ('"enum": ["a", 1]', 'one of a list'), ('"type":["null" ]', 'null'),
+    ('"anyOf": [true ]', 'any value'), ('"pattern":  "^a"', 'any value')])
+def test_show_says_what_a_key_may_be(run, tmp_path, schema, words):
+    path = dropped('ctor', tmp_path / 'plug')
+    whole, was = path.read_bytes(), b'"type": "string"'
+    assert whole.count(was) == 1 and len(schema) == len(was)
+    path.write_bytes(whole.replace(was, schema.encode()))
+    assert f'note: {words}' in run('check', path).stdout
+
+
 def test_check_says_everything_about_a_file_and_runs_it_when_asked_to(run, tmp_path):
     path = dropped('ctor', tmp_path / 'plug')
     assert f'{path}: ok' in run('check', path).stdout

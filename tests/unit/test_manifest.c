@@ -120,8 +120,8 @@ static void each_field_is_checked(void **state) {
   refused(with("threads", "\"green\""), "'threads'", "'parallel'", "found 'green'");
   refused(with("config", "true"), "'config'", "a schema", "found");
   refused(with("config", "{\"type\":\"array\"}"), "'config/type'", "'object'", "found 'array'");
-  refused(with("config", "{\"type\":\"object\",\"pattern\":\"x\"}"), "'config'", "pattern",
-          "no valid schema");
+  refused(with("config", "{\"type\":\"object\",\"unevaluatedItems\":\"x\"}"), "'config'",
+          "unevaluatedItems", "no valid schema");
   refused(with("grants", "[\"model\"]"), "'grants'", "'kind:name'", "found 'model'");
   refused(with("grants", "[\"model:a b\"]"), "'grants'", "name of a model", "'model:a b'");
   refused(with("display_name", "\"\""), "'display_name'", "1 to 256", "found ''");

@@ -45,7 +45,8 @@ static void formats_are_enforced_or_annotations_or_refused(void **state) {
       "/c: expected 'secret:NAME', the name of a secret and never its value\n";
   static const char no_url[] = "/c: expected an address that begins with http:// or https://\n";
   static const char no_format[] =
-      "/format: expected 'secret', 'http-url' or a format of JSON Schema, such as 'date-time'\n";
+      "/format: expected 'secret', 'http-url', 'path' or a format of JSON Schema, such as "
+      "'date-time'\n";
   static const char *const urls[] = {"\"http://h\"", "\"https://h/v1\"", "\"http://[::1]:1/\"",
                                      "\"https://\u00e9.example\""};
   static const char *const other[] = {"\"\"",          "\"h/v1\"",       "\"ftp://h\"",
@@ -61,6 +62,8 @@ static void formats_are_enforced_or_annotations_or_refused(void **state) {
   for (size_t i = 0; i < sizeof urls / sizeof *urls; i++) checks(url, urls[i], "");
   for (size_t i = 0; i < sizeof other / sizeof *other; i++) checks(url, other[i], no_url);
   checks("{\"format\":\"secret\"}", "1", "");
+  checks("{\"format\":\"path\"}", "\"a\"", "");
+  checks("{\"format\":\"path\"}", "\"\"", "/c: expected a path\n");
   checks("{\"format\":\"date-time\"}", "\"yesterday\"", "");
   compiles("{\"format\":\"int64\"}", no_format);
   compiles("{\"format\":\"\"}", no_format);

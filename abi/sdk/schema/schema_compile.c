@@ -31,6 +31,8 @@ struct compile {
   size_t states; /* left for patterns */
   struct schema_ref *refs, **last_ref;
   int too_many; /* said already */
+  int plain;    /* nothing but what schema_write.c follows leads here */
+  int has_path;
 };
 
 static void say(struct compile *c, const char *message) {
@@ -262,10 +264,15 @@ static int is_http_url(yoi_str s) {
   return 1;
 }
 
+static int is_path(yoi_str s) {
+  return s.len > 0;
+}
+
 /* The standard's names are annotations, as it has them by default. */
 static const struct schema_format formats[] = {
     {"secret", is_secret, "expected 'secret:NAME', the name of a secret and never its value"},
     {"http-url", is_http_url, "expected an address that begins with http:// or https://"},
+    {"path", is_path, "expected a path"},
     {"date-time", NULL, NULL},
     {"date", NULL, NULL},
     {"time", NULL, NULL},
@@ -293,9 +300,13 @@ static void read_format(struct compile *c, const struct site *s) {
   for (size_t i = 0; name.ptr && i < sizeof formats / sizeof *formats; i++) {
     if (!yoi_sdk_str_is(name, formats[i].name)) continue;
     if (formats[i].fits) s->node->format = &formats[i];
+    if (formats[i].fits != is_path) return;
+    c->has_path = 1;
+    if (!c->plain)
+      say(c, "'path' is enforced below 'properties', 'additionalProperties' and 'items' only");
     return;
   }
-  say(c, "expected 'secret', 'http-url' or a format of JSON Schema, such as 'date-time'");
+  say(c, "expected 'secret', 'http-url', 'path' or a format of JSON Schema, such as 'date-time'");
 }
 
 /* ---- references and annotations ------------------------------------------------------- */
@@ -447,6 +458,14 @@ static struct schema_node *new_node(struct compile *c, const yoi_sdk_json *tree)
   return n;
 }
 
+/* Whether writing a value follows a keyword of this schema. */
+static int is_followed(const yoi_sdk_json *tree, const char *keyword) {
+  if (strcmp(keyword, "additionalProperties") == 0)
+    return yoi_sdk_json_get(tree, "patternProperties") == NULL;
+  if (strcmp(keyword, "items") == 0) return yoi_sdk_json_get(tree, "prefixItems") == NULL;
+  return strcmp(keyword, "properties") == 0 || strcmp(keyword, "format") == 0;
+}
+
 static void read_keyword(struct compile *c, struct schema_node *n, const yoi_sdk_json *v,
                          size_t depth) {
   yoi_str name = yoi_sdk_json_key(v);
@@ -462,7 +481,10 @@ static void read_keyword(struct compile *c, struct schema_node *n, const yoi_sdk
     (void)yoi_sdk__schema_finding(&c->r, 1);
   } else {
     struct site s = {n, v, depth, k->offset};
+    int plain = c->plain;
+    c->plain = plain && is_followed(n->tree, k->name);
     k->read(c, &s);
+    c->plain = plain;
   }
   schema_leave(&c->r);
 }
@@ -503,12 +525,13 @@ void yoi_sdk_schema_free(struct yoi_sdk_schema *s) {
 
 yoi_status yoi_sdk_schema_new(const yoi_sdk_json *tree, yoi_sdk_schema_report_fn report, void *ctx,
                               struct yoi_sdk_schema **out) {
-  struct compile c = {.states = YOI_SCHEMA_STATES_MAX, .last_ref = &c.refs};
+  struct compile c = {.states = YOI_SCHEMA_STATES_MAX, .last_ref = &c.refs, .plain = 1};
   *out = NULL;
   yoi_sdk__schema_report_init(&c.r, "", report, ctx);
   c.schema = yoi_sdk_calloc(1, sizeof *c.schema);
   if (!c.schema) return YOI_RESOURCE_EXHAUSTED;
   c.schema->root = compile_schema(&c, tree, 0);
+  if (c.has_path && c.refs) say(&c, "a schema with the format 'path' has no '$ref'");
   if (!c.too_many && !short_of_memory(&c))
     yoi_sdk__schema_link(&c.r, tree, c.nodes, c.n_nodes, c.refs);
   yoi_sdk_free(c.nodes);

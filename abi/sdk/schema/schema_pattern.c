@@ -9,7 +9,7 @@
  *
  *   a|b   SPLIT -> a, JUMP end -> b          x*     SPLIT -> x, JUMP back
  *   x?    SPLIT -> x or behind it            x+     x, SPLIT back or on
- *   x{2,4}  x x, and x? twice
+ *   x{2,4}  x x (x (x)?)?
  *
  * Taken: characters, `.`, classes with ranges, \d \D \w \W \s \S, the escapes
  * \t \n \v \f \r \0 \cX \xHH \uHHHH \u{H...} and \ before punctuation, groups
@@ -70,11 +70,14 @@ struct set {
 static uint32_t decode(const char *s, const char *end, size_t *out_len) {
   const unsigned char *u = (const unsigned char *)s;
   size_t n = u[0] < 0xC2 ? 1 : u[0] < 0xE0 ? 2 : u[0] < 0xF0 ? 3 : u[0] < 0xF5 ? 4 : 1;
-  if (n > (size_t)(end - s)) n = 1;
-  *out_len = n;
-  if (n == 1) return u[0];
   uint32_t c = u[0] & (0x7Fu >> n);
-  for (size_t i = 1; i < n; i++) c = c << 6 | (u[i] & 0x3Fu);
+  *out_len = 1;
+  if (n == 1 || n > (size_t)(end - s)) return u[0];
+  for (size_t i = 1; i < n; i++) {
+    if ((u[i] & 0xC0) != 0x80) return u[0];
+    c = c << 6 | (u[i] & 0x3Fu);
+  }
+  *out_len = n;
   return c;
 }
 
@@ -430,27 +433,31 @@ static int number(struct parse *ps, size_t *out) {
   return ps->p > from;
 }
 
-/* min to max times the piece from `start` on; max of SIZE_MAX has no end. */
+/* min to max times the piece from `start` on; max of SIZE_MAX has no end. Who
+ * leaves one of the optional pieces leaves all that follow: a set then holds
+ * two states of them and not all. */
 static void repeat(struct parse *ps, size_t start, size_t min, size_t max) {
-  size_t len = ps->out->n - start;
+  size_t len = ps->out->n - start, from = min == 0 ? start + 1 : start;
   int32_t jump = (int32_t)len;
-  int endless = max == SIZE_MAX;
   if (ps->failed || len == 0) return;
   if (max == 0) {
     ps->out->n = start;
     return;
   }
-  if (min == 0) {
-    insert(ps, start, endless ? split(1, jump + 2) : split(1, jump + 1));
-    if (endless) emit(ps, (struct state){.op = JUMP, .x = -(jump + 1)});
-    for (size_t i = 1; !endless && i < max && !ps->failed; i++) copy(ps, start, len + 1);
+  for (size_t i = 1; i < min && !ps->failed; i++) copy(ps, start, len);
+  if (max == SIZE_MAX) {
+    if (min == 0) insert(ps, start, split(1, jump + 2));
+    emit(ps, min == 0 ? (struct state){.op = JUMP, .x = -(jump + 1)} : split(-jump, 1));
     return;
   }
-  for (size_t i = 1; i < min && !ps->failed; i++) copy(ps, start, len);
-  if (endless) emit(ps, split(-jump, 1));
-  for (size_t i = min; !endless && i < max && !ps->failed; i++) {
-    emit(ps, split(1, jump + 1));
-    copy(ps, start, len);
+  for (size_t left = max - min; left > 0 && !ps->failed; left--) {
+    struct state s = split(1, (int32_t)left * (jump + 1));
+    if (min == 0 && left == max) {
+      insert(ps, start, s);
+    } else {
+      emit(ps, s);
+      copy(ps, from, len);
+    }
   }
 }
 
@@ -610,21 +617,19 @@ static int run(const struct yoi_sdk__pattern *p, struct set *now, struct set *ne
 }
 
 int yoi_sdk__pattern_match(const struct yoi_sdk__pattern *p, yoi_str s, uint64_t *steps) {
-  uint32_t seen[2 * STATES_ON_STACK];
-  uint16_t states[2 * STATES_ON_STACK];
+  uint32_t few_seen[2 * STATES_ON_STACK], *seen = few_seen;
+  uint16_t few_states[2 * STATES_ON_STACK], *states = few_states;
   size_t n = p->n;
   void *heap = NULL;
-  struct set now = {states, seen, 0}, next = {states + n, seen + n, 0};
   if (n > STATES_ON_STACK) {
     heap = yoi_sdk_calloc(2 * n, sizeof *seen + sizeof *states);
     if (!heap) return -2;
-    uint32_t *marks = heap;
-    uint16_t *lists = (uint16_t *)(marks + 2 * n);
-    now = (struct set){lists, marks, 0};
-    next = (struct set){lists + n, marks + n, 0};
+    seen = heap;
+    states = (uint16_t *)(seen + 2 * n);
   } else {
     memset(seen, 0, 2 * n * sizeof *seen);
   }
+  struct set now = {states, seen, 0}, next = {states + n, seen + n, 0};
   int found = run(p, &now, &next, s, steps);
   yoi_sdk_free(heap);
   return found;

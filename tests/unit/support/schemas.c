@@ -1,4 +1,4 @@
-/* schemas.c - see schemas.h. */
+/* schemas.c - schemas, values and findings as texts (schemas.h). */
 #include "schemas.h"
 
 #include <setjmp.h>

@@ -135,7 +135,7 @@
 #define YOI_SCHEMA_NODES_MAX 4096 /* schemas in one: 400 bytes each */
 #define YOI_SCHEMA_FRAMES_MAX 512 /* of a check, 200 bytes of stack each: 8
                                      for each level of JSON */
-#define YOI_SCHEMA_STEPS_MAX 1000000 /* of a check: some 10 ms; a value of
+#define YOI_SCHEMA_STEPS_MAX 1000000 /* of a check: some 30 ms; a value of
                                         64 KB takes some 10,000 */
 #define YOI_PATTERN_STATES_MAX 2048 /* of one regular expression */
 #define YOI_PATTERN_DEPTH_MAX 32    /* of its groups */

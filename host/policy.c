@@ -34,13 +34,21 @@ int yoi__policy_is_asked(uint32_t op) {
 
 /* ---- one policy ------------------------------------------------------------ */
 
-/* The inside of a raw JSON string, cut to what fits. */
-static void take_text(yoi_str raw, char *out, size_t cap) {
-  struct yoi_sdk_buf b;
+/* The inside of a raw JSON string, scrubbed, then cut to what fits. */
+static void take_text(struct yoi__scrub *scrub, yoi_str raw, char *out, size_t cap) {
+  struct yoi__scrub_set *set = yoi__scrub_take(scrub);
+  struct yoi_sdk_buf b, clean;
   yoi_sdk_buf_init(&b, YOI_ERROR_PRIVATE_MAX);
-  if (raw.len > 1 && raw.ptr[0] == '"' && yoi_sdk_json_raw_unescape(raw, &b) && !b.failed)
-    (void)snprintf(out, cap, "%.*s", (int)yoi_sdk_utf8_cut(yoi_sdk_buf_str(&b), cap - 1), b.data);
+  yoi_sdk_buf_init(&clean, YOI_JSON_BYTES_MAX);
+  int good = raw.len > 1 && raw.ptr[0] == '"' && yoi_sdk_json_raw_unescape(raw, &b) && !b.failed;
+  yoi_str text = yoi_sdk_buf_str(&b);
+  if (good && yoi_sdk_scrub_text(yoi__scrub_of(set), text, 0, &clean))
+    text = yoi_sdk_buf_str(&clean);
+  if (good && !clean.failed)
+    (void)snprintf(out, cap, "%.*s", (int)yoi_sdk_utf8_cut(text, cap - 1), text.ptr);
   yoi_sdk_buf_release(&b);
+  yoi_sdk_buf_release(&clean);
+  yoi__scrub_give(set);
 }
 
 static void fail(struct yoi__decision *d, const char *reason) {
@@ -49,7 +57,7 @@ static void fail(struct yoi__decision *d, const char *reason) {
   (void)snprintf(d->reason, sizeof d->reason, "%s", reason);
 }
 
-static void read_answer(yoi_str text, struct yoi__decision *d) {
+static void read_answer(struct yoi__scrub *scrub, yoi_str text, struct yoi__decision *d) {
   yoi_str word = yoi_sdk_json_check(text, 0, NULL) == YOI_OK
                      ? yoi_sdk_json_raw_get(text, "decision")
                      : (yoi_str){NULL, 0};
@@ -57,8 +65,8 @@ static void read_answer(yoi_str text, struct yoi__decision *d) {
     size_t n = strlen(names[v]);
     if (word.len != n + 2 || memcmp(word.ptr + 1, names[v], n) != 0) continue;
     d->verdict = (enum yoi__verdict)v;
-    take_text(yoi_sdk_json_raw_get(text, "rule"), d->rule, sizeof d->rule);
-    take_text(yoi_sdk_json_raw_get(text, "reason"), d->reason, sizeof d->reason);
+    take_text(scrub, yoi_sdk_json_raw_get(text, "rule"), d->rule, sizeof d->rule);
+    take_text(scrub, yoi_sdk_json_raw_get(text, "reason"), d->reason, sizeof d->reason);
     return;
   }
   fail(d, "the policy gave no decision");
@@ -84,7 +92,7 @@ static void ask(struct yoi__instance *in, const yoi_policy_request *req, struct 
   if (st == YOI_OK && s == NULL) st = YOI_INTERNAL;
   if (st == YOI_OK) st = s->ops->next(s, &events, &n, err);
   if (st == YOI_OK && n == 1 && events[0]->kind == YOI_EVENT_RESULT) {
-    read_answer(events[0]->text, d);
+    read_answer(in->top->scrub, events[0]->text, d);
   } else {
     fail(d, st == YOI_AGAIN ? "the policy did not decide at once" : "the policy failed");
     log_failure(in, "a policy gave no decision", err);

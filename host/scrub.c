@@ -117,37 +117,29 @@ const struct yoi_sdk_scrub *yoi__scrub_of(const struct yoi__scrub_set *set) {
 
 /* ---- errors -------------------------------------------------------------- */
 
-/* Puts what was found instead of the text; nothing, when that has no room as
- * a whole. */
-static void put_back(char *text, size_t cap, struct yoi_sdk_buf *clean, int whole) {
-  size_t n = clean->failed ? 0 : clean->len;
-  if (n >= cap) n = whole ? 0 : yoi_sdk_utf8_cut(yoi_sdk_buf_str(clean), cap - 1);
-  if (n > 0) memcpy(text, clean->data, n);
-  text[n] = '\0';
-}
-
-static void scrub_line(const struct yoi_sdk_scrub *s, char *text, size_t cap, uint32_t flags) {
+/* JSON has no half: what does not fit is left out whole. */
+static void scrub_part(const struct yoi_sdk_scrub *s, char *text, size_t cap, uint32_t flags,
+                       int is_json) {
   struct yoi_sdk_buf clean;
   if (cap == 0) return;
   text[cap - 1] = '\0';
+  yoi_str said = yoi_sdk_str(text);
   yoi_sdk_buf_init(&clean, YOI_JSON_BYTES_MAX);
-  if (yoi_sdk_scrub_text(s, yoi_sdk_str(text), flags, &clean)) put_back(text, cap, &clean, 0);
+  if (is_json ? yoi_sdk_scrub_json(s, said, &clean) : yoi_sdk_scrub_text(s, said, flags, &clean)) {
+    size_t n = clean.failed ? 0 : clean.len;
+    if (n >= cap) n = is_json ? 0 : yoi_sdk_utf8_cut(yoi_sdk_buf_str(&clean), cap - 1);
+    if (n > 0) memcpy(text, clean.data, n);
+    text[n] = '\0';
+  }
   yoi_sdk_buf_release(&clean);
 }
 
 void yoi__scrub_error(struct yoi__scrub *c, yoi_error *e) {
   struct yoi__scrub_set *set = yoi__scrub_take(c);
   if (set == NULL) return;
-  scrub_line(set->matcher, e->message, e->message_cap, 0);
-  scrub_line(set->matcher, e->private_detail, e->private_cap, YOI_SDK_SCRUB_CUT);
-  if (e->details_cap > 0) {
-    struct yoi_sdk_buf clean;
-    e->details[e->details_cap - 1] = '\0';
-    yoi_sdk_buf_init(&clean, YOI_JSON_BYTES_MAX);
-    if (yoi_sdk_scrub_json(set->matcher, yoi_sdk_str(e->details), &clean))
-      put_back(e->details, e->details_cap, &clean, 1);
-    yoi_sdk_buf_release(&clean);
-  }
+  scrub_part(set->matcher, e->message, e->message_cap, 0, 0);
+  scrub_part(set->matcher, e->details, e->details_cap, 0, 1);
+  scrub_part(set->matcher, e->private_detail, e->private_cap, YOI_SDK_SCRUB_CUT, 0);
   yoi__scrub_give(set);
 }
 

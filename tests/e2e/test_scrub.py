@@ -143,6 +143,22 @@ def talk_until_failed(worker, seen):
     assert 'model_error' in '\n'.join(seen)
 
 
+def test_what_a_policy_gives_as_its_reason_has_no_secret(new_host):
+    reason = f'{KEY} is ' + 'x' * 150 + KEY + 'y' * 400  # cut somewhere
+    judge = {'plugin': 'dev.yoi.test.judge', 'config': {
+        'only': 'worker.create',
+        'answer': json.dumps({'decision': 'deny', 'rule': f'rule {KEY}', 'reason': reason})}}
+    host = new_host(configs.standard(
+        model=configs.script(), policy=[judge],
+        local={'secrets': {**configs.SECRETS, 'llm': {'env': 'LLM'}}}), env={'LLM': KEY})
+    answer = host.v1.post('/v1/workers', {})
+    assert answer.json['error']['code'] == 'policy_denied'
+    assert '[secret llm] is x' in answer.text
+    host.stop()
+    assert host.entries(msg='policy', rule='rule [secret llm]')
+    assert not leaks([answer.text, host.log])
+
+
 def test_a_secret_that_is_too_short_is_told_at_start(new_host, tmp_path):
     host = start(new_host, tmp_path, configs.script({'say': 'seven77 is said'}))
     assert not host.entries(msg=SHORT)

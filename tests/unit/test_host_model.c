@@ -460,12 +460,11 @@ static void test_a_secret_that_a_model_says_is_not_passed_on(void **state) {
   push(YOI_EVENT_MODEL_TOOL_CALL, "{\"arguments\":\"{\\\"k\\\":\\\"sesame-opens\\\"}\"}");
   push(YOI_EVENT_MODEL_FINISH, "{\"finish_reason\":\"stop\"}");
   yoi_sdk_queue_finish(m.queue);
-  on_loop(&b, next_it);
+  for (int i = 0; i < 10 && b.st != YOI_END; i++) on_loop(&b, next_it); /* HARD: small ones */
   assert_string_equal(b.said,
                       "text:a ;reasoning:hm, ;text:[secret key];reasoning:sesame;"
                       "tool_call:{\"arguments\":\"{\\\"k\\\":\\\"[secret key]\\\"}\"};"
                       "finish:{\"finish_reason\":\"stop\"};");
-  on_loop(&b, next_it);
   assert_int_equal(b.st, YOI_END);
   on_loop(&b, release_it);
   assert_int_equal(counted(&b, b.f.host->counters.model_ok), 1);

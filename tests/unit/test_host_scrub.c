@@ -19,6 +19,7 @@
 #include <yoi/ops.h>
 
 #define KEY "sesame-opens"
+#define EVENTS 32 /* of one batch, in the hard mode too */
 
 struct bench {
   struct yoi__scrub *scrub;
@@ -59,8 +60,8 @@ static void note(struct bench *b, const yoi_event *const *events, size_t n) {
 
 /* A batch: pairs of a kind and a text, until NULL. */
 static void say(struct bench *b, ...) {
-  yoi_event events[YOI_EVENT_BATCH_MAX];
-  const yoi_event *at[YOI_EVENT_BATCH_MAX], *const *batch = at;
+  yoi_event events[EVENTS];
+  const yoi_event *at[EVENTS], *const *batch = at;
   size_t n = 0;
   va_list ap;
   va_start(ap, b);
@@ -70,6 +71,7 @@ static void say(struct bench *b, ...) {
                     : text[0] == 'c' ? YOI_EVENT_MODEL_TOOL_CALL
                     : text[0] == 'u' ? YOI_EVENT_MODEL_USAGE
                                      : YOI_EVENT_MODEL_FINISH;
+    assert_true(n < EVENTS);
     events[n] = (yoi_event){.size = sizeof events[n],
                             .kind = kind,
                             .flags = YOI_EV_DURABLE,

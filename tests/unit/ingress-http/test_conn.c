@@ -183,14 +183,12 @@ static yoi_status play_next(yoi_stream *s, const yoi_event *const **evs, size_t 
   case 'i':
     event(p, 0, YOI_EVENT_MESSAGE_COMPLETED, "{\"item\":{\"role\":\"assistant\",\"n\":1}}", 0);
     return YOI_OK;
-  case 't':
-    event(p, 0, YOI_EVENT_TURN_ENDED, "{\"turn\":{\"state\":\"completed\"}}", 0);
+  case 't': event(p, 0, YOI_EVENT_TURN_ENDED, "{\"turn\":{\"state\":\"completed\"}}", 0);
     return YOI_OK;
   case 'n': event(p, 0, YOI_EVENT_END, "{\"reason\":\"turn_ended\"}", 0); return YOI_OK;
+  case 'c': event(p, 0, YOI_EVENT_END, "{\"reason\":\"caught_up\"}", 0); return YOI_OK;
   case 'x': return yoi_sdk_fail(err, YOI_CODE_WORKER_NOT_FOUND, "no such worker");
-  case 'r':
-    event(p, 0, YOI_EVENT_RESULT, "{\"worker\":{\"worker_id\":\"w-1\"}}", 0);
-    return YOI_OK;
+  case 'r': event(p, 0, YOI_EVENT_RESULT, "{\"worker\":{\"worker_id\":\"w-1\"}}", 0); return YOI_OK;
   case 'R': event(p, 0, YOI_EVENT_RESULT, "", BIG); return YOI_OK;
   default: /* a: until `wake` turns it into an A */
     if (c == 'a') p->at--;
@@ -216,23 +214,22 @@ static const yoi_stream_ops play_ops = {
 
 static yoi_status start(const yoi_host *h, yoi_str runtime, const yoi_request *req,
                         yoi_stream **out, yoi_error *err) {
-  (void)h, (void)err;
+  (void)h;
   assert_true(req->token != 0 && req->principal.len > 0 && req->request_id.len > 0);
+  if ((req->flags & YOI_REQ_ONCE) != 0 && req->worker_id.ptr[0] == 'o')
+    return yoi_sdk_fail(err, YOI_CODE_UNSUPPORTED_OPERATION, "the request has unknown flags");
   assert_true(yoi_sdk_str_is(runtime, "r"));
   struct play *p = calloc(1, sizeof *p);
   assert_non_null(p);
   p->s.ops = &play_ops;
   p->token = req->token;
   p->created = req->op == YOI_OP_WORKER_CREATE;
-  snprintf(p->script, sizeof p->script, "%.*s",
-           YOI_ARG(req->worker_id.len ? req->worker_id : YOI_LIT("r")));
-  if (req->op == YOI_OP_WORKER_GET && yoi_sdk_str_is(req->worker_id, "big"))
-    snprintf(p->script, sizeof p->script, "R");
-  for (int i = 0; i < WATCHES; i++)
-    if (!playing[i]) {
-      playing[i] = p;
-      break;
-    }
+  int big = req->op == YOI_OP_WORKER_GET && yoi_sdk_str_is(req->worker_id, "big");
+  yoi_str script = req->worker_id.len ? req->worker_id : YOI_LIT("r");
+  snprintf(p->script, sizeof p->script, "%.*s", YOI_ARG(big ? YOI_LIT("R") : script));
+  int at = 0;
+  while (playing[at]) assert_true(++at < WATCHES);
+  playing[at] = p;
   H.streams_live++;
   *out = &p->s;
   return YOI_OK;
@@ -418,6 +415,20 @@ static int hear(int fd, size_t step) {
   return 1;
 }
 
+static void get(int fd, const char *path, const char *headers) {
+  char line[128];
+  snprintf(line, sizeof line, "GET /v1/workers/%s", path);
+  answer_len = 0;
+  ask(fd, line, headers);
+  hear(fd, 1000);
+}
+
+static void later(int fd, unsigned ms) {
+  advance(ms);
+  wake_all();
+  hear(fd, 1000);
+}
+
 /* Until the connection ends; the kernel may take its time to open a small
  * window again, so it is waited for, up to 5 s in all. */
 static int hear_all(int fd, size_t step) {
@@ -525,9 +536,7 @@ static void news_arrive_by_wakes_and_the_connection_goes_on(void **state) {
   hear(one, 1000);
   assert_int_equal(occurrences(body(), "event: "), 6);
   assert_int_equal(H.streams_live, 0);
-  answer_len = 0;
-  ask(one, "GET /v1/workers/r", "");
-  hear(one, 1000);
+  get(one, "r", "");
   assert_non_null(strstr(answer, "200 OK"));
   close(one);
   close(two);
@@ -540,20 +549,15 @@ static void a_stream_that_fails_says_so_at_the_right_place(void **state) {
   ask(fd, "GET /v1/workers/x/events", "");
   hear(fd, 1000);
   assert_non_null(strstr(answer, "HTTP/1.1 404 Not Found"));
-  answer_len = 0;
-  ask(fd, "GET /v1/workers/eex/events", "");
-  hear(fd, 1000);
+  get(fd, "eex/events", "");
   assert_non_null(strstr(body(), "event: end\ndata: {\"reason\":\"error\",\"code\":"
                                  "\"worker_not_found\",\"retryable\":false,\"cursor\":\"c-2\"}\n"));
-  answer_len = 0;
-  ask(fd, "GET /v1/workers/ax/events", "");
-  hear(fd, 1000);
+  get(fd, "ax/events", "");
   assert_int_equal(answer_len, 0); /* it may still be an error */
   advance(200);
   hear(fd, 1000);
   assert_non_null(strstr(answer, "HTTP/1.1 200 OK"));
-  wake_all();
-  hear(fd, 1000);
+  later(fd, 0);
   assert_non_null(strstr(body(), "\"cursor\":null}"));
   close(fd);
   settle();
@@ -567,8 +571,7 @@ static void input_waits_for_its_turn_or_gives_its_ack(void **state) {
   say(fd, "{}");
   hear(fd, 1000);
   assert_int_equal(answer_len, 0);
-  wake_all();
-  hear(fd, 1000);
+  later(fd, 0);
   assert_non_null(strstr(answer, "HTTP/1.1 200 OK"));
   assert_non_null(strstr(answer, "{\"turn\":{\"state\":\"completed\"},"
                                  "\"message\":{\"role\":\"assistant\",\"n\":1}}"));
@@ -593,24 +596,23 @@ static void input_waits_for_its_turn_or_gives_its_ack(void **state) {
 }
 
 static void a_batch_is_what_there_is(void **state) {
+  static const char batch[] = "Accept: application/json\r\n";
+  static const char none[] = "{\"events\":[],\"cursor\":\"c-9\",\"end\":null}";
   (void)state;
   int fd = dial();
-  ask(fd, "GET /v1/workers/ema/events?limit=3", "Accept: application/json\r\n");
-  hear(fd, 1000);
+  get(fd, "ema/events?limit=3", batch);
   assert_int_equal(occurrences(answer, "\"event\":\"text.delta\""), 3);
   assert_non_null(strstr(answer, "],\"cursor\":\"c-3\",\"end\":null}"));
-  answer_len = 0;
-  ask(fd, "GET /v1/workers/a/events?cursor=c-9", "Accept: application/json\r\n");
-  hear(fd, 1000);
+  get(fd, "ac/events?cursor=c-9", batch);
+  assert_int_equal(answer_len, 0); /* however long it takes, nothing is left out */
+  later(fd, 150);
+  assert_non_null(strstr(answer, none));
+  get(fd, "oa/events?cursor=c-9", batch); /* knows no such thing */
   advance(150);
   hear(fd, 1000);
-  assert_non_null(strstr(answer, "{\"events\":[],\"cursor\":\"c-9\",\"end\":null}"));
-  answer_len = 0;
-  ask(fd, "GET /v1/workers/aen/events?wait=9", "Accept: application/json\r\n");
-  hear(fd, 1000);
-  advance(500);
-  wake_all();
-  hear(fd, 1000);
+  assert_non_null(strstr(answer, none));
+  get(fd, "aen/events?wait=9", batch);
+  later(fd, 500);
   assert_non_null(strstr(answer, "\"end\":{\"reason\":\"turn_ended\"}}"));
   close(fd);
   settle();

@@ -16,6 +16,7 @@ import pytest
 from lib import configs, crash, fault, sample, wait
 from lib.ledger import Ledger, Wrong
 from lib.session import Session
+from lib.tables import HARD
 from lib.worker import Worker
 
 SYNCS = ('fsync', 'fdatasync', 'syncfs', 'sync_range')
@@ -334,6 +335,8 @@ def test_a_disk_that_is_really_full(new_host, small_disk):
 @pytest.fixture(name='asleep')
 def sleeping_worker(new_host, tmp_path):
     """A worker that has to be read, and a disk that takes its time for that."""
+    if HARD:
+        pytest.skip('it reads a few bytes at a time, each of which would be slow')
     case = Case(new_host, tmp_path)
     assert case.start()
     worker = talk(case.host)

@@ -285,3 +285,28 @@ void fs_rig_sealed(const char *root) {
   }
   fail_msg("the log of '%s' was never sealed", root);
 }
+
+/* ---- a test ------------------------------------------------------------------- */
+
+static char folder[64], before[512];
+
+int fs_rig_setup(void **state) {
+  static struct fs_rig r;
+  assert_non_null(getcwd(before, sizeof before));
+  snprintf(folder, sizeof folder, "/dev/shm/yoi-store-XXXXXX");
+  if (mkdtemp(folder) == NULL) {
+    snprintf(folder, sizeof folder, "store-XXXXXX");
+    assert_non_null(mkdtemp(folder));
+  }
+  assert_int_equal(chdir(folder), 0);
+  fs_rig_init(&r);
+  *state = &r;
+  return 0;
+}
+
+int fs_rig_teardown(void **state) {
+  fs_rig_release(*state);
+  assert_int_equal(chdir(before), 0);
+  fs_rig_delete(folder);
+  return 0;
+}

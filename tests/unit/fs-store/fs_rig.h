@@ -32,6 +32,11 @@ struct fs_rig {
   size_t n_found;
 };
 
+/* A test has a rig, *state, and a folder of its own as working directory, in
+ * memory where that is to be had: some make thousands of stores, and a sync of a
+ * disk takes its time. teardown deletes the folder. */
+int fs_rig_setup(void **state);
+int fs_rig_teardown(void **state);
 void fs_rig_init(struct fs_rig *r);
 void fs_rig_release(struct fs_rig *r);
 /* Opens the store in `root`; its status. */

@@ -10,29 +10,6 @@
 
 #define OTHER 0x0807060504030201u /* another epoch */
 
-static char folder[64], before[512];
-
-static int setup(void **state) {
-  static struct fs_rig r;
-  assert_non_null(getcwd(before, sizeof before));
-  snprintf(folder, sizeof folder, "/dev/shm/yoi-store-XXXXXX");
-  if (mkdtemp(folder) == NULL) {
-    snprintf(folder, sizeof folder, "store-XXXXXX");
-    assert_non_null(mkdtemp(folder));
-  }
-  assert_int_equal(chdir(folder), 0);
-  fs_rig_init(&r);
-  *state = &r;
-  return 0;
-}
-
-static int teardown(void **state) {
-  fs_rig_release(*state);
-  assert_int_equal(chdir(before), 0);
-  fs_rig_delete(folder);
-  return 0;
-}
-
 /* A file lies where the folder of a's file is to be: nothing in it can be
  * opened, made or removed. */
 static void block(const char *root) {
@@ -255,7 +232,7 @@ static void what_is_carried_is_bounded(void **state) {
 }
 
 int main(void) {
-#define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+#define T(f) cmocka_unit_test_setup_teardown(f, fs_rig_setup, fs_rig_teardown)
   const struct CMUnitTest tests[] = {
       T(the_log_is_shortened_nevertheless), T(one_that_never_had_a_file_stays),
       T(a_removal_is_carried), T(one_made_anew_is_carried), T(what_is_carried_is_bounded),

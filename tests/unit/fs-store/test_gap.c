@@ -8,7 +8,6 @@
 
 #define LINES 32
 
-static char folder[64], before[512];
 static char store[YOI_SDK_UUID_SIZE];
 
 /* A log that is made. */
@@ -24,29 +23,18 @@ static struct {
 } made;
 
 static int setup(void **state) {
-  static struct fs_rig r;
-  assert_non_null(getcwd(before, sizeof before));
-  snprintf(folder, sizeof folder, "/dev/shm/yoi-store-XXXXXX");
-  if (mkdtemp(folder) == NULL) {
-    snprintf(folder, sizeof folder, "store-XXXXXX");
-    assert_non_null(mkdtemp(folder));
-  }
-  assert_int_equal(chdir(folder), 0);
-  fs_rig_init(&r);
-  *state = &r;
-  assert_int_equal(fs_rig_open(&r, "root"), YOI_OK);
-  memcpy(store, fs_of(r.store)->root.store, sizeof store);
-  fs_rig_close(&r);
+  if (fs_rig_setup(state) != 0) return 1;
+  struct fs_rig *r = *state;
+  assert_int_equal(fs_rig_open(r, "root"), YOI_OK);
+  memcpy(store, fs_of(r->store)->root.store, sizeof store);
+  fs_rig_close(r);
   yoi_sdk_buf_init(&made.b, 1 << 20);
   return 0;
 }
 
 static int teardown(void **state) {
   yoi_sdk_buf_release(&made.b);
-  fs_rig_release(*state);
-  assert_int_equal(chdir(before), 0);
-  fs_rig_delete(folder);
-  return 0;
+  return fs_rig_teardown(state);
 }
 
 /* ---- making a log ------------------------------------------------------------- */

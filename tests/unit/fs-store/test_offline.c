@@ -14,23 +14,6 @@
 #define SEGMENT_MAX 300000 /* of the rig, with what is written ahead */
 #define STRIDE 41 /* of bytes that are hurt; each costs a repair and two starts */
 
-static int setup(void **state) {
-  static struct fs_rig r;
-  static int n;
-  char folder[16];
-  snprintf(folder, sizeof folder, "test%d", n++);
-  assert_int_equal(mkdir(folder, 0700), 0);
-  assert_int_equal(chdir(folder), 0);
-  fs_rig_init(&r);
-  *state = &r;
-  return 0;
-}
-
-static int teardown(void **state) {
-  fs_rig_release(*state);
-  return chdir("..");
-}
-
 /* ---- a run, and what it said ----------------------------------------------------- */
 
 struct heard {
@@ -366,7 +349,7 @@ static void no_allocation_that_fails_is_a_lie(void **state) {
   }
 }
 
-#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+#define TEST(f) cmocka_unit_test_setup_teardown(f, fs_rig_setup, fs_rig_teardown)
 
 int main(void) {
   const struct CMUnitTest tests[] = {

@@ -8,27 +8,10 @@
 
 #include "fs_rig.h"
 
-static char folder[64], before[512];
-
 static int setup(void **state) {
-  static struct fs_rig r;
-  assert_non_null(getcwd(before, sizeof before));
-  snprintf(folder, sizeof folder, "/dev/shm/yoi-store-XXXXXX");
-  if (mkdtemp(folder) == NULL) {
-    snprintf(folder, sizeof folder, "store-XXXXXX");
-    assert_non_null(mkdtemp(folder));
-  }
-  assert_int_equal(chdir(folder), 0);
-  fs_rig_init(&r);
-  r.config.archive = true;
-  *state = &r;
-  return 0;
-}
-
-static int teardown(void **state) {
-  fs_rig_release(*state);
-  assert_int_equal(chdir(before), 0);
-  fs_rig_delete(folder);
+  if (fs_rig_setup(state) != 0) return 1;
+  struct fs_rig *r = *state;
+  r->config.archive = true;
   return 0;
 }
 
@@ -225,7 +208,7 @@ static void a_damaged_one_stays(void **state) {
 }
 
 int main(void) {
-#define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+#define T(f) cmocka_unit_test_setup_teardown(f, setup, fs_rig_teardown)
   const struct CMUnitTest tests[] = {
       T(without_limits_all_stay),
       T(those_that_are_old_go_and_their_histories_stay),

@@ -15,31 +15,6 @@
 
 #include "fs_rig.h"
 
-/* Each test has a folder of its own, in memory where that is to be had: some
- * make thousands of stores, and a sync of a disk takes its time. */
-static char folder[64], before[512];
-
-static int setup(void **state) {
-  static struct fs_rig r;
-  assert_non_null(getcwd(before, sizeof before));
-  snprintf(folder, sizeof folder, "/dev/shm/yoi-store-XXXXXX");
-  if (mkdtemp(folder) == NULL) {
-    snprintf(folder, sizeof folder, "store-XXXXXX");
-    assert_non_null(mkdtemp(folder));
-  }
-  assert_int_equal(chdir(folder), 0);
-  fs_rig_init(&r);
-  *state = &r;
-  return 0;
-}
-
-static int teardown(void **state) {
-  fs_rig_release(*state);
-  assert_int_equal(chdir(before), 0);
-  fs_rig_delete(folder);
-  return 0;
-}
-
 static void has(struct fs_rig *r, const char *id, uint64_t records, enum eng_mark mark) {
   uint64_t n;
   int i = fs_rig_found(r, id);
@@ -644,7 +619,7 @@ static void relaxed_is_written_at_once(void **state) {
 }
 
 int main(void) {
-#define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+#define T(f) cmocka_unit_test_setup_teardown(f, fs_rig_setup, fs_rig_teardown)
   const struct CMUnitTest tests[] = {
       T(a_clean_end_keeps_all),
       T(a_kill_keeps_all),

@@ -157,12 +157,23 @@ static void pause_accepting(struct http_loop *l) {
   look_again(l);
 }
 
+static void on_listen(void *ctx, int32_t listen_fd, uint32_t ready);
+
+static int watch_listener(struct http_loop *l) {
+  return l->in->loops_of->watch(l->in->host, l->listen_fd, YOI_FD_READ, on_listen, l,
+                                &l->listen_watch) == YOI_OK;
+}
+
 void http_loop_resume(struct http_loop *l) {
   if (l->listen_fd < 0) return;
   /* The reserve comes first, or a caller would get what belongs to it. */
   if (l->spare_fd < 0) l->spare_fd = open_spare();
   if (!l->listen_paused) return;
   if (l->spare_fd < 0) {
+    look_again(l);
+    return;
+  }
+  if (l->listen_watch == 0 && !watch_listener(l)) {
     look_again(l);
     return;
   }
@@ -245,11 +256,17 @@ static void on_listen(void *ctx, int32_t listen_fd, uint32_t ready) {
 void http_loop_listen(void *ctx) {
   struct http_loop *l = ctx;
   l->spare_fd = open_spare();
-  if (l->listen_fd >= 0 &&
-      l->in->loops_of->watch(l->in->host, l->listen_fd, YOI_FD_READ, on_listen, l,
-                             &l->listen_watch) != YOI_OK)
-    http_log(l->in, YOI_LOG_ERROR, "cannot watch the listener", (yoi_str){NULL, 0}, NULL,
-             (yoi_str){NULL, 0});
+  /* The kernel goes on to give this loop its share of the callers: they wait
+   * until it can be watched. */
+  if (l->listen_fd >= 0 && !watch_listener(l)) {
+    http_log(l->in, YOI_LOG_ERROR, "cannot watch the listener, and tries again", (yoi_str){NULL, 0},
+             NULL, (yoi_str){NULL, 0});
+    http_loop_enter(l);
+    l->listen_watch = 0;
+    l->listen_paused = 1;
+    look_again(l);
+    http_loop_leave(l);
+  }
   if (l->index == 0) http_certificate_watch(l);
 }
 

@@ -122,7 +122,7 @@ static yoi_status unsound(struct fs_off *o, const char *then) {
 static yoi_status check(struct fs_off *o) {
   char text[YOI_ERROR_MESSAGE_MAX];
   if (o->errors > 0) return unsound(o, "");
-  snprintf(text, sizeof text, "the store is sound: %zu workers", o->n);
+  snprintf(text, sizeof text, "the store is sound: %zu worker%s", o->n, o->n == 1 ? "" : "s");
   summary(o, text);
   return o->stop;
 }

@@ -21,20 +21,13 @@
 #include "plugins/ingress-http/codec.h"
 #include "plugins/ingress-http/response.h"
 #include "plugins/ingress-http/router.h"
+#include "must.h"
 
 #include <sdk/id.h>
 #include <sdk/json.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#define MUST(x)                                                       \
-  do {                                                                \
-    if (!(x)) {                                                       \
-      fprintf(stderr, "%s:%d: not so: %s\n", __FILE__, __LINE__, #x); \
-      abort();                                                        \
-    }                                                                 \
-  } while (0)
 
 #define REQUESTS_MAX 64
 

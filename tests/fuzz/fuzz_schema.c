@@ -17,13 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define MUST(x)                                                       \
-  do {                                                                \
-    if (!(x)) {                                                       \
-      fprintf(stderr, "%s:%d: not so: %s\n", __FILE__, __LINE__, #x); \
-      abort();                                                        \
-    }                                                                 \
-  } while (0)
+#include "must.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

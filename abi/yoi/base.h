@@ -33,7 +33,7 @@ extern "C" {
 #endif
 
 #define YOI_ABI_MAJOR 1u
-#define YOI_ABI_MINOR 3u
+#define YOI_ABI_MINOR 4u
 
 /* Marks what a shared object exports; all else is built hidden. */
 #define YOI_API __attribute__((visibility("default")))

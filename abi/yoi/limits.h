@@ -93,6 +93,22 @@
 #define YOI_WALL_MS_DEFAULT 600000
 #define YOI_TOKENS_MAX_PER_TURN 100000000
 #define YOI_TOKENS_DEFAULT 1000000
+#define YOI_TOOLS_MAX 64 /* of a plugin, and of a profile: models get lost */
+#define YOI_TOOL_DESCRIPTION_MAX 4096
+#define YOI_TOOL_PARAMETERS_MAX 32768 /* a schema; each request carries it */
+#define YOI_TOOL_GRANTS_MAX 16        /* of one call */
+#define YOI_TOOL_OUTPUT_MAX 1048576   /* of one call: then it is cancelled */
+#define YOI_TOOL_RESULT_BYTES_MAX 262144 /* of it what a model sees (profile) */
+#define YOI_TOOL_RESULT_BYTES_DEFAULT 16384
+#define YOI_TOOL_PROGRESS_BYTES_MAX 262144 /* of one call: what watchers see */
+#define YOI_TOOL_MS_DEFAULT 120000    /* of a call (manifest) */
+#define YOI_TOOL_MS_MAX 3600000
+#define YOI_TOOL_REPEATS_MAX 3 /* of the same call in a turn: then it loops */
+#define YOI_TOOL_UNCERTAIN_MAX 64 /* of a worker: calls of unknown effect */
+#define YOI_APPROVAL_MS_DEFAULT 86400000 /* until nobody answered (profile) */
+#define YOI_APPROVAL_MS_MAX 2592000000
+#define YOI_ARTEFACT_LIMIT_MAX 262144 /* bytes of a page */
+#define YOI_ARTEFACT_LIMIT_DEFAULT 65536
 #define YOI_TOOL_OUTPUT_BYTES_MAX 16777216 /* of one turn (profile) */
 #define YOI_TOOL_OUTPUT_BYTES_DEFAULT 1048576
 #define YOI_CONTEXT_TOKENS_MAX 2000000 /* (profile) */
@@ -125,6 +141,10 @@
 #define YOI_RUNTIMES_MAX 256
 #define YOI_MODELS_MAX 64
 #define YOI_POLICIES_MAX 16
+#define YOI_LOCAL_MAX 64       /* mounts; and of network, shell, git each */
+#define YOI_NETWORK_HOSTS_MAX 256 /* of one name */
+#define YOI_GRANT_MAX 128      /* "mount:NAME:rw" */
+#define YOI_MOUNT_PATH_MAX 4095
 #define YOI_INGRESS_MAX 16
 #define YOI_DRAIN_MS_DEFAULT 10000 /* SIGTERM: a turn may still end (config) */
 #define YOI_DRAIN_MS_MAX 600000

@@ -77,7 +77,11 @@ extern "C" {
   X(HOST_BUNDLE_STATUS, 24, "host.bundle_status", HOST, "GET", "",            \
     "/api/runtimes/{rid}/config-bundles", 200, YES)                           \
   X(HOST_BUNDLE_SYNC, 25, "host.bundle_sync", HOST, "POST", "",               \
-    "/api/runtimes/{rid}/config-bundles/{sub}/sync", 200, YES)
+    "/api/runtimes/{rid}/config-bundles/{sub}/sync", 200, YES)           \
+  /* since 1.4 */                                                             \
+  X(WORKER_ARTEFACT, 26, "worker.artefact", RUNTIME, "GET",                   \
+    "/v1/workers/{id}/artefacts/{sub}",                                       \
+    "/api/runtimes/{rid}/workers/{id}/artefacts/{sub}", 200, YES)
 
 /* The members of an operation's `body` and where they stand over HTTP.
  * X(OPERATION, name, type, place, minimum, maximum)
@@ -115,7 +119,10 @@ extern "C" {
   X(HOST_RUNTIME, "runtime_id", STRING, PATH, 1, 64)          \
   X(HOST_WORKERS, "limit", INTEGER, QUERY, 1, 256)            \
   X(HOST_BUNDLE_STATUS, "runtime_id", STRING, PATH, 1, 64)    \
-  X(HOST_BUNDLE_SYNC, "runtime_id", STRING, PATH, 1, 64)
+  X(HOST_BUNDLE_SYNC, "runtime_id", STRING, PATH, 1, 64)      \
+  /* since 1.4 */                                             \
+  X(WORKER_ARTEFACT, "start", INTEGER, QUERY, 0, 9007199254740991) \
+  X(WORKER_ARTEFACT, "limit", INTEGER, QUERY, 1, 262144)
 
 /* X(SYMBOL, number, name, HTTP status, yoi_status, retryable 0 or 1) */
 #define YOI_CODES(X)                                                          \
@@ -170,11 +177,15 @@ extern "C" {
   X(MODEL_ERROR, 40, "model_error", 502, YOI_UNAVAILABLE, 0)                  \
   X(RUNTIME_UNAVAILABLE, 41, "runtime_unavailable", 503, YOI_UNAVAILABLE, 1)  \
   X(SHUTTING_DOWN, 42, "shutting_down", 503, YOI_UNAVAILABLE, 1)              \
-  X(TIMEOUT, 43, "timeout", 504, YOI_DEADLINE_EXCEEDED, 1)
+  X(TIMEOUT, 43, "timeout", 504, YOI_DEADLINE_EXCEEDED, 1)                    \
+  /* since 1.4 */                                                             \
+  X(APPROVAL_CONFLICT, 44, "approval_conflict", 409, YOI_ALREADY_EXISTS, 0)   \
+  X(ARTEFACT_NOT_FOUND, 45, "artefact_not_found", 404, YOI_NOT_FOUND, 0)
 
 /* X(SYMBOL, number, name, class)
  * class: CONTROL (answers and framing), DURABLE (a record of the history),
- * LIVE (a frame of the turn's buffer), MODEL (of yoi.model/1 only). The name
+ * LIVE (a frame of the turn's buffer), MODEL (of yoi.model/1 only), TOOL (of
+ * yoi.tool/1 only). The name
  * of a CONTROL, DURABLE or LIVE kind is its `event:` field over HTTP; result
  * never reaches a stream there.
  */
@@ -205,7 +216,10 @@ extern "C" {
   X(MODEL_REASONING, 65, "model.reasoning", MODEL)                 \
   X(MODEL_TOOL_CALL, 66, "model.tool_call", MODEL)                 \
   X(MODEL_USAGE, 67, "model.usage", MODEL)                         \
-  X(MODEL_FINISH, 68, "model.finish", MODEL)
+  X(MODEL_FINISH, 68, "model.finish", MODEL)                       \
+  /* since 1.4 */                                                  \
+  X(TOOL_OUTPUT, 80, "tool.output", TOOL)                          \
+  X(TOOL_STATUS, 81, "tool.status", TOOL)
 
 /* How a turn ends. X(state, reason) */
 #define YOI_TURN_ENDS(X)            \

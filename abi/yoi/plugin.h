@@ -6,7 +6,8 @@
  *
  *   { "manifest": "yoi.plugin/1",         the format
  *     "id": "org.example.thing",          reverse DNS, at most 128 bytes
- *     "kind": "runtime",        runtime | model | ingress; since 1.3: policy
+ *     "kind": "runtime",        runtime | model | ingress; since 1.3: policy;
+ *                                         since 1.4: tool
  *     "version": "1.0.0",                 major.minor.patch
  *     "abi": 1,                           YOI_ABI_MAJOR
  *     "interfaces": ["yoi.runtime/1"],
@@ -17,7 +18,17 @@
  *     "isolation": "none",                the default: none | process
  *     "display_name": "Thing",            optional, for people
  *     "runtime_id": "thing",              runtimes: its id when dropped in
- *     "operations": ["worker.*"] }        since 1.3, policies: policy.h
+ *     "operations": ["worker.*"],         since 1.3, policies: policy.h
+ *     "tools": [ ... ] }                  since 1.4, tools:
+ *
+ *   { "name": "fs_read",                  1 to 64 letters, digits, _ and -
+ *     "description": "...",               for the model, at most 4,096 bytes
+ *     "parameters": { ...JSON Schema... } of the arguments, an object
+ *     "grants": ["mount"],                the kinds that it needs: mount, net,
+ *                                         shell, git; default none
+ *     "read_only": true,                  default false: see tool.h
+ *     "idempotent": true,                 default what read_only is
+ *     "max_ms": 30000 }                   of a call; default 120,000
  *
  * A file NAME.yoi.json beside NAME.so may narrow it: fewer grants, isolation
  * none to process, another display_name. After the load, table and manifest
@@ -43,13 +54,15 @@ extern "C" {
 #define YOI_KIND_MODEL 2u
 #define YOI_KIND_INGRESS 3u
 #define YOI_KIND_POLICY 4u /* since 1.3 */
+#define YOI_KIND_TOOL 5u   /* since 1.4 */
 
 /* thread_model of the interface tables */
 #define YOI_PARALLEL 1u /* callable from any thread, never blocks */
 #define YOI_SERIAL 2u   /* one call at a time, may block */
 #define YOI_SERIAL_CANCEL 3u /* since 1.1: SERIAL, but for cancel */
 
-/* SERIAL is for models, since 1.1; runtimes and ingresses are PARALLEL.
+/* SERIAL is for models, since 1.1, and for tools, since 1.4; runtimes,
+ * ingresses and policies are PARALLEL.
  *
  *  1. start and the next, cancel and release of all its streams are called
  *     one at a time per instance, by threads of the host's that may change

@@ -9,18 +9,19 @@
  *     "reason": "for a person" }   optional
  *
  *  1. Of all policies of a host the strictest wins: deny, ask, allow. When all
- *     abstain it is deny. `ask` is for what a person can be asked about; for
- *     the operations of ops.h it is deny.
- *  2. A decision about an operation of ops.h is ready inside start: next is
+ *     abstain it is deny. `ask` is for what a person can be asked about: since
+ *     1.4 that is "tool.start"; for the operations of ops.h it is deny.
+ *  2. A decision is ready inside start: next is
  *     asked once. AGAIN, an error, a text of another form, and an answer behind
  *     the deadline (YOI_POLICY_DEADLINE_MS) are deny.
  *  3. The same question has the same answer, unless the policy counts (rates,
  *     budgets): what it is told is all that it may decide on.
  *  4. The manifest names the operations that the policy knows, in the member
  *     "operations": names of ops.h, a beginning of them such as "worker.*", or
- *     "*". A host refuses a policy that leaves one out that it asks about, so
- *     that an operation of a later version is never let through by a policy
- *     that has not heard of it.
+ *     "*"; since 1.4 also "tool.start", a call of a tool, of which the request
+ *     tells more. A host refuses a policy that leaves one out that it asks
+ *     about, so that an operation of a later version is never let through by a
+ *     policy that has not heard of it.
  */
 #ifndef YOI_POLICY_H
 #define YOI_POLICY_H
@@ -47,6 +48,13 @@ typedef struct yoi_policy_request {
   yoi_str subject;      /* as in yoi_request */
   yoi_str body;         /* the same: what the caller sent, not validated */
   yoi_str request_id;
+  /* since 1.4, of tool.start; else empty and 0 */
+  yoi_str tool;         /* its name: "fs_write" */
+  yoi_str plugin;       /* the id of its plugin */
+  yoi_str arguments;    /* a JSON object that fits the tool's schema */
+  yoi_str grants;       /* JSON array of what the call may use, or empty */
+  uint32_t tool_flags;  /* YOI_TOOL_* of tool.h */
+  uint32_t asked_again; /* 1: this call was decided and counted before */
 } yoi_policy_request;
 
 typedef struct yoi_policy {

@@ -8,19 +8,24 @@
  */
 #include <yoi.h>
 #include <yoi/host_clock.h>
+#include <yoi/host_grant.h>
 #include <yoi/host_log.h>
 #include <yoi/host_loop.h>
 #include <yoi/host_metrics.h>
 #include <yoi/host_model.h>
+#include <yoi/host_mount.h>
+#include <yoi/host_net.h>
 #include <yoi/host_plugin.h>
 #include <yoi/host_registry.h>
 #include <yoi/host_secret.h>
+#include <yoi/host_tool.h>
 #include <yoi/ingress.h>
 #include <yoi/model.h>
 #include <yoi/offline.h>
 #include <yoi/plugin.h>
 #include <yoi/policy.h>
 #include <yoi/runtime.h>
+#include <yoi/tool.h>
 
 #ifdef __cplusplus
 #define _Static_assert static_assert
@@ -66,6 +71,13 @@ AT(yoi_host_clock, reserved, 4)
 AT(yoi_host_clock, monotonic_ns, 8)
 AT(yoi_host_clock, wall_ns, 16)
 
+SIZE(yoi_host_grant, 32)
+AT(yoi_host_grant, size, 0)
+AT(yoi_host_grant, reserved, 4)
+AT(yoi_host_grant, check, 8)
+AT(yoi_host_grant, list, 16)
+AT(yoi_host_grant, value, 24)
+
 SIZE(yoi_host_log, 24)
 AT(yoi_host_log, size, 0)
 AT(yoi_host_log, reserved, 4)
@@ -84,18 +96,6 @@ AT(yoi_host_loop, unwatch, 48)
 AT(yoi_host_loop, timer, 56)
 AT(yoi_host_loop, timer_cancel, 64)
 
-SIZE(yoi_metric_label, 32)
-AT(yoi_metric_label, name, 0)
-AT(yoi_metric_label, value, 16)
-
-SIZE(yoi_metric, 56)
-AT(yoi_metric, size, 0)
-AT(yoi_metric, type, 4)
-AT(yoi_metric, name, 8)
-AT(yoi_metric, help, 24)
-AT(yoi_metric, labels, 40)
-AT(yoi_metric, n_labels, 48)
-
 SIZE(yoi_host_metrics, 56)
 AT(yoi_host_metrics, size, 0)
 AT(yoi_host_metrics, reserved, 4)
@@ -111,6 +111,17 @@ AT(yoi_host_model, size, 0)
 AT(yoi_host_model, reserved, 4)
 AT(yoi_host_model, list, 8)
 AT(yoi_host_model, start, 16)
+
+SIZE(yoi_host_mount, 16)
+AT(yoi_host_mount, size, 0)
+AT(yoi_host_mount, reserved, 4)
+AT(yoi_host_mount, open, 8)
+
+SIZE(yoi_host_net, 24)
+AT(yoi_host_net, size, 0)
+AT(yoi_host_net, reserved, 4)
+AT(yoi_host_net, check, 8)
+AT(yoi_host_net, check_address, 16)
 
 SIZE(yoi_host_plugin, 16)
 AT(yoi_host_plugin, size, 0)
@@ -128,6 +139,13 @@ AT(yoi_host_secret, reserved, 4)
 AT(yoi_host_secret, get, 8)
 AT(yoi_host_secret, refresh, 16)
 AT(yoi_host_secret, generation, 24)
+
+SIZE(yoi_host_tool, 32)
+AT(yoi_host_tool, size, 0)
+AT(yoi_host_tool, reserved, 4)
+AT(yoi_host_tool, find, 8)
+AT(yoi_host_tool, decide, 16)
+AT(yoi_host_tool, start, 24)
 
 SIZE(yoi_ingress, 56)
 AT(yoi_ingress, size, 0)
@@ -160,6 +178,18 @@ AT(yoi_listener, hosts, 72)
 SIZE(yoi_log_field, 32)
 AT(yoi_log_field, key, 0)
 AT(yoi_log_field, value, 16)
+
+SIZE(yoi_metric, 56)
+AT(yoi_metric, size, 0)
+AT(yoi_metric, type, 4)
+AT(yoi_metric, name, 8)
+AT(yoi_metric, help, 24)
+AT(yoi_metric, labels, 40)
+AT(yoi_metric, n_labels, 48)
+
+SIZE(yoi_metric_label, 32)
+AT(yoi_metric_label, name, 0)
+AT(yoi_metric_label, value, 16)
 
 SIZE(yoi_model, 40)
 AT(yoi_model, size, 0)
@@ -217,7 +247,7 @@ AT(yoi_policy, close, 16)
 AT(yoi_policy, start, 24)
 AT(yoi_policy, wake, 32)
 
-SIZE(yoi_policy_request, 136)
+SIZE(yoi_policy_request, 208)
 AT(yoi_policy_request, size, 0)
 AT(yoi_policy_request, origin, 4)
 AT(yoi_policy_request, deadline_ns, 8)
@@ -229,6 +259,12 @@ AT(yoi_policy_request, worker_id, 72)
 AT(yoi_policy_request, subject, 88)
 AT(yoi_policy_request, body, 104)
 AT(yoi_policy_request, request_id, 120)
+AT(yoi_policy_request, tool, 136)
+AT(yoi_policy_request, plugin, 152)
+AT(yoi_policy_request, arguments, 168)
+AT(yoi_policy_request, grants, 184)
+AT(yoi_policy_request, tool_flags, 200)
+AT(yoi_policy_request, asked_again, 204)
 
 SIZE(yoi_request, 152)
 AT(yoi_request, size, 0)
@@ -269,3 +305,64 @@ AT(yoi_stream_ops, reserved, 4)
 AT(yoi_stream_ops, next, 8)
 AT(yoi_stream_ops, cancel, 16)
 AT(yoi_stream_ops, release, 24)
+
+SIZE(yoi_tool, 40)
+AT(yoi_tool, size, 0)
+AT(yoi_tool, thread_model, 4)
+AT(yoi_tool, open, 8)
+AT(yoi_tool, close, 16)
+AT(yoi_tool, start, 24)
+AT(yoi_tool, wake, 32)
+
+SIZE(yoi_tool_call, 224)
+AT(yoi_tool_call, size, 0)
+AT(yoi_tool_call, flags, 4)
+AT(yoi_tool_call, deadline_ns, 8)
+AT(yoi_tool_call, token, 16)
+AT(yoi_tool_call, plugin, 24)
+AT(yoi_tool_call, name, 40)
+AT(yoi_tool_call, arguments, 56)
+AT(yoi_tool_call, worker_id, 72)
+AT(yoi_tool_call, call_id, 88)
+AT(yoi_tool_call, idempotency_key, 104)
+AT(yoi_tool_call, principal, 120)
+AT(yoi_tool_call, grants, 136)
+AT(yoi_tool_call, approval, 152)
+AT(yoi_tool_call, approved_by, 168)
+AT(yoi_tool_call, request_id, 184)
+AT(yoi_tool_call, trace, 200)
+AT(yoi_tool_call, bundle_verdict, 216)
+AT(yoi_tool_call, profile_verdict, 220)
+
+SIZE(yoi_tool_decision, 480)
+AT(yoi_tool_decision, size, 0)
+AT(yoi_tool_decision, verdict, 4)
+AT(yoi_tool_decision, plugin, 8)
+AT(yoi_tool_decision, rule, 144)
+AT(yoi_tool_decision, reason, 216)
+
+SIZE(yoi_tool_info, 128)
+AT(yoi_tool_info, size, 0)
+AT(yoi_tool_info, flags, 4)
+AT(yoi_tool_info, max_ms, 8)
+AT(yoi_tool_info, reserved, 12)
+AT(yoi_tool_info, name, 16)
+AT(yoi_tool_info, plugin, 32)
+AT(yoi_tool_info, version, 48)
+AT(yoi_tool_info, digest, 64)
+AT(yoi_tool_info, description, 80)
+AT(yoi_tool_info, parameters, 96)
+AT(yoi_tool_info, grants, 112)
+
+SIZE(yoi_tool_request, 128)
+AT(yoi_tool_request, size, 0)
+AT(yoi_tool_request, reserved, 4)
+AT(yoi_tool_request, deadline_ns, 8)
+AT(yoi_tool_request, token, 16)
+AT(yoi_tool_request, call, 24)
+AT(yoi_tool_request, name, 32)
+AT(yoi_tool_request, arguments, 48)
+AT(yoi_tool_request, worker_id, 64)
+AT(yoi_tool_request, idempotency_key, 80)
+AT(yoi_tool_request, request_id, 96)
+AT(yoi_tool_request, trace, 112)

@@ -8,13 +8,17 @@
  */
 #include <yoi.h>
 #include <yoi/host_clock.h>
+#include <yoi/host_grant.h>
 #include <yoi/host_log.h>
 #include <yoi/host_loop.h>
 #include <yoi/host_metrics.h>
 #include <yoi/host_model.h>
+#include <yoi/host_mount.h>
+#include <yoi/host_net.h>
 #include <yoi/host_plugin.h>
 #include <yoi/host_registry.h>
 #include <yoi/host_secret.h>
+#include <yoi/host_tool.h>
 #include <yoi/ingress.h>
 #include <yoi/limits.h>
 #include <yoi/model.h>
@@ -22,6 +26,7 @@
 #include <yoi/policy.h>
 #include <yoi/plugin.h>
 #include <yoi/runtime.h>
+#include <yoi/tool.h>
 
 #define WITNESS(type)                              \
   YOI_API type *witness_##type(type *p);           \
@@ -45,6 +50,8 @@ WITNESS(yoi_model_request)
 WITNESS(yoi_model)
 WITNESS(yoi_policy_request)
 WITNESS(yoi_policy)
+WITNESS(yoi_tool_request)
+WITNESS(yoi_tool)
 WITNESS(yoi_listener)
 WITNESS(yoi_ingress)
 
@@ -52,15 +59,22 @@ WITNESS(yoi_host)
 WITNESS(yoi_host_clock)
 WITNESS(yoi_log_field)
 WITNESS(yoi_host_log)
+WITNESS(yoi_host_grant)
 WITNESS(yoi_host_loop)
 WITNESS(yoi_metric_label)
 WITNESS(yoi_metric)
 WITNESS(yoi_host_metrics)
 WITNESS(yoi_host_model)
+WITNESS(yoi_host_mount)
+WITNESS(yoi_host_net)
 WITNESS(yoi_plugin_info)
 WITNESS(yoi_host_plugin)
 WITNESS(yoi_host_registry)
 WITNESS(yoi_host_secret)
+WITNESS(yoi_tool_info)
+WITNESS(yoi_tool_call)
+WITNESS(yoi_tool_decision)
+WITNESS(yoi_host_tool)
 
 WITNESS(yoi_loop_fn)
 WITNESS(yoi_loop_fd_fn)

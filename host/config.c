@@ -227,6 +227,7 @@ static yoi_status build(struct yoi__build *b) {
   yoi__build_models(b);
   yoi__build_ingress(b);
   yoi__build_policies(b);
+  yoi__build_tools(b);
   return b->failed != 0 ? YOI_RESOURCE_EXHAUSTED : YOI_OK;
 }
 

@@ -86,8 +86,9 @@ struct yoi__config {
   struct yoi__config_model *models;
   struct yoi__config_ingress *ingress;
   struct yoi__config_policy *policies;
+  struct yoi__config_instance *tools; /* plugins that have tools, by id */
   struct yoi__config_plugin *entries;
-  size_t n_runtimes, n_models, n_ingress, n_policies, n_entries;
+  size_t n_runtimes, n_models, n_ingress, n_policies, n_tools, n_entries;
   void *memory; /* owns the texts and arrays */
 };
 

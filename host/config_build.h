@@ -31,6 +31,9 @@ int yoi__build_strings(const yoi_sdk_json *v, const char *base,
  * too, when not empty. */
 void yoi__build_instance(struct yoi__build *b, const yoi_sdk_json *entry, const char *pointer,
                          uint32_t kind, yoi_str extra_secret, struct yoi__config_instance *out);
+/* config and secrets alone, of out->plugin. */
+void yoi__build_config(struct yoi__build *b, const yoi_sdk_json *entry, const char *pointer,
+                       yoi_str extra_secret, struct yoi__config_instance *out);
 /* The same for a plugin that stands in no entry: an empty config. */
 void yoi__build_dropped(struct yoi__build *b, struct yoi__plugin *p, const char *pointer,
                         struct yoi__config_instance *out);
@@ -54,5 +57,8 @@ void yoi__build_added(struct yoi__build *b); /* the one runtime that is added la
 void yoi__build_models(struct yoi__build *b);
 void yoi__build_ingress(struct yoi__build *b);
 void yoi__build_policies(struct yoi__build *b);
+
+/* ---- config_tools.c ---------------------------------------------------- */
+void yoi__build_tools(struct yoi__build *b);
 
 #endif

@@ -217,10 +217,23 @@ static yoi_str compact(struct yoi__build *b, const struct yoi__plugin *p,
   return s;
 }
 
-void yoi__build_instance(struct yoi__build *b, const yoi_sdk_json *entry, const char *pointer,
-                         uint32_t kind, yoi_str extra_secret, struct yoi__config_instance *out) {
+void yoi__build_config(struct yoi__build *b, const yoi_sdk_json *entry, const char *pointer,
+                       yoi_str extra_secret, struct yoi__config_instance *out) {
   const yoi_sdk_json *config = yoi_sdk_json_get(entry, "config");
   struct grant_walk g = {.b = b};
+  char at[YOI__POINTER_MAX];
+  snprintf(at, sizeof at, "%s/config", pointer);
+  if (config != NULL && yoi_sdk_json_type(config) != YOI_SDK_JSON_OBJECT) return;
+  if (out->plugin != NULL) check_config(b, out->plugin, config, at);
+  g.names = yoi__build_alloc(b, yoi__secrets_count(b->c->secrets), sizeof *g.names);
+  add_grant(&g, extra_secret);
+  if (config != NULL && !yoi__build_strings(config, at, on_string, &g)) b->failed = 1;
+  out->secrets = (struct yoi__grants){g.names, g.n};
+  out->config = compact(b, out->plugin, config, at);
+}
+
+void yoi__build_instance(struct yoi__build *b, const yoi_sdk_json *entry, const char *pointer,
+                         uint32_t kind, yoi_str extra_secret, struct yoi__config_instance *out) {
   yoi_str id = {NULL, 0};
   char at[YOI__POINTER_MAX];
   snprintf(at, sizeof at, "%s/plugin", pointer);
@@ -234,14 +247,7 @@ void yoi__build_instance(struct yoi__build *b, const yoi_sdk_json *entry, const 
     out->plugin = NULL;
   }
   if (out->plugin != NULL) check_grants(b, out->plugin, at);
-  snprintf(at, sizeof at, "%s/config", pointer);
-  if (config != NULL && yoi_sdk_json_type(config) != YOI_SDK_JSON_OBJECT) return;
-  if (out->plugin != NULL) check_config(b, out->plugin, config, at);
-  g.names = yoi__build_alloc(b, yoi__secrets_count(b->c->secrets), sizeof *g.names);
-  add_grant(&g, extra_secret);
-  if (config != NULL && !yoi__build_strings(config, at, on_string, &g)) b->failed = 1;
-  out->secrets = (struct yoi__grants){g.names, g.n};
-  out->config = compact(b, out->plugin, config, at);
+  yoi__build_config(b, entry, pointer, extra_secret, out);
 }
 
 void yoi__build_dropped(struct yoi__build *b, struct yoi__plugin *p, const char *pointer,

@@ -20,6 +20,7 @@
 #include "call.h"
 #include "clock.h"
 #include "host.h"
+#include "late.h"
 #include "model.h"
 #include "policy.h"
 #include "process.h"
@@ -251,7 +252,7 @@ static void open_all(void *ctx) {
       o->st = yoi_sdk_fail_memory(o->err);
       break;
     }
-    in->open_task = (struct yoi__task){.fn = yoi__model_open, .ctx = in};
+    in->open_task = (struct yoi__task){.fn = yoi__late_open, .ctx = in};
     host->models[i] = in;
   }
   if (o->st == YOI_OK) o->st = yoi__policies_open(host, o->err);

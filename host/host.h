@@ -11,7 +11,7 @@
  *   scrub.c     scrub.lock        which secrets are known
  *   registry.c  registry.lock     adding, removing and listing runtimes
  *   metrics.c   metrics.lock      making a counter
- *   model.c     instance.lock     who waits for a model to open
+ *   late.c      instance.lock     who waits for a plugin to open
  *   pool.c      pool.lock         calls, queues and threads of a SERIAL plugin
  *   call.c      calls.lock        slots of calls
  *   embed.c     host.idle_lock    waiting for something to end
@@ -51,6 +51,7 @@
 struct yoi__counters {
   uint32_t wakes_stale, log_dropped, loop_lag, plugins_mapped;
   uint32_t model_ok, model_error, model_cancelled;
+  uint32_t tool_ok, tool_error, tool_cancelled;
 };
 
 struct yoi__pool;
@@ -67,7 +68,7 @@ struct yoi_embed {
   struct yoi__loops *loops;
   struct yoi__control *control;
   struct yoi__registry registry;
-  struct yoi__instance **models, **ingress, **policies; /* as in the config */
+  struct yoi__instance **models, **ingress, **policies, **tools; /* as in the config */
   struct yoi__bound *bound;                 /* of the ingresses */
   struct yoi__instance *left;               /* runtimes that were removed and are still held */
   struct yoi__instance *spare;              /* closed ones, to be used again */

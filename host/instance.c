@@ -56,6 +56,8 @@ static void (*plugin_wake(const struct yoi__plugin *p))(void *, uint64_t) {
       return p->table.ingress.wake;
     case YOI_KIND_POLICY:
       return p->table.policy.wake;
+    case YOI_KIND_TOOL:
+      return p->table.tool.wake;
     default:
       return NULL;
   }
@@ -175,6 +177,8 @@ static yoi_status call_open(struct yoi__instance *in, yoi_error *err) {
       return p->table.ingress.open(&in->host, config, &in->self, err);
     case YOI_KIND_POLICY:
       return p->table.policy.open(&in->host, config, &in->self, err);
+    case YOI_KIND_TOOL:
+      return p->table.tool.open(&in->host, config, &in->self, err);
     default:
       return yoi_sdk_fail(err, YOI_CODE_INTERNAL, "plugin of an unknown kind");
   }
@@ -194,6 +198,9 @@ static void call_close(struct yoi__instance *in) {
       break;
     case YOI_KIND_POLICY:
       p->table.policy.close(in->self);
+      break;
+    case YOI_KIND_TOOL:
+      p->table.tool.close(in->self);
       break;
     default:
       break;

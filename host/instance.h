@@ -1,4 +1,5 @@
-/* host/instance.h - one opened plugin: a runtime, model, ingress or policy.
+/* host/instance.h - one opened plugin: a runtime, model, ingress, policy or
+ * tool.
  *
  *            open                 shut              refs are 0
  *  DECLARED ------> OPENING ---> OPEN ---> DRAINING ----------> CLOSING --> CLOSED
@@ -60,9 +61,9 @@ struct yoi__instance {
 
   struct yoi__instance *next; /* of the host's `left` or `spare` */
 
-  pthread_mutex_t lock;        /* models: guards `waiting` */
-  struct yoi__stream *waiting; /* models: streams that wait for the open */
-  struct yoi__task open_task;  /* models */
+  pthread_mutex_t lock;          /* guards `waiting` */
+  struct yoi__stream *waiting;   /* streams that wait for the open; late.c */
+  struct yoi__task open_task;    /* of what opens late */
   struct yoi__task refresh_task; /* of its secrets */
 };
 

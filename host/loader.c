@@ -33,6 +33,7 @@
 #include <sdk/mem.h>
 
 #include "generation.h"
+#include "manifest_tool.h"
 #include "pin.h"
 
 /* Entry names of other major versions that a message may name. */
@@ -79,12 +80,19 @@ static const struct kind {
      {{"open", offsetof(yoi_policy, open)},
       {"close", offsetof(yoi_policy, close)},
       {"start", offsetof(yoi_policy, start)}}},
+    {YOI_KIND_TOOL,
+     YOI_TOOL_ID,
+     sizeof(yoi_tool),
+     {{"open", offsetof(yoi_tool, open)},
+      {"close", offsetof(yoi_tool, close)},
+      {"start", offsetof(yoi_tool, start)}}},
 };
 
 _Static_assert(offsetof(yoi_runtime, thread_model) == sizeof(uint32_t) &&
                    offsetof(yoi_model, thread_model) == sizeof(uint32_t) &&
                    offsetof(yoi_ingress, thread_model) == sizeof(uint32_t) &&
-                   offsetof(yoi_policy, thread_model) == sizeof(uint32_t),
+                   offsetof(yoi_policy, thread_model) == sizeof(uint32_t) &&
+                   offsetof(yoi_tool, thread_model) == sizeof(uint32_t),
                "all interface tables begin with size and thread model");
 
 static yoi_status refuse(const struct yoi__plugin *p, yoi_error *err, const char *fmt, ...)
@@ -194,7 +202,7 @@ static yoi_status copy_interface(struct yoi__plugin *p, const yoi_plugin *t, yoi
       return refuse(p, err, "interface '%s': member '%s' is missing", k->interface, m->name);
   }
   int serial = head[1] == YOI_SERIAL || head[1] == YOI_SERIAL_CANCEL;
-  if (serial && p->manifest.kind != YOI_KIND_MODEL) {
+  if (serial && !yoi__kind_may_block(p->manifest.kind)) {
     refuse(p, err, "thread model 'serial' is not supported by this version");
     if (err != NULL) err->code = YOI_CODE_UNSUPPORTED_DECLARATION;
     return YOI_INVALID_ARGUMENT;

@@ -27,6 +27,7 @@
 #include <yoi/plugin.h>
 #include <yoi/policy.h>
 #include <yoi/runtime.h>
+#include <yoi/tool.h>
 
 #include "manifest.h"
 
@@ -50,6 +51,7 @@ struct yoi__plugin {
     yoi_model model;
     yoi_ingress ingress;
     yoi_policy policy;
+    yoi_tool tool;
   } table;
   const void *(*get_interface)(yoi_str id); /* once LOADED, of other interfaces */
   struct yoi_sdk_error *refusal;            /* once REFUSED */
@@ -126,7 +128,7 @@ static inline int yoi__plugin_serial(const struct yoi__plugin *p) {
   return p->manifest.threads == YOI_SERIAL;
 }
 
-/* "runtime", "model", "ingress", "policy"; "?" else. */
+/* "runtime", "model", "ingress", "policy", "tool"; "?" else. */
 const char *yoi__kind_name(uint32_t kind);
 
 #endif

@@ -3,7 +3,7 @@
  * The host lists, explains, validates configs and refuses from the manifest
  * alone, so it is checked as strictly as a config: every member has one row
  * in `fields`, one that has none is refused (with the nearest known name),
- * and what this version cannot enforce (isolation, tools, grants of a later
+ * and what this version cannot enforce (isolation, grants of a later
  * kind) is refused instead of kept. Invariants:
  *  1. A message says the field, what was expected, what was found.
  *  2. All texts point into `tree` or `beside`, which the manifest owns; both
@@ -26,16 +26,14 @@
 #include <yoi/plugin.h>
 #include <yoi/policy.h>
 #include <yoi/runtime.h>
+#include <yoi/tool.h>
+
+#include "manifest_tool.h"
 
 #define FORMAT "yoi.plugin/1"
 
-/* A value, as it is shown in a message. */
-struct shown {
-  char text[80];
-};
-
-static struct shown show(const yoi_sdk_json *v) {
-  struct shown s;
+struct yoi__shown yoi__manifest_show(const yoi_sdk_json *v) {
+  struct yoi__shown s;
   yoi_str t = {NULL, 0};
   int64_t n = 0;
   if (v == NULL) {
@@ -51,16 +49,16 @@ static struct shown show(const yoi_sdk_json *v) {
   return s;
 }
 
-static yoi_status refuse(yoi_error *err, const char *field, const char *expected,
-                         const yoi_sdk_json *found) {
+yoi_status yoi__manifest_refuse(yoi_error *err, const char *field, const char *expected,
+                                const yoi_sdk_json *found) {
   return yoi_sdk_fail(err, YOI_CODE_INVALID_REQUEST, "manifest field '%s': expected %s, found %s",
-                      field, expected, show(found).text);
+                      field, expected, yoi__manifest_show(found).text);
 }
 
 static yoi_status unsupported(yoi_error *err, const char *field, const yoi_sdk_json *found) {
   return yoi_sdk_fail(err, YOI_CODE_UNSUPPORTED_DECLARATION,
                       "manifest field '%s': %s is not supported by this version", field,
-                      show(found).text);
+                      yoi__manifest_show(found).text);
 }
 
 /* ---- readers, one per member ------------------------------------------- */
@@ -69,12 +67,12 @@ static yoi_status read_format(struct yoi__manifest *m, const yoi_sdk_json *v, yo
   yoi_str s = {NULL, 0};
   (void)m;
   if (yoi_sdk_json_str(v, &s) && yoi_sdk_str_is(s, FORMAT)) return YOI_OK;
-  return refuse(err, "manifest", "'" FORMAT "'", v);
+  return yoi__manifest_refuse(err, "manifest", "'" FORMAT "'", v);
 }
 
 static yoi_status read_id(struct yoi__manifest *m, const yoi_sdk_json *v, yoi_error *err) {
   if (yoi_sdk_json_str(v, &m->id) && yoi_sdk_plugin_id_valid(m->id)) return YOI_OK;
-  return refuse(err, "id", "a reverse DNS name of at most 128 bytes", v);
+  return yoi__manifest_refuse(err, "id", "a reverse DNS name of at most 128 bytes", v);
 }
 
 static yoi_status read_kind(struct yoi__manifest *m, const yoi_sdk_json *v, yoi_error *err) {
@@ -84,10 +82,10 @@ static yoi_status read_kind(struct yoi__manifest *m, const yoi_sdk_json *v, yoi_
     if (yoi_sdk_str_is(s, "model")) m->kind = YOI_KIND_MODEL;
     if (yoi_sdk_str_is(s, "ingress")) m->kind = YOI_KIND_INGRESS;
     if (yoi_sdk_str_is(s, "policy")) m->kind = YOI_KIND_POLICY;
-    if (yoi_sdk_str_is(s, "tool")) return unsupported(err, "kind", v);
+    if (yoi_sdk_str_is(s, "tool")) m->kind = YOI_KIND_TOOL;
   }
   if (m->kind != 0) return YOI_OK;
-  return refuse(err, "kind", "'runtime', 'model', 'ingress' or 'policy'", v);
+  return yoi__manifest_refuse(err, "kind", "'runtime', 'model', 'ingress', 'policy' or 'tool'", v);
 }
 
 /* major.minor.patch, each a decimal. */
@@ -107,14 +105,14 @@ static int version_valid(yoi_str s) {
 
 static yoi_status read_version(struct yoi__manifest *m, const yoi_sdk_json *v, yoi_error *err) {
   if (yoi_sdk_json_str(v, &m->version) && version_valid(m->version)) return YOI_OK;
-  return refuse(err, "version", "major.minor.patch", v);
+  return yoi__manifest_refuse(err, "version", "major.minor.patch", v);
 }
 
 static yoi_status read_abi(struct yoi__manifest *m, const yoi_sdk_json *v, yoi_error *err) {
   int64_t n = 0;
   (void)m;
   if (yoi_sdk_json_int(v, &n) && n == YOI_ABI_MAJOR) return YOI_OK;
-  return refuse(err, "abi", "1", v);
+  return yoi__manifest_refuse(err, "abi", "1", v);
 }
 
 /* Distinct strings of 1 to YOI_PLUGIN_ID_MAX bytes. */
@@ -122,15 +120,15 @@ static yoi_status read_list(const char *field, const yoi_sdk_json *v, yoi_str *l
                             yoi_error *err) {
   *n = 0;
   if (yoi_sdk_json_type(v) != YOI_SDK_JSON_ARRAY)
-    return refuse(err, field, "an array of strings", v);
+    return yoi__manifest_refuse(err, field, "an array of strings", v);
   if (yoi_sdk_json_count(v) > YOI__MANIFEST_LIST_MAX)
-    return refuse(err, field, "at most 16 entries", v);
+    return yoi__manifest_refuse(err, field, "at most 16 entries", v);
   for (const yoi_sdk_json *e = yoi_sdk_json_first(v); e != NULL; e = yoi_sdk_json_next(e)) {
     yoi_str s = {NULL, 0};
     if (!yoi_sdk_json_str(e, &s) || s.len == 0 || s.len > YOI_PLUGIN_ID_MAX)
-      return refuse(err, field, "strings of 1 to 128 bytes", e);
+      return yoi__manifest_refuse(err, field, "strings of 1 to 128 bytes", e);
     for (size_t i = 0; i < *n; i++) {
-      if (yoi_sdk_str_eq(list[i], s)) return refuse(err, field, "each entry once", e);
+      if (yoi_sdk_str_eq(list[i], s)) return yoi__manifest_refuse(err, field, "each entry once", e);
     }
     list[(*n)++] = s;
   }
@@ -149,11 +147,11 @@ static yoi_status read_grants(struct yoi__manifest *m, const yoi_sdk_json *v, yo
     yoi_str g = m->grants[i], prefix = YOI_LIT("model:");
     yoi_str name = {g.ptr + prefix.len, g.len - prefix.len};
     if (memchr(g.ptr, ':', g.len) == NULL) {
-      st = refuse(err, "grants", "'kind:name'", e);
+      st = yoi__manifest_refuse(err, "grants", "'kind:name'", e);
     } else if (!yoi_sdk_str_starts(g, prefix)) {
       st = unsupported(err, "grants", e);
     } else if (!yoi_sdk_str_is(name, "*") && !yoi_sdk_name_valid(name)) {
-      st = refuse(err, "grants", "the name of a model, or '*'", e);
+      st = yoi__manifest_refuse(err, "grants", "the name of a model, or '*'", e);
     }
   }
   return st;
@@ -164,14 +162,14 @@ static yoi_status read_threads(struct yoi__manifest *m, const yoi_sdk_json *v, y
   if (yoi_sdk_json_str(v, &s)) {
     if (yoi_sdk_str_is(s, "parallel")) m->threads = YOI_PARALLEL;
     if (yoi_sdk_str_is(s, "serial")) {
-      /* Runtimes and ingresses are called on loops, where nothing may block. */
-      if (m->kind != YOI_KIND_MODEL) return unsupported(err, "threads", v);
+      /* The others are called on loops, where nothing may block. */
+      if (!yoi__kind_may_block(m->kind)) return unsupported(err, "threads", v);
       m->threads = YOI_SERIAL;
     }
   }
   if (m->threads != 0) return YOI_OK;
-  return refuse(err, "threads", m->kind == YOI_KIND_MODEL ? "'parallel' or 'serial'" : "'parallel'",
-                v);
+  return yoi__manifest_refuse(
+      err, "threads", yoi__kind_may_block(m->kind) ? "'parallel' or 'serial'" : "'parallel'", v);
 }
 
 struct first_finding {
@@ -190,13 +188,14 @@ static void keep_first(void *ctx, const char *pointer, int is_key, const char *m
 static yoi_status read_config(struct yoi__manifest *m, const yoi_sdk_json *v, yoi_error *err) {
   struct first_finding f = {"", ""};
   yoi_str type = {NULL, 0};
-  if (yoi_sdk_json_type(v) != YOI_SDK_JSON_OBJECT) return refuse(err, "config", "a schema", v);
+  if (yoi_sdk_json_type(v) != YOI_SDK_JSON_OBJECT)
+    return yoi__manifest_refuse(err, "config", "a schema", v);
   if (yoi_sdk_schema_compile(v, keep_first, &f) != YOI_OK) {
     return yoi_sdk_fail(err, YOI_CODE_INVALID_REQUEST,
                         "manifest field 'config': no valid schema: '%s': %s", f.pointer, f.message);
   }
   if (!yoi_sdk_json_str(yoi_sdk_json_get(v, "type"), &type) || !yoi_sdk_str_is(type, "object"))
-    return refuse(err, "config/type", "'object'", yoi_sdk_json_get(v, "type"));
+    return yoi__manifest_refuse(err, "config/type", "'object'", yoi_sdk_json_get(v, "type"));
   m->config = v;
   return YOI_OK;
 }
@@ -207,7 +206,7 @@ static yoi_status read_isolation(struct yoi__manifest *m, const yoi_sdk_json *v,
   if (yoi_sdk_json_str(v, &s) && yoi_sdk_str_is(s, "process"))
     return unsupported(err, "isolation", v);
   if (s.ptr != NULL && yoi_sdk_str_is(s, "none")) return YOI_OK;
-  return refuse(err, "isolation", "'none'", v);
+  return yoi__manifest_refuse(err, "isolation", "'none'", v);
 }
 
 static yoi_status read_display_name(struct yoi__manifest *m, const yoi_sdk_json *v,
@@ -215,12 +214,12 @@ static yoi_status read_display_name(struct yoi__manifest *m, const yoi_sdk_json 
   if (yoi_sdk_json_str(v, &m->display_name) && m->display_name.len > 0 &&
       m->display_name.len <= YOI_DISPLAY_NAME_MAX)
     return YOI_OK;
-  return refuse(err, "display_name", "a string of 1 to 256 bytes", v);
+  return yoi__manifest_refuse(err, "display_name", "a string of 1 to 256 bytes", v);
 }
 
 static yoi_status read_runtime_id(struct yoi__manifest *m, const yoi_sdk_json *v, yoi_error *err) {
   if (yoi_sdk_json_str(v, &m->runtime_id) && yoi_sdk_id_valid(m->runtime_id)) return YOI_OK;
-  return refuse(err, "runtime_id", "1 to 64 of a-z 0-9 . _ -, alphanumeric first", v);
+  return yoi__manifest_refuse(err, "runtime_id", "1 to 64 of a-z 0-9 . _ -, alphanumeric first", v);
 }
 
 /* Names of operations, of this version or a later one: "worker.stop", or a
@@ -234,7 +233,8 @@ static yoi_status read_operations(struct yoi__manifest *m, const yoi_sdk_json *v
     for (size_t k = 0; k < s.len; k++) {
       char c = s.ptr[k];
       if ((c >= 'a' && c <= 'z') || c == '.' || c == '_') continue;
-      return refuse(err, "operations", "names such as 'worker.stop', 'worker.*' or '*'", e);
+      return yoi__manifest_refuse(err, "operations",
+                                  "names such as 'worker.stop', 'worker.*' or '*'", e);
     }
   }
   return st;
@@ -248,6 +248,10 @@ int yoi__manifest_knows(const struct yoi__manifest *m, yoi_str operation) {
     if (begins ? yoi_sdk_str_starts(operation, s) : yoi_sdk_str_eq(operation, s)) return 1;
   }
   return 0;
+}
+
+static yoi_status read_tools(struct yoi__manifest *m, const yoi_sdk_json *v, yoi_error *err) {
+  return yoi__manifest_read_tools(m, v, err);
 }
 
 /* ---- the table ----------------------------------------------------------- */
@@ -271,6 +275,7 @@ static const struct field {
     {"display_name", read_display_name, 0, 1},
     {"runtime_id", read_runtime_id, 0, 0},
     {"operations", read_operations, 0, 0},
+    {"tools", read_tools, 0, 0},
 };
 #define N_FIELDS (sizeof fields / sizeof *fields)
 
@@ -308,7 +313,7 @@ static yoi_status parse_object(yoi_str text, yoi_sdk_json **out, yoi_error *err)
   }
   if (yoi_sdk_json_type(*out) == YOI_SDK_JSON_OBJECT) return YOI_OK;
   return yoi_sdk_fail(err, YOI_CODE_INVALID_REQUEST, "manifest: expected an object, found %s",
-                      show(*out).text);
+                      yoi__manifest_show(*out).text);
 }
 
 static const char *interface_of(uint32_t kind) {
@@ -319,6 +324,8 @@ static const char *interface_of(uint32_t kind) {
       return YOI_MODEL_ID;
     case YOI_KIND_POLICY:
       return YOI_POLICY_ID;
+    case YOI_KIND_TOOL:
+      return YOI_TOOL_ID;
     default:
       return YOI_INGRESS_ID;
   }
@@ -339,9 +346,12 @@ static yoi_status check_whole(const struct yoi__manifest *m, yoi_error *err) {
     return yoi_sdk_fail(err, YOI_CODE_INVALID_REQUEST,
                         "manifest field 'runtime_id': only runtimes have one");
   if ((m->n_operations > 0) != (m->kind == YOI_KIND_POLICY))
-    return yoi_sdk_fail(err, YOI_CODE_INVALID_REQUEST, "manifest field 'operations': %s",
-                        m->kind == YOI_KIND_POLICY ? "a policy names what it knows"
-                                                   : "only policies have one");
+    return yoi_sdk_fail(
+        err, YOI_CODE_INVALID_REQUEST, "manifest field 'operations': %s",
+        m->kind == YOI_KIND_POLICY ? "a policy names what it knows" : "only policies have one");
+  if ((m->n_tools > 0) != (m->kind == YOI_KIND_TOOL))
+    return yoi_sdk_fail(err, YOI_CODE_INVALID_REQUEST, "manifest field 'tools': %s",
+                        m->kind == YOI_KIND_TOOL ? "expected at least one" : "only tools have one");
   return YOI_OK;
 }
 
@@ -421,6 +431,7 @@ yoi_status yoi__manifest_narrow(struct yoi__manifest *m, yoi_str text, yoi_error
 }
 
 void yoi__manifest_release(struct yoi__manifest *m) {
+  yoi__manifest_tools_free(m);
   yoi_sdk_json_free(m->tree);
   yoi_sdk_json_free(m->beside);
   memset(m, 0, sizeof *m);

@@ -4,10 +4,21 @@
 #define YOI__MANIFEST_H
 
 #include <sdk/json.h>
+#include <sdk/schema.h>
 #include <yoi/base.h>
 #include <yoi/limits.h>
 
 #define YOI__MANIFEST_LIST_MAX 16 /* interfaces, and grants, of one plugin */
+
+/* One of "tools", see yoi/plugin.h. */
+struct yoi__manifest_tool {
+  yoi_str name, description;
+  yoi_str parameters;               /* the schema, one line; owned, like what follows */
+  yoi_str grants;                   /* JSON array of kinds */
+  struct yoi_sdk_schema *arguments; /* the schema, compiled */
+  uint32_t flags;                   /* YOI_TOOL_* */
+  uint32_t max_ms;
+};
 
 /* All texts are NUL-terminated and belong to the manifest. */
 struct yoi__manifest {
@@ -19,6 +30,8 @@ struct yoi__manifest {
   yoi_str interfaces[YOI__MANIFEST_LIST_MAX];
   yoi_str grants[YOI__MANIFEST_LIST_MAX];
   yoi_str operations[YOI__MANIFEST_LIST_MAX]; /* policies: see yoi/policy.h */
+  struct yoi__manifest_tool *tools;           /* of a plugin of tools */
+  size_t n_tools;
   const yoi_sdk_json *config;  /* the compiled schema of an instance's config */
   yoi_sdk_json *tree, *beside; /* own all of the above */
 };
@@ -35,6 +48,8 @@ yoi_status yoi__manifest_narrow(struct yoi__manifest *m, yoi_str text, yoi_error
 void yoi__manifest_release(struct yoi__manifest *m);
 /* 1: an operation of that name is among those that a policy knows. */
 int yoi__manifest_knows(const struct yoi__manifest *m, yoi_str operation);
+/* The tool of that name, or NULL. */
+const struct yoi__manifest_tool *yoi__manifest_tool(const struct yoi__manifest *m, yoi_str name);
 /* 1: the interface is in the list. */
 int yoi__manifest_has(const struct yoi__manifest *m, yoi_str interface);
 

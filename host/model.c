@@ -1,27 +1,5 @@
-/* host/model.c - yoi.host.model/1, and streams of models that open late.
- *
- *                    start: not open yet            opened: next starts it
- *   (none) ------------------------------> PENDING -----------------------> LIVE
- *      |                                      | open failed, cancelled
- *      | start: open                          v
- *      +--------------------> LIVE           DONE
- *
- * A model is loaded and opened on the control thread when the first stream
- * asks for it; until then each stream keeps a copy of its request, says AGAIN
- * and is woken when the open is done. The start itself happens in that
- * stream's next, so on the stream's own loop, where it also stays.
- *
- * Invariants
- *  1. instance.lock guards `waiting` and the `pending` of the streams in it; it
- *     is not held across a call, a wake or an open.
- *  2. A failed open answers those who waited for it; the next start tries
- *     again.
- *  3. A SERIAL model is asked on its strand; its inner stream is the strand's,
- *     which never blocks, so all else is the same for it.
- *  4. What a model says has no known secret in it (scrub.c). What is held at
- *     the end goes out before the end does.
- *  5. A stream that is released off its loop (its holder is being closed) is
- *     released there by a post; it keeps its reference until then.
+/* host/model.c - yoi.host.model/1: models, called by the name that the config
+ * gives them. late.c has their streams.
  */
 #include "model.h"
 
@@ -29,21 +7,16 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <sdk/hard.h>
 #include <sdk/mem.h>
 
 #include "host.h"
-#include "strand.h"
+#include "late.h"
 #include "stream.h"
 #include "take.h"
 
-#define BATCHES_HELD YOI_SDK_HARD(64, 1) /* in a row, without one event to give */
-
-static const yoi_stream_ops model_ops;
-
 /* ---- the copy of a request --------------------------------------------- */
 
-struct yoi__model_copy {
+struct copy {
   struct yoi__work work; /* first: what a strand is given */
   yoi_model_request req;
   yoi_str messages[];
@@ -51,7 +24,7 @@ struct yoi__model_copy {
 
 static yoi_status work_start(struct yoi__work *w, struct yoi__instance *in, uint64_t token,
                              yoi_stream **out, yoi_error *err) {
-  struct yoi__model_copy *c = (struct yoi__model_copy *)w;
+  struct copy *c = (struct copy *)w;
   c->req.token = token;
   return in->plugin->table.model.start(in->self, &c->req, out, err);
 }
@@ -67,11 +40,12 @@ static yoi_str put(char **at, yoi_str s) {
   return copy;
 }
 
-static struct yoi__model_copy *copy_request(const yoi_model_request *req) {
+static struct yoi__work *copy_request(const void *request) {
+  const yoi_model_request *req = request;
   size_t n = req->n_messages;
   size_t bytes = req->request_id.len + req->trace.len + req->tools.len + req->parameters.len;
   for (size_t i = 0; i < n; i++) bytes += req->messages[i].len;
-  struct yoi__model_copy *c = yoi_sdk_malloc(sizeof *c + n * sizeof *c->messages + bytes);
+  struct copy *c = yoi_sdk_malloc(sizeof *c + n * sizeof *c->messages + bytes);
   if (c == NULL) return NULL;
   char *at = (char *)&c->messages[n];
   c->work = (struct yoi__work){work_start, work_free};
@@ -82,67 +56,10 @@ static struct yoi__model_copy *copy_request(const yoi_model_request *req) {
   c->req.parameters = put(&at, req->parameters);
   for (size_t i = 0; i < n; i++) c->messages[i] = put(&at, req->messages[i]);
   c->req.messages = c->messages;
-  return c;
+  return &c->work;
 }
 
-/* ---- opening ----------------------------------------------------------- */
-
-void yoi__model_open(void *ctx) {
-  struct yoi__instance *in = ctx;
-  struct yoi_sdk_error e;
-  (void)yoi_sdk_error_init(&e);
-  uint32_t state = atomic_load(&in->state);
-  yoi_status st = YOI_OK;
-  if (atomic_load(&in->top->phase) == YOI__FREEING)
-    st = yoi_sdk_fail(&e.e, YOI_CODE_SHUTTING_DOWN, "the host is shutting down");
-  else if (state == YOI__DECLARED || state == YOI__FAILED) /* else: asked for twice */
-    st = yoi__instance_open(in, &e.e);
-  if (st != YOI_OK)
-    yoi__log_failure(in->top->log, YOI_LOG_ERROR, "cannot open a model", in->name, (yoi_str){0},
-                     &e.e);
-  for (;;) {
-    pthread_mutex_lock(&in->lock);
-    struct yoi__stream *s = in->waiting;
-    uint64_t token = 0;
-    if (s != NULL) {
-      in->waiting = s->next_waiter;
-      s->pending = st == YOI_OK ? YOI__PENDING_NO : YOI__PENDING_FAILED;
-      token = s->token;
-    }
-    pthread_mutex_unlock(&in->lock);
-    if (s == NULL) break;
-    yoi__token_wake(in->top->tokens, token);
-  }
-}
-
-/* Puts the stream among those who wait, unless the model is open by now. */
-static void wait_for_open(struct yoi__instance *in, struct yoi__stream *s) {
-  int ask = 0;
-  pthread_mutex_lock(&in->lock);
-  uint32_t state = atomic_load(&in->state);
-  if (state != YOI__OPEN) {
-    s->pending = YOI__PENDING_WAIT;
-    s->next_waiter = in->waiting;
-    in->waiting = s;
-    /* yoi__model_open sets OPENING itself; several posts of the task are one. */
-    ask = state != YOI__OPENING;
-  }
-  pthread_mutex_unlock(&in->lock);
-  if (ask) yoi__control_post(in->top->control, &in->open_task);
-}
-
-static void stop_waiting(struct yoi__instance *in, struct yoi__stream *s) {
-  pthread_mutex_lock(&in->lock);
-  if (s->pending == YOI__PENDING_WAIT)
-    for (struct yoi__stream **at = &in->waiting; *at != NULL; at = &(*at)->next_waiter)
-      if (*at == s) {
-        *at = s->next_waiter;
-        break;
-      }
-  pthread_mutex_unlock(&in->lock);
-}
-
-/* ---- streams ----------------------------------------------------------- */
+/* ---- what is of models --------------------------------------------------- */
 
 static yoi_status model_failed(yoi_error *err, yoi_str name, const char *what) {
   yoi_status st = yoi_sdk_fail(err, YOI_CODE_MODEL_ERROR, "model '%.*s' %s", YOI_ARG(name), what);
@@ -150,39 +67,21 @@ static yoi_status model_failed(yoi_error *err, yoi_str name, const char *what) {
   return st;
 }
 
-/* A SERIAL model is asked on its strand, with a copy that may be there already.
- * A plugin that is refused is, to whoever asked, a model that has too much to
+static yoi_status start_now(struct yoi__instance *in, const void *req, yoi_stream **out,
+                            yoi_error *err) {
+  return in->plugin->table.model.start(in->self, req, out, err);
+}
+
+static yoi_status cannot_open(yoi_error *err, yoi_str name) {
+  return model_failed(err, name, "cannot be opened");
+}
+
+/* A plugin that is refused is, to whoever asked, a model that has too much to
  * do. */
-static yoi_status start_serial(struct yoi__stream *s, const yoi_model_request *req,
-                               yoi_stream **out, yoi_error *err) {
-  struct yoi__model_copy *c = s->request != NULL ? s->request : copy_request(req);
-  s->request = NULL;
-  if (c == NULL) return yoi_sdk_fail_memory(err);
-  yoi_status st =
-      yoi__strand_start(s->in->strand, &c->work, s->token, c->req.deadline_ns, out, err);
-  if (st != YOI_RESOURCE_EXHAUSTED || err->code != YOI_CODE_LIMIT_REACHED) return st;
+static yoi_status is_busy(yoi_error *err) {
   err->code = YOI_CODE_MODEL_ERROR;
   yoi_sdk_fail_details(err, YOI_LIT("{\"kind\":\"overloaded\",\"retryable\":true}"));
   return YOI_UNAVAILABLE;
-}
-
-/* Calls the plugin's start. OK: there is an inner stream. */
-static yoi_status start_inner(struct yoi__stream *s, const yoi_model_request *req, yoi_error *err) {
-  struct yoi__instance *in = s->in;
-  struct yoi_sdk_error e;
-  (void)yoi_sdk_error_init(&e);
-  yoi_stream *inner = NULL;
-  yoi_status st = in->strand != NULL ? start_serial(s, req, &inner, &e.e)
-                                     : in->plugin->table.model.start(in->self, req, &inner, &e.e);
-  if (st == YOI_OK && yoi__stream_valid(inner)) {
-    atomic_store(&s->inner, inner);
-    return YOI_OK;
-  }
-  /* req may be gone: a strand takes it over, also when it refuses. */
-  yoi_str request_id = {s->request_id, s->id_len};
-  st = yoi__public_error(in, request_id, st == YOI_OK ? YOI_END - 1 : st, &e.e);
-  yoi_sdk_error_copy(err, &e.e);
-  return st;
 }
 
 static void count_result(struct yoi__stream *s) {
@@ -193,109 +92,8 @@ static void count_result(struct yoi__stream *s) {
   yoi__metrics_add(s->in->top->metrics, id, 1);
 }
 
-/* The first next after the model was opened. */
-static yoi_status begin(struct yoi__stream *s, yoi_error *err) {
-  struct yoi_sdk_error e;
-  (void)yoi_sdk_error_init(&e);
-  pthread_mutex_lock(&s->in->lock);
-  uint32_t pending = s->pending;
-  pthread_mutex_unlock(&s->in->lock);
-  yoi_status st = YOI_OK;
-  if (atomic_load(&s->cancelled)) {
-    (void)yoi_sdk_fail(&e.e, YOI_CODE_INTERNAL, "cancelled");
-    e.e.code = 0;
-    st = YOI_CANCELLED;
-  } else if (pending == YOI__PENDING_WAIT) {
-    return YOI_AGAIN;
-  } else if (pending == YOI__PENDING_FAILED) {
-    st = model_failed(&e.e, s->in->name, "cannot be opened");
-  } else {
-    st = start_inner(s, &s->request->req, &e.e);
-  }
-  if (st != YOI_OK) return yoi__stream_end(s, st, &e.e, err);
-  yoi_sdk_free(s->request);
-  s->request = NULL;
-  /* A cancel that came between the two looks saw no inner stream. */
-  yoi_stream *inner = atomic_load(&s->inner);
-  if (atomic_load(&s->cancelled)) inner->ops->cancel(inner);
-  return YOI_OK;
-}
-
-static yoi_status scrub_failed(struct yoi__stream *s, yoi_error *err) {
-  struct yoi_sdk_error e;
-  yoi_stream *inner = atomic_load(&s->inner);
-  inner->ops->cancel(inner);
-  yoi_sdk_free(s->why); /* of an end that is not told any more */
-  return yoi__stream_end(s, yoi_sdk_fail_memory(yoi_sdk_error_init(&e)), &e.e, err);
-}
-
-/* The next events that are not all held back. */
-static yoi_status next_scrubbed(struct yoi__stream *s, const yoi_event *const **out_events,
-                                size_t *out_n, yoi_error *err) {
-  for (int left = BATCHES_HELD; left > 0; left--) {
-    const yoi_event *const *events = NULL;
-    size_t n = 0;
-    yoi_status st = yoi__stream_next(s, &events, &n, err);
-    if (st == YOI_AGAIN) return st;
-    yoi_status clean = st == YOI_OK ? yoi__scrub_events(s->run, &events, &n, err)
-                                    : yoi__scrub_rest(s->run, &events, &n, err);
-    if (clean != YOI_OK) return scrub_failed(s, err);
-    if (n > 0) { /* an end is told again */
-      *out_events = events;
-      *out_n = n;
-      return YOI_OK;
-    }
-    if (st != YOI_OK) return st;
-  }
-  yoi__token_wake(s->in->top->tokens, s->token); /* then other work of the loop has its turn */
-  return YOI_AGAIN;
-}
-
-static yoi_status model_next(yoi_stream *stream, const yoi_event *const **out_events, size_t *out_n,
-                             yoi_error *err) {
-  struct yoi__stream *s = (struct yoi__stream *)stream;
-  if (s->final == YOI_OK && atomic_load_explicit(&s->inner, memory_order_relaxed) == NULL) {
-    yoi_status st = begin(s, err);
-    if (st != YOI_OK) return st;
-  }
-  return s->run != NULL ? next_scrubbed(s, out_events, out_n, err)
-                        : yoi__stream_next(s, out_events, out_n, err);
-}
-
-static void model_cancel(yoi_stream *stream) {
-  struct yoi__stream *s = (struct yoi__stream *)stream;
-  if (atomic_exchange(&s->cancelled, 1u) != 0) return;
-  yoi_stream *inner = atomic_load(&s->inner);
-  if (inner != NULL)
-    inner->ops->cancel(inner);
-  else
-    yoi__token_wake(s->in->top->tokens, s->token);
-}
-
-static void release_here(void *ctx) {
-  struct yoi__stream *s = ctx;
-  stop_waiting(s->in, s);
-  count_result(s);
-  yoi_stream *inner = atomic_load(&s->inner);
-  if (inner != NULL) inner->ops->release(inner);
-  yoi_sdk_free(s->request);
-  yoi__stream_free(s);
-}
-
-static void model_release(yoi_stream *stream) {
-  struct yoi__stream *s = (struct yoi__stream *)stream;
-  if (s == NULL) return;
-  struct yoi__loops *loops = s->in->top->loops;
-  if (yoi__loops_current(loops) == s->loop) {
-    release_here(s);
-    return;
-  }
-  s->node = (struct yoi__node){.fn = release_here, .ctx = s};
-  yoi__loop_post_node(loops, s->loop, &s->node);
-}
-
-static const yoi_stream_ops model_ops = {sizeof model_ops, 0, model_next, model_cancel,
-                                         model_release};
+static const struct yoi__late_kind late_model = {start_now, copy_request, cannot_open, is_busy,
+                                                 count_result};
 
 /* ---- the interface ----------------------------------------------------- */
 
@@ -337,44 +135,7 @@ static yoi_status model_start(const yoi_host *h, yoi_str name, const yoi_model_r
   yoi_model_request r;
   yoi_status st = yoi__take_in(&r, sizeof r, req, "model request", err);
   if (st != YOI_OK) return st;
-  uint32_t here = yoi__loops_current(top->loops);
-  if (here == YOI_NO_LOOP) {
-    (void)yoi_sdk_fail(err, YOI_CODE_INTERNAL, "a model is started on a loop only");
-    return YOI_FAILED_PRECONDITION;
-  }
-  if (!yoi__instance_ref(in))
-    return yoi_sdk_fail(err, YOI_CODE_SHUTTING_DOWN, "the host is shutting down");
-  struct yoi__stream *s = yoi__stream_new(in, r.token, r.request_id);
-  if (s == NULL) {
-    yoi__instance_unref(in);
-    return yoi_sdk_fail_memory(err);
-  }
-  s->head.ops = &model_ops;
-  s->loop = here;
-  if (yoi__secrets_count(top->config->secrets) > 0) {
-    s->run = yoi__scrub_run_new(top->scrub);
-    if (s->run == NULL) {
-      yoi__stream_free(s);
-      return yoi_sdk_fail_memory(err);
-    }
-  }
-  if (atomic_load_explicit(&in->state, memory_order_acquire) == YOI__OPEN) {
-    st = start_inner(s, &r, err);
-  } else {
-    s->request = copy_request(&r);
-    if (s->request == NULL)
-      st = yoi_sdk_fail_memory(err);
-    else
-      wait_for_open(in, s);
-  }
-  if (st != YOI_OK) {
-    s->final = st;
-    count_result(s);
-    yoi__stream_free(s);
-    return st;
-  }
-  *out = &s->head;
-  return YOI_OK;
+  return yoi__late_start(in, &late_model, &r, r.token, r.deadline_ns, r.request_id, 0, out, err);
 }
 
 const yoi_host_model yoi__model_table = {sizeof yoi__model_table, 0, model_list, model_start};

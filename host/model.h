@@ -8,10 +8,6 @@
 
 extern const yoi_host_model yoi__model_table; /* yoi.host.model/1 */
 
-/* [main] The open task of a model's instance, which is ctx: opens it if it is
- * not, then wakes who waits. */
-void yoi__model_open(void *ctx);
-
 /* The counter of results, made when the host is; see host.h. */
 struct yoi_embed;
 yoi_status yoi__model_counters(struct yoi_embed *host);

@@ -5,8 +5,8 @@
  * are made: so once, whatever number of workers and watchers there is, and
  * before a runtime could write it down.
  *
- * Text and reasoning are two texts, each cut anywhere. Of each that much of
- * the end is held as could become a secret:
+ * Text and reasoning of a model, output and status of a tool are two texts, each
+ * cut anywhere. Of each that much of the end is held as could become a secret:
  *
  *             may be the begin of one          it is none: given, with what came
  *   (nothing) ----------------------> HELD ------------------------------------+
@@ -17,7 +17,7 @@
  *       |                              |       still taken out                 |
  *       +------------------------------+---------------------------------------+
  *
- * Text and reasoning do not flush each other: a secret with reasoning between
+ * The two do not flush each other: a secret with reasoning between
  * its halves is one of the text. All else does, so that events stay in order.
  *
  * Invariants
@@ -48,7 +48,9 @@ struct yoi__scrub {
   _Atomic(struct yoi__scrub_set *) now; /* read without the lock only to compare */
 };
 
-enum { TEXT, REASONING, TEXTS };
+/* The texts: what a model says and thinks, what a tool gives and says of itself.
+ * No stream has all four. */
+enum { TEXT, REASONING, OUTPUT, STATUS, TEXTS };
 
 struct yoi__scrub_run {
   struct yoi__scrub *of;
@@ -143,9 +145,10 @@ void yoi__scrub_error(struct yoi__scrub *c, yoi_error *e) {
   yoi__scrub_give(set);
 }
 
-/* ---- a generation -------------------------------------------------------- */
+/* ---- a generation, or a call -------------------------------------------------------- */
 
-static const uint32_t kinds[TEXTS] = {YOI_EVENT_MODEL_TEXT, YOI_EVENT_MODEL_REASONING};
+static const uint32_t kinds[TEXTS] = {YOI_EVENT_MODEL_TEXT, YOI_EVENT_MODEL_REASONING,
+                                      YOI_EVENT_TOOL_OUTPUT, YOI_EVENT_TOOL_STATUS};
 
 struct yoi__scrub_run *yoi__scrub_run_new(struct yoi__scrub *c) {
   struct yoi__scrub_run *r = yoi_sdk_calloc(1, sizeof *r);
@@ -166,7 +169,9 @@ void yoi__scrub_run_free(struct yoi__scrub_run *r) {
 }
 
 static int is_holding(const struct yoi__scrub_run *r) {
-  return r->held[TEXT].len > 0 || r->held[REASONING].len > 0;
+  size_t n = 0;
+  for (size_t i = 0; i < TEXTS; i++) n += r->held[i].len;
+  return n > 0;
 }
 
 static void go_on(struct yoi__scrub_run *r) {
@@ -177,7 +182,9 @@ static void go_on(struct yoi__scrub_run *r) {
 
 /* TEXTS: it is none of them. */
 static size_t text_of(const yoi_event *ev) {
-  return ev->kind == kinds[TEXT] ? TEXT : ev->kind == kinds[REASONING] ? REASONING : TEXTS;
+  size_t i = 0;
+  while (i < TEXTS && ev->kind != kinds[i]) i++;
+  return i;
 }
 
 /* 1: as it is; only when nothing is held. */

@@ -13,11 +13,13 @@
 #include "instance.h"
 
 struct yoi__deadline;
+struct yoi__late_kind;
+struct yoi__work;
 
-/* Its members are for stream.c and model.c. */
+/* Its members are for stream.c and late.c. */
 struct yoi__stream {
   yoi_stream head;
-  _Atomic(yoi_stream *) inner; /* NULL: the model is not open yet */
+  _Atomic(yoi_stream *) inner; /* NULL: it is not open yet */
   struct yoi__instance *in;    /* a reference */
   uint64_t token;
   uint64_t deadline_ns; /* of the answer; 0: none, or it has come */
@@ -27,12 +29,16 @@ struct yoi__stream {
   yoi_status final;          /* once END or an error: the answer for ever */
   struct yoi_sdk_error *why; /* with it, when it is an error */
 
-  uint32_t loop;                   /* models: the loop that it stays on */
-  uint32_t pending;                /* models: YOI__PENDING_*; under in->lock */
-  struct yoi__stream *next_waiter; /* models: of in->waiting */
-  struct yoi__model_copy *request; /* models: until it is open */
-  struct yoi__node node;           /* models: of a release off the loop */
-  struct yoi__scrub_run *run;      /* models: NULL when the host has no secrets */
+  /* Of what opens late; late.c. */
+  uint32_t loop;    /* that it stays on */
+  uint32_t pending; /* YOI__PENDING_*; under in->lock */
+  const struct yoi__late_kind *kind;
+  struct yoi__stream *next_waiter; /* of in->waiting */
+  struct yoi__work *request;       /* until it is open */
+  uint64_t work_until_ns;          /* the request's deadline */
+  uint64_t call;                   /* tools: the handle of it */
+  struct yoi__node node;           /* of a release off the loop */
+  struct yoi__scrub_run *run;      /* NULL when the host has no secrets */
 
   uint32_t id_len;
   char request_id[]; /* for the log */

@@ -152,7 +152,7 @@ static void refusals_before_the_load_run_no_code(void **state) {
       {"\"parallel\"", "\"serial\"", "'threads': 'serial' is not supported"},
       {"\"abi\": 1", "\"abi\": 2", "'abi': expected 1, found 2"},
       {"\"yoi.plugin/1\"", "\"yoi.plugin/9\"", "'manifest': expected"},
-      {"\"kind\": \"runtime\"", "\"kind\": \"tool\"", "'kind': 'tool' is not supported"},
+      {"\"kind\": \"runtime\"", "\"kind\": \"tool\"", "'interfaces': expected 'yoi.tool/1'"},
       {"\"runtime_id\"", "\"runtime_xx\"", "unknown manifest field 'runtime_xx'"},
       {".yoi.manifest", ".yoi.manifesT", "no manifest section"},
   };

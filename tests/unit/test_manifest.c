@@ -102,7 +102,7 @@ static void each_field_is_checked(void **state) {
           "found 'yoi.plugin/2'");
   refused(with("id", "\"thing\""), "'id'", "reverse DNS", "found 'thing'");
   refused(with("id", "7"), "'id'", "reverse DNS", "found 7");
-  refused(with("kind", "\"wizard\""), "'kind'", "'runtime', 'model', 'ingress' or 'policy'",
+  refused(with("kind", "\"wizard\""), "'kind'", "'ingress', 'policy' or 'tool'",
           "found 'wizard'");
   refused(with("version", "\"1.0\""), "'version'", "major.minor.patch", "found '1.0'");
   refused(with("version", "\"1.0.0.0\""), "'version'", "major.minor.patch", "1.0.0.0");
@@ -187,7 +187,6 @@ static void a_policy_names_what_it_knows(void **state) {
 static void later_features_are_refused_as_such(void **state) {
   (void)state;
   static const char *const later[][2] = {
-      {"kind", "\"tool\""},
       {"threads", "\"serial\""},
       {"isolation", "\"process\""},
       {"grants", "[\"mount:work:ro\"]"},

@@ -547,18 +547,22 @@ void yoi__build_ingress(struct yoi__build *b) {
 
 /* ---- policy -------------------------------------------------------------------- */
 
+static int knows(struct yoi__build *b, const struct yoi__plugin *p, const char *pointer,
+                 const char *operation) {
+  if (yoi__manifest_knows(&p->manifest, yoi_sdk_str(operation))) return 1;
+  yoi__findings_add(&b->found, pointer, 0,
+                    "plugin '%.*s' does not know the operation '%s', about which it is asked",
+                    YOI_ARG(p->manifest.id), operation);
+  return 0;
+}
+
 /* An operation that it has not heard of would be let through by what it does
  * not say. */
 static void check_operations(struct yoi__build *b, const struct yoi__plugin *p,
                              const char *pointer) {
-  for (uint32_t op = 1; op < YOI_OP__END; op++) {
-    yoi_str name = yoi_sdk_str(yoi_sdk_op_name(op));
-    if (!yoi__policy_is_asked(op) || yoi__manifest_knows(&p->manifest, name)) continue;
-    yoi__findings_add(&b->found, pointer, 0,
-                      "plugin '%.*s' does not know the operation '%.*s', about which it is asked",
-                      YOI_ARG(p->manifest.id), YOI_ARG(name));
-    return;
-  }
+  for (uint32_t op = 1; op < YOI_OP__END; op++)
+    if (yoi__policy_is_asked(op) && !knows(b, p, pointer, yoi_sdk_op_name(op))) return;
+  (void)knows(b, p, pointer, YOI__TOOL_START);
 }
 
 void yoi__build_policies(struct yoi__build *b) {

@@ -1,5 +1,12 @@
 /* host/policy.c - asks the policies, and takes the strictest.
  *
+ *   an operation:  policies                               none: allow
+ *   a tool call:   policies ---> bundle ---> profile      none: read-only tools
+ *                  the host's    of the request           allow, others ask
+ *
+ * Inside the host's layer and across the layers the strictest wins, so a request
+ * can only restrict.
+ *
  * Invariants:
  *  1. What is not understood is deny: an error, an answer that is not there at
  *     once or comes too late, a text that is none of the four words.
@@ -7,6 +14,8 @@
  *  3. A policy is told what the caller sent, before anybody has validated it,
  *     and never a secret, a path or an address of the host.
  *  4. All are asked, also behind a deny: those that count see each question.
+ *  5. The host's layer never abstains, so what the bundle and the profile allow
+ *     does not lift its silence.
  */
 #include "policy.h"
 
@@ -21,11 +30,18 @@
 #include "listing.h"
 #include "take.h"
 
-static const char *const names[] = {
-    [YOI__ABSTAIN] = "abstain", [YOI__ALLOW] = "allow", [YOI__ASK] = "ask", [YOI__DENY] = "deny"};
+static const char *const names[] = {[YOI_VERDICT_ABSTAIN] = "abstain",
+                                    [YOI_VERDICT_ALLOW] = "allow",
+                                    [YOI_VERDICT_ASK] = "ask",
+                                    [YOI_VERDICT_DENY] = "deny"};
 
-const char *yoi__verdict_name(enum yoi__verdict verdict) {
-  return names[verdict];
+/* A runtime may say anything of its layers; what is no verdict is the strictest. */
+static uint32_t verdict_of(uint32_t said) {
+  return said < YOI_VERDICT_DENY ? said : YOI_VERDICT_DENY;
+}
+
+const char *yoi__verdict_name(uint32_t verdict) {
+  return names[verdict_of(verdict)];
 }
 
 int yoi__policy_is_asked(uint32_t op) {
@@ -52,7 +68,7 @@ static void take_text(struct yoi__scrub *scrub, yoi_str raw, char *out, size_t c
 }
 
 static void fail(struct yoi__decision *d, const char *reason) {
-  d->verdict = YOI__DENY;
+  d->verdict = YOI_VERDICT_DENY;
   d->rule[0] = '\0';
   (void)snprintf(d->reason, sizeof d->reason, "%s", reason);
 }
@@ -61,10 +77,10 @@ static void read_answer(struct yoi__scrub *scrub, yoi_str text, struct yoi__deci
   yoi_str word = yoi_sdk_json_check(text, 0, NULL) == YOI_OK
                      ? yoi_sdk_json_raw_get(text, "decision")
                      : (yoi_str){NULL, 0};
-  for (int v = YOI__ABSTAIN; v <= YOI__DENY; v++) {
+  for (uint32_t v = YOI_VERDICT_ABSTAIN; v <= YOI_VERDICT_DENY; v++) {
     size_t n = strlen(names[v]);
     if (word.len != n + 2 || memcmp(word.ptr + 1, names[v], n) != 0) continue;
-    d->verdict = (enum yoi__verdict)v;
+    d->verdict = v;
     take_text(scrub, yoi_sdk_json_raw_get(text, "rule"), d->rule, sizeof d->rule);
     take_text(scrub, yoi_sdk_json_raw_get(text, "reason"), d->reason, sizeof d->reason);
     return;
@@ -87,7 +103,7 @@ static void ask(struct yoi__instance *in, const yoi_policy_request *req, struct 
   const yoi_event *const *events = NULL;
   size_t n = 0;
   yoi_stream *s = NULL;
-  *d = (struct yoi__decision){.verdict = YOI__DENY, .plugin = in->plugin->manifest.id};
+  *d = (struct yoi__decision){.verdict = YOI_VERDICT_DENY, .plugin = in->plugin->manifest.id};
   yoi_status st = in->plugin->table.policy.start(in->self, req, &s, err);
   if (st == YOI_OK && s == NULL) st = YOI_INTERNAL;
   if (st == YOI_OK) st = s->ops->next(s, &events, &n, err);
@@ -109,71 +125,160 @@ static void ask(struct yoi__instance *in, const yoi_policy_request *req, struct 
 
 /* ---- all of them ------------------------------------------------------------- */
 
-void yoi__policy_decide(struct yoi_embed *host, yoi_str runtime_id, const yoi_request *req,
-                        void (*each)(void *ctx, const struct yoi__decision *d), void *ctx,
-                        struct yoi__decision *out) {
+/* `without`: what holds when there are none. */
+static void host_layer(struct yoi_embed *host, yoi_policy_request *r, uint32_t without,
+                       yoi__policy_each each, void *ctx, struct yoi__decision *out) {
   size_t n = host->config->n_policies;
-  *out = (struct yoi__decision){.verdict = n == 0 ? YOI__ALLOW : YOI__ABSTAIN};
-  yoi_policy_request r = {.size = sizeof r,
-                          .origin = req->origin,
-                          .operation = yoi_sdk_str(yoi_sdk_op_name(req->op)),
-                          .principal = req->principal,
-                          .runtime_id = runtime_id,
-                          .worker_id = req->worker_id,
-                          .subject = req->subject,
-                          .body = req->body,
-                          .request_id = req->request_id};
+  *out = (struct yoi__decision){.verdict = n == 0 ? without : YOI_VERDICT_ABSTAIN};
   for (size_t i = 0; i < n; i++) {
     struct yoi__instance *in = host->policies[i];
     struct yoi__decision d;
-    r.deadline_ns = yoi__now_ns() + YOI_POLICY_DEADLINE_MS * YOI__MS;
+    r->deadline_ns = yoi__now_ns() + YOI_POLICY_DEADLINE_MS * YOI__MS;
     if (yoi__instance_ref(in)) {
-      ask(in, &r, &d);
+      ask(in, r, &d);
       yoi__instance_unref(in);
     } else {
-      d = (struct yoi__decision){.verdict = YOI__DENY, .plugin = in->name};
+      d = (struct yoi__decision){.verdict = YOI_VERDICT_DENY, .plugin = in->name};
     }
     if (each != NULL) each(ctx, &d);
     if (d.verdict > out->verdict) *out = d;
   }
-  if (out->verdict != YOI__ABSTAIN) return;
-  fail(out, "no policy allows it");
+  if (out->verdict == YOI_VERDICT_ABSTAIN) fail(out, "no policy allows it");
+}
+
+static yoi_policy_request about(yoi_str runtime_id, const yoi_request *req) {
+  return (yoi_policy_request){.size = sizeof(yoi_policy_request),
+                              .origin = req->origin,
+                              .operation = yoi_sdk_str(yoi_sdk_op_name(req->op)),
+                              .principal = req->principal,
+                              .runtime_id = runtime_id,
+                              .worker_id = req->worker_id,
+                              .subject = req->subject,
+                              .body = req->body,
+                              .request_id = req->request_id};
+}
+
+void yoi__policy_decide(struct yoi_embed *host, yoi_str runtime_id, const yoi_request *req,
+                        yoi__policy_each each, void *ctx, struct yoi__decision *out) {
+  yoi_policy_request r = about(runtime_id, req);
+  host_layer(host, &r, YOI_VERDICT_ALLOW, each, ctx, out);
+}
+
+static yoi_policy_request about_tool(const struct yoi__tool_question *q) {
+  return (yoi_policy_request){.size = sizeof(yoi_policy_request),
+                              .origin = q->origin,
+                              .operation = YOI_LIT(YOI__TOOL_START),
+                              .principal = q->principal,
+                              .runtime_id = q->runtime_id,
+                              .worker_id = q->worker_id,
+                              .request_id = q->request_id,
+                              .tool = q->tool,
+                              .plugin = q->plugin,
+                              .arguments = q->arguments,
+                              .grants = q->grants,
+                              .tool_flags = q->tool_flags,
+                              .asked_again = q->asked_again};
+}
+
+/* A layer that has a word of its own. */
+static void layer(const char *name, uint32_t said, yoi__policy_each each, void *ctx,
+                  struct yoi__decision *out) {
+  struct yoi__decision d = {.verdict = verdict_of(said)};
+  (void)snprintf(d.rule, sizeof d.rule, "%s", name);
+  if (d.verdict == YOI_VERDICT_DENY)
+    (void)snprintf(d.reason, sizeof d.reason, "the %s does not allow it", name);
+  if (d.verdict == YOI_VERDICT_ABSTAIN) return;
+  if (each != NULL) each(ctx, &d);
+  if (d.verdict > out->verdict) *out = d;
+}
+
+void yoi__policy_decide_tool(struct yoi_embed *host, const struct yoi__tool_question *q,
+                             yoi__policy_each each, void *ctx, struct yoi__decision *out) {
+  yoi_policy_request r = about_tool(q);
+  int read_only = (q->tool_flags & YOI_TOOL_READ_ONLY) != 0;
+  if (host->config->n_policies > 0) {
+    host_layer(host, &r, YOI_VERDICT_DENY, each, ctx, out);
+  } else {
+    *out = (struct yoi__decision){.verdict = YOI_VERDICT_ABSTAIN};
+    layer("builtin", read_only ? YOI_VERDICT_ALLOW : YOI_VERDICT_ASK, each, ctx, out);
+  }
+  layer("bundle", q->bundle_verdict, each, ctx, out);
+  layer("profile", q->profile_verdict, each, ctx, out);
+}
+
+/* ---- the audit log ------------------------------------------------------------- */
+
+#define FIELDS_MAX 12
+
+struct line {
+  yoi_log_field fields[FIELDS_MAX];
+  size_t n;
+};
+
+static void put(struct line *l, const char *name, yoi_str value) {
+  if (value.len > 0 && l->n < FIELDS_MAX)
+    l->fields[l->n++] = (yoi_log_field){yoi_sdk_str(name), value};
+}
+
+static struct line line_about(const yoi_policy_request *r, const char *decision) {
+  static const char *const origins[] = {"", "embed", "runtime", "browser"};
+  struct line l = {.n = 0};
+  put(&l, "decision", yoi_sdk_str(decision));
+  put(&l, "operation", r->operation);
+  put(&l, "principal", r->principal);
+  put(&l, "origin", yoi_sdk_str(origins[r->origin <= YOI_ORIGIN_BROWSER ? r->origin : 0]));
+  put(&l, "runtime", r->runtime_id);
+  put(&l, "worker", r->worker_id);
+  put(&l, "tool", r->tool);
+  put(&l, "tool_plugin", r->plugin);
+  return l;
+}
+
+static void write_line(struct yoi_embed *host, const yoi_policy_request *r, const struct line *l) {
+  yoi__log_write(host->log, YOI_LOG_INFO, (yoi_str){0}, YOI_LIT("policy"), r->request_id,
+                 l->fields, l->n);
+}
+
+static void audit(struct yoi_embed *host, const yoi_policy_request *r, yoi_str call_id,
+                  const struct yoi__decision *d) {
+  uint32_t wanted = host->config->audit;
+  if (wanted == YOI__AUDIT_NONE || (wanted == YOI__AUDIT_DENIED && d->verdict == YOI_VERDICT_ALLOW))
+    return;
+  struct line l = line_about(r, yoi__verdict_name(d->verdict));
+  put(&l, "call", call_id);
+  put(&l, "plugin", d->plugin);
+  put(&l, "rule", yoi_sdk_str(d->rule));
+  put(&l, "reason", yoi_sdk_str(d->reason));
+  write_line(host, r, &l);
+}
+
+void yoi__policy_audit_tool(struct yoi_embed *host, const struct yoi__tool_question *q,
+                            const struct yoi__decision *d) {
+  yoi_policy_request r = about_tool(q);
+  audit(host, &r, q->call_id, d);
+}
+
+void yoi__policy_audit_approval(struct yoi_embed *host, const struct yoi__tool_question *q,
+                                yoi_str approval_id, yoi_str approved_by) {
+  yoi_policy_request r = about_tool(q);
+  if (host->config->audit == YOI__AUDIT_NONE) return;
+  struct line l = line_about(&r, "approved");
+  put(&l, "call", q->call_id);
+  put(&l, "approval", approval_id);
+  put(&l, "approved_by", approved_by);
+  write_line(host, &r, &l);
 }
 
 /* ---- asking before an operation ------------------------------------------------ */
 
-static void audit(struct yoi_embed *host, yoi_str runtime_id, const yoi_request *req,
-                  const struct yoi__decision *d) {
-  static const char *const origins[] = {"?", "embed", "runtime", "browser"};
-  const char *origin = origins[req->origin <= YOI_ORIGIN_BROWSER ? req->origin : 0];
-  yoi_log_field fields[] = {
-      {YOI_LIT("decision"), yoi_sdk_str(names[d->verdict])},
-      {YOI_LIT("operation"), yoi_sdk_str(yoi_sdk_op_name(req->op))},
-      {YOI_LIT("principal"), req->principal},
-      {YOI_LIT("origin"), yoi_sdk_str(origin)},
-      {YOI_LIT("runtime"), runtime_id},
-      {YOI_LIT("worker"), req->worker_id},
-      {YOI_LIT("plugin"), d->plugin},
-      {YOI_LIT("rule"), yoi_sdk_str(d->rule)},
-      {YOI_LIT("reason"), yoi_sdk_str(d->reason)},
-  };
-  size_t n = 0;
-  for (size_t i = 0; i < sizeof fields / sizeof *fields; i++)
-    if (fields[i].value.len > 0) fields[n++] = fields[i];
-  yoi__log_write(host->log, YOI_LOG_INFO, (yoi_str){0}, YOI_LIT("policy"), req->request_id, fields,
-                 n);
-}
-
 yoi_status yoi__policy_allows(struct yoi_embed *host, yoi_str runtime_id, const yoi_request *req,
                               yoi_error *err) {
-  uint32_t wanted = host->config->audit;
   struct yoi__decision d;
-  if (host->config->n_policies == 0 && wanted != YOI__AUDIT_ALL) return YOI_OK;
-  yoi__policy_decide(host, runtime_id, req, NULL, NULL, &d);
-  int allowed = d.verdict == YOI__ALLOW;
-  if (wanted == YOI__AUDIT_ALL || (wanted == YOI__AUDIT_DENIED && !allowed))
-    audit(host, runtime_id, req, &d);
-  if (allowed) return YOI_OK;
+  if (host->config->n_policies == 0 && host->config->audit != YOI__AUDIT_ALL) return YOI_OK;
+  yoi_policy_request r = about(runtime_id, req);
+  host_layer(host, &r, YOI_VERDICT_ALLOW, NULL, NULL, &d);
+  audit(host, &r, (yoi_str){NULL, 0}, &d);
+  if (d.verdict == YOI_VERDICT_ALLOW) return YOI_OK;
   return yoi_sdk_fail(err, YOI_CODE_POLICY_DENIED, "policy does not allow '%s'%s%s",
                       yoi_sdk_op_name(req->op), d.reason[0] != '\0' ? ": " : "", d.reason);
 }

@@ -2,21 +2,35 @@
 #ifndef YOI__POLICY_H
 #define YOI__POLICY_H
 
+#include <yoi/host_tool.h>
 #include <yoi/limits.h>
 #include <yoi/request.h>
 
 struct yoi_embed;
 
-/* In the order of strictness. */
-enum yoi__verdict { YOI__ABSTAIN, YOI__ALLOW, YOI__ASK, YOI__DENY };
+#define YOI__TOOL_START "tool.start" /* what policies are asked before a call */
 
 struct yoi__decision {
-  enum yoi__verdict verdict;
-  yoi_str plugin; /* whose it is: its id, of the config */
+  uint32_t verdict; /* YOI_VERDICT_* */
+  yoi_str plugin;   /* whose it is: its id, of the config; empty: the host's */
   char rule[YOI_NAME_MAX + 1], reason[YOI_POLICY_REASON_MAX + 1];
 };
 
-const char *yoi__verdict_name(enum yoi__verdict verdict);
+/* Is told what each policy and each layer says. */
+typedef void (*yoi__policy_each)(void *ctx, const struct yoi__decision *d);
+
+/* May this call run? What is not known is empty or 0. */
+struct yoi__tool_question {
+  uint32_t origin; /* YOI_ORIGIN_* */
+  uint32_t tool_flags;
+  uint32_t asked_again; /* 1: it was decided and counted before */
+  uint32_t bundle_verdict, profile_verdict;
+  yoi_str principal, runtime_id, worker_id, call_id, request_id;
+  yoi_str tool, plugin, arguments, grants;
+};
+
+/* "deny"; also of a number that is none. */
+const char *yoi__verdict_name(uint32_t verdict);
 
 /* 1: policy has a say about this operation. Not about whether the host is
  * there and well. */
@@ -25,12 +39,23 @@ int yoi__policy_is_asked(uint32_t op);
 /* [main] Opens all policies of the config. */
 yoi_status yoi__policies_open(struct yoi_embed *host, yoi_error *err);
 
-/* [any] What the host's layer says; `each`, which may be NULL, is told what
- * each policy says. Without policies all is allowed: every principal that
- * comes here was let in by a door. */
+/* [any] What the host's layer says; each may be NULL. Without policies all is
+ * allowed: every principal that comes here was let in by a door. */
 void yoi__policy_decide(struct yoi_embed *host, yoi_str runtime_id, const yoi_request *req,
-                        void (*each)(void *ctx, const struct yoi__decision *d), void *ctx,
-                        struct yoi__decision *out);
+                        yoi__policy_each each, void *ctx, struct yoi__decision *out);
+
+/* [any] What all layers say of a call: ALLOW, ASK or DENY. Where the bundle or
+ * the profile is the strictest, `rule` is "bundle" or "profile"; where the host
+ * has no policies, "builtin". Logs nothing. */
+void yoi__policy_decide_tool(struct yoi_embed *host, const struct yoi__tool_question *q,
+                             yoi__policy_each each, void *ctx, struct yoi__decision *out);
+
+/* [any] Into the audit log, as the config says: what was decided on a call, and
+ * that a person's approval let it run. */
+void yoi__policy_audit_tool(struct yoi_embed *host, const struct yoi__tool_question *q,
+                            const struct yoi__decision *d);
+void yoi__policy_audit_approval(struct yoi_embed *host, const struct yoi__tool_question *q,
+                                yoi_str approval_id, yoi_str approved_by);
 
 /* [any] OK, or policy_denied. What is decided is logged as the config says. */
 yoi_status yoi__policy_allows(struct yoi_embed *host, yoi_str runtime_id, const yoi_request *req,

@@ -53,8 +53,8 @@ static yoi_status check_operations(const struct rule *r, yoi_error *err) {
   for (size_t i = 0; i < r->operations.n; i++) {
     yoi_str names[YOI_OP__END];
     size_t n = 0, fits = 0;
-    for (uint32_t op = 1; op < YOI_OP__END; op++) {
-      names[n] = yoi_sdk_str(yoi_sdk_op_name(op));
+    for (uint32_t op = 1; op <= YOI_OP__END; op++) {
+      names[n] = op < YOI_OP__END ? yoi_sdk_str(yoi_sdk_op_name(op)) : YOI_LIT("tool.start");
       fits += (size_t)yoi_sdk_glob(r->operations.patterns[i], names[n++]);
     }
     if (fits > 0) continue;

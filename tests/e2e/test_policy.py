@@ -203,13 +203,15 @@ def test_a_wrong_entry_is_found_by_check(tmp_path, policy, said):
     assert code == 1 and said in text, text
 
 
-def test_a_policy_that_has_not_heard_of_an_operation_is_refused(tmp_path):
+@pytest.mark.parametrize('known, other, missing', [
+    (b'"host.*"', b'"most.*"', 'host.runtimes'), (b'"tool.start"', b'"tool.stall"', 'tool.start')])
+def test_a_policy_that_has_not_heard_of_an_operation_is_refused(tmp_path, known, other, missing):
     """As one that was built before that operation was there."""
     target = dropped('policy-rules', tmp_path / 'old')
     old = target.read_bytes()
-    assert old.count(b'"host.*"') == 1
-    target.write_bytes(old.replace(b'"host.*"', b'"most.*"'))
+    assert old.count(known) == 1
+    target.write_bytes(old.replace(known, other))
     code, text = command(tmp_path, {'plugin_path': [str(target.parent)],
                                     'policy': [rules(rule('all'))]}, 'check', 'CONFIG')
     assert code == 1 and "plugin 'dev.yoi.policy-rules' does not know the operation " \
-        "'host.runtimes', about which it is asked" in text, text
+        f"'{missing}', about which it is asked" in text, text

@@ -23,6 +23,7 @@ void host_fixture_init(struct host_fixture *f, int step) {
   f->config.runtimes = f->runtimes;
   f->config.models = f->models;
   f->config.ingress = f->ingress;
+  f->config.policies = f->policies;
 }
 
 static struct yoi__plugin *plugin_of(struct host_fixture *f, uint32_t kind) {
@@ -70,6 +71,15 @@ struct yoi__config_ingress *host_fixture_ingress(struct host_fixture *f, const y
   a->sin_addr.s_addr = htonl(INADDR_LOOPBACK);
   in->address_len = sizeof *a;
   return in;
+}
+
+void host_fixture_policy(struct host_fixture *f, const char *id, const char *config,
+                         const yoi_policy *table) {
+  struct yoi__config_policy *p = &f->policies[f->config.n_policies++];
+  p->instance.plugin = plugin_of(f, YOI_KIND_POLICY);
+  p->instance.plugin->manifest.id = yoi_sdk_str(id);
+  p->instance.plugin->table.policy = *table;
+  p->instance.config = yoi_sdk_str(config);
 }
 
 void host_fixture_start_as(struct host_fixture *f, yoi_status expect, yoi_error *err) {

@@ -22,6 +22,7 @@ struct host_fixture {
   struct yoi__config_runtime runtimes[FIXTURE_PLUGINS];
   struct yoi__config_model models[FIXTURE_PLUGINS];
   struct yoi__config_ingress ingress[FIXTURE_PLUGINS];
+  struct yoi__config_policy policies[FIXTURE_PLUGINS];
   struct yoi_embed *host;
 };
 
@@ -33,6 +34,9 @@ struct yoi__config_runtime *host_fixture_runtime(struct host_fixture *f, const c
 void host_fixture_model(struct host_fixture *f, const char *name, const yoi_model *table);
 /* Listens on 127.0.0.1, a free port. */
 struct yoi__config_ingress *host_fixture_ingress(struct host_fixture *f, const yoi_ingress *table);
+/* `config` is what its open is given. */
+void host_fixture_policy(struct host_fixture *f, const char *id, const char *config,
+                         const yoi_policy *table);
 /* Makes the host; start may fail, asserted by expect. */
 void host_fixture_start_as(struct host_fixture *f, yoi_status expect, yoi_error *err);
 void host_fixture_start(struct host_fixture *f);

@@ -219,7 +219,7 @@ static void late_cancel(yoi_stream *stream) {
 static void release_here(void *ctx) {
   struct yoi__stream *s = ctx;
   stop_waiting(s->in, s);
-  s->kind->over(s);
+  s->kind->over(s->in, s->final, s->call);
   yoi_stream *inner = atomic_load(&s->inner);
   if (inner != NULL) inner->ops->release(inner);
   drop_request(s);
@@ -251,9 +251,9 @@ static yoi_status start_or_wait(struct yoi__stream *s, const void *req, yoi_erro
   return YOI_OK;
 }
 
-yoi_status yoi__late_start(struct yoi__instance *in, const struct yoi__late_kind *kind,
-                           const void *req, uint64_t token, uint64_t deadline_ns,
-                           yoi_str request_id, uint64_t call, yoi_stream **out, yoi_error *err) {
+/* A stream with a reference of its own; it has started nothing. */
+static yoi_status stream_new(struct yoi__instance *in, uint64_t token, yoi_str request_id,
+                             struct yoi__stream **out, yoi_error *err) {
   uint32_t here = yoi__loops_current(in->top->loops);
   if (here == YOI_NO_LOOP) {
     (void)yoi_sdk_fail(err, YOI_CODE_INTERNAL, "a %s is started on a loop only",
@@ -262,28 +262,34 @@ yoi_status yoi__late_start(struct yoi__instance *in, const struct yoi__late_kind
   }
   if (!yoi__instance_ref(in))
     return yoi_sdk_fail(err, YOI_CODE_SHUTTING_DOWN, "the host is shutting down");
-  struct yoi__stream *s = yoi__stream_new(in, token, request_id);
+  struct yoi__stream *s = *out = yoi__stream_new(in, token, request_id);
   if (s == NULL) {
     yoi__instance_unref(in);
     return yoi_sdk_fail_memory(err);
   }
   s->head.ops = &late_ops;
   s->loop = here;
-  s->kind = kind;
-  s->work_until_ns = deadline_ns;
-  s->call = call;
-  yoi_status st = YOI_OK;
-  if (yoi__secrets_count(in->top->config->secrets) > 0) {
-    s->run = yoi__scrub_run_new(in->top->scrub);
-    if (s->run == NULL) st = yoi_sdk_fail_memory(err);
+  if (yoi__secrets_count(in->top->config->secrets) == 0) return YOI_OK;
+  s->run = yoi__scrub_run_new(in->top->scrub);
+  return s->run != NULL ? YOI_OK : yoi_sdk_fail_memory(err);
+}
+
+yoi_status yoi__late_start(struct yoi__instance *in, const struct yoi__late_kind *kind,
+                           const void *req, uint64_t token, uint64_t deadline_ns,
+                           yoi_str request_id, uint64_t call, yoi_stream **out, yoi_error *err) {
+  struct yoi__stream *s = NULL;
+  yoi_status st = stream_new(in, token, request_id, &s, err);
+  if (st == YOI_OK) {
+    s->kind = kind;
+    s->work_until_ns = deadline_ns;
+    s->call = call;
+    st = start_or_wait(s, req, err);
   }
-  if (st == YOI_OK) st = start_or_wait(s, req, err);
-  if (st != YOI_OK) {
-    s->final = st;
-    kind->over(s);
-    yoi__stream_free(s);
+  if (st == YOI_OK) {
+    *out = &s->head;
     return st;
   }
-  *out = &s->head;
-  return YOI_OK;
+  kind->over(in, st, call);
+  yoi__stream_free(s);
+  return st;
 }

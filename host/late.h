@@ -6,8 +6,6 @@
 #include "instance.h"
 #include "strand.h"
 
-struct yoi__stream;
-
 /* What differs between the kinds. */
 struct yoi__late_kind {
   /* Calls the plugin's start, with the caller's request. */
@@ -18,8 +16,9 @@ struct yoi__late_kind {
   /* A public error: the plugin cannot be opened; or too much is asked of it. */
   yoi_status (*cannot)(yoi_error *err, yoi_str name);
   yoi_status (*busy)(yoi_error *err);
-  /* The stream is over, or has failed to start. */
-  void (*over)(struct yoi__stream *s);
+  /* The stream is over, with that status (OK: released before its end), or it
+   * never came to be. */
+  void (*over)(struct yoi__instance *in, yoi_status final, uint64_t call);
 };
 
 /* [loop] What a start of a host's interface does, its request checked. token,

@@ -84,12 +84,14 @@ static yoi_status is_busy(yoi_error *err) {
   return YOI_UNAVAILABLE;
 }
 
-static void count_result(struct yoi__stream *s) {
-  const struct yoi__counters *c = &s->in->top->counters;
-  uint32_t id = s->final == YOI_END                               ? c->model_ok
-                : s->final == YOI_OK || s->final == YOI_CANCELLED ? c->model_cancelled
-                                                                  : c->model_error;
-  yoi__metrics_add(s->in->top->metrics, id, 1);
+static void count_result(struct yoi__instance *in, yoi_status final, uint64_t call) {
+  const struct yoi__counters *c = &in->top->counters;
+  (void)call;
+  yoi__metrics_add(in->top->metrics,
+                   final == YOI_END                             ? c->model_ok
+                   : final == YOI_OK || final == YOI_CANCELLED ? c->model_cancelled
+                                                                : c->model_error,
+                   1);
 }
 
 static const struct yoi__late_kind late_model = {start_now, copy_request, cannot_open, is_busy,

@@ -190,8 +190,7 @@ static yoi_status read_intent(struct eng_ask_create *a, const yoi_sdk_json *v, y
              : refuse(err, "intent", "is of none of the kinds assistant, task, role");
 }
 
-static yoi_status read_profile(struct eng_ask_create *a, const yoi_sdk_json *v, yoi_str builtin,
-                               yoi_error *err) {
+static yoi_status read_profile(struct eng_ask_create *a, const yoi_sdk_json *v, yoi_error *err) {
   static const char *const names[] = {"kind", "value"};
   yoi_str *const out[] = {&a->profile_kind, &a->profile_value};
   yoi_status st = read_strings(v, "profile", names, out, 2, err);
@@ -209,25 +208,15 @@ static yoi_status read_profile(struct eng_ask_create *a, const yoi_sdk_json *v, 
     return yoi_sdk_fail(err, YOI_CODE_INVALID_PROFILE,
                         "profile '%.*s' would be in a bundle, and none is given",
                         YOI_ARG(a->profile_value));
-  return yoi_sdk_str_eq(a->profile_value, builtin)
-             ? YOI_OK
-             : yoi_sdk_fail(err, YOI_CODE_INVALID_PROFILE, "there is no builtin profile '%.*s'",
-                            YOI_ARG(a->profile_value));
+  return YOI_OK;
 }
 
-/* The profile has no tools and grants nothing that could be asked for, so
- * whatever is requested is missing. */
-static yoi_status read_capabilities(const yoi_sdk_json *v, yoi_error *err) {
+/* Their names; whether the profile has them is seen once it is resolved. */
+static yoi_status read_capabilities(struct eng_ask_create *a, const yoi_sdk_json *v,
+                                    yoi_error *err) {
   static const char *const names[] = {"name", "reason"};
-  if (yoi_sdk_json_count(v) == 0) return YOI_OK;
-  struct yoi_sdk_buf buf;
-  struct yoi_sdk_jsonw w;
-  yoi_sdk_buf_init(&buf, YOI_CREATE_BYTES_MAX);
-  yoi_sdk_jsonw_init(&w, &buf);
-  yoi_sdk_jsonw_open(&w, '{');
-  yoi_sdk_jsonw_key(&w, "missing");
-  yoi_sdk_jsonw_open(&w, '[');
   yoi_status st = YOI_OK;
+  a->capabilities = v;
   for (const yoi_sdk_json *o = yoi_sdk_json_first(v); o && st == YOI_OK; o = yoi_sdk_json_next(o)) {
     yoi_str name = {0}, reason = {0};
     yoi_str *const out[] = {&name, &reason};
@@ -239,14 +228,33 @@ static yoi_status read_capabilities(const yoi_sdk_json *v, yoi_error *err) {
       st = refuse(err, "requested_capabilities", "has an element without a name");
     if (st == YOI_OK && reason.len > YOI_REASON_MAX)
       st = refuse(err, "requested_capabilities", "has a reason that is too long");
+  }
+  return st;
+}
+
+yoi_status eng_ask_granted(const struct eng_ask_create *a, const struct eng_spec *spec,
+                           yoi_error *err) {
+  struct yoi_sdk_buf buf;
+  struct yoi_sdk_jsonw w;
+  yoi_str first = {0};
+  uint32_t n = 0;
+  yoi_status st = YOI_OK;
+  yoi_sdk_buf_init(&buf, YOI_CREATE_BYTES_MAX);
+  yoi_sdk_jsonw_init(&w, &buf);
+  yoi_sdk_jsonw_open(&w, '{');
+  yoi_sdk_jsonw_key(&w, "missing");
+  yoi_sdk_jsonw_open(&w, '[');
+  for (const yoi_sdk_json *o = yoi_sdk_json_first(a->capabilities); o; o = yoi_sdk_json_next(o)) {
+    yoi_str name = eng_ask_str(o, "name");
+    if (eng_spec_has(spec, name)) continue;
+    if (n++ == 0) first = name;
     yoi_sdk_jsonw_str(&w, name);
   }
   yoi_sdk_jsonw_close(&w, ']');
   yoi_sdk_jsonw_close(&w, '}');
-  if (st == YOI_OK) {
-    yoi_str first = eng_ask_str(yoi_sdk_json_first(v), "name");
+  if (n > 0) {
     st = yoi_sdk_fail(err, YOI_CODE_GRANT_MISSING, "the profile does not grant '%.*s'%s",
-                      YOI_ARG(first), yoi_sdk_json_count(v) > 1 ? " and others" : "");
+                      YOI_ARG(first), n > 1 ? " and others" : "");
     if (!buf.failed) yoi_sdk_fail_details(err, yoi_sdk_buf_str(&buf));
   }
   yoi_sdk_buf_release(&buf);
@@ -264,11 +272,14 @@ static int print_create(struct eng_ask_create *a) {
   yoi_sdk_sha256_field(h, a->purpose);
   yoi_sdk_sha256_field(h, a->profile_kind);
   yoi_sdk_sha256_field(h, a->profile_value);
+  for (const yoi_sdk_json *o = yoi_sdk_json_first(a->capabilities); o; o = yoi_sdk_json_next(o)) {
+    yoi_sdk_sha256_field(h, eng_ask_str(o, "name"));
+    yoi_sdk_sha256_field(h, eng_ask_str(o, "reason"));
+  }
   return finish_print(h, &a->print);
 }
 
-yoi_status eng_ask_create(struct eng_ask_create *a, const yoi_sdk_json *body, yoi_str builtin,
-                          yoi_error *err) {
+yoi_status eng_ask_create(struct eng_ask_create *a, const yoi_sdk_json *body, yoi_error *err) {
   *a = (struct eng_ask_create){
       .worker_id = eng_ask_str(body, "worker_id"),
       .display_name = eng_ask_str(body, "display_name"),
@@ -284,8 +295,9 @@ yoi_status eng_ask_create(struct eng_ask_create *a, const yoi_sdk_json *body, yo
   if (yoi_sdk_json_get(body, "workspace"))
     return yoi_sdk_fail(err, YOI_CODE_UNSUPPORTED_OPERATION,
                         "this runtime does not know workspaces ('workspace')");
-  st = read_profile(a, yoi_sdk_json_get(body, "profile"), builtin, err);
-  if (st == YOI_OK) st = read_capabilities(yoi_sdk_json_get(body, "requested_capabilities"), err);
+  st = read_profile(a, yoi_sdk_json_get(body, "profile"), err);
+  if (st == YOI_OK)
+    st = read_capabilities(a, yoi_sdk_json_get(body, "requested_capabilities"), err);
   if (st == YOI_OK && !print_create(a)) st = yoi_sdk_fail_memory(err);
   return st;
 }

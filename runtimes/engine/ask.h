@@ -8,6 +8,7 @@
 #include <yoi/request.h>
 
 #include "idem.h"
+#include "spec.h"
 
 /* Parses the body (empty: {}) and checks every member against the rows of
  * YOI_OP_FIELDS: unknown ones are refused, as are wrong types and sizes.
@@ -18,10 +19,13 @@ struct eng_ask_create {
   yoi_str worker_id, display_name;               /* empty: not given */
   yoi_str intent_kind, objective, role, purpose; /* kind never empty */
   yoi_str profile_kind, profile_value;           /* kind never empty */
+  const yoi_sdk_json *capabilities;              /* requested; may be NULL */
   struct eng_print print;
 };
-yoi_status eng_ask_create(struct eng_ask_create *a, const yoi_sdk_json *body, yoi_str builtin,
-                          yoi_error *err);
+yoi_status eng_ask_create(struct eng_ask_create *a, const yoi_sdk_json *body, yoi_error *err);
+/* OK, or grant_missing naming each requested capability that the spec has not. */
+yoi_status eng_ask_granted(const struct eng_ask_create *a, const struct eng_spec *spec,
+                           yoi_error *err);
 
 enum eng_on_busy { ENG_BUSY_REJECT, ENG_BUSY_QUEUE, ENG_BUSY_INTERRUPT };
 

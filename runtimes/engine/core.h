@@ -120,15 +120,17 @@ struct eng_engine {
   const yoi_host *host;
   const yoi_host_loop *loop;
   const yoi_host_clock *clock;
-  const yoi_host_log *log;         /* may be NULL */
+  const yoi_host_log *log; /* may be NULL */
   const yoi_host_model *models;
-  struct eng_options options; /* texts owned */
+  const yoi_host_tool *tools;   /* may be NULL */
+  const yoi_host_grant *grants; /* likewise */
+  struct eng_options options;   /* texts owned */
   struct eng_limits limits;
   struct eng_store *store;
   struct eng_specs specs;
   char instance_id[37];
-  bool durable; /* its store outlives it: a drain drops nothing that waits */
-  bool sleeps;  /* it can be opened: workers sleep until they are asked for */
+  bool durable;                   /* its store outlives it: a drain drops nothing that waits */
+  bool sleeps;                    /* it can be opened: workers sleep until they are asked for */
   struct yoi_sdk_metrics metrics; /* the host's; where it has none, ids are 0 */
   struct eng_metrics metric;
 
@@ -181,7 +183,8 @@ void eng_turns_each(struct eng_engine *eng, void (*each)(struct eng_turn *t));
 typedef yoi_status eng_start_fn(struct eng_engine *eng, const yoi_request *req,
                                 struct eng_worker *w, yoi_stream **out, yoi_error *err);
 eng_start_fn eng_start_describe, eng_start_create, eng_start_list, eng_start_get, eng_start_input,
-    eng_start_cancel, eng_start_stop, eng_start_delete, eng_start_transcript, eng_start_events;
+    eng_start_cancel, eng_start_stop, eng_start_delete, eng_start_transcript, eng_start_events,
+    eng_start_approvals, eng_start_approve, eng_start_artefact;
 
 /* What retention asks for: worker.delete of a stopped worker. No caller can. */
 #define ENG_OP_EXPIRE YOI_OP__END

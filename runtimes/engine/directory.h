@@ -3,8 +3,8 @@
 #ifndef ENG_DIRECTORY_H
 #define ENG_DIRECTORY_H
 
-#include "table.h"
 #include <sdk/hard.h>
+#include "table.h"
 
 /* Embedded in a worker; id and hash stay as they are while it is listed. */
 struct eng_entry {

@@ -135,6 +135,8 @@ static yoi_status find_host(struct eng_engine *eng, yoi_error *err) {
   eng->clock = yoi_sdk_host_get(h, YOI_HOST_CLOCK_ID, sizeof *eng->clock);
   eng->models = yoi_sdk_host_get(h, YOI_HOST_MODEL_ID, sizeof *eng->models);
   eng->log = yoi_sdk_host_get(h, YOI_HOST_LOG_ID, sizeof *eng->log);
+  eng->tools = yoi_sdk_host_get(h, YOI_HOST_TOOL_ID, sizeof *eng->tools);
+  eng->grants = yoi_sdk_host_get(h, YOI_HOST_GRANT_ID, sizeof *eng->grants);
   eng->metrics = yoi_sdk_metrics_of(h);
   if (eng->loop && eng->clock && eng->models) return YOI_OK;
   return yoi_sdk_fail(err, YOI_CODE_INTERNAL, "the host has no loops, clocks or models");
@@ -198,7 +200,10 @@ yoi_status eng_open(const yoi_host *host, yoi_str config, const struct eng_optio
   if (st == YOI_OK &&
       (!eng_directory_init(&eng->directory) || !yoi_sdk_uuid7(eng_wall(eng), eng->instance_id)))
     st = yoi_sdk_fail(err, YOI_CODE_INTERNAL, "there is no randomness");
-  if (st == YOI_OK) st = eng_specs_init(&eng->specs, options->profile, err);
+  if (st == YOI_OK) {
+    const struct eng_around around = {host, eng->models, eng->tools, eng->grants};
+    st = eng_specs_init(&eng->specs, &around, options->profile, err);
+  }
   if (st != YOI_OK) {
     eng->store->ops->close(eng->store);
     yoi_sdk_free(eng);
@@ -302,6 +307,9 @@ static eng_start_fn *const starts[YOI_OP__END + 1] = {
     [YOI_OP_WORKER_DELETE] = eng_start_delete,
     [YOI_OP_WORKER_TRANSCRIPT] = eng_start_transcript,
     [YOI_OP_WORKER_EVENTS] = eng_start_events,
+    [YOI_OP_WORKER_APPROVALS] = eng_start_approvals,
+    [YOI_OP_WORKER_APPROVE] = eng_start_approve,
+    [YOI_OP_WORKER_ARTEFACT] = eng_start_artefact,
     [ENG_OP_EXPIRE] = eng_start_delete,
 };
 

@@ -45,8 +45,8 @@ static void tick(void *ctx) {
   }
   uint64_t at = eng_mono(eng) + EVERY_MS * 1000000u;
   if (eng->loop->timer(eng->host, at, tick, eng, &id) != YOI_OK)
-    eng_log(eng, YOI_LOG_WARN, YOI_LIT("stopped workers are kept: there is no timer"),
-            (yoi_str){0}, NULL, 0);
+    eng_log(eng, YOI_LOG_WARN, YOI_LIT("stopped workers are kept: there is no timer"), (yoi_str){0},
+            NULL, 0);
 }
 
 yoi_status eng_expire_begin(struct eng_engine *eng) {

@@ -27,20 +27,13 @@ static yoi_status too_many_wait(yoi_error *err) {
 
 /* ---- cancel, stop, delete ---- */
 
-static yoi_status start_verb(const yoi_request *req, struct eng_worker *w, yoi_stream **out,
-                             yoi_error *err) {
-  yoi_sdk_json *body = NULL;
-  yoi_status st = eng_ask_parse(req, &body, err);
-  if (st != YOI_OK) return st;
-  struct eng_op *op = w ? eng_op_new(w, req, eng_ask_str(body, "reason")) : NULL;
-  yoi_sdk_json_free(body);
-  if (!w) return not_found(err);
-  if (!op) return yoi_sdk_fail_memory(err);
+yoi_status eng_op_submit(struct eng_op *op, yoi_stream **out, yoi_error *err) {
+  struct eng_worker *w = op->w;
   struct eng_after after = {0};
   bool full = false;
   (void)eng_op_ref(op);
   pthread_mutex_lock(&w->mu);
-  if (!w->stage)
+  if (!w->stage && !w->held)
     eng_op_step(op, &after);
   else
     full = !eng_worker_wait(w, op);
@@ -50,6 +43,18 @@ static yoi_status start_verb(const yoi_request *req, struct eng_worker *w, yoi_s
   eng_op_unref(op);
   eng_op_unref(op);
   return too_many_wait(err);
+}
+
+static yoi_status start_verb(const yoi_request *req, struct eng_worker *w, yoi_stream **out,
+                             yoi_error *err) {
+  yoi_sdk_json *body = NULL;
+  yoi_status st = eng_ask_parse(req, &body, err);
+  if (st != YOI_OK) return st;
+  struct eng_op *op = w ? eng_op_new(w, req, eng_ask_str(body, "reason")) : NULL;
+  yoi_sdk_json_free(body);
+  if (!w) return not_found(err);
+  if (!op) return yoi_sdk_fail_memory(err);
+  return eng_op_submit(op, out, err);
 }
 
 yoi_status eng_start_cancel(struct eng_engine *eng, const yoi_request *req, struct eng_worker *w,
@@ -287,7 +292,7 @@ static yoi_status accept(struct hand *h, struct eng_after *after, yoi_error *err
     if (err) err->retry_after_ms = r->retry_ms;
     return st;
   }
-  if (w->stage) return wait_behind(h, err);
+  if (w->stage || w->held) return wait_behind(h, err);
   return stage_input(h->op, &h->ask, &h->turn, h->req->principal, after) ? YOI_OK
                                                                          : yoi_sdk_fail_memory(err);
 }

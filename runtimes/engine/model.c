@@ -10,8 +10,6 @@
  *  2. Nothing is taken in once the turn is cut: no late chunk is acted on.
  *  3. A provider's words never reach a caller: how a turn fails is said in
  *     words of this file, the rest goes to the log at debug level.
- *  4. A call is whole or it is none; its arguments stand in the history as a
- *     JSON object, so that no later request is refused for them.
  */
 #include <assert.h>
 #include <sdk/id.h>
@@ -120,19 +118,22 @@ yoi_status eng_model_start(struct eng_turn *t) {
   if (!messages) return YOI_RESOURCE_EXHAUSTED;
   yoi_model_request req = {
       .size = sizeof req,
-      .deadline_ns = t->started_mono + (uint64_t)t->w->spec->limits.wall_ms * 1000000u,
+      .deadline_ns = eng_turn_until(t),
       .token = t->token,
       .request_id = t->request_id,
       .trace = t->trace,
       .messages = messages,
       .n_messages = t->context->n,
+      .tools = t->w->spec->offer,
   };
   t->step_bytes = 0;
-  spend(t, t->context->buf.len);
+  spend(t, t->context->buf.len + t->w->spec->offer.len);
   t->finish = ENG_FINISH_NONE;
   t->model_over = false;
   t->step_has_usage = t->step_spoke = false;
+  pthread_mutex_lock(&t->w->mu);
   eng_calls_clear(t);
+  pthread_mutex_unlock(&t->w->mu);
   yoi_status st =
       eng->models->start(eng->host, yoi_sdk_str(t->w->spec->model), &req, &t->model, err);
   yoi_sdk_free(messages);
@@ -258,91 +259,15 @@ static void take_finish(struct eng_turn *t, yoi_str text) {
   fail_as(t, "malformed", -1);
 }
 
-/* ---- calls ---- */
-
-void eng_calls_clear(struct eng_turn *t) {
-  for (uint32_t i = 0; i < t->n_calls; i++) yoi_sdk_free(t->calls[i].text);
-  yoi_sdk_free(t->calls);
-  t->calls = NULL;
-  t->n_calls = 0;
-  t->call_bytes = 0;
-}
-
-/* The same id twice in an answer, or none, could not be paired with results. */
-static int id_is_good(const struct eng_turn *t, yoi_str id) {
-  if (id.len == 0 || id.len > YOI_IDEMPOTENCY_KEY_MAX) return 0;
-  for (uint32_t i = 0; i < t->n_calls; i++)
-    if (yoi_sdk_str_eq(t->calls[i].id, id)) return 0;
-  return 1;
-}
-
-/* Names that no wire would take back become ones that it does. */
-static void mend_name(char *name, size_t len) {
-  for (size_t i = 0; i < len; i++) {
-    char c = name[i];
-    int good = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-               c == '_' || c == '-';
-    if (!good) name[i] = '_';
-  }
-}
-
-static int arguments_are_object(yoi_str s) {
-  size_t i = 0;
-  while (i < s.len && (s.ptr[i] == ' ' || s.ptr[i] == '\n' || s.ptr[i] == '\t' || s.ptr[i] == '\r'))
-    i++;
-  return i < s.len && s.ptr[i] == '{' && yoi_sdk_json_check(s, 0, NULL) == YOI_OK;
-}
-
 static void take_call(struct eng_turn *t, yoi_str text) {
-  yoi_str raw_id = yoi_sdk_json_raw_get(text, "id"), raw_name = yoi_sdk_json_raw_get(text, "name");
-  yoi_str raw_args = yoi_sdk_json_raw_get(text, "arguments");
-  if (t->n_calls == YOI_TOOL_CALLS_MAX || raw_args.len > YOI_TOOL_ARGUMENTS_MAX ||
-      answer_bytes(t) + raw_args.len > YOI_MESSAGE_BYTES_MAX) {
-    fail_as(t, "too_large", -1);
-    return;
+  yoi_str arguments = yoi_sdk_json_raw_get(text, "arguments");
+  const char *kind = "too_large";
+  if (arguments.len <= YOI_TOOL_ARGUMENTS_MAX &&
+      answer_bytes(t) + arguments.len <= YOI_MESSAGE_BYTES_MAX) {
+    spend(t, text.len);
+    kind = eng_call_take(t, text);
   }
-  spend(t, text.len);
-  struct yoi_sdk_buf buf;
-  yoi_sdk_buf_init(&buf, 2 * YOI_TOOL_ARGUMENTS_MAX);
-  int ok = yoi_sdk_json_raw_unescape(raw_id, &buf);
-  size_t id_end = buf.len;
-  ok = ok && yoi_sdk_json_raw_unescape(raw_name, &buf);
-  size_t name_end = buf.len;
-  ok = ok && yoi_sdk_json_raw_unescape(raw_args, &buf);
-  if (!ok || name_end == id_end) {
-    yoi_sdk_buf_release(&buf);
-    fail_as(t, "malformed", -1);
-    return;
-  }
-  struct eng_tool_call *calls = yoi_sdk_reallocarray(t->calls, t->n_calls + 1u, sizeof *calls);
-  if (calls) t->calls = calls;
-  yoi_str id = {buf.data, id_end}, name = {buf.data + id_end, name_end - id_end};
-  yoi_str args = {buf.data + name_end, buf.len - name_end};
-  char made[32];
-  for (uint32_t k = t->n_calls + 1u; !id_is_good(t, id); k++) { /* one may have been made so */
-    int n = snprintf(made, sizeof made, "call_%u_%u", t->step, k);
-    id = (yoi_str){made, (size_t)n};
-  }
-  if (name.len > YOI_NAME_MAX) name.len = yoi_sdk_utf8_cut(name, YOI_NAME_MAX);
-  bool broken = !arguments_are_object(args);
-  if (broken) args = YOI_LIT("{}");
-  char *own = calls && !buf.failed ? yoi_sdk_malloc(id.len + name.len + args.len + 1) : NULL;
-  if (own) {
-    memcpy(own, id.ptr, id.len);
-    memcpy(own + id.len, name.ptr, name.len);
-    memcpy(own + id.len + name.len, args.ptr, args.len);
-    mend_name(own + id.len, name.len);
-    t->call_bytes += id.len + name.len + args.len;
-    t->calls[t->n_calls++] = (struct eng_tool_call){
-        .text = own,
-        .id = {own, id.len},
-        .name = {own + id.len, name.len},
-        .arguments = {own + id.len + name.len, args.len},
-        .broken = broken,
-    };
-  }
-  yoi_sdk_buf_release(&buf);
-  if (!own) fail_as(t, "too_large", 1);
+  if (kind) fail_as(t, kind, -1);
 }
 
 static void take(struct intake *in, const yoi_event *ev) {

@@ -37,7 +37,8 @@ static const yoi_stream_ops op_ops = {
 struct eng_op *eng_op_new(struct eng_worker *w, const yoi_request *req, yoi_str reason) {
   struct eng_op *op = yoi_sdk_calloc(1, sizeof *op);
   if (!op) return NULL;
-  if (req->op == YOI_OP_WORKER_CANCEL || req->op == YOI_OP_WORKER_STOP) {
+  if (req->op == YOI_OP_WORKER_CANCEL || req->op == YOI_OP_WORKER_STOP ||
+      req->op == YOI_OP_WORKER_APPROVE) {
     op->words = yoi_sdk_malloc(req->principal.len + reason.len + 1);
     if (!op->words) {
       yoi_sdk_free(op);
@@ -68,6 +69,7 @@ void eng_op_unref(struct eng_op *op) {
   assert(!op->watch.counted && !op->watch.batch);
   eng_read_free(op->watch.read);
   eng_page_free(op->page);
+  eng_artefact_free(op->artefact);
   eng_asked_free(op->asked);
   eng_worker_unref(op->w);
   yoi_sdk_free(op->text);
@@ -175,7 +177,7 @@ static void step_cancel(struct eng_op *op, struct eng_after *after) {
     return;
   }
   if (t->cut == ENG_CUT_CANCEL) {
-    eng_op_ack(op, yoi_sdk_str(t->id), t->cancel_sequence, "running", after);
+    eng_op_ack(op, yoi_sdk_str(t->id), t->cancel_sequence, eng_state_name(w->state), after);
     return;
   }
   struct eng_stage *s = eng_stage_new(w, ENG_DO_CANCEL, 1);
@@ -200,7 +202,8 @@ static void step_stop(struct eng_op *op, struct eng_after *after) {
     ack_stopped(op, after);
     return;
   }
-  struct eng_stage *s = eng_stage_new(w, ENG_DO_STOP, 2 + eng_queue_count(w));
+  struct eng_stage *s =
+      eng_stage_new(w, ENG_DO_STOP, 2 + eng_queue_count(w) + (t ? eng_calls_open(t) : 0));
   if (!s) {
     stage_failed(op, after);
     return;
@@ -211,6 +214,7 @@ static void step_stop(struct eng_op *op, struct eng_after *after) {
         .reason = t->cut == ENG_CUT_CANCEL ? "cancel_requested" : "worker_stopped",
     };
     s->turn = eng_turn_ref(t);
+    eng_calls_stage_ends(s, t, false);
     eng_stage_add(s, eng_record_turn_ended(w, eng_stage_pos(s), t, &end));
   }
   eng_queue_stage_ends(s, "worker_stopped", true);
@@ -313,6 +317,9 @@ void eng_op_step(struct eng_op *op, struct eng_after *after) {
       break;
     case YOI_OP_WORKER_STOP:
       step_stop(op, after);
+      break;
+    case YOI_OP_WORKER_APPROVE:
+      eng_approve_step(op, after);
       break;
     default:
       step_delete(op, after);

@@ -25,6 +25,8 @@ enum eng_op_state {
 };
 
 struct eng_batch;
+struct eng_artefact;
+void eng_artefact_free(struct eng_artefact *a); /* artefact.c */
 
 /* An input that waits behind what is staged, to be accepted or refused. */
 struct eng_asked {
@@ -74,10 +76,14 @@ struct eng_op {
   bool keyed;
   struct eng_print key, print;
   struct eng_asked *asked;
+  char approval[37]; /* approve: which, and what is said */
+  bool allow;
   uint32_t aimed; /* cancel: w->ring_turn of the turn that it is for; 0: any */
   struct eng_watch watch;
   /* worker.transcript */
   struct eng_page *page;
+  /* worker.artefact */
+  struct eng_artefact *artefact;
 };
 
 /* For a worker (a reference is taken) and a request; copies what is kept. */
@@ -95,6 +101,11 @@ void eng_op_step(struct eng_op *op, struct eng_after *after);
 /* The same for an input that is no replay. (input.c) */
 void eng_input_step(struct eng_op *op, struct eng_after *after);
 void eng_asked_free(struct eng_asked *a);
+/* The same for an approve. (approve.c) */
+void eng_approve_step(struct eng_op *op, struct eng_after *after);
+/* What start of cancel, stop, delete and approve does with its op, whose
+ * reference is taken over. (input.c) */
+yoi_status eng_op_submit(struct eng_op *op, yoi_stream **out, yoi_error *err);
 
 /* Answers an ack: of turn_id (may be empty) and a record's sequence. */
 void eng_op_ack(struct eng_op *op, yoi_str turn_id, uint64_t sequence, const char *state,

@@ -29,7 +29,9 @@
  *  5. Calls of one message, and inputs that wait, are no more than the engine
  *     allows, so that a history that somebody made costs as much time as it is
  *     long.
- *  6. An interrupted turn is owed its end like one that ended in memory: who
+ *  6. A turn that waits for a person goes on where it was; of its calls those
+ *     that had been started get the result that nobody knows.
+ *  7. An interrupted turn is owed its end like one that ended in memory: who
  *     dies before that append leaves the same records, and the next process
  *     does the same again.
  */
@@ -52,12 +54,15 @@ struct waits {
   uint32_t bytes, item; /* item: its place in w->items */
   bool front;
   bool fresh; /* nothing was before it: its turn.started comes next */
+  char principal[YOI_PRINCIPAL_MAX + 1];
 };
 
 struct call {
-  yoi_str id; /* raw, in the frame that is held */
-  struct eng_frame *frame;
-  bool started;
+  yoi_str id, whole; /* raw, in the frame that is held: its message's */
+  struct eng_frame *frame, *asked;
+  enum eng_call_state state;
+  char approval[37], approver[YOI_PRINCIPAL_MAX + 1];
+  uint64_t expires, resolved;
 };
 
 struct eng_replay {
@@ -73,7 +78,7 @@ struct eng_replay {
   bool created, stopped;
   /* the turn that runs */
   bool runs, cut;
-  char turn[37];
+  char turn[37], principal[YOI_PRINCIPAL_MAX + 1];
   uint64_t started, cancel_sequence, last_at;
   uint32_t step;
 };
@@ -86,8 +91,13 @@ struct eng_replay *eng_replay_new(struct eng_worker *w) {
   return r;
 }
 
+static void forget_call(const struct call *c) {
+  eng_frame_unref(c->frame);
+  eng_frame_unref(c->asked);
+}
+
 static void forget_calls(struct eng_replay *r) {
-  while (r->n_calls > 0) eng_frame_unref(r->calls[--r->n_calls].frame);
+  while (r->n_calls > 0) forget_call(&r->calls[--r->n_calls]);
 }
 
 void eng_replay_free(struct eng_replay *r) {
@@ -176,6 +186,14 @@ static yoi_status check_text(struct eng_replay *r, yoi_str text, const char *why
 
 /* ---- the turn that runs ---- */
 
+/* Empty when there is none; only the engine has written it. */
+static void take_principal(yoi_str text, char out[YOI_PRINCIPAL_MAX + 1]) {
+  yoi_str p;
+  if (!plain(yoi_sdk_json_raw_get(text, "principal"), &p) || p.len > YOI_PRINCIPAL_MAX) p.len = 0;
+  if (p.len > 0) memcpy(out, p.ptr, p.len);
+  out[p.len] = 0;
+}
+
 static int needs_turn(struct eng_replay *r) {
   char id[37];
   if (!r->runs) return wrong(r, "it belongs to a turn, and none runs");
@@ -201,7 +219,8 @@ static struct call *find_call(struct eng_replay *r, yoi_str raw_id) {
   return NULL;
 }
 
-static int add_call(struct eng_replay *r, struct eng_frame *f, yoi_str raw_id) {
+static int add_call(struct eng_replay *r, struct eng_frame *f, yoi_str whole) {
+  yoi_str raw_id = yoi_sdk_json_raw_get(whole, "id");
   if (!is_text(raw_id)) return wrong(r, "a call has no id");
   if (r->n_calls == YOI_TOOL_CALLS_MAX) return wrong(r, "it has more calls than one can have");
   if (r->n_calls == r->cap_calls) {
@@ -211,7 +230,7 @@ static int add_call(struct eng_replay *r, struct eng_frame *f, yoi_str raw_id) {
     r->calls = calls;
     r->cap_calls = cap;
   }
-  r->calls[r->n_calls++] = (struct call){.id = raw_id, .frame = eng_frame_ref(f)};
+  r->calls[r->n_calls++] = (struct call){.id = raw_id, .whole = whole, .frame = eng_frame_ref(f)};
   return 1;
 }
 
@@ -225,21 +244,80 @@ static int take_message(struct eng_replay *r, struct eng_frame *f) {
     return wrong(r, "its step is none");
   yoi_str calls = yoi_sdk_json_raw_get(item, "tool_calls");
   for (size_t pos = 0; calls.len > 0 && yoi_sdk_json_raw_each(calls, &pos, &call);)
-    if (!is_object(call) || !add_call(r, f, yoi_sdk_json_raw_get(call, "id")))
+    if (!is_object(call) || !add_call(r, f, call))
       return r->memory || r->why ? 0 : wrong(r, "a call is none");
   r->step = (uint32_t)step;
   return 1;
 }
 
 /* Whatever else is said of a call: it must be one of the last message. */
+static struct call *call_of(struct eng_replay *r, yoi_str raw_id) {
+  struct call *c = is_text(raw_id) ? find_call(r, raw_id) : NULL;
+  if (!c) (void)wrong(r, "no such call waits for a result");
+  return c;
+}
+
 static int take_call(struct eng_replay *r, const struct eng_frame *f) {
   yoi_str id = f->ev.kind == YOI_EVENT_TOOL_REQUESTED
                    ? yoi_sdk_json_raw_get(yoi_sdk_json_raw_get(r->text, "call"), "id")
                    : yoi_sdk_json_raw_get(r->text, "call_id");
-  if (!needs_turn(r)) return 0;
-  struct call *c = is_text(id) ? find_call(r, id) : NULL;
-  if (!c) return wrong(r, "no such call waits for a result");
-  if (f->ev.kind == YOI_EVENT_TOOL_STARTED) c->started = true;
+  struct call *c = needs_turn(r) ? call_of(r, id) : NULL;
+  if (!c) return 0;
+  if (f->ev.kind != YOI_EVENT_TOOL_STARTED) return 1;
+  if (c->state != ENG_CALL_NEW && c->state != ENG_CALL_APPROVED)
+    return wrong(r, "the call was started, or waits for a person");
+  c->state = ENG_CALL_STARTED;
+  return 1;
+}
+
+static int take_asked(struct eng_replay *r, struct eng_frame *f) {
+  yoi_str approval = yoi_sdk_json_raw_get(r->text, "approval"), id;
+  if (!needs_turn(r) || !is_object(approval)) return wrong(r, "its approval is none");
+  struct call *c = call_of(r, yoi_sdk_json_raw_get(approval, "call_id"));
+  if (!c) return 0;
+  if (c->state == ENG_CALL_STARTED || c->state == ENG_CALL_WAITS)
+    return wrong(r, "the call was started, or waits for a person");
+  if (!plain(yoi_sdk_json_raw_get(approval, "approval_id"), &id) || !is_uuid(id) ||
+      !time_of(approval, "expires_at", &c->expires))
+    return wrong(r, "its approval is none");
+  memcpy(c->approval, id.ptr, 36);
+  c->approval[36] = 0;
+  eng_frame_unref(c->asked);
+  c->asked = eng_frame_ref(f);
+  c->state = ENG_CALL_WAITS;
+  c->resolved = 0;
+  return 1;
+}
+
+/* Which call is meant says its id; that it waits for this approval is checked. */
+static int take_resolved(struct eng_replay *r, const struct eng_frame *f) {
+  yoi_str id, decision = yoi_sdk_json_raw_get(r->text, "decision");
+  struct call *c = needs_turn(r) ? call_of(r, yoi_sdk_json_raw_get(r->text, "call_id")) : NULL;
+  if (!c) return 0;
+  if (c->state != ENG_CALL_WAITS || !plain(yoi_sdk_json_raw_get(r->text, "approval_id"), &id) ||
+      !yoi_sdk_str_is(id, c->approval))
+    return wrong(r, "no such approval is open");
+  c->resolved = f->pos.sequence;
+  if (!raw_is(decision, "allow")) {
+    c->state = ENG_CALL_NEW; /* its result comes with it */
+    return 1;
+  }
+  take_principal(r->text, c->approver);
+  c->state = ENG_CALL_APPROVED;
+  return 1;
+}
+
+/* Of which nobody knows what it did, or which has now been done. */
+static int take_certainty(struct eng_replay *r, const struct call *c) {
+  yoi_str status = yoi_sdk_json_raw_get(r->text, "status");
+  bool uncertain = raw_is(status, "uncertain");
+  struct eng_print print;
+  if (!uncertain && (!raw_is(status, "ok") || r->w->uncertain.n == 0)) return 1;
+  if (!eng_call_print(c->whole, &print)) return no_memory(r);
+  if (uncertain)
+    eng_uncertain_add(&r->w->uncertain, &print);
+  else
+    eng_uncertain_remove(&r->w->uncertain, &print);
   return 1;
 }
 
@@ -249,7 +327,8 @@ static int take_result(struct eng_replay *r) {
   struct call *c = is_text(id) ? find_call(r, id) : NULL;
   if (!c || !yoi_sdk_str_eq(yoi_sdk_json_raw_get(item, "tool_call_id"), id))
     return wrong(r, "no such call waits for a result");
-  eng_frame_unref(c->frame);
+  if (!take_certainty(r, c)) return 0;
+  forget_call(c);
   memmove(c, c + 1, (size_t)(&r->calls[--r->n_calls] - c) * sizeof *c);
   return 1;
 }
@@ -268,8 +347,7 @@ static int push_begun(struct eng_replay *r, const struct waits *x, uint64_t at) 
   struct eng_worker *w = r->w;
   if (!eng_queue_reserve(w)) return no_memory(r);
   struct eng_queue *q = w->queue;
-  q->begun[q->n_begun++] =
-      (struct eng_begun){.input = x->sequence, .at = at, .bytes = x->bytes};
+  q->begun[q->n_begun++] = (struct eng_begun){.input = x->sequence, .at = at, .bytes = x->bytes};
   return 1;
 }
 
@@ -330,6 +408,7 @@ static int take_input(struct eng_replay *r, const struct eng_frame *f) {
   if (note == has_turn) return wrong(r, "its turn_id is missing, or should be");
   if (note && busy) return wrong(r, "system text came while a turn ran or waited");
   if (note) return remember_key(r, f, "");
+  take_principal(r->text, x.principal);
   x.bytes = f->content_len ? f->content_len : (uint32_t)f->ev.text.len;
   x.fresh = !busy;
   x.front = busy && yoi_sdk_str_is(yoi_sdk_json_raw_get(eng_frame_aux(f), "front"), "true");
@@ -344,6 +423,7 @@ static int take_start(struct eng_replay *r, const struct eng_frame *f) {
   if (!turn_of(r->text, id) || r->n_waits == 0 || strcmp(r->waits[0].id, id) != 0)
     return wrong(r, "its turn is not the next one");
   if (!r->waits[0].fresh && !push_begun(r, &r->waits[0], f->pos.sequence)) return 0;
+  memcpy(r->principal, r->waits[0].principal, sizeof r->principal);
   drop_waits(r, 0);
   memcpy(r->turn, id, sizeof id);
   r->runs = true;
@@ -421,8 +501,7 @@ static int take_created(struct eng_replay *r, const struct eng_frame *f) {
   bool keyed = print_of(aux, "key", &key) != 0;
   if (keyed != w->keyed || (keyed && !eng_print_eq(&key, &w->key)))
     return wrong(r, "its key is another");
-  yoi_status st =
-      f->shared ? eng_specs_restore(&w->eng->specs, f->shared, &spec) : YOI_DATA_LOSS;
+  yoi_status st = f->shared ? eng_specs_restore(&w->eng->specs, f->shared, &spec) : YOI_DATA_LOSS;
   if (st == YOI_DATA_LOSS) return wrong(r, "its spec is none");
   if (st != YOI_OK) return no_memory(r);
   if (!take_fixed(r, worker)) {
@@ -457,6 +536,10 @@ static int take(struct eng_replay *r, struct eng_frame *f) {
     case YOI_EVENT_TOOL_STARTED:
     case YOI_EVENT_POLICY_DECIDED:
       return take_call(r, f);
+    case YOI_EVENT_TOOL_APPROVAL_REQUESTED:
+      return take_asked(r, f);
+    case YOI_EVENT_TOOL_APPROVAL_RESOLVED:
+      return take_resolved(r, f);
     case YOI_EVENT_TOOL_COMPLETED:
       return take_result(r);
     case YOI_EVENT_TURN_CANCEL_REQUESTED:
@@ -467,7 +550,7 @@ static int take(struct eng_replay *r, struct eng_frame *f) {
       return take_stopped(r, f);
     case YOI_EVENT_DIAGNOSTIC:
       return 1;
-    default: /* of a newer version; approvals too, which nothing here asks for */
+    default: /* of a newer version */
       return wrong(r, "its kind is not known");
   }
 }
@@ -529,7 +612,8 @@ static int keep_lost(struct eng_turn *t, const struct call *c) {
   }
   yoi_sdk_buf_release(&buf);
   if (!id) return 0;
-  t->lost[t->n_lost++] = (struct eng_lost_call){.id = id, .id_len = len - 1, .started = c->started};
+  t->lost[t->n_lost++] =
+      (struct eng_lost_call){.id = id, .id_len = len - 1, .started = c->state == ENG_CALL_STARTED};
   return 1;
 }
 
@@ -537,10 +621,9 @@ static int keep_lost(struct eng_turn *t, const struct call *c) {
 static int owe_end(struct eng_replay *r, struct eng_after *after) {
   static const struct eng_end_of interrupted = {.ended = ENG_INTERRUPTED,
                                                 .reason = "host_restarted"};
-  static const struct eng_end_of cancelled = {.ended = ENG_CANCELLED,
-                                              .reason = "cancel_requested"};
+  static const struct eng_end_of cancelled = {.ended = ENG_CANCELLED, .reason = "cancel_requested"};
   struct eng_worker *w = r->w;
-  struct eng_turn *t = eng_turn_found(w, r->turn);
+  struct eng_turn *t = eng_turn_found(w, r->turn, yoi_sdk_str(r->principal));
   if (!t) return 0;
   const struct eng_end_of *end = r->cut ? &cancelled : &interrupted;
   t->state = ENG_TURN_ENDED;
@@ -562,11 +645,60 @@ static int owe_end(struct eng_replay *r, struct eng_after *after) {
   return 1;
 }
 
+/* A person was asked, or has allowed it and it was not started: nothing has
+ * to end because this process is another one. */
+static bool goes_on(const struct eng_replay *r) {
+  for (uint32_t i = 0; i < r->n_calls && !r->cut; i++)
+    if (r->calls[i].state == ENG_CALL_WAITS || r->calls[i].state == ENG_CALL_APPROVED) return true;
+  return false;
+}
+
+/* One that was started is over, though nobody knows how. */
+static int restore_call(struct eng_turn *t, const struct call *from) {
+  if (!eng_call_restore(t, from->whole)) return 0;
+  struct eng_call *c = &t->calls[t->n_calls - 1];
+  bool harmless = c->tool && (c->tool->flags & YOI_TOOL_IDEMPOTENT) != 0;
+  c->recorded = true;
+  c->state = from->state;
+  c->expires = from->expires;
+  c->resolved = from->resolved;
+  c->allowed = from->state == ENG_CALL_APPROVED;
+  c->asked = from->asked ? eng_frame_ref(from->asked) : NULL;
+  memcpy(c->approval, from->approval, sizeof c->approval);
+  c->approver = yoi_sdk_strndup(from->approver, strlen(from->approver));
+  if (from->state == ENG_CALL_STARTED)
+    eng_call_end(c, harmless ? ENG_CALL_ERROR : ENG_CALL_UNCERTAIN, YOI_CODE_RUNTIME_UNAVAILABLE,
+                 ENG_LOST_STARTED);
+  return c->approver != NULL;
+}
+
+static int resume(struct eng_replay *r, struct eng_after *after) {
+  struct eng_worker *w = r->w;
+  struct eng_turn *t = eng_turn_found(w, r->turn, yoi_sdk_str(r->principal));
+  if (!t) return 0;
+  for (uint32_t i = 0; i < r->n_calls; i++) {
+    if (restore_call(t, &r->calls[i])) continue;
+    t->cleaned = true; /* it never began here */
+    t->state = ENG_TURN_ENDED;
+    eng_turn_unref(t);
+    return 0;
+  }
+  t->step = r->step;
+  eng_turn_starts(t);
+  t->started_wall = r->started;
+  t->accepted_mono = t->started_mono;
+  t->incomplete_usage = true;
+  eng_worker_resume(w, t, after);
+  return 1;
+}
+
 static int queue_all(struct eng_replay *r) {
   struct eng_worker *w = r->w;
   no_longer_fresh(r);
   for (uint32_t i = 0; i < r->n_waits; i++) {
-    struct eng_turn *t = eng_queue_reserve(w) ? eng_turn_found(w, r->waits[i].id) : NULL;
+    struct eng_turn *t = eng_queue_reserve(w)
+                             ? eng_turn_found(w, r->waits[i].id, yoi_sdk_str(r->waits[i].principal))
+                             : NULL;
     if (!t) return 0;
     t->input_sequence = r->waits[i].sequence;
     t->input_bytes = r->waits[i].bytes;
@@ -578,12 +710,13 @@ static int queue_all(struct eng_replay *r) {
 
 int eng_replay_end(struct eng_replay *r, struct eng_after *after) {
   struct eng_worker *w = r->w;
-  if (!queue_all(r) || (r->runs && !owe_end(r, after))) {
-    while (eng_queue_first(w)) eng_turn_unref(eng_queue_take(w, w->last.sequence));
-    return 0;
+  bool on = r->runs && goes_on(r);
+  if (queue_all(r) && (!r->runs || (on ? resume(r, after) : owe_end(r, after)))) {
+    if (!on) atomic_store(&w->state, r->stopped ? ENG_STOPPED : ENG_IDLE);
+    return 1;
   }
-  atomic_store(&w->state, r->stopped ? ENG_STOPPED : ENG_IDLE);
-  return 1;
+  while (eng_queue_first(w)) eng_turn_unref(eng_queue_take(w, w->last.sequence));
+  return 0;
 }
 
 void eng_replay_corrupt(struct eng_replay *r) {

@@ -48,7 +48,8 @@ int eng_shape_fixed(struct eng_worker *w, const struct eng_ask_create *a) {
 
 static void write_capabilities(struct yoi_sdk_jsonw *w, const struct eng_engine *eng,
                                enum eng_state state) {
-  bool idle = state == ENG_IDLE, running = state == ENG_RUNNING;
+  bool idle = state == ENG_IDLE;
+  bool running = state == ENG_RUNNING || state == ENG_AWAITING;
   const struct {
     uint32_t op;
     bool yes;
@@ -60,6 +61,9 @@ static void write_capabilities(struct yoi_sdk_jsonw *w, const struct eng_engine 
       {YOI_OP_WORKER_DELETE, state == ENG_STOPPED || state == ENG_CORRUPT},
       {YOI_OP_WORKER_TRANSCRIPT, true},
       {YOI_OP_WORKER_EVENTS, true},
+      {YOI_OP_WORKER_APPROVALS, true},
+      {YOI_OP_WORKER_APPROVE, state == ENG_AWAITING},
+      {YOI_OP_WORKER_ARTEFACT, true},
   };
   yoi_sdk_jsonw_key(w, "capabilities");
   yoi_sdk_jsonw_open(w, '[');
@@ -203,7 +207,10 @@ void eng_shape_turn(struct yoi_sdk_jsonw *w, const struct eng_turn *t, const str
                     uint64_t now_wall, uint64_t now_mono) {
   yoi_sdk_jsonw_open(w, '{');
   yoi_sdk_jsonw_kstr(w, "turn_id", yoi_sdk_str(t->id));
-  yoi_sdk_jsonw_kstr(w, "state", yoi_sdk_str(end ? ended_names[end->ended] : "running"));
+  yoi_sdk_jsonw_kstr(w, "state",
+                     yoi_sdk_str(end                 ? ended_names[end->ended]
+                                 : eng_calls_wait(t) ? "awaiting_approval"
+                                                     : "running"));
   if (end)
     yoi_sdk_jsonw_kstr(w, "reason", yoi_sdk_str(end->reason));
   else

@@ -36,11 +36,24 @@ struct eng_frame *eng_record_input(struct eng_stage *s, const struct eng_ask_inp
 struct eng_frame *eng_record_turn_started(struct eng_stage *s, const struct eng_turn *t);
 /* The answer of a step: text, reasoning and, with calls, tool_calls. */
 struct eng_frame *eng_record_message(struct eng_stage *s, const struct eng_turn *t, int calls);
+/* What becomes of a call, each appended before anybody depends on it. */
 struct eng_frame *eng_record_tool_requested(struct eng_stage *s, const struct eng_turn *t,
-                                            const struct eng_tool_call *call);
-/* The error result of a call of a tool that is not declared. */
-struct eng_frame *eng_record_tool_refused(struct eng_stage *s, const struct eng_turn *t,
-                                          const struct eng_tool_call *call, size_t *out_bytes);
+                                            const struct eng_call *call);
+struct eng_frame *eng_record_policy_decided(struct eng_stage *s, const struct eng_turn *t,
+                                            const struct eng_call *call);
+struct eng_frame *eng_record_tool_started(struct eng_stage *s, const struct eng_turn *t,
+                                          const struct eng_call *call);
+/* Draws the approval's id and expiry, and puts them into the call. */
+struct eng_frame *eng_record_approval_requested(struct eng_stage *s, const struct eng_turn *t,
+                                                struct eng_call *call);
+/* decision: "allow", "deny", "expired" (then without a principal). */
+struct eng_frame *eng_record_approval_resolved(struct eng_stage *s, const struct eng_turn *t,
+                                               const struct eng_call *call, const char *decision,
+                                               yoi_str principal, yoi_str reason);
+/* The result; output: with what the tool said. */
+struct eng_frame *eng_record_tool_completed(struct eng_stage *s, const struct eng_turn *t,
+                                            const struct eng_call *call,
+                                            const struct eng_outcome *outcome, bool output);
 /* The error result of a call whose turn a restart has interrupted. */
 struct eng_frame *eng_record_tool_lost(struct eng_stage *s, const struct eng_turn *t,
                                        const struct eng_lost_call *call);
@@ -56,5 +69,7 @@ struct eng_frame *eng_record_stopped(struct eng_stage *s, yoi_str reason, yoi_st
 struct eng_frame *eng_live_delta(const struct eng_turn *t, uint32_t kind, const yoi_str *pieces,
                                  size_t n);
 struct eng_frame *eng_live_usage(const struct eng_turn *t);
+/* What a tool says, or says of itself, as it comes. */
+struct eng_frame *eng_live_progress(const struct eng_turn *t, yoi_str call_id, yoi_str text);
 
 #endif

@@ -63,7 +63,7 @@ struct job {
   struct eng_ticket *ticket;
   enum eng_mark mark; /* append */
   uint64_t from;      /* read */
-  size_t n;      /* append: frames; read: limit */
+  size_t n;           /* append: frames; read: limit */
   int items_only;
   struct eng_frame *frames[];
 };

@@ -38,8 +38,7 @@ size_t eng_vault_count(struct eng_vault *v, const char *id);
 void eng_vault_cut(struct eng_vault *v, const char *id, size_t n, enum eng_mark mark);
 void eng_vault_damage(struct eng_vault *v, const char *id, uint64_t sequence);
 const struct eng_frame *eng_vault_frame(struct eng_vault *v, const char *id, uint64_t sequence);
-void eng_vault_replace(struct eng_vault *v, const char *id, uint64_t sequence,
-                       struct eng_frame *f);
+void eng_vault_replace(struct eng_vault *v, const char *id, uint64_t sequence, struct eng_frame *f);
 /* Stores that are opened from now on are asked whom they keep no longer; the
  * one that is open names that worker, once. */
 void eng_vault_expires(struct eng_vault *v);

@@ -26,6 +26,7 @@
 
 #include "queue.h"
 #include "shapes.h"
+#include "tools.h"
 
 #define POLLS_PER_TASK YOI_SDK_HARD(16, 1) /* then other tasks of the loop have their turn */
 #define ROUNDS_PER_TASK YOI_SDK_HARD(4, 1)
@@ -106,16 +107,20 @@ static struct eng_turn *turn_new(struct eng_worker *w, const yoi_request *req, c
   struct eng_turn *t = yoi_sdk_calloc(1, sizeof *t);
   if (!t) return NULL;
   t->ring = yoi_sdk_calloc(1, sizeof *t->ring);
-  t->words = yoi_sdk_malloc(req->request_id.len + req->trace.len + 1);
+  const yoi_str from[] = {req->request_id, req->trace, req->principal};
+  yoi_str *const to[] = {&t->request_id, &t->trace, &t->principal};
+  t->words = yoi_sdk_malloc(from[0].len + from[1].len + from[2].len + 1);
   if (!t->ring || !t->words) goto fail;
   if (id)
     memcpy(t->id, id, sizeof t->id);
   else if (!yoi_sdk_uuid7(eng_wall(eng), t->id))
     goto fail;
-  if (req->request_id.len) memcpy(t->words, req->request_id.ptr, req->request_id.len);
-  if (req->trace.len) memcpy(t->words + req->request_id.len, req->trace.ptr, req->trace.len);
-  t->request_id = (yoi_str){t->words, req->request_id.len};
-  t->trace = (yoi_str){t->words + req->request_id.len, req->trace.len};
+  char *at = t->words;
+  for (size_t i = 0; i < 3; i++) {
+    if (from[i].len) memcpy(at, from[i].ptr, from[i].len);
+    *to[i] = (yoi_str){at, from[i].len};
+    at += from[i].len;
+  }
   t->w = eng_worker_ref(w);
   t->accepted_mono = eng_mono(eng);
   atomic_init(&t->refs, 1);
@@ -136,8 +141,8 @@ struct eng_turn *eng_turn_new(struct eng_worker *w, const yoi_request *req) {
   return turn_new(w, req, NULL);
 }
 
-struct eng_turn *eng_turn_found(struct eng_worker *w, const char id[37]) {
-  const yoi_request none = {0};
+struct eng_turn *eng_turn_found(struct eng_worker *w, const char id[37], yoi_str principal) {
+  const yoi_request none = {.principal = principal};
   return turn_new(w, &none, id);
 }
 
@@ -155,6 +160,8 @@ void eng_turn_destroy(struct eng_turn *t) {
   struct eng_engine *eng = t->w->eng;
   slot_give(&eng->slots, t);
   eng_model_release(t);
+  for (uint32_t i = 0; i < t->n_calls; i++)
+    if (t->calls[i].stream) t->calls[i].stream->ops->release(t->calls[i].stream);
   if (t->token) eng->host->token_free(eng->host, t->token);
   eng_calls_clear(t);
   eng_context_free(t->context);
@@ -174,23 +181,7 @@ void eng_turn_unref(struct eng_turn *t) {
   if (t && atomic_fetch_sub_explicit(&t->refs, 1, memory_order_acq_rel) == 1) eng_turn_destroy(t);
 }
 
-/* On its loop, or when it never began: gives back what it has of the host. */
-static void clean(struct eng_turn *t) {
-  struct eng_engine *eng = t->w->eng;
-  if (t->cleaned) return;
-  t->cleaned = true;
-  eng_model_release(t);
-  if (t->token) eng->host->token_free(eng->host, t->token);
-  t->token = 0;
-  if (t->timer) {
-    eng->loop->timer_cancel(eng->host, t->timer);
-    t->timer = 0;
-    eng_turn_unref(t); /* the caller has another */
-  }
-  eng_active_done(eng);
-}
-
-/* ---- ending ---- */
+/* ---- its time ---- */
 
 static void end_as(struct eng_turn *t, enum eng_ended ended, const char *reason, int32_t code,
                    const char *message) {
@@ -202,16 +193,90 @@ static void end_internal(struct eng_turn *t) {
   end_as(t, ENG_FAILED, "internal", YOI_CODE_INTERNAL, "memory is short");
 }
 
-/* Stages turn.ended as t->end says, and what comes next. */
+static void end_short_of_host(struct eng_turn *t) {
+  end_as(t, ENG_FAILED, "internal", YOI_CODE_INTERNAL, "the host has no token or timer left");
+}
+
+static void on_deadline(void *ctx) {
+  struct eng_turn *t = ctx;
+  t->timer = 0;
+  t->expired = true;
+  eng_turn_kick(t);
+  eng_turn_unref(t);
+}
+
+static void stop_clock(struct eng_turn *t) {
+  struct eng_engine *eng = t->w->eng;
+  if (!t->timer) return;
+  eng->loop->timer_cancel(eng->host, t->timer);
+  t->timer = 0;
+  eng_turn_unref(t); /* the caller has another */
+}
+
+uint64_t eng_turn_until(const struct eng_turn *t) {
+  return t->started_mono + t->waited_ns + (uint64_t)t->w->spec->limits.wall_ms * 1000000u;
+}
+
+static int start_clock(struct eng_turn *t) {
+  struct eng_engine *eng = t->w->eng;
+  if (eng->loop->timer(eng->host, eng_turn_until(t), on_deadline, t, &t->timer) == YOI_OK) {
+    (void)eng_turn_ref(t); /* the timer's: what is set on a loop must not outlive t */
+    return 1;
+  }
+  t->timer = 0;
+  return 0;
+}
+
+/* Its token and its timer, at its first step; 0: there are none left. */
+static int begin(struct eng_turn *t) {
+  struct eng_engine *eng = t->w->eng;
+  if (t->token) return 1;
+  uint64_t cookie = (uint64_t)t->generation << 32 | t->slot;
+  if (eng->host->token_new(eng->host, cookie, &t->token, NULL) != YOI_OK) t->token = 0;
+  return t->token && start_clock(t);
+}
+
+void eng_turn_clock(struct eng_turn *t, bool on) {
+  if (on && t->paused_mono > 0) {
+    t->waited_ns += eng_mono(t->w->eng) - t->paused_mono;
+    t->paused_mono = 0;
+    if (!t->token ? begin(t) : start_clock(t)) return;
+  } else if (on ? begin(t) : true) {
+    if (on || t->paused_mono > 0) return;
+    stop_clock(t);
+    t->paused_mono = eng_mono(t->w->eng);
+    return;
+  }
+  end_short_of_host(t);
+}
+
+/* On its loop, or when it never began: gives back what it has of the host. */
+static void clean(struct eng_turn *t) {
+  struct eng_engine *eng = t->w->eng;
+  if (t->cleaned) return;
+  t->cleaned = true;
+  eng_model_release(t);
+  eng_tools_release(t);
+  if (t->token) eng->host->token_free(eng->host, t->token);
+  t->token = 0;
+  stop_clock(t);
+  eng_active_done(eng);
+}
+
+/* ---- ending ---- */
+
+/* Stages the results of what is open, turn.ended as t->end says, and what
+ * comes next. */
 static void finish(struct eng_turn *t) {
   struct eng_worker *w = t->w;
   struct eng_after after = {0};
   eng_model_release(t);
   pthread_mutex_lock(&w->mu);
   if (t->state != ENG_TURN_ENDED && !w->stage) {
-    struct eng_stage *s = eng_stage_new(w, ENG_DO_END, 2);
+    struct eng_stage *s = eng_stage_new(w, ENG_DO_END, 2 + eng_calls_open(t));
     if (s) {
       s->turn = eng_turn_ref(t);
+      eng_calls_stage_ends(s, t, true);
       eng_stage_add(s, eng_record_turn_ended(w, eng_stage_pos(s), t, &t->end));
       eng_queue_stage_begin(s);
     }
@@ -233,19 +298,11 @@ static bool fills_history(const struct eng_stage *s) {
   return bytes > s->w->eng->limits.history_bytes;
 }
 
-/* How the turn ends with this answer; 0: it goes on. */
-static int ends_with(struct eng_turn *t, const struct eng_stage *s, int calls) {
+/* Why no call of the answer is made, nor the model asked again; 0: nothing is
+ * in the way. */
+static int meets_limit(struct eng_turn *t, const struct eng_stage *s) {
   const struct eng_turn_limits *l = &t->w->spec->limits;
-  if (!calls) {
-    end_as(t, ENG_COMPLETED,
-           t->finish == ENG_FINISH_LENGTH   ? "length"
-           : t->finish == ENG_FINISH_FILTER ? "content_filter"
-                                            : "stop",
-           0, NULL);
-  } else if (t->tool_bytes > l->tool_output_bytes) {
-    end_as(t, ENG_FAILED, "tool_output_limit", YOI_CODE_LIMIT_REACHED,
-           "the tools said more than the profile allows");
-  } else if (t->step >= l->steps) {
+  if (t->step >= l->steps) {
     end_as(t, ENG_FAILED, "step_limit", YOI_CODE_LIMIT_REACHED,
            "the turn took more steps than its profile allows");
   } else if (eng_turn_tokens(t) >= l->tokens) {
@@ -260,21 +317,32 @@ static int ends_with(struct eng_turn *t, const struct eng_stage *s, int calls) {
   return 1;
 }
 
-/* Locked: the answer, its calls with their results, and the end if it is,
- * with the beginning of what comes next. */
+static bool has_calls(const struct eng_turn *t) {
+  return t->n_calls > 0 && (t->finish == ENG_FINISH_TOOLS || t->finish == ENG_FINISH_STOP);
+}
+
+/* Locked: the answer, what becomes of its calls, and the end if it is, with the
+ * beginning of what comes next. */
 static struct eng_stage *answer_stage(struct eng_turn *t) {
-  int calls = t->n_calls > 0 && (t->finish == ENG_FINISH_TOOLS || t->finish == ENG_FINISH_STOP);
-  struct eng_stage *s = eng_stage_new(t->w, ENG_DO_STEP, 3 + (calls ? 2 * t->n_calls : 0));
+  int calls = has_calls(t), over = !calls;
+  struct eng_stage *s = eng_stage_new(t->w, ENG_DO_STEP, 3 + (calls ? 3 * t->n_calls : 0));
   if (!s) return NULL;
   s->turn = eng_turn_ref(t);
   eng_stage_add(s, eng_record_message(s, t, calls));
-  for (uint32_t i = 0; calls && i < t->n_calls; i++) {
-    size_t bytes = 0;
+  for (uint32_t i = 0; calls && i < t->n_calls; i++)
     eng_stage_add(s, eng_record_tool_requested(s, t, &t->calls[i]));
-    eng_stage_add(s, eng_record_tool_refused(s, t, &t->calls[i], &bytes));
-    t->tool_bytes += bytes;
+  if (over) {
+    end_as(t, ENG_COMPLETED,
+           t->finish == ENG_FINISH_LENGTH   ? "length"
+           : t->finish == ENG_FINISH_FILTER ? "content_filter"
+                                            : "stop",
+           0, NULL);
+  } else if (meets_limit(t, s)) {
+    eng_tools_forgo(t, t->end.message);
+    over = 1;
   }
-  if (ends_with(t, s, calls)) {
+  if (calls) eng_tools_stage(s, t);
+  if (over) {
     s->what = ENG_DO_END;
     eng_stage_add(s, eng_record_turn_ended(t->w, eng_stage_pos(s), t, &t->end));
     eng_queue_stage_begin(s);
@@ -282,56 +350,48 @@ static struct eng_stage *answer_stage(struct eng_turn *t) {
   return s;
 }
 
+void eng_turn_short(struct eng_turn *t, struct eng_after *after) {
+  end_internal(t);
+  eng_turn_end_in_memory(t->w, &t->end, after);
+}
+
 static void complete(struct eng_turn *t) {
   struct eng_worker *w = t->w;
   struct eng_after after = {0};
   eng_model_release(t);
   t->complete = true;
+  if (has_calls(t)) eng_tools_judge(t); /* asks the host, so without the lock */
   pthread_mutex_lock(&w->mu);
   if (t->state == ENG_TURN_MODEL && t->cut == ENG_CUT_NONE && !w->stage) {
     t->complete = false;
     struct eng_stage *s = answer_stage(t);
-    if (s && eng_stage_commit(s, &after)) {
+    if (s && eng_stage_commit(s, &after))
       t->state = ENG_TURN_WRITING;
-      eng_calls_clear(t);
-    } else {
-      end_internal(t);
-      eng_turn_end_in_memory(w, &t->end, &after);
-    }
+    else
+      eng_turn_short(t, &after);
   }
   eng_worker_leave(w, &after);
 }
 
 /* ---- the next step begins ---- */
 
-static void on_deadline(void *ctx) {
-  struct eng_turn *t = ctx;
-  t->timer = 0;
-  t->expired = true;
-  eng_turn_kick(t);
-  eng_turn_unref(t);
-}
-
-static int begin(struct eng_turn *t) {
-  struct eng_engine *eng = t->w->eng;
-  if (t->token) return 1;
-  uint64_t cookie = (uint64_t)t->generation << 32 | t->slot;
-  uint64_t until = t->started_mono + (uint64_t)t->w->spec->limits.wall_ms * 1000000u;
-  if (eng->host->token_new(eng->host, cookie, &t->token, NULL) != YOI_OK) t->token = 0;
-  if (t->token && eng->loop->timer(eng->host, until, on_deadline, t, &t->timer) == YOI_OK) {
-    (void)eng_turn_ref(t); /* the timer's: what is set on a loop must not outlive t */
-    return 1;
-  }
-  t->timer = 0;
-  end_as(t, ENG_FAILED, "internal", YOI_CODE_INTERNAL, "the host has no token or timer left");
-  return 0;
-}
-
 static void on_read(struct eng_read *r) {
   struct eng_turn *t = r->ctx;
   atomic_store(&t->reading, false);
   eng_turn_kick(t);
   eng_turn_unref(t);
+}
+
+/* Locked: what the tools said, or what it all took, is too much. */
+static int over_limits(struct eng_turn *t) {
+  const struct eng_turn_limits *l = &t->w->spec->limits;
+  if (t->tool_bytes > l->tool_output_bytes)
+    end_as(t, ENG_FAILED, "tool_output_limit", YOI_CODE_LIMIT_REACHED,
+           "the tools said more than the profile allows");
+  else if (t->w->history_bytes > t->w->eng->limits.history_bytes)
+    end_as(t, ENG_FAILED, "history_limit", YOI_CODE_LIMIT_REACHED,
+           "the worker's history has reached its limit");
+  return t->failed;
 }
 
 /* 1: it has begun; 0: it has failed, or what was staged meanwhile decides. */
@@ -344,6 +404,10 @@ static int begin_context(struct eng_turn *t) {
     return 0;
   }
   t->step_mono = eng_mono(eng);
+  if (t->step > 0 && over_limits(t)) {
+    pthread_mutex_unlock(&w->mu);
+    return 0;
+  }
   if (t->step == 0)
     yoi_sdk_metric_observe(&eng->metrics, eng->metric.queue_time, t->step_mono - t->accepted_mono);
   t->step++;
@@ -404,7 +468,10 @@ static void start_model(struct eng_turn *t) {
 
 /* 0: it waits for a read, or for what is staged. */
 static int next_step(struct eng_turn *t) {
-  if (!begin(t)) return 1;
+  if (!begin(t)) {
+    end_short_of_host(t);
+    return 1;
+  }
   if (!t->context && !begin_context(t)) return t->failed;
   if (!read_context(t)) return t->failed;
   start_model(t);
@@ -412,6 +479,36 @@ static int next_step(struct eng_turn *t) {
 }
 
 /* ---- the task ---- */
+
+/* A person who is asked is not asked in vain: in a store that outlives the
+ * process the turn goes on in the next one. */
+static bool drains_around(struct eng_turn *t, enum eng_cut cut) {
+  struct eng_worker *w = t->w;
+  if (cut == ENG_CUT_CANCEL || !w->eng->durable || !atomic_load(&w->eng->draining)) return false;
+  pthread_mutex_lock(&w->mu);
+  bool waits = eng_calls_wait(t);
+  pthread_mutex_unlock(&w->mu);
+  return waits && (cut == ENG_CUT_DRAIN || !eng_tools_run(t));
+}
+
+/* What runs ends first, and is written down; then nobody waits for the turn. */
+static int park(struct eng_turn *t) {
+  enum eng_tools_stopped stopped = eng_tools_stop(t);
+  if (stopped != ENG_TOOLS_QUIET) return stopped == ENG_TOOLS_AGAIN;
+  if (eng_tools_write(t)) return 1;
+  t->parked = true;
+  clean(t);
+  return 0;
+}
+
+static int end(struct eng_turn *t, enum eng_turn_state state) {
+  if (state == ENG_TURN_TOOLS) {
+    enum eng_tools_stopped stopped = eng_tools_stop(t);
+    if (stopped != ENG_TOOLS_QUIET) return stopped == ENG_TOOLS_AGAIN;
+  }
+  finish(t);
+  return 1;
+}
 
 /* Looks at what is next; 0: nothing to do until the next kick. */
 static int look(struct eng_turn *t) {
@@ -428,17 +525,16 @@ static int look(struct eng_turn *t) {
     clean(t);
     return 0;
   }
-  if (idle || staged || atomic_load(&t->reading)) return 0;
+  if (idle || staged || t->parked || atomic_load(&t->reading)) return 0;
   assert(state != ENG_TURN_WRITING);
+  if (state == ENG_TURN_TOOLS && drains_around(t, cut)) return park(t);
   if (cut == ENG_CUT_CANCEL) end_as(t, ENG_CANCELLED, "cancel_requested", 0, NULL);
   if (cut == ENG_CUT_DRAIN) end_as(t, ENG_CANCELLED, "shutting_down", 0, NULL);
   if (t->expired && !t->failed)
     end_as(t, ENG_FAILED, "time_limit", YOI_CODE_TIMEOUT,
            "the turn took longer than its profile allows");
-  if (t->failed) {
-    finish(t);
-    return 1;
-  }
+  if (t->failed) return end(t, state);
+  if (state == ENG_TURN_TOOLS) return eng_tools_look(t);
   if (state == ENG_TURN_CONTEXT) return next_step(t);
   if (t->complete) {
     complete(t);

@@ -3,6 +3,7 @@
 #ifndef ENG_TURN_H
 #define ENG_TURN_H
 
+#include "call.h"
 #include "context.h"
 #include "read.h"
 #include "worker.h"
@@ -12,8 +13,11 @@
  *      |
  *      v turn.started   context read            model's END
  *      +------> CONTEXT ---------------> MODEL ----------------> WRITING
- *                ^                       |                      |   |
- *                +----- ENG_DO_STEP -----|----------------------+   |
+ *                ^  ^                    |                      |   |
+ *                |  +-- ENG_DO_STEP, no call is open -----------+   |
+ *                |                       |                      |   |
+ *                +- all have results - TOOLS <- some are open --+   |
+ *                     (tools.c)          |                          |
  *                                        | cancel, limit, error     | ENG_DO_END
  *                                        +-------> WRITING -------> ENDED
  *                          worker.stop, from any state: ENG_DO_STOP --^
@@ -26,6 +30,7 @@ enum eng_turn_state {
   ENG_TURN_QUEUED,
   ENG_TURN_CONTEXT,
   ENG_TURN_MODEL,
+  ENG_TURN_TOOLS,
   ENG_TURN_WRITING,
   ENG_TURN_ENDED
 };
@@ -33,12 +38,6 @@ enum eng_turn_state {
 /* -1: unknown. */
 struct eng_usage {
   int64_t input, output, cached, reasoning;
-};
-
-struct eng_tool_call {
-  char *text; /* owned; the three stand in it, NUL-terminated */
-  yoi_str id, name, arguments;
-  bool broken; /* arguments were no JSON object; they stand as {} */
 };
 
 /* A call whose result is in no record: the process ended before. */
@@ -68,8 +67,8 @@ struct eng_turn {
   uint32_t loop, slot, generation;
   char id[37];
   char *words;
-  yoi_str request_id, trace; /* in words */
-  uint64_t accepted_mono;    /* its input came */
+  yoi_str request_id, trace, principal; /* in words; principal: whose input it is */
+  uint64_t accepted_mono;               /* its input came */
 
   /* the worker's lock */
   enum eng_turn_state state;
@@ -88,7 +87,7 @@ struct eng_turn {
   struct yoi_sdk_buf text, reasoning;
   struct eng_usage usage; /* of all steps; meaningful when has_usage */
   bool has_usage;
-  struct eng_ring *ring; /* until it begins: the buffer it will have */
+  struct eng_ring *ring;      /* until it begins: the buffer it will have */
   struct eng_lost_call *lost; /* of one that was found interrupted */
   uint32_t n_lost;
 
@@ -104,9 +103,15 @@ struct eng_turn {
   uint64_t step_mono;
   struct eng_context *context;
   struct eng_read *read;
-  struct eng_tool_call *calls;
+  struct eng_call *calls; /* of the last answer; changed by the loop, see call.h */
   uint32_t n_calls;
-  size_t call_bytes; /* of all calls */
+  size_t call_bytes;         /* of all calls */
+  struct eng_print repeated; /* the last call, and how often it was made in a row */
+  uint32_t repeats;
+  uint64_t tool_timer, tool_due;
+  uint64_t paused_mono; /* since when people are waited for; 0: they are not */
+  uint64_t waited_ns;   /* for them, before that */
+  bool parked;          /* in a drain: it waits for a person, and nothing else */
   struct eng_usage step_usage;
   bool step_has_usage, incomplete_usage;
   enum {
@@ -125,7 +130,7 @@ struct eng_turn {
 /* With one reference and a slot; NULL: memory is short. */
 struct eng_turn *eng_turn_new(struct eng_worker *w, const yoi_request *req);
 /* The same with an id from a record. */
-struct eng_turn *eng_turn_found(struct eng_worker *w, const char id[37]);
+struct eng_turn *eng_turn_found(struct eng_worker *w, const char id[37], yoi_str principal);
 /* It starts now. The lock of w is held, as in the next one. */
 void eng_turn_starts(struct eng_turn *t);
 struct eng_turn *eng_turn_ref(struct eng_turn *t);
@@ -146,7 +151,12 @@ void eng_turn_wake(struct eng_engine *eng, uint64_t cookie);
 yoi_status eng_model_poll(struct eng_turn *t);
 yoi_status eng_model_start(struct eng_turn *t);
 void eng_model_release(struct eng_turn *t);
-void eng_calls_clear(struct eng_turn *t);
+/* Loop. Its time runs, or stands still while people are waited for. */
+void eng_turn_clock(struct eng_turn *t, bool on);
+/* When it must have ended, monotonic. */
+uint64_t eng_turn_until(const struct eng_turn *t);
+/* Locked, nothing staged: it ends for want of memory. */
+void eng_turn_short(struct eng_turn *t, struct eng_after *after);
 /* Tokens spent, counted or estimated. */
 uint64_t eng_turn_tokens(const struct eng_turn *t);
 

@@ -39,16 +39,17 @@
 
 const char *eng_state_name(enum eng_state s) {
   static const char *const names[] = {
-      [ENG_CREATING] = "creating", [ENG_IDLE] = "idle", [ENG_RUNNING] = "running",
-      [ENG_STOPPED] = "stopped",   [ENG_CORRUPT] = "corrupt", [ENG_GONE] = "gone",
+      [ENG_CREATING] = "creating", [ENG_IDLE] = "idle",
+      [ENG_RUNNING] = "running",   [ENG_AWAITING] = "awaiting_approval",
+      [ENG_STOPPED] = "stopped",   [ENG_CORRUPT] = "corrupt",
+      [ENG_GONE] = "gone",
   };
   return names[s];
 }
 
 /* ---- life ---- */
 
-static struct eng_worker *alloc(struct eng_engine *eng, yoi_str id,
-                                const struct eng_birth *birth) {
+static struct eng_worker *alloc(struct eng_engine *eng, yoi_str id, const struct eng_birth *birth) {
   struct eng_worker *w = yoi_sdk_calloc(1, sizeof *w + id.len + 1);
   if (!w) return NULL;
   memcpy(w->id, id.ptr, id.len);
@@ -65,8 +66,7 @@ static struct eng_worker *alloc(struct eng_engine *eng, yoi_str id,
   return w;
 }
 
-struct eng_worker *eng_worker_new(struct eng_engine *eng, yoi_str id,
-                                  const struct eng_print *key) {
+struct eng_worker *eng_worker_new(struct eng_engine *eng, yoi_str id, const struct eng_print *key) {
   struct eng_birth birth = {.keyed = key != NULL};
   if (!yoi_sdk_random(&birth.epoch, sizeof birth.epoch)) return NULL;
   if (key) memcpy(birth.key, key->b, sizeof birth.key);
@@ -98,6 +98,7 @@ void eng_worker_clear(struct eng_worker *w) {
   eng_frame_unref(w->last_end);
   eng_frame_unref(w->snapshot);
   eng_idem_release(&w->idem);
+  eng_uncertain_release(&w->uncertain);
   eng_spec_unref(&w->eng->specs, w->spec);
   yoi_sdk_free(w->items);
   yoi_sdk_free(w->fixed);
@@ -275,7 +276,7 @@ static void stage_done(struct eng_ticket *t, yoi_status st, struct eng_frame *co
 struct eng_stage *eng_stage_new(struct eng_worker *w, enum eng_what what, uint32_t n) {
   assert(!w->stage);
   uint32_t cap = n + w->n_owed;
-  for (const struct eng_turn *t = w->owed; t; t = t->next) cap += t->n_lost;
+  for (const struct eng_turn *t = w->owed; t; t = t->next) cap += t->n_lost + eng_calls_open(t);
   struct eng_stage *s = yoi_sdk_calloc(1, sizeof *s + cap * sizeof s->frames[0]);
   if (!s) return NULL;
   s->ticket.done = stage_done;
@@ -285,6 +286,7 @@ struct eng_stage *eng_stage_new(struct eng_worker *w, enum eng_what what, uint32
   for (struct eng_turn *t = w->owed; t; t = t->next) {
     for (uint32_t i = 0; i < t->n_lost; i++)
       eng_stage_add(s, eng_record_tool_lost(s, t, &t->lost[i]));
+    eng_calls_stage_ends(s, t, false);
     eng_stage_add(s, eng_record_turn_ended(w, eng_stage_pos(s), t, &t->end));
   }
   s->owed = s->n;
@@ -427,10 +429,14 @@ static void turn_over(struct eng_worker *w, struct eng_frame *end, enum eng_ende
     after->timer = true;
 }
 
-/* Takes a reference over; its turn.started is shown next. */
-static void begin_turn(struct eng_worker *w, struct eng_turn *t, struct eng_after *after) {
-  assert(!w->turn && t->state == ENG_TURN_QUEUED);
-  t->state = ENG_TURN_CONTEXT;
+/* Whether people are waited for has changed, perhaps. */
+static void show_waiting(struct eng_worker *w) {
+  atomic_store(&w->state, eng_calls_wait(w->turn) ? ENG_AWAITING : ENG_RUNNING);
+}
+
+/* Takes a reference over. */
+static void run_turn(struct eng_worker *w, struct eng_turn *t, struct eng_after *after) {
+  assert(!w->turn);
   t->begun = w->last;
   t->n_begun = w->queue ? w->queue->n_begun : 0;
   eng_worker_drop_ring(w);
@@ -440,10 +446,26 @@ static void begin_turn(struct eng_worker *w, struct eng_turn *t, struct eng_afte
   w->ring_turn++;
   w->turn = t;
   after->begun = eng_turn_ref(t);
-  atomic_store(&w->state, ENG_RUNNING);
+  show_waiting(w);
   atomic_fetch_add(&w->eng->running, 1);
   yoi_sdk_metric_add(&w->eng->metrics, w->eng->metric.running, 1);
   atomic_fetch_add(&w->eng->active, 1);
+}
+
+/* The same; its turn.started is shown next. */
+static void begin_turn(struct eng_worker *w, struct eng_turn *t, struct eng_after *after) {
+  assert(t->state == ENG_TURN_QUEUED);
+  t->state = ENG_TURN_CONTEXT;
+  run_turn(w, t, after);
+}
+
+void eng_worker_resume(struct eng_worker *w, struct eng_turn *t, struct eng_after *after) {
+  t->state = ENG_TURN_TOOLS;
+  run_turn(w, t, after);
+}
+
+static bool runs(const struct eng_worker *w) {
+  return w->state == ENG_RUNNING || w->state == ENG_AWAITING;
 }
 
 /* The first record of a kind that is not owed. */
@@ -495,7 +517,8 @@ static void show_all(struct eng_worker *w, struct eng_stage *s, struct eng_after
 
 static void apply_end(struct eng_worker *w, struct eng_stage *s, struct eng_after *after) {
   struct eng_frame *end = frame_of(s, YOI_EVENT_TURN_ENDED);
-  assert(w->state == ENG_RUNNING && w->turn == s->turn);
+  assert(runs(w) && w->turn == s->turn);
+  eng_calls_applied(s->turn);
   turn_over(w, end, s->turn->end.ended, after);
   if (!s->begins) return;
   struct eng_frame *started = s->frames[s->n - 1];
@@ -505,7 +528,7 @@ static void apply_end(struct eng_worker *w, struct eng_stage *s, struct eng_afte
 
 static void apply_cancel(struct eng_worker *w, const struct eng_frame *requested) {
   if (!requested) return; /* it was cancelled already, or its end is owed */
-  assert(w->state == ENG_RUNNING);
+  assert(runs(w));
   w->turn->cut = ENG_CUT_CANCEL;
   w->turn->cancel_sequence = requested->pos.sequence;
 }
@@ -525,9 +548,10 @@ static void apply_wait(struct eng_worker *w, struct eng_stage *s, struct eng_aft
 }
 
 static void apply_stop(struct eng_worker *w, struct eng_stage *s, struct eng_after *after) {
-  assert(w->state == ENG_RUNNING || w->state == ENG_IDLE);
+  assert(runs(w) || w->state == ENG_IDLE);
   w->stop_sequence = w->last.sequence;
   w->stop_ended = w->turn != NULL;
+  if (w->turn) eng_calls_applied(w->turn);
   if (w->turn) turn_over(w, frame_of(s, YOI_EVENT_TURN_ENDED), ENG_CANCELLED, after);
   eng_queue_over(s, true, after);
   atomic_store(&w->state, ENG_STOPPED);
@@ -548,6 +572,17 @@ static void apply_delete(struct eng_worker *w, struct eng_stage *s, struct eng_a
   s->op = NULL;
 }
 
+/* Calls went on: the turn is with its tools until all of them have results. */
+static void apply_calls(struct eng_worker *w, struct eng_stage *s, struct eng_after *after) {
+  struct eng_turn *t = s->turn;
+  assert(runs(w) && w->turn == t);
+  eng_calls_applied(t);
+  t->state = eng_calls_open(t) > 0 ? ENG_TURN_TOOLS : ENG_TURN_CONTEXT;
+  show_waiting(w);
+  if (s->what != ENG_DO_APPROVE) return;
+  answer_ack(s, yoi_sdk_str(t->id), eng_state_name(w->state), after);
+}
+
 static void apply(struct eng_worker *w, struct eng_stage *s, struct eng_after *after) {
   if (atomic_load(&w->eng->store_failing)) atomic_store(&w->eng->store_failing, false);
   show_all(w, s, after);
@@ -558,7 +593,7 @@ static void apply(struct eng_worker *w, struct eng_stage *s, struct eng_after *a
       answer_created(s, after);
       break;
     case ENG_DO_INPUT:
-      assert(w->state == ENG_RUNNING);
+      assert(runs(w));
       answer_ack(s, yoi_sdk_str(s->turn->id), "running", after);
       break;
     case ENG_DO_QUEUE:
@@ -572,17 +607,17 @@ static void apply(struct eng_worker *w, struct eng_stage *s, struct eng_after *a
     case ENG_DO_CANCEL:
       assert(w->turn == s->turn);
       apply_cancel(w, frame_of(s, YOI_EVENT_TURN_CANCEL_REQUESTED));
-      answer_ack(s, yoi_sdk_str(s->turn->id), "running", after);
+      answer_ack(s, yoi_sdk_str(s->turn->id), eng_state_name(w->state), after);
       break;
     case ENG_DO_STEP:
-      assert(w->state == ENG_RUNNING && w->turn == s->turn);
-      w->turn->state = ENG_TURN_CONTEXT;
+    case ENG_DO_APPROVE:
+      apply_calls(w, s, after);
       break;
     case ENG_DO_END:
       apply_end(w, s, after);
       break;
     case ENG_DO_BEGIN:
-      assert(w->state == ENG_RUNNING);
+      assert(runs(w));
       break;
     case ENG_DO_DROP:
       eng_queue_over(s, true, after);
@@ -619,6 +654,7 @@ static void end_without(struct eng_worker *w, struct eng_stage *s, struct eng_af
   };
   static const struct eng_end_of dropped = {.ended = ENG_CANCELLED, .reason = "shutting_down"};
   if (s->what == ENG_DO_STEP || s->what == ENG_DO_END) eng_turn_end_in_memory(w, &end, after);
+  if (s->what == ENG_DO_APPROVE || s->what == ENG_DO_STOP) eng_calls_unstage(s->turn);
   if (s->what == ENG_DO_BEGIN) eng_queue_over_in_memory(w, &end, after);
   if (s->what == ENG_DO_DROP) eng_queue_over_in_memory(w, &dropped, after);
 }
@@ -653,6 +689,23 @@ int eng_worker_wait(struct eng_worker *w, struct eng_op *op) {
   return 1;
 }
 
+static void step_waiting(struct eng_worker *w, struct eng_after *after) {
+  while (!w->stage && !w->held && w->waiting) {
+    struct eng_op *op = w->waiting;
+    w->waiting = op->next;
+    w->n_waiting--;
+    eng_op_step(op, after);
+  }
+}
+
+void eng_worker_unhold(struct eng_worker *w) {
+  struct eng_after after = {0};
+  pthread_mutex_lock(&w->mu);
+  w->held = false;
+  step_waiting(w, &after);
+  eng_worker_leave(w, &after);
+}
+
 static void stage_done(struct eng_ticket *ticket, yoi_status st, struct eng_frame *const *frames,
                        size_t n) {
   (void)frames, (void)n;
@@ -675,12 +728,7 @@ static void stage_done(struct eng_ticket *ticket, yoi_status st, struct eng_fram
     apply(w, s, &after);
   else
     apply_failure(w, s, &after);
-  while (!w->stage && w->waiting) {
-    struct eng_op *op = w->waiting;
-    w->waiting = op->next;
-    w->n_waiting--;
-    eng_op_step(op, &after);
-  }
+  step_waiting(w, &after);
   if (w->turn && !w->stage && !after.kick && !after.begun) after.kick = eng_turn_ref(w->turn);
   if (atomic_load(&eng->draining)) eng_bells_due(w, &after);
   if (load) eng_load_awake(load);

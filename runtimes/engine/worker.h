@@ -6,6 +6,7 @@
 #include "core.h"
 #include "idem.h"
 #include "ring.h"
+#include "uncertain.h"
 
 /*
  *            create          input                cancel_requested
@@ -21,6 +22,9 @@
  *                       delete +-- CORRUPT: its records could not be understood
  *                                  when it was loaded (replay.c)
  *
+ * While a person is asked whether a tool may run, RUNNING is called AWAITING:
+ * all edges are the same.
+ *
  * Edges are the applied transitions of worker.c (eng_what); a state is never
  * shown before its append has completed.
  *
@@ -33,7 +37,15 @@
  *              +------------------------------------------------------+
  *                sleep.c: idle, stopped or corrupt, and nobody has it
  */
-enum eng_state { ENG_CREATING, ENG_IDLE, ENG_RUNNING, ENG_STOPPED, ENG_CORRUPT, ENG_GONE };
+enum eng_state {
+  ENG_CREATING,
+  ENG_IDLE,
+  ENG_RUNNING,
+  ENG_AWAITING,
+  ENG_STOPPED,
+  ENG_CORRUPT,
+  ENG_GONE
+};
 const char *eng_state_name(enum eng_state s);
 
 /* One message of the history, as transcript and context need it. */
@@ -68,6 +80,7 @@ struct eng_worker {
   bool keyed;            /* its create had a key */
   bool kept;             /* in the keep list */
   bool listed;
+  bool held;       /* cancel and what is like it waits: a tool is being started */
   bool stop_ended; /* stop ended a turn: that of last_end */
   pthread_mutex_t mu;
   uint64_t epoch;
@@ -80,9 +93,9 @@ struct eng_worker {
   uint64_t store_errors, store_error_ns; /* appends of it that failed */
   uint64_t corrupt_ns;                   /* when that was found */
   struct eng_spec *spec;                 /* a reference */
-  char *fixed;                 /* JSON members that never change, see shapes.c */
-  yoi_str intent;              /* its JSON, inside fixed */
-  struct eng_print key, print; /* of the create */
+  char *fixed;                           /* JSON members that never change, see shapes.c */
+  yoi_str intent;                        /* its JSON, inside fixed */
+  struct eng_print key, print;           /* of the create */
   struct eng_item *items;
   uint32_t n_items, cap_items;
   struct eng_turn *turn;      /* RUNNING only */
@@ -92,6 +105,7 @@ struct eng_worker {
   struct eng_ring *ring;
   struct eng_frame *snapshot; /* of `last`, or NULL */
   struct eng_idem idem;
+  struct eng_uncertain uncertain;
   struct eng_stage *stage; /* the one append under way */
   struct eng_op *waiting, *waiting_last;
   struct eng_bell *bells, *armed, *due;
@@ -143,6 +157,7 @@ enum eng_what {
   ENG_DO_NOTE,      /* input.accepted of kind system */
   ENG_DO_CANCEL,    /* turn.cancel_requested */
   ENG_DO_STEP,      /* message.completed, tool.*: the turn goes on */
+  ENG_DO_APPROVE,   /* tool.approval_resolved, and the result when it is denied */
   ENG_DO_END,       /* ... and turn.ended, and turn.started of the next */
   ENG_DO_BEGIN,     /* turn.started of the next alone */
   ENG_DO_DROP,      /* turn.ended of all that wait */
@@ -206,6 +221,11 @@ void eng_bell_arm(struct eng_worker *w, struct eng_bell *b);
 void eng_bell_due(struct eng_worker *w, struct eng_bell *b, struct eng_after *after);
 void eng_bells_due(struct eng_worker *w, struct eng_after *after);
 
+/* Without the lock: what waited because of `held` goes on. */
+void eng_worker_unhold(struct eng_worker *w);
+/* A turn that a record says waits for a person is the running one; its
+ * reference is taken over. */
+void eng_worker_resume(struct eng_worker *w, struct eng_turn *t, struct eng_after *after);
 /* An operation waits behind what is staged; 0: too many do. */
 int eng_worker_wait(struct eng_worker *w, struct eng_op *op);
 

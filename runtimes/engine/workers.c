@@ -169,7 +169,8 @@ static yoi_status create(const struct creation *c, yoi_stream **out, yoi_error *
   bool by_key;
   if (atomic_load(&eng->draining))
     return yoi_sdk_fail(err, YOI_CODE_SHUTTING_DOWN, "the runtime is shutting down");
-  yoi_status st = eng_specs_resolve(&eng->specs, eng->host, eng->models, &spec, err);
+  yoi_status st = eng_specs_resolve(&eng->specs, c->ask.profile_value, &spec, err);
+  if (st == YOI_OK) st = eng_ask_granted(&c->ask, spec, err);
   if (st != YOI_OK) return st;
   struct eng_worker *w = prepare(c, spec, &op, &after);
   if (!w) return yoi_sdk_fail_memory(err);
@@ -202,7 +203,7 @@ yoi_status eng_start_create(struct eng_engine *eng, const yoi_request *req, stru
   bool by_key;
   yoi_status st = eng_ask_key(req, &c.key, &c.keyed, err);
   if (st == YOI_OK) st = eng_ask_parse(req, &body, err);
-  if (st == YOI_OK) st = eng_ask_create(&c.ask, body, eng->specs.name, err);
+  if (st == YOI_OK) st = eng_ask_create(&c.ask, body, err);
   for (int round = 0; st == YOI_OK || (st == YOI_AGAIN && round < CREATE_ROUNDS); round++) {
     pthread_mutex_lock(&eng->dir_mu);
     struct eng_worker *w = first_attempt(&c, &by_key);
@@ -255,14 +256,15 @@ static bool is_in(uint8_t now, const char *state) {
 }
 
 /* One that sleeps is what its last record said. When a turn ran, it may be idle
- * once it was read, since the turn has its end then. */
+ * once it was read, since the turn has its end then, or wait for a person. */
 static int keep_state(void *ctx, const struct eng_entry *e) {
   const struct eng_worker *w = (const struct eng_worker *)e;
   const char *state = ctx;
   bool asleep = !atomic_load(&w->awake);
   uint8_t now = atomic_load(&w->state);
   return is_visible(now) &&
-         (is_in(now, state) || (asleep && now == ENG_RUNNING && is_in(ENG_IDLE, state)));
+         (is_in(now, state) ||
+          (asleep && now == ENG_RUNNING && (is_in(ENG_IDLE, state) || is_in(ENG_AWAITING, state))));
 }
 
 size_t eng_page_workers(struct eng_engine *eng, yoi_str after, const char *state,
@@ -327,8 +329,8 @@ static yoi_status answer(struct yoi_sdk_buf *buf, yoi_stream **out, yoi_error *e
   return *out ? YOI_OK : yoi_sdk_fail_memory(err);
 }
 
-static yoi_status answer_page(struct eng_worker *const *list, size_t n, int more,
-                              const char *state, yoi_stream **out, yoi_error *err) {
+static yoi_status answer_page(struct eng_worker *const *list, size_t n, int more, const char *state,
+                              yoi_stream **out, yoi_error *err) {
   struct yoi_sdk_buf buf;
   yoi_sdk_buf_init(&buf, (size_t)16 << 20);
   write_page(list, n, more, state, &buf);
@@ -348,8 +350,8 @@ static yoi_status list_loaded(struct eng_deferred *d, yoi_stream **out, yoi_erro
 /* Takes the references over. Each worker is shown whole, so those that sleep
  * are read first. */
 static yoi_status page_or_wait(struct eng_engine *eng, const yoi_request *req, const char *state,
-                               struct eng_worker *const *list, size_t n, int more,
-                               yoi_stream **out, yoi_error *err) {
+                               struct eng_worker *const *list, size_t n, int more, yoi_stream **out,
+                               yoi_error *err) {
   bool all = true;
   for (size_t i = 0; i < n && all; i++) all = atomic_load(&list[i]->awake);
   if (!all) return eng_defer(eng, req, list, n, more, list_loaded, out, err);
@@ -478,9 +480,9 @@ yoi_status eng_start_describe(struct eng_engine *eng, const yoi_request *req,
   yoi_sdk_jsonw_kstr(&w, "instance_id", yoi_sdk_str(eng->instance_id));
   yoi_sdk_jsonw_kstr(&w, "state_kind", eng->options.state_kind);
   yoi_sdk_jsonw_kstr(&w, "status",
-                     draining                       ? YOI_LIT("draining")
+                     draining                     ? YOI_LIT("draining")
                      : is_degraded(eng, amiss, n) ? YOI_LIT("degraded")
-                                                    : YOI_LIT("ready"));
+                                                  : YOI_LIT("ready"));
   yoi_sdk_jsonw_key(&w, "capabilities");
   yoi_sdk_jsonw_open(&w, '[');
   for (size_t i = 0; i < sizeof ops / sizeof ops[0]; i++)

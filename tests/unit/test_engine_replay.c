@@ -35,7 +35,8 @@ static void is_corrupt_behind(struct rig *r, unsigned n) {
   assert_true(rig_has(r, "\"store_corrupt\",\"severity\":\"error\""));
   assert_string_equal(rig_get(r, "worker.capabilities"),
                       "[\"worker.get\",\"worker.delete\",\"worker.transcript\","
-                      "\"worker.events\"]");
+                      "\"worker.events\",\"worker.approvals\","
+                      "\"worker.artefact\"]");
 }
 
 static void a_damaged_one_can_be_read_and_deleted(void **state) {
@@ -64,7 +65,7 @@ static void a_damaged_one_can_be_read_and_deleted(void **state) {
   rig_refused(r, YOI_OP_WORKER_CANCEL, "a", "", YOI_CODE_STORE_CORRUPT);
   rig_refused(r, YOI_OP_WORKER_STOP, "a", "", YOI_CODE_STORE_CORRUPT);
   rig_refused(r, CREATE, "", "{\"worker_id\":\"a\"}", YOI_CODE_WORKER_CONFLICT);
-  rig_ok(r, INPUT, "b", "{\"content\":\"x\"}"); /* nobody else is affected */
+  rig_ok(r, INPUT, "b", "{\"content\":\"x\"}");          /* nobody else is affected */
   yoi_request keyed = {.idempotency_key = YOI_LIT("k")}; /* its first answer stands */
   assert_int_equal(rig_call_as(r, INPUT, "a", "{\"content\":\"hi\"}", &keyed), YOI_OK);
   rig_ok(r, YOI_OP_WORKER_DELETE, "a", "");
@@ -190,10 +191,10 @@ static const struct {
     {4, KIND, NULL, NULL, YOI_EVENT_TURN_STARTED},
     {4, TEXT, "\"tool_calls\":[", "\"tool_calls\":[" CALLS_62 CALL, 0}, /* 65 of them */
     {5, TEXT, "\"id\":\"c1\"", "\"id\":\"c9\"", 0},
-    {6, TEXT, "\"call_id\":\"c1\"", "\"call_id\":\"c9\"", 0},
-    {6, TEXT, "\"tool_call_id\":\"c1\"", "\"tool_call_id\":\"c2\"", 0},
-    {6, KIND, NULL, NULL, YOI_EVENT_MESSAGE_COMPLETED},
-    {6, KIND, NULL, NULL, YOI_EVENT_TOOL_APPROVAL_REQUESTED},
+    {7, TEXT, "\"call_id\":\"c1\"", "\"call_id\":\"c9\"", 0},
+    {7, TEXT, "\"tool_call_id\":\"c1\"", "\"tool_call_id\":\"c2\"", 0},
+    {7, KIND, NULL, NULL, YOI_EVENT_MESSAGE_COMPLETED},
+    {7, KIND, NULL, NULL, YOI_EVENT_TOOL_APPROVAL_REQUESTED},
     {8, KIND, NULL, NULL, YOI_EVENT_TURN_ENDED},
     {10, TEXT, "\"turn\":{\"turn_id\":\"0", "\"turn\":{\"turn_id\":\"f", 0},
     {10, TEXT, "\"turn\":{", "\"torn\":{", 0},
@@ -207,8 +208,7 @@ static char *changed(yoi_str text, const char *from, const char *to) {
   out = calloc(1, n);
   char *at = from ? strstr(whole, from) : whole;
   if (!at) fail_msg("'%s' is not in %s", from, whole);
-  (void)snprintf(out, n, "%.*s%s%s", (int)(at - whole), whole, to,
-                 from ? at + strlen(from) : "");
+  (void)snprintf(out, n, "%.*s%s%s", (int)(at - whole), whole, to, from ? at + strlen(from) : "");
   free(whole);
   return out;
 }
@@ -282,8 +282,7 @@ static void as_many_calls_as_one_message_can_have(void **state) {
   struct rig *r = *state;
   whole_turn(r);
   rig_crash(r);
-  replace_text(r, 4, YOI_EVENT_MESSAGE_COMPLETED, "\"tool_calls\":[",
-               "\"tool_calls\":[" CALLS_62);
+  replace_text(r, 4, YOI_EVENT_MESSAGE_COMPLETED, "\"tool_calls\":[", "\"tool_calls\":[" CALLS_62);
   rig_begin_again(r);
   is_corrupt_behind(r, 8);
 }
@@ -296,8 +295,7 @@ static void as_many_inputs_as_can_wait(void **state) {
     rig_close(r);
     rig_open_as(r, r->mode, NULL, NULL, "durable");
     queue_make(r);
-    for (int i = 0; i < n; i++)
-      rig_ok(r, INPUT, "a", "{\"content\":\"x\",\"kind\":\"system\"}");
+    for (int i = 0; i < n; i++) rig_ok(r, INPUT, "a", "{\"content\":\"x\",\"kind\":\"system\"}");
     rig_crash(r);
     for (int i = 0; i < n; i++) {
       char to[96];

@@ -89,7 +89,8 @@ static void a_turn_has_its_shape(void **state) {
   assert_string_equal(rig_get(r, "worker.turn.steps"), "1");
   assert_string_equal(rig_get(r, "worker.capabilities"),
                       "[\"worker.get\",\"worker.input\",\"worker.cancel\",\"worker.stop\","
-                      "\"worker.transcript\",\"worker.events\"]");
+                      "\"worker.transcript\",\"worker.events\",\"worker.approvals\","
+                      "\"worker.artefact\"]");
   fake_host_advance(r->fh, 1500);
   fake_model_open(r->fh);
   rig_settle(r);
@@ -180,7 +181,7 @@ static void an_undeclared_tool_gets_an_error_and_the_model_goes_on(void **state)
   ear_settle(&e);
   assert_string_equal(ear_kinds(&e),
                       "snapshot input.accepted turn.started text.delta message.completed "
-                      "tool.requested tool.completed tool.requested tool.completed "
+                      "tool.requested tool.requested tool.completed tool.completed "
                       "text.delta text.delta message.completed turn.ended");
   assert_int_equal(ear_count(&e, "tool.started"), 0);
   assert_true(ear_has(&e,

@@ -29,7 +29,8 @@ static void a_worker_has_its_shape(void **state) {
   assert_string_equal(rig_get(r, "worker.config_bundle"), "null");
   assert_string_equal(rig_get(r, "worker.capabilities"),
                       "[\"worker.get\",\"worker.input\",\"worker.stop\",\"worker.transcript\","
-                      "\"worker.events\"]");
+                      "\"worker.events\",\"worker.approvals\","
+                      "\"worker.artefact\"]");
   assert_string_equal(rig_get(r, "worker.created_at"), "\"2026-05-28T20:26:41.000Z\"");
   assert_true(strncmp(rig_get(r, "worker.cursor"), "\"y1-", 4) == 0);
   assert_string_equal(rig_get(r, "worker.turn"), "");
@@ -59,7 +60,8 @@ static void the_detail_shows_the_resolved_spec(void **state) {
   assert_string_equal(rig_get(r, "worker.spec.grants"), "[\"model:main\"]");
   assert_string_equal(rig_get(r, "worker.spec.limits"),
                       "{\"steps\":16,\"wall_ms\":600000,\"tokens\":1000000,"
-                      "\"tool_output_bytes\":1048576,\"context_tokens\":8192}");
+                      "\"tool_output_bytes\":1048576,\"context_tokens\":8192,"
+                      "\"tool_result_bytes\":16384,\"approval_ms\":86400000}");
   assert_string_equal(rig_get(r, "worker.spec.intent"), "{\"kind\":\"role\",\"role\":\"cook\"}");
   assert_string_equal(rig_get(r, "worker.spec.resolved_at"), rig_get(r, "worker.created_at"));
   assert_true(strstr(rig_get(r, "worker.spec.prompts"), "companion.system") != NULL);
@@ -278,7 +280,9 @@ static void delete_needs_a_stopped_worker(void **state) {
   rig_ok(r, GET, "a", "");
   assert_string_equal(rig_get(r, "worker.state"), "\"stopped\"");
   assert_string_equal(rig_get(r, "worker.capabilities"),
-                      "[\"worker.get\",\"worker.delete\",\"worker.transcript\",\"worker.events\"]");
+                      "[\"worker.get\",\"worker.delete\",\"worker.transcript\",\"worker.events\","
+                      "\"worker.approvals\","
+                      "\"worker.artefact\"]");
   rig_ok(r, DELETE, "a", "");
   rig_refused(r, DELETE, "a", "", YOI_CODE_WORKER_NOT_FOUND);
   rig_refused(r, GET, "a", "", YOI_CODE_WORKER_NOT_FOUND);
@@ -346,13 +350,7 @@ static void describe_says_what_it_is(void **state) {
 
 static void unknown_operations_are_typed(void **state) {
   struct rig *r = *state;
-  static const uint32_t ops[] = {0,
-                                 YOI_OP_WORKER_APPROVALS,
-                                 YOI_OP_WORKER_APPROVE,
-                                 YOI_OP_BUNDLE_PUT,
-                                 YOI_OP_BUNDLE_LIST,
-                                 YOI_OP_HOST_READY,
-                                 999};
+  static const uint32_t ops[] = {0, YOI_OP_BUNDLE_PUT, YOI_OP_BUNDLE_LIST, YOI_OP_HOST_READY, 999};
   for (size_t i = 0; i < sizeof ops / sizeof ops[0]; i++)
     rig_refused(r, ops[i], "a", "", YOI_CODE_UNSUPPORTED_OPERATION);
   rig_refused(r, GET, "A", "", YOI_CODE_INVALID_IDENTIFIER);

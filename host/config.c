@@ -30,6 +30,7 @@
 #include <sdk/schema.h>
 
 #include "config_build.h"
+#include "grant.h"
 
 YOI_SDK_EMBED(yoi__config_schema, "host/config.schema.json");
 
@@ -77,6 +78,7 @@ void yoi__config_free(struct yoi__config *c) {
   if (c == NULL) return;
   yoi__catalogue_free(c->plugins);
   yoi__secrets_free(c->secrets);
+  yoi__local_release(&c->local);
   yoi__config_memory_free(c->memory);
   yoi_sdk_free(c);
 }
@@ -91,10 +93,6 @@ static const struct later {
     {"/runtimes/*", "require_bundle"},
     {"/runtimes/*", "workspaces"},
     {"/runtimes/*", "bundle"},
-    {"/local", "mounts"},
-    {"/local", "network"},
-    {"/local", "shell"},
-    {"/local", "git"},
 };
 
 /* 1: the pointer is parent, '/', key. */
@@ -134,13 +132,11 @@ static void on_schema_finding(void *ctx, const char *pointer, int is_key, const 
 
 static yoi_status check_schema(struct yoi__build *b) {
   yoi_str text = {yoi__config_schema, (size_t)(yoi__config_schema_end - yoi__config_schema)};
-  yoi_sdk_json *schema = NULL;
-  yoi_status st = yoi_sdk_json_parse(text, 0, &schema, NULL);
-  if (st == YOI_OK) st = yoi_sdk_schema_compile(schema, NULL, NULL);
+  yoi_status st = yoi_sdk_json_parse(text, 0, &b->schema, NULL);
+  if (st == YOI_OK) st = yoi_sdk_schema_compile(b->schema, NULL, NULL);
   if (st == YOI_OK &&
-      yoi_sdk_schema_check(schema, b->tree, "", on_schema_finding, b) == YOI_RESOURCE_EXHAUSTED)
+      yoi_sdk_schema_check(b->schema, b->tree, "", on_schema_finding, b) == YOI_RESOURCE_EXHAUSTED)
     st = YOI_RESOURCE_EXHAUSTED;
-  yoi_sdk_json_free(schema);
   return st;
 }
 
@@ -221,6 +217,7 @@ static yoi_status build(struct yoi__build *b) {
   if (!yoi__build_strings(b->tree, "", on_string, b)) b->failed = 1;
   yoi__build_scalars(b);
   yoi__build_secrets(b);
+  yoi__build_local(b);
   yoi__build_search(b);
   yoi__build_entries(b);
   yoi__build_runtimes(b);
@@ -278,6 +275,7 @@ out:
     *out = b.c;
     b.c = NULL;
   }
+  yoi_sdk_json_free(b.schema);
   yoi_sdk_json_free(tree);
   yoi__config_free(b.c);
   yoi__findings_release(&b.found);
@@ -350,6 +348,7 @@ yoi_status yoi__config_runtime_load(const struct yoi__config *c, yoi_str json,
   } else {
     yoi__config_memory_free(one.memory);
   }
+  yoi_sdk_json_free(b.schema);
   yoi_sdk_json_free(tree);
   yoi__findings_release(&b.found);
   yoi_sdk_buf_release(&text);
@@ -372,23 +371,19 @@ yoi_status yoi__config_read_secrets(struct yoi__config *c, yoi_error *err) {
   return st;
 }
 
-/* 1: the pattern ("model:main", "model:*") covers the grant. */
-static int covers(yoi_str pattern, yoi_str grant) {
-  if (yoi_sdk_str_eq(pattern, grant)) return 1;
-  if (pattern.len < 2 || pattern.ptr[pattern.len - 1] != '*') return 0;
-  return yoi_sdk_str_starts(grant, (yoi_str){pattern.ptr, pattern.len - 1});
-}
-
-int yoi__config_granted(const struct yoi__config *c, const struct yoi__plugin *p, yoi_str grant) {
+int yoi__config_granted(const struct yoi__config *c, const struct yoi__plugin *p, yoi_str text) {
+  struct yoi__grant grant, pattern;
+  if (yoi__grant_pattern(text, &grant) != NULL) return 0;
   for (size_t i = 0; i < c->n_entries; i++) {
     const struct yoi__config_plugin *e = &c->entries[i];
     if (!e->has_grants || !yoi_sdk_str_eq(e->id, p->manifest.id)) continue;
     for (size_t k = 0; k < e->n_grants; k++) {
-      if (covers(e->grants[k], grant)) return 1;
+      if (yoi__grant_pattern(e->grants[k], &pattern) == NULL && yoi__grant_covers(&pattern, &grant))
+        return 1;
     }
     return 0;
   }
-  return p->manifest.kind == YOI_KIND_RUNTIME && covers(YOI_LIT("model:*"), grant);
+  return p->manifest.kind == (yoi__grant_local(&grant) ? YOI_KIND_TOOL : YOI_KIND_RUNTIME);
 }
 
 static const char *variable(const char *name) {

@@ -13,6 +13,7 @@
 #include <yoi.h>
 
 #include "loader.h"
+#include "local.h"
 #include "secret.h"
 
 /* yoi__config.log_format */
@@ -67,7 +68,7 @@ struct yoi__config_ingress {
 struct yoi__config_plugin {
   yoi_str id;
   int has_grants;        /* 0: the default of its kind */
-  const yoi_str *grants; /* patterns: "model:main", "model:*" */
+  const yoi_str *grants; /* patterns: see grant.h */
   size_t n_grants;
 };
 
@@ -80,6 +81,7 @@ struct yoi__config {
   uint32_t drain_ms;
   struct yoi__catalogue *plugins;
   struct yoi__secrets *secrets; /* declared; yoi__secrets_read at start */
+  struct yoi__local local;      /* the rest of that section */
   const char *base;             /* absolute: what relative paths are relative to */
   /* In the order of the file; dropped-in runtimes come last, by id. */
   struct yoi__config_runtime *runtimes;
@@ -116,8 +118,9 @@ void yoi__config_memory_free(void *memory);
 /* [main] Reads the secrets and says which listener's token has no value. */
 yoi_status yoi__config_read_secrets(struct yoi__config *c, yoi_error *err);
 
-/* 1: the plugin may have this grant, "model:main": it is in plugins[].grants,
- * or, without that list, what its kind cannot do without (runtimes: model:*). */
+/* 1: the plugin may have this grant, or pattern of grants: it is in
+ * plugins[].grants, or, without that list, what its kind cannot do without:
+ * runtimes model:*; tools mount, net, shell and git of any name. */
 int yoi__config_granted(const struct yoi__config *c, const struct yoi__plugin *p, yoi_str grant);
 
 /* The config that stands for no file, from OPENAI_BASE_URL, YOI_MODEL and

@@ -13,6 +13,7 @@ struct yoi__build {
   struct yoi__config *c;
   const yoi_sdk_json *tree;
   struct yoi__findings found;
+  yoi_sdk_json *schema; /* of the config, while it is built */
   const char *base; /* absolute: what relative paths are relative to */
   int failed;       /* memory was short */
 };
@@ -50,6 +51,8 @@ struct yoi__hint yoi__build_hint(yoi_str word, const yoi_str *names, size_t n);
 /* ---- config_sections.c, in the order in which they are called ---------- */
 void yoi__build_scalars(struct yoi__build *b);
 void yoi__build_secrets(struct yoi__build *b);
+/* 1: an environment variable can have that name. */
+int yoi__variable_valid(yoi_str s);
 void yoi__build_search(struct yoi__build *b);
 void yoi__build_entries(struct yoi__build *b);
 void yoi__build_runtimes(struct yoi__build *b);
@@ -57,6 +60,9 @@ void yoi__build_added(struct yoi__build *b); /* the one runtime that is added la
 void yoi__build_models(struct yoi__build *b);
 void yoi__build_ingress(struct yoi__build *b);
 void yoi__build_policies(struct yoi__build *b);
+
+/* ---- config_local.c ---------------------------------------------------- */
+void yoi__build_local(struct yoi__build *b);
 
 /* ---- config_tools.c ---------------------------------------------------- */
 void yoi__build_tools(struct yoi__build *b);

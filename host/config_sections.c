@@ -19,6 +19,7 @@
 #include <yoi/host_log.h>
 
 #include "config_build.h"
+#include "grant.h"
 #include "listen.h"
 #include "pin.h"
 #include "policy.h"
@@ -85,7 +86,7 @@ void yoi__build_scalars(struct yoi__build *b) {
 
 /* ---- local.secrets ------------------------------------------------------------ */
 
-static int variable_valid(yoi_str s) {
+int yoi__variable_valid(yoi_str s) {
   for (size_t i = 0; i < s.len; i++) {
     char c = s.ptr[i];
     int letter = (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || c == '_';
@@ -109,7 +110,7 @@ void yoi__build_secrets(struct yoi__build *b) {
     if (yoi_sdk_json_type(v) != YOI_SDK_JSON_OBJECT) continue;
     if ((file.len == 0) == (env.len == 0))
       yoi__findings_add(&b->found, at, 0, "expected exactly one of 'file' and 'env'");
-    if (env.len > 0 && !variable_valid(env))
+    if (env.len > 0 && !yoi__variable_valid(env))
       yoi__findings_add(&b->found, at, 0, "env: expected the name of an environment variable");
     if (yoi__secrets_declare(b->c->secrets, name, file, env, NULL) != YOI_OK) b->failed = 1;
   }
@@ -210,22 +211,10 @@ void yoi__build_search(struct yoi__build *b) {
 
 /* ---- plugins ------------------------------------------------------------------- */
 
-static void check_pattern(struct yoi__build *b, yoi_str grant, const char *pointer) {
-  static const char *const kinds[] = {"mount:", "net:", "shell:", "git:", "secret:", "tool:"};
-  yoi_str prefix = YOI_LIT("model:");
-  yoi_str name = {grant.ptr + prefix.len, grant.len - prefix.len};
-  if (yoi_sdk_str_starts(grant, prefix)) {
-    if (!yoi_sdk_str_is(name, "*") && !yoi_sdk_name_valid(name))
-      yoi__findings_add(&b->found, pointer, 0, "expected the name of a model, or '*'");
-    return;
-  }
-  for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
-    if (!yoi_sdk_str_starts(grant, yoi_sdk_str(kinds[i]))) continue;
-    yoi__findings_add(&b->found, pointer, 0, "grant '%s...' is not supported by this version",
-                      kinds[i]);
-    return;
-  }
-  yoi__findings_add(&b->found, pointer, 0, "expected 'model:NAME' or 'model:*'");
+static void check_pattern(struct yoi__build *b, yoi_str text, const char *pointer) {
+  struct yoi__grant pattern;
+  const char *expected = yoi__grant_pattern(text, &pattern);
+  if (expected != NULL) yoi__findings_add(&b->found, pointer, 0, "expected %s", expected);
 }
 
 /* A pin that the plugin meets now; at the load it is asked for again. */

@@ -19,6 +19,7 @@
 #include "bind.h"
 #include "call.h"
 #include "clock.h"
+#include "given.h"
 #include "host.h"
 #include "late.h"
 #include "model.h"
@@ -113,6 +114,7 @@ static yoi_status make_counters(struct yoi_embed *host) {
 static void host_release(struct yoi_embed *host) {
   yoi__calls_free(host->calls);
   yoi__registry_release(&host->registry);
+  yoi__given_free(host->given);
   yoi__tokens_free(host->tokens);
   yoi__log_free(host->log);
   yoi__metrics_free(host->metrics);
@@ -139,8 +141,10 @@ yoi_status yoi__host_of(struct yoi__config *config, struct yoi_embed **out, yoi_
   host->log = yoi__log_new(STDERR, config->log_level, config->log_format,
                            yoi__metrics_cell(host->metrics, host->counters.log_dropped));
   host->tokens = yoi__tokens_new(yoi__metrics_cell(host->metrics, host->counters.wakes_stale));
+  host->given = yoi__given_new();
   host->calls = yoi__calls_new(host);
-  if (host->log == NULL || host->tokens == NULL || host->calls == NULL) goto memory;
+  if (host->log == NULL || host->tokens == NULL || host->given == NULL || host->calls == NULL)
+    goto memory;
   yoi__log_scrub(host->log, host->scrub);
   if (yoi__registry_init(&host->registry) != YOI_OK) goto memory;
   *out = host;

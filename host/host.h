@@ -14,6 +14,7 @@
  *   late.c      instance.lock     who waits for a plugin to open
  *   pool.c      pool.lock         calls, queues and threads of a SERIAL plugin
  *   call.c      calls.lock        slots of calls
+ *   given.c     given.lock        slots of tool calls
  *   embed.c     host.idle_lock    waiting for something to end
  */
 #ifndef YOI__HOST_H
@@ -54,6 +55,7 @@ struct yoi__counters {
   uint32_t tool_ok, tool_error, tool_cancelled;
 };
 
+struct yoi__given;
 struct yoi__pool;
 
 struct yoi_embed {
@@ -65,6 +67,7 @@ struct yoi_embed {
   struct yoi__log *log;
   struct yoi__scrub *scrub; /* the config's */
   struct yoi__tokens *tokens;
+  struct yoi__given *given;
   struct yoi__loops *loops;
   struct yoi__control *control;
   struct yoi__registry registry;

@@ -28,6 +28,7 @@
 #include <yoi/runtime.h>
 #include <yoi/tool.h>
 
+#include "grant.h"
 #include "manifest_tool.h"
 
 #define FORMAT "yoi.plugin/1"
@@ -139,20 +140,19 @@ static yoi_status read_interfaces(struct yoi__manifest *m, const yoi_sdk_json *v
   return read_list("interfaces", v, m->interfaces, &m->n_interfaces, err);
 }
 
-/* kind:name; the kinds that this version has. */
+/* What a tool can have is in `local`, what others can have is a model. Beside a
+ * plugin the kind is not said: there each must be one of the plugin's own. */
 static yoi_status read_grants(struct yoi__manifest *m, const yoi_sdk_json *v, yoi_error *err) {
   yoi_status st = read_list("grants", v, m->grants, &m->n_grants, err);
   const yoi_sdk_json *e = yoi_sdk_json_first(v);
   for (size_t i = 0; st == YOI_OK && i < m->n_grants; i++, e = yoi_sdk_json_next(e)) {
-    yoi_str g = m->grants[i], prefix = YOI_LIT("model:");
-    yoi_str name = {g.ptr + prefix.len, g.len - prefix.len};
-    if (memchr(g.ptr, ':', g.len) == NULL) {
-      st = yoi__manifest_refuse(err, "grants", "'kind:name'", e);
-    } else if (!yoi_sdk_str_starts(g, prefix)) {
-      st = unsupported(err, "grants", e);
-    } else if (!yoi_sdk_str_is(name, "*") && !yoi_sdk_name_valid(name)) {
-      st = yoi__manifest_refuse(err, "grants", "the name of a model, or '*'", e);
-    }
+    struct yoi__grant pattern;
+    const char *expected = yoi__grant_pattern(m->grants[i], &pattern);
+    if (expected == NULL && m->kind != 0 &&
+        yoi__grant_local(&pattern) != (m->kind == YOI_KIND_TOOL))
+      expected = yoi__grant_local(&pattern) ? "'model:NAME': the others are for tools"
+                                            : "no model: tools have none";
+    if (expected != NULL) st = yoi__manifest_refuse(err, "grants", expected, e);
   }
   return st;
 }

@@ -2,8 +2,8 @@
  *
  * The tables are constants of the library; what differs per instance is found
  * through yoi_host.ctx. Possession is the grant: an interface that is not for
- * the kind of an instance is not there for it. registry.c and model.c hold
- * their own tables.
+ * the kind of an instance is not there for it. registry.c, model.c and
+ * tool_services.c hold their own tables.
  */
 #include <sdk/id.h>
 #include <yoi/host_clock.h>
@@ -20,6 +20,7 @@
 #include "host.h"
 #include "model.h"
 #include "take.h"
+#include "tool_services.h"
 
 static struct yoi__instance *of(const yoi_host *h) {
   return h->ctx;
@@ -233,6 +234,10 @@ const void *yoi__service(const struct yoi__instance *in, yoi_str id) {
       {YOI_HOST_SECRET_ID, EVERY_KIND, &secret_table},
       {YOI_HOST_MODEL_ID, YOI_KIND_RUNTIME, &yoi__model_table},
       {YOI_HOST_PLUGIN_ID, YOI_KIND_RUNTIME, &plugin_table},
+      {YOI_HOST_GRANT_ID, YOI_KIND_RUNTIME, &yoi__grant_table},
+      {YOI_HOST_GRANT_ID, YOI_KIND_TOOL, &yoi__grant_table},
+      {YOI_HOST_MOUNT_ID, YOI_KIND_TOOL, &yoi__mount_table},
+      {YOI_HOST_NET_ID, YOI_KIND_TOOL, &yoi__net_table},
       {YOI_HOST_REGISTRY_ID, YOI_KIND_INGRESS, &yoi__registry_table},
   };
   /* The threads of a SERIAL plugin are on no loop. */

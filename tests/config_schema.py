@@ -36,6 +36,10 @@ SECRET = f'^secret:{NAME}$'
 PORT = ('(0|[1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|'
         '6553[0-5])')
 OCTET = '(25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])'
+PORT1 = rf'(?!0){PORT}'
+LABEL = '[A-Za-z0-9_-]{1,63}'
+IPV4 = rf'({OCTET}\.){{3}}{OCTET}'
+HOST = rf'(?!([^:]*\.)?(0[xX][^.:]*|[0-9]+)\.?:)(?=.{{1,254}}:[0-9])({LABEL}\.)*{LABEL}\.?'
 ADDRESS = rf'(localhost|({OCTET}\.){{3}}{OCTET}|\[[0-9A-Fa-f:.]+\])'
 LOOPBACK = rf'(localhost|127(\.{OCTET}){{3}}|\[[0:]*:0*1\])'
 LITERAL = r'^([^$]|\$(?!\{))*$'  # no ${...}, which would not be replaced
@@ -45,7 +49,7 @@ FORMATS = {'secret': SECRET,
 PATTERNS = {
     'runtimes[].id': '^[a-z0-9][a-z0-9._-]{0,63}$',
     'models[].name': f'^{NAME}$',
-    'plugins[].grants[]': rf'^model:(\*|{NAME})$',
+    'plugins[].grants[]': rf'^((model|mount|net|shell|git):(\*|{NAME})|mount:(\*|{NAME}):(ro|rw))$',
     'runtimes[].default_profile': f'^builtin:{NAME}$',
     'ingress[].listen': f'^({ADDRESS}:{PORT}|unix:(.*[^/])?[^/])$',
     'ingress[].token': SECRET,
@@ -53,6 +57,11 @@ PATTERNS = {
     'plugins[].digest': '^sha256:[0-9a-f]{64}$',
     'local.secrets.NAME.env': '^[A-Za-z_][A-Za-z0-9_]*$',
     'local.secrets.NAME.file': None,
+    'local.network.NAME[]': rf'^((\*\.)?{HOST}|{IPV4}|\[[0-9A-Fa-f:]+(:{IPV4})?\]):{PORT1}$',
+    'local.shell.NAME.commands[]': r'^(\*|[A-Za-z0-9_+][A-Za-z0-9_.+-]*)$',
+    'local.shell.NAME.env.NAME': r'^(?!secret:)([^$]|\$(?!\{))*$',
+    'local.git.NAME.commands[]': '^[a-z0-9][a-z0-9-]*$',
+    'local.git.NAME.remotes[]': r'^(?!-)([^\u0000-\u0020\u007f$]|\$(?!\{))+$',
 }
 MAX_ITEMS = {'plugin_path': 'PLUGINS', 'drop_in': 'PLUGINS', 'plugins': 'PLUGINS',
              'runtimes': 'RUNTIMES', 'models': 'MODELS', 'ingress': 'INGRESS',
@@ -183,6 +192,11 @@ def add_rules(schema):
     schema['allOf'] = [when({'step': {'const': True}}, {'properties': {'loops': {'maximum': 1}}})]
     secret = schema['properties']['local']['properties']['secrets']
     secret['propertyNames'] = {'pattern': f'^{NAME}$'}
+    for section in ('mounts', 'network', 'shell', 'git'):
+        schema['properties']['local']['properties'][section]['propertyNames'] = {
+            'pattern': f'^{NAME}$'}
+    shell = schema['properties']['local']['properties']['shell']['additionalProperties']
+    shell['properties']['env']['propertyNames'] = {'pattern': '^[A-Za-z_][A-Za-z0-9_]*$'}
     secret['additionalProperties']['oneOf'] = [{'required': ['file']}, {'required': ['env']}]
     no = {'not': {}}
     schema['properties']['ingress']['items']['allOf'] = [

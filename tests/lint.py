@@ -535,6 +535,14 @@ LIMIT_STANDS_IN = {
     'YOI_HTTP_STREAMS_MAX': 'plugins/ingress-http/ingress-http.yoi.json',
     'YOI_HTTP_MS_MAX': 'plugins/ingress-http/ingress-http.yoi.json',
     'YOI_CAPABILITIES_MAX': 'abi/yoi/ops.h',
+    'YOI_LOCAL_MAX': 'host/config.schema.json',
+    'YOI_NETWORK_HOSTS_MAX': 'host/config.schema.json',
+    'YOI_COMMANDS_MAX': 'host/config.schema.json',
+    'YOI_COMMAND_ENV_MAX': 'host/config.schema.json',
+    'YOI_COMMAND_CPU_S_MAX': 'host/config.schema.json',
+    'YOI_COMMAND_MEMORY_MAX': 'host/config.schema.json',
+    'YOI_COMMAND_PROCESSES_MAX': 'host/config.schema.json',
+    'YOI_COMMAND_FILE_MAX': 'host/config.schema.json',
 }
 LIMIT_UNUSED = {
     'YOI_DIAGNOSTICS_MAX': 'each kind of diagnostic is one row with a count; there are few kinds',

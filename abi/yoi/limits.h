@@ -144,6 +144,13 @@
 #define YOI_LOCAL_MAX 64       /* mounts; and of network, shell, git each */
 #define YOI_NETWORK_HOSTS_MAX 256 /* of one name */
 #define YOI_GRANT_MAX 128      /* "mount:NAME:rw" */
+#define YOI_COMMANDS_MAX 256   /* of one name; and remotes: who lists more
+                                * means all */
+#define YOI_COMMAND_ENV_MAX 64 /* variables of one name */
+#define YOI_COMMAND_CPU_S_MAX 3600 /* and of the wall clock, as of a call */
+#define YOI_COMMAND_MEMORY_MAX 1099511627776 /* a large machine's */
+#define YOI_COMMAND_PROCESSES_MAX 4096 /* a build on 256 cores has 1,000 */
+#define YOI_COMMAND_FILE_MAX 1099511627776 /* likewise, of its disk */
 #define YOI_MOUNT_PATH_MAX 4095
 #define YOI_INGRESS_MAX 16
 #define YOI_DRAIN_MS_DEFAULT 10000 /* SIGTERM: a turn may still end (config) */

@@ -83,7 +83,14 @@ def full(folder):
                     {'surface': 'runtime', 'listen': '127.0.0.1:0', 'runtime': 'a',
                      'token': 'secret:door', 'insecure': False, **http}],
         'policy': [plugin['dev.yoi.policy-rules']],
-        'local': {'secrets': {'llm': {'env': 'LLM'}, 'door': {'file': 'door.token'}}},
+        'local': {'secrets': {'llm': {'env': 'LLM'}, 'door': {'file': 'door.token'}},
+                  'mounts': {'w': {'path': 'empty', 'mode': 'rw'}},
+                  'network': {'docs': ['example.org:443']},
+                  'shell': {'w': {'commands': ['*'], 'network': False, 'cpu_s': 1, 'wall_ms': 1,
+                                  'memory_bytes': 1048576, 'processes': 1, 'file_bytes': 0,
+                                  'env': {'LANG': 'C'}}},
+                  'git': {'w': {'commands': ['status'], 'remotes': ['origin'], 'network': False,
+                                'cpu_s': 1, 'wall_ms': 1, 'memory_bytes': 1048576}}},
         'step': False, 'loops': 2, 'log': {'level': 'info', 'format': 'json', 'audit': 'all'},
         'drain_ms': 1000}
 
@@ -157,7 +164,8 @@ def wrong_and_right(value, sub):
 HOST_ONLY = {
     ('plugin_path[]', 'a variable'), ('drop_in[]', 'empty'),
     ('local', 'without secrets'), ('', 'without local'), ('local.secrets', 'without llm'),
-    ('local.secrets', 'without door'), ('', 'without runtimes'),
+    ('local.secrets', 'without door'),
+    ('local.mounts.NAME.path', 'too long'), ('', 'without runtimes'),
 }
 
 
@@ -222,6 +230,18 @@ def granted(grant):
     return {'plugins': [{'id': 'dev.yoi.embedded', 'grants': [grant]}]}
 
 
+def network(entry):
+    return {'local': {'network': {'a': [entry]}}}
+
+
+def shell(**keys):
+    return {'local': {'shell': {'a': {'commands': ['a'], **keys}}}}
+
+
+def git(**keys):
+    return {'local': {'git': {'a': {'commands': ['a'], **keys}}}}
+
+
 RIGHT = [
     {}, browser(), runtime(token='secret:k'), runtime(insecure=True), model('a.B_9-'),
     model('m' * 64), granted('model:*'), granted('model:main'), {'step': True, 'loops': 1},
@@ -229,6 +249,16 @@ RIGHT = [
     *(browser(listen=a) for a in ('localhost:80', '[::1]:0', '127.9.9.9:1', '[0:0:0:0:0:0:0:1]:1')),
     *({'runtimes': [{**EMBEDDED, 'id': i}]} for i in ('a', '0', 'a.b_c-d', 'a' * 64)),
     {'local': {'secrets': {'k': {'file': '${CREDENTIALS_DIRECTORY}/k'}}}},
+    *(granted(g) for g in ('mount:*', 'mount:a', 'mount:a:ro', 'mount:*:rw', 'net:a', 'shell:*',
+                           'git:a.B_9-')),
+    *(network(e) for e in (
+        'a:1', 'A.b-c.d_e:65535', '*.org:443', 'example.org.:443', '127.0.0.1:80', '[::1]:80',
+        '[::ffff:1.2.3.4]:80', '1a.b1:80', '1.a:80', 'a' * 63 + ':80', '.'.join('a' * 127) + ':1')),
+    *(shell(commands=[c]) for c in ('*', 'ls', 'g++', 'python3.11', '_a', '7z', 'a' * 64)),
+    shell(env={'A_1': 'x', '_': ''}), shell(env={'A': 'my secret:'}),
+    *(git(commands=[c]) for c in ('status', 'ls-files')),
+    *(git(remotes=[r]) for r in ('origin', 'https://example.org/x.git', 'git@example.org:x')),
+    {'local': {'mounts': {'A.b_9-': {'path': '.'}}}},
 ]
 WRONG = [
     browser(runtime='a'), browser(token='secret:k'), browser(insecure=False),
@@ -253,7 +283,25 @@ WRONG = [
         'sha256:', 'sha256:' + 'A' * 64, 'sha256:' + 'a' * 63, 'a' * 64, 'sha512:' + 'a' * 64)),
     {'drop_in': ['${HOME}']}, {'plugins': [{'id': 'dev.yoi.embedded', 'isolation': 'process'}]},
     {'models': [{'name': f'm{n}', 'plugin': 'dev.yoi.model-script'} for n in range(5000)]},
-    {'bundles': []}, {'local': {'mounts': {}}},
+    {'bundles': []},
+    *(granted(g) for g in ('mount:', 'mount:a:', 'mount:a:rx', 'mount:a:ro:ro', 'net:a:ro',
+                           'net:a b', 'mount:**', 'disk:a', 'mount', '*')),
+    *(network(e) for e in (
+        'a', 'a:', 'a:0', 'a:65536', 'a:*', 'a:080', ':80', '*:80', '*.:80', '*a.org:80', 'a..b:80',
+        '.a:80', 'a b:80', 'a/b:80', 'http://a:80', '127.1:80', '0x7f000001:80', '1:80', 'a.0X1:80',
+        '127.0.0.256:80', '::1:80', '[::1', '[::1]', '[127.0.0.1]:80', '[fe80::1%0]:80',
+        '\u00e9.org:80', '${A}:80', 'a' * 64 + ':80', '.'.join('a' * 128) + ':1', 'a.1.:80')),
+    *(shell(commands=[c]) for c in ('/bin/ls', '-l', '.', '..', 'a b', 'a*', '**', '', 'a' * 65)),
+    *(shell(env=e) for e in ({'A-B': ''}, {'1': ''}, {'': ''}, {'A': 'secret:a'}, {'A': '${B}'},
+                             {'A': 1}, {f'A{i}': '' for i in range(65)})),
+    *(git(commands=[c]) for c in ('*', '-c', 'Status', 'a b', 'a_b', '')),
+    *(git(remotes=[r]) for r in ('-u', 'a b', '', 'a\tb', '${A}', 'a' * 2049)),
+    shell(commands=[]), shell(commands=['a'] * 257), git(commands=[]), git(remotes=['a'] * 257),
+    *({'local': {'mounts': m}} for m in (
+        {'a b': {'path': '.'}}, {'a': '.'}, {'a': {}}, {'a': {'path': '${HOME}'}},
+        {'a': {'path': '.', 'mode': 'wo'}}, {f'a{i}': {'path': '.'} for i in range(65)})),
+    *({'local': {s: {'a b': v}}} for s, v in (
+        ('network', ['a:1']), ('shell', {'commands': ['a']}), ('git', {'commands': ['a']}))),
 ]
 # What docs/config.md says that the schema does not refuse.
 LIMITS = [
@@ -262,6 +310,7 @@ LIMITS = [
     {'runtimes': [{'id': 'a', 'plugin': 'org.example.none'}]},
     {'plugins': [{'id': 'dev.yoi.embedded', 'digest': 'sha256:' + 'a' * 64}]},
     runtime(token='secret:k', runtime='b'), runtime(token='secret:other'), {'drop_in': ['none']},
+    {'local': {'mounts': {'a': {'path': 'none'}}}}, network('[::1::]:80'), network('[:::]:80'),
     {'models': [{'name': 'm', 'plugin': 'dev.yoi.model-openai', 'config': {
         'base_url': 'http://h/v1', 'parameters': {'user': '${USER}'}}}]},
     {'runtimes': [{**EMBEDDED, 'display_name': '\u00e9' * 129}]},

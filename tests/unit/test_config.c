@@ -229,20 +229,15 @@ static void schema_findings_have_their_place(void **state) {
 static void later_features_are_refused_as_such(void **state) {
   (void)state;
   FINDS(HEAD
-        "\"bundles\":[],\n\"local\":{\"mounts\":{},\"network\":{},\"shell\":{},"
-        "\"git\":{}},\n\"plugins\":[{\"id\":\"dev.yoi.test.ctor\","
+        "\"bundles\":[],\n\"plugins\":[{\"id\":\"dev.yoi.test.ctor\","
         "\"isolation\":\"process\"}],\n\"runtimes\":[{\"id\":\"r\","
         "\"plugin\":\"dev.yoi.test.ctor\",\"require_bundle\":\"never\",\"workspaces\":[],"
         "\"bundle\":\"b\"}]}",
         "2:1 /bundles 'bundles' is not supported by this version",
-        "3:10 /local/mounts 'mounts' is not supported by this version",
-        "3:22 /local/network 'network' is not supported by this version",
-        "3:35 /local/shell 'shell' is not supported by this version",
-        "3:46 /local/git 'git' is not supported by this version",
-        "4:50 /plugins/0/isolation isolation 'process' is not supported by this version",
-        "5:52 /runtimes/0/require_bundle 'require_bundle' is not supported by this version",
-        "5:77 /runtimes/0/workspaces 'workspaces' is not supported by this version",
-        "5:93 /runtimes/0/bundle 'bundle' is not supported by this version");
+        "3:50 /plugins/0/isolation isolation 'process' is not supported by this version",
+        "4:52 /runtimes/0/require_bundle 'require_bundle' is not supported by this version",
+        "4:77 /runtimes/0/workspaces 'workspaces' is not supported by this version",
+        "4:93 /runtimes/0/bundle 'bundle' is not supported by this version");
   FINDS(HEAD
         "\"runtimes\":[{\"id\":\"r\",\"plugin\":\"dev.yoi.test.ctor\","
         "\"default_profile\":\"named:x\"}]}",
@@ -266,11 +261,11 @@ static void plugins_must_exist_and_fit(void **state) {
 static void grants_are_checked(void **state) {
   (void)state;
   FINDS(HEAD RUNTIME
-        ",\n\"plugins\":[{\"id\":\"dev.yoi.test.ctor\",\"grants\":[\"mount:x\","
-        "\"anything\",\"model:a b\",\"model:*\"]}]}",
-        "3:48 /plugins/0/grants/0 grant 'mount:...' is not supported by this version",
-        "3:58 /plugins/0/grants/1 expected 'model:NAME' or 'model:*'",
-        "3:69 /plugins/0/grants/2 expected the name of a model, or '*'");
+        ",\n\"plugins\":[{\"id\":\"dev.yoi.test.ctor\",\"grants\":[\"tool:x\","
+        "\"anything\",\"model:a b\",\"model:*\",\"mount:*:ro\"]}]}",
+        "3:48 /plugins/0/grants/0 expected 'model:NAME', 'mount:NAME:ro'...",
+        "3:57 /plugins/0/grants/1 expected 'model:NAME', 'mount:NAME:ro'...",
+        "3:68 /plugins/0/grants/2 expected a name of 1 to 64...or '*'");
   files_directory("wants");
   files_plugin("ctor", "wants/ctor.so");
   /* A manifest that wants more than its kind cannot do without. */

@@ -122,8 +122,9 @@ static void each_field_is_checked(void **state) {
   refused(with("config", "{\"type\":\"array\"}"), "'config/type'", "'object'", "found 'array'");
   refused(with("config", "{\"type\":\"object\",\"unevaluatedItems\":\"x\"}"), "'config'",
           "unevaluatedItems", "no valid schema");
-  refused(with("grants", "[\"model\"]"), "'grants'", "'kind:name'", "found 'model'");
-  refused(with("grants", "[\"model:a b\"]"), "'grants'", "name of a model", "'model:a b'");
+  refused(with("grants", "[\"model\"]"), "'grants'", "'model:NAME'", "found 'model'");
+  refused(with("grants", "[\"model:a b\"]"), "'grants'", "a name of 1 to 64", "'model:a b'");
+  refused(with("grants", "[\"mount:*\"]"), "'grants'", "for tools", "'mount:*'");
   refused(with("display_name", "\"\""), "'display_name'", "1 to 256", "found ''");
   refused(with("runtime_id", "\"No\""), "'runtime_id'", "a-z", "found 'No'");
   refused(with("kind", "\"model\""), "'interfaces'", "'yoi.model/1'", "among");
@@ -189,8 +190,6 @@ static void later_features_are_refused_as_such(void **state) {
   static const char *const later[][2] = {
       {"threads", "\"serial\""},
       {"isolation", "\"process\""},
-      {"grants", "[\"mount:work:ro\"]"},
-      {"grants", "[\"net:llm\"]"},
   };
   for (size_t i = 0; i < sizeof later / sizeof *later; i++) {
     struct yoi__manifest m;
@@ -251,7 +250,7 @@ static void a_file_beside_may_only_narrow(void **state) {
   narrowed("{\"display_name\":\"Packaged\"}", 2, "Packaged");
   narrowed("{\"isolation\":\"none\"}", 2, "Thing");
   not_narrowed("{\"grants\":[\"model:other\"]}", "'model:other'");
-  not_narrowed("{\"grants\":[\"mount:x\"]}", "not supported");
+  not_narrowed("{\"grants\":[\"mount:x\"]}", "a part of the plugin's own");
   not_narrowed("{\"isolation\":\"process\"}", "not supported");
   not_narrowed("{\"id\":\"org.example.other\"}", "unknown manifest field 'id'");
   not_narrowed("{\"version\":\"2.0.0\"}", "unknown manifest field 'version'");

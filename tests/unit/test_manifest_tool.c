@@ -162,6 +162,44 @@ static void a_plugin_has_at_most_64(void **state) {
   }
 }
 
+/* A plugin of tools that wants these. */
+static const char *wanting(const char *grants) {
+  static char text[2000];
+  (void)snprintf(text, sizeof text,
+                 "{\"manifest\":\"yoi.plugin/1\",\"id\":\"org.example.t\",\"kind\":\"tool\","
+                 "\"version\":\"1.0.0\",\"abi\":1,\"interfaces\":[\"yoi.tool/1\"],"
+                 "\"threads\":\"serial\",\"config\":{\"type\":\"object\"},\"tools\":[{" TOOL
+                 "}],\"grants\":%s}",
+                 grants);
+  return text;
+}
+
+static void tools_want_what_is_local(void **state) {
+  (void)state;
+  struct yoi__manifest m;
+  struct yoi_sdk_error e;
+  static const char *const wrong[][2] = {
+      {"[\"model:main\"]", "tools have none"},   {"[\"mount:a b\"]", "a name of 1 to 64"},
+      {"[\"mount:*:rx\"]", "a name of 1 to 64"}, {"[\"disk:*\"]", "'mount:NAME:ro'"},
+      {"[\"mount\"]", "'mount:NAME:ro'"},
+  };
+  yoi_str good = yoi_sdk_str(
+      wanting("[\"mount:*\",\"mount:a:ro\",\"mount:b\",\"net:*\",\"shell:a\",\"git:*\"]"));
+  assert_int_equal(yoi__manifest_parse(good, &m, NULL), YOI_OK);
+  assert_int_equal(m.n_grants, 6);
+  /* Beside the plugin fewer of them, by their text. */
+  assert_int_equal(yoi__manifest_narrow(&m, YOI_LIT("{\"grants\":[\"net:x\"]}"), NULL),
+                   YOI_INVALID_ARGUMENT);
+  assert_int_equal(yoi__manifest_narrow(&m, YOI_LIT("{\"grants\":[\"mount:b\"]}"), NULL), YOI_OK);
+  assert_int_equal(m.n_grants, 1);
+  yoi__manifest_release(&m);
+  for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+    yoi_str text = yoi_sdk_str(wanting(wrong[i][0]));
+    assert_int_not_equal(yoi__manifest_parse(text, &m, yoi_sdk_error_init(&e)), YOI_OK);
+    if (strstr(e.message, wrong[i][1]) == NULL) fail_msg("%s: %s", wrong[i][0], e.message);
+  }
+}
+
 static void only_tools_have_tools(void **state) {
   (void)state;
   struct yoi__manifest m;
@@ -181,6 +219,7 @@ int main(void) {
       cmocka_unit_test(each_member_is_checked),
       cmocka_unit_test(limits_hold_at_their_edges),
       cmocka_unit_test(a_plugin_has_at_most_64),
+      cmocka_unit_test(tools_want_what_is_local),
       cmocka_unit_test(only_tools_have_tools),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

@@ -17,12 +17,19 @@
 
 #include "cli.h"
 
-/* Reads at most max bytes; NULL and errno (EFBIG: more). */
+/* Reads at most max bytes; NULL and errno (EFBIG: more; EPERM: everybody may
+ * write to it, and so decide what this process runs). */
 static char *read_file(const char *path, size_t max, size_t *out_len) {
   char *text = NULL;
   size_t len = 0;
   int fd = open(path, O_RDONLY | O_CLOEXEC), saved;
+  struct stat sb;
   if (fd < 0) return NULL;
+  if (fstat(fd, &sb) != 0) goto out;
+  if (S_ISREG(sb.st_mode) && (sb.st_mode & S_IWOTH)) {
+    errno = EPERM;
+    goto out;
+  }
   text = yoi_sdk_malloc(max + 1);
   if (!text) {
     errno = ENOMEM;
@@ -83,6 +90,7 @@ int cli_config_read(const char *path, struct cli_config *out) {
   const char *why = !out->base_dir    ? "no memory"
                     : empty           ? "it is empty"
                     : errno == EFBIG  ? "it is larger than 1048576 bytes"
+                    : errno == EPERM  ? "everybody may write to it, expected mode 0644 or stricter"
                     : errno == EISDIR ? "it is a folder, not a file"
                                       : strerror(errno);
   cli_say("cannot read config '%s': %s", path, why);

@@ -85,3 +85,51 @@ def test_a_second_file_of_a_plugin_is_named_in_the_log(new_host):
     assert len(line) == 1 and 'dev.yoi.test.faulty' in line[0] \
         and 'copy.so' not in line[0], host.log
     host.stop()
+
+
+@pytest.mark.parametrize('command', ['check', 'serve'])
+def test_a_config_that_everybody_may_write_to_is_refused(tmp_path, command):
+    path = tmp_path / 'c.json'
+    path.write_text('{"plugin_path": []}')
+    for mode, code in ((0o666, 1), (0o602, 1), (0o664, 0), (0o600, 0)):
+        path.chmod(mode)
+        if command == 'serve' and code == 0:
+            continue
+        done = subprocess.run([str(BINARY), command, str(path)], cwd=tmp_path, check=False,
+                              env=environment(tmp_path), stdin=subprocess.DEVNULL,
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                              timeout=wait.bound(30))
+        said = done.stdout.decode()
+        assert done.returncode == code, said
+        assert ('everybody may write to it' in said) == (code == 1), said
+
+
+def test_the_folder_of_a_mount_is_looked_for_beside_the_config(tmp_path):
+    (tmp_path / 'etc').mkdir()
+    path = tmp_path / 'etc/c.json'
+    path.write_text('{"plugin_path": [], "local": {"mounts": {"w": {"path": "../work"}}}}')
+    code, said = check(path, tmp_path)
+    assert code == 1 and said == (f"{path}:1:56: the folder of mount 'w' is not there; "
+                                  f"'{tmp_path}/etc/../work'\n")
+    (tmp_path / 'work').touch()
+    code, said = check(path, tmp_path)
+    assert code == 1 and 'is no folder' in said
+    (tmp_path / 'work').unlink()
+    (tmp_path / 'work').mkdir()
+    assert check(path, tmp_path) == (0, f'{path}: ok\n')
+
+
+def test_a_host_keeps_the_folders_of_its_mounts_open(new_host):
+    mounts = {'w': {'path': 'work', 'mode': 'rw'}}
+    host = new_host(configs.standard(local={'secrets': configs.SECRETS, 'mounts': mounts}),
+                    start=False)
+    work = host.etc / 'work'
+    work.mkdir()
+    host.start()
+
+    def held():
+        links = [os.readlink(f.path) for f in os.scandir(f'/proc/{host.proc.pid}/fd')]
+        return [at for at in links if at.startswith(str(work.parent))]
+    assert held() == [str(work)]
+    work.rename(host.etc / 'moved')
+    assert held() == [str(host.etc / 'moved')]

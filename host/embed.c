@@ -2,10 +2,10 @@
  *
  *   start:  secrets -> loops and control thread -> policies -> runtimes
  *             -> ingresses
- *   free:   calls -> ingresses -> runtimes -> models, policies -> threads
+ *   free:   calls -> ingresses -> runtimes -> models, tools, policies -> threads
  *             -> memory
  *
- * Policies, runtimes and ingresses open at start, models at first use. When a start
+ * Policies, runtimes and ingresses open at start, models and tools at first use. When a start
  * fails, what was opened is closed in the order of free, and the host is as
  * new.
  */
@@ -27,6 +27,7 @@
 #include "process.h"
 #include "strand.h"
 #include "stream.h"
+#include "tool.h"
 
 #define STDERR 2
 #define WAIT_STEP_MS 1000 /* how long a wait in step mode sleeps at most */
@@ -108,7 +109,8 @@ static yoi_status make_counters(struct yoi_embed *host) {
                                yoi_sdk_str(all[i].help), yoi_sdk_str(all[i].label),
                                yoi_sdk_str(all[i].value), all[i].id);
   yoi__metrics_set(host->metrics, build, 1);
-  return st == YOI_OK ? yoi__model_counters(host) : st;
+  if (st == YOI_OK) st = yoi__model_counters(host);
+  return st == YOI_OK ? yoi__tool_counters(host) : st;
 }
 
 static void host_release(struct yoi_embed *host) {
@@ -259,6 +261,7 @@ static void open_all(void *ctx) {
     in->open_task = (struct yoi__task){.fn = yoi__late_open, .ctx = in};
     host->models[i] = in;
   }
+  if (o->st == YOI_OK) o->st = yoi__tools_new(host, o->err);
   if (o->st == YOI_OK) o->st = yoi__policies_open(host, o->err);
   for (size_t i = 0; i < c->n_runtimes && o->st == YOI_OK; i++)
     o->st = yoi__runtime_open(host, &c->runtimes[i], NULL, o->err);
@@ -300,6 +303,7 @@ static void close_all(void *ctx) {
   for (size_t i = 0; (in = yoi__registry_at(&host->registry, i)) != NULL; i++) close_one(o, in);
   for (in = host->left; in != NULL; in = in->next) close_one(o, in);
   for (size_t i = 0; host->models != NULL && i < c->n_models; i++) close_one(o, host->models[i]);
+  for (size_t i = 0; host->tools != NULL && i < c->n_tools; i++) close_one(o, host->tools[i]);
   for (size_t i = 0; host->policies != NULL && i < c->n_policies; i++)
     close_one(o, host->policies[i]);
 }
@@ -332,15 +336,18 @@ static int stop_all(struct yoi_embed *host) {
   free_list(&host->spare);
   for (size_t i = 0; host->models != NULL && i < host->config->n_models; i++)
     yoi__instance_free(host->models[i]);
+  for (size_t i = 0; host->tools != NULL && i < host->config->n_tools; i++)
+    yoi__instance_free(host->tools[i]);
   for (size_t i = 0; host->policies != NULL && i < host->config->n_policies; i++)
     yoi__instance_free(host->policies[i]);
   for (size_t i = 0; host->ingress != NULL && i < host->config->n_ingress; i++)
     yoi__instance_free(host->ingress[i]);
   yoi_sdk_free(host->models);
+  yoi_sdk_free(host->tools);
   yoi_sdk_free(host->policies);
   yoi_sdk_free(host->ingress);
   yoi_sdk_free(host->bound);
-  host->models = host->ingress = host->policies = NULL;
+  host->models = host->ingress = host->policies = host->tools = NULL;
   host->bound = NULL;
   yoi__registry_release(&host->registry);
   return 1;
@@ -403,10 +410,11 @@ yoi_status yoi_host_start(struct yoi_embed *host, yoi_error *err) {
     yoi__warn_short(host);
     host->models = yoi_sdk_calloc(c->n_models + 1, sizeof *host->models);
     host->policies = yoi_sdk_calloc(c->n_policies + 1, sizeof *host->policies);
+    host->tools = yoi_sdk_calloc(c->n_tools + 1, sizeof *host->tools);
     host->ingress = yoi_sdk_calloc(c->n_ingress + 1, sizeof *host->ingress);
     host->bound = yoi_sdk_calloc(c->n_ingress + 1, sizeof *host->bound);
     if (host->models == NULL || host->policies == NULL || host->ingress == NULL ||
-        host->bound == NULL)
+        host->bound == NULL || host->tools == NULL)
       o.st = yoi_sdk_fail_memory(err);
   }
   if (o.st == YOI_OK) o.st = start_threads(host, err);

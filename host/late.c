@@ -290,6 +290,6 @@ yoi_status yoi__late_start(struct yoi__instance *in, const struct yoi__late_kind
     return st;
   }
   kind->over(in, st, call);
-  yoi__stream_free(s);
+  if (s != NULL) yoi__stream_free(s);
   return st;
 }

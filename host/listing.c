@@ -41,6 +41,24 @@ static void users(struct yoi_sdk_jsonw *w, const struct yoi__config *c,
   yoi_sdk_jsonw_close(w, ']');
 }
 
+static void tools(struct yoi_sdk_jsonw *w, const struct yoi__manifest *m) {
+  yoi_sdk_jsonw_key(w, "tools");
+  yoi_sdk_jsonw_open(w, '[');
+  for (size_t i = 0; i < m->n_tools; i++) {
+    const struct yoi__manifest_tool *t = &m->tools[i];
+    yoi_sdk_jsonw_open(w, '{');
+    yoi_sdk_jsonw_kstr(w, "name", t->name);
+    yoi_sdk_jsonw_kstr(w, "description", t->description);
+    yoi_sdk_jsonw_kbool(w, "read_only", (t->flags & YOI_TOOL_READ_ONLY) != 0);
+    yoi_sdk_jsonw_kbool(w, "idempotent", (t->flags & YOI_TOOL_IDEMPOTENT) != 0);
+    yoi_sdk_jsonw_kint(w, "max_ms", t->max_ms);
+    yoi_sdk_jsonw_kraw(w, "grants", t->grants);
+    yoi_sdk_jsonw_kraw(w, "parameters", t->parameters);
+    yoi_sdk_jsonw_close(w, '}');
+  }
+  yoi_sdk_jsonw_close(w, ']');
+}
+
 void yoi__listing_plugin(struct yoi_sdk_jsonw *w, const struct yoi__config *c,
                          const struct yoi__plugin *p) {
   const struct yoi__manifest *m = &p->manifest;
@@ -54,6 +72,7 @@ void yoi__listing_plugin(struct yoi_sdk_jsonw *w, const struct yoi__config *c,
   strings(w, "interfaces", m->interfaces, m->n_interfaces);
   strings(w, "grants", m->grants, m->n_grants);
   if (m->n_operations > 0) strings(w, "operations", m->operations, m->n_operations);
+  if (m->n_tools > 0) tools(w, m);
   yoi_sdk_jsonw_kstr_opt(w, "digest", yoi_sdk_str(p->digest));
   yoi_sdk_jsonw_kstr_opt(w, "pin", yoi_sdk_str(p->pin));
   yoi_sdk_jsonw_kint(w, "generation", p->linked != NULL ? 0 : yoi__generation_of(m->id, p->digest));

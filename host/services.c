@@ -21,6 +21,7 @@
 #include "model.h"
 #include "take.h"
 #include "tool_services.h"
+#include "tool.h"
 
 static struct yoi__instance *of(const yoi_host *h) {
   return h->ctx;
@@ -197,6 +198,8 @@ static int in_use(struct yoi_embed *host, const struct yoi__plugin *p) {
     if (c->ingress[i].instance.plugin == p) return 1;
   for (size_t i = 0; i < c->n_policies; i++)
     if (c->policies[i].instance.plugin == p) return 1;
+  for (size_t i = 0; i < c->n_tools; i++)
+    if (c->tools[i].plugin == p) return 1;
   return yoi__registry_uses(&host->registry, p);
 }
 
@@ -238,6 +241,7 @@ const void *yoi__service(const struct yoi__instance *in, yoi_str id) {
       {YOI_HOST_GRANT_ID, YOI_KIND_TOOL, &yoi__grant_table},
       {YOI_HOST_MOUNT_ID, YOI_KIND_TOOL, &yoi__mount_table},
       {YOI_HOST_NET_ID, YOI_KIND_TOOL, &yoi__net_table},
+      {YOI_HOST_TOOL_ID, YOI_KIND_RUNTIME, &yoi__tool_table},
       {YOI_HOST_REGISTRY_ID, YOI_KIND_INGRESS, &yoi__registry_table},
   };
   /* The threads of a SERIAL plugin are on no loop. */

@@ -142,6 +142,13 @@ static void print_keys(const yoi_sdk_json *schema, const char *left, const char 
   }
 }
 
+static void print_tools(const yoi_sdk_json *p) {
+  const yoi_sdk_json *t = yoi_sdk_json_first(yoi_sdk_json_get(p, "tools"));
+  for (const char *left = "tools"; t; t = yoi_sdk_json_next(t), left = "")
+    line("%-*s %.*s%s: %.*s", SECTION_WIDTH, left, YOI_ARG(text(t, "name")),
+         truth(t, "read_only") ? " (only reads)" : "", YOI_ARG(text(t, "description")));
+}
+
 static void print_plugin(const yoi_sdk_json *p) {
   static const char *const facts[] = {"id",      "kind", "version", "display_name", "runtime_id",
                                       "threads", "path", "digest",  "pin"};
@@ -151,6 +158,7 @@ static void print_plugin(const yoi_sdk_json *p) {
   if (generation) line("%-*s %lld", SECTION_WIDTH, "generation", (long long)generation);
   print_strings(p, "interfaces");
   print_strings(p, "grants");
+  print_tools(p);
   print_keys(yoi_sdk_json_get(p, "config"), "config", "");
   print_users(p);
 }

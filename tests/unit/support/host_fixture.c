@@ -11,6 +11,7 @@
 #include <cmocka.h>
 
 #include "host/clock.h"
+#include "host/manifest_tool.h"
 
 void host_fixture_init(struct host_fixture *f, int step) {
   memset(f, 0, sizeof *f);
@@ -24,6 +25,7 @@ void host_fixture_init(struct host_fixture *f, int step) {
   f->config.models = f->models;
   f->config.ingress = f->ingress;
   f->config.policies = f->policies;
+  f->config.tools = f->tools;
 }
 
 static struct yoi__plugin *plugin_of(struct host_fixture *f, uint32_t kind) {
@@ -82,6 +84,23 @@ void host_fixture_policy(struct host_fixture *f, const char *id, const char *con
   p->instance.config = yoi_sdk_str(config);
 }
 
+struct yoi__plugin *host_fixture_tool(struct host_fixture *f, const char *id, const char *tools,
+                                      const char *grant, const yoi_tool *table) {
+  size_t i = f->config.n_tools++;
+  struct yoi__plugin *p = f->tools[i].plugin = plugin_of(f, YOI_KIND_TOOL);
+  struct yoi_sdk_error e;
+  p->manifest.id = yoi_sdk_str(id);
+  p->manifest.threads =
+      table->thread_model == YOI_SERIAL_CANCEL ? YOI_SERIAL : table->thread_model;
+  p->table.tool = *table;
+  if (grant != NULL) p->manifest.grants[p->manifest.n_grants++] = yoi_sdk_str(grant);
+  assert_int_equal(yoi_sdk_json_parse(yoi_sdk_str(tools), 0, &f->manifests[i], NULL), YOI_OK);
+  if (yoi__manifest_read_tools(&p->manifest, f->manifests[i], yoi_sdk_error_init(&e)) != YOI_OK)
+    fail_msg("%s", e.message);
+  f->tools[i].config = YOI_LIT("{}");
+  return p;
+}
+
 void host_fixture_start_as(struct host_fixture *f, yoi_status expect, yoi_error *err) {
   if (f->host == NULL) assert_int_equal(yoi__host_of(&f->config, &f->host, NULL), YOI_OK);
   assert_int_equal(yoi_host_start(f->host, err), expect);
@@ -93,6 +112,10 @@ void host_fixture_start(struct host_fixture *f) {
 
 void host_fixture_stop(struct host_fixture *f) {
   yoi_host_free(f->host);
+  for (size_t i = 0; i < f->config.n_tools; i++) {
+    yoi__manifest_tools_free(&f->tools[i].plugin->manifest);
+    yoi_sdk_json_free(f->manifests[i]);
+  }
   yoi__catalogue_free(f->config.plugins);
   yoi__secrets_free(f->config.secrets);
 }

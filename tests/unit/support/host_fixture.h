@@ -23,6 +23,8 @@ struct host_fixture {
   struct yoi__config_model models[FIXTURE_PLUGINS];
   struct yoi__config_ingress ingress[FIXTURE_PLUGINS];
   struct yoi__config_policy policies[FIXTURE_PLUGINS];
+  struct yoi__config_instance tools[FIXTURE_PLUGINS];
+  yoi_sdk_json *manifests[FIXTURE_PLUGINS]; /* of the tools */
   struct yoi_embed *host;
 };
 
@@ -37,6 +39,9 @@ struct yoi__config_ingress *host_fixture_ingress(struct host_fixture *f, const y
 /* `config` is what its open is given. */
 void host_fixture_policy(struct host_fixture *f, const char *id, const char *config,
                          const yoi_policy *table);
+/* A plugin of tools: its id, the manifest's "tools" and "grants" as JSON. */
+struct yoi__plugin *host_fixture_tool(struct host_fixture *f, const char *id, const char *tools,
+                                      const char *grant, const yoi_tool *table);
 /* Makes the host; start may fail, asserted by expect. */
 void host_fixture_start_as(struct host_fixture *f, yoi_status expect, yoi_error *err);
 void host_fixture_start(struct host_fixture *f);

@@ -235,8 +235,8 @@ static struct line line_about(const yoi_policy_request *r, const char *decision)
 }
 
 static void write_line(struct yoi_embed *host, const yoi_policy_request *r, const struct line *l) {
-  yoi__log_write(host->log, YOI_LOG_INFO, (yoi_str){0}, YOI_LIT("policy"), r->request_id,
-                 l->fields, l->n);
+  yoi__log_write(host->log, YOI_LOG_INFO, (yoi_str){0}, YOI_LIT("policy"), r->request_id, l->fields,
+                 l->n);
 }
 
 static void audit(struct yoi_embed *host, const yoi_policy_request *r, yoi_str call_id,
@@ -339,8 +339,7 @@ yoi_status yoi_policy_explain(const char *json, size_t len, const char *base_dir
   *out_text = NULL;
   yoi_status st = yoi__take_in(&r, sizeof r, req, "request", err);
   if (st == YOI_OK) st = yoi__request_check(&r, runtime_id, err);
-  if (st == YOI_OK)
-    st = yoi__config_load((yoi_str){json, len}, base_dir, NULL, NULL, &c, err);
+  if (st == YOI_OK) st = yoi__config_load((yoi_str){json, len}, base_dir, NULL, NULL, &c, err);
   if (st != YOI_OK) return st;
   /* A host that has nothing but policies, and says nothing. */
   c->n_runtimes = c->n_models = c->n_ingress = 0;

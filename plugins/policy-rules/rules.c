@@ -1,241 +1,178 @@
-/* rules.c - reads the rules, and finds those that fit.
+/* rules.c - finds the rules that fit, and the one that counts.
  *
- *   a rule that denies fits            --> deny
- *   one that allows fits, and has room --> allow; its rate is counted
- *   such fit, and none has room        --> deny, as too often
- *   none fits                          --> abstain
+ *   a deny fits                             --> deny
+ *   an "above" that denies has no room      --> deny
+ *   an ask fits, or an "above" that asks
+ *     has no room                           --> ask
+ *   an allow fits                           --> allow
+ *   none fits                               --> abstain
+ *
+ * and an ask or allow that fits and has no room in its rate is passed over;
+ * when all are, it is deny, as too often.
+ *
+ * What rules name is looked up once for all of them: each thing that is named
+ * takes away the rules that do not fit, as a set of bits.
  *
  * Invariants:
- *  1. A rule that can never fit is refused when it is read: a pattern that no
- *     operation has is a mistake, and a deny that does nothing is a hole.
- *  2. Nothing is counted for what is denied.
- *  3. Answers are made once; deciding allocates nothing.
+ *  1. What cannot be compared (a path with "..", a URL that readers differ
+ *     about, a text that is too long, a door that is not known) fits no rule
+ *     that allows, and each that asks or denies.
+ *  2. Of several values (an array, the grants of a call) all must fit a rule
+ *     that allows, and one is enough for a rule that asks or denies.
+ *  3. Nothing is counted for what this policy denies, and nothing twice for a
+ *     call that was counted before.
  */
 #include "rules.h"
 
-#include <sdk/glob.h>
-#include <sdk/jsonw.h>
-#include <sdk/mem.h>
-#include <sdk/schema.h>
-#include <stdio.h>
-#include <string.h>
-#include <yoi/limits.h>
-#include <yoi/ops.h>
-#include <yoi/request.h>
+/* ---- what fits ------------------------------------------------------------------- */
 
-/* ---- reading --------------------------------------------------------------- */
-
-static yoi_str text(const yoi_sdk_json *v, const char *name) {
-  yoi_str s = {"", 0};
-  (void)yoi_sdk_json_str(yoi_sdk_json_get(v, name), &s);
-  return s;
+static void leave(struct bits *fit, const struct bits *by, const struct bits *found) {
+  for (uint32_t i = 0; i < BITS_WORDS; i++) fit->w[i] &= ~by->w[i] | found->w[i];
 }
 
-static yoi_status refuse(const struct rule *r, yoi_error *err, const char *why, yoi_str what) {
-  return yoi_sdk_fail(err, YOI_CODE_INVALID_REQUEST, "rule '%.*s': %s '%.*s'", YOI_ARG(r->name),
-                      why, YOI_ARG(what));
+static void look_up(const struct rules_named *named, yoi_str text, struct bits *fit) {
+  struct bits found = {{0}};
+  if (named->index.n == 0) return;
+  rules_index_find(&named->index, text, &found);
+  leave(fit, &named->by, &found);
 }
 
-static yoi_status read_set(const yoi_sdk_json *v, const char *name, struct rules_set *out,
-                           yoi_error *err) {
-  const yoi_sdk_json *list = yoi_sdk_json_get(v, name);
-  size_t n = list != NULL ? yoi_sdk_json_count(list) : 0;
-  if (n == 0) return YOI_OK;
-  yoi_str *patterns = yoi_sdk_calloc(n, sizeof *patterns);
-  if (patterns == NULL) return yoi_sdk_fail_memory(err);
-  out->patterns = patterns;
-  for (const yoi_sdk_json *e = yoi_sdk_json_first(list); e != NULL; e = yoi_sdk_json_next(e))
-    (void)yoi_sdk_json_str(e, &patterns[out->n++]);
-  return YOI_OK;
-}
+/* Of several values: whom all fit, and whom one does. */
+struct several {
+  struct bits all, one;
+  uint32_t n;
+};
 
-static yoi_status check_operations(const struct rule *r, yoi_error *err) {
-  for (size_t i = 0; i < r->operations.n; i++) {
-    yoi_str names[YOI_OP__END];
-    size_t n = 0, fits = 0;
-    for (uint32_t op = 1; op <= YOI_OP__END; op++) {
-      names[n] = op < YOI_OP__END ? yoi_sdk_str(yoi_sdk_op_name(op)) : YOI_LIT("tool.start");
-      fits += (size_t)yoi_sdk_glob(r->operations.patterns[i], names[n++]);
-    }
-    if (fits > 0) continue;
-    yoi_str near = yoi_sdk_nearest(r->operations.patterns[i], names, n);
-    yoi_status st = refuse(r, err, "no operation is called", r->operations.patterns[i]);
-    if (near.len == 0) return st;
-    return yoi_sdk_fail(err, YOI_CODE_INVALID_REQUEST,
-                        "rule '%.*s': no operation is called '%.*s', did you mean '%.*s'",
-                        YOI_ARG(r->name), YOI_ARG(r->operations.patterns[i]), YOI_ARG(near));
-  }
-  return YOI_OK;
-}
-
-static uint32_t read_origins(const yoi_sdk_json *v) {
-  static const char *const names[] = {[YOI_ORIGIN_EMBED] = "embed",
-                                      [YOI_ORIGIN_RUNTIME] = "runtime",
-                                      [YOI_ORIGIN_BROWSER] = "browser"};
-  const yoi_sdk_json *list = yoi_sdk_json_get(v, "origins");
-  uint32_t bits = 0;
-  for (const yoi_sdk_json *e = yoi_sdk_json_first(list); e != NULL; e = yoi_sdk_json_next(e)) {
-    yoi_str s = {"", 0};
-    (void)yoi_sdk_json_str(e, &s);
-    for (uint32_t i = YOI_ORIGIN_EMBED; i <= YOI_ORIGIN_BROWSER; i++)
-      if (yoi_sdk_str_is(s, names[i])) bits |= 1u << i;
-  }
-  return bits;
-}
-
-static yoi_status read_rate(struct rule *r, const yoi_sdk_json *v, yoi_error *err) {
-  const yoi_sdk_json *rate = yoi_sdk_json_get(v, "rate");
-  int64_t count = 0, per_ms = 0;
-  if (rate == NULL) return YOI_OK;
-  if (r->denies)
-    return refuse(r, err, "a rate is for a rule that allows, and its decision is", YOI_LIT("deny"));
-  (void)yoi_sdk_json_int(yoi_sdk_json_get(rate, "count"), &count);
-  (void)yoi_sdk_json_int(yoi_sdk_json_get(rate, "per_ms"), &per_ms);
-  r->rate.buckets = yoi_sdk_calloc(RULES_PRINCIPALS_MAX, sizeof *r->rate.buckets);
-  if (r->rate.buckets == NULL) return yoi_sdk_fail_memory(err);
-  r->rate.count = (uint32_t)count;
-  r->rate.per_ns = (uint64_t)per_ms * 1000000u;
-  return YOI_OK;
-}
-
-static char *write_answer(const struct rule *r, const char *decision, yoi_str reason) {
-  struct yoi_sdk_buf b;
-  struct yoi_sdk_jsonw w;
-  size_t len;
-  yoi_sdk_buf_init(&b, 4096);
-  yoi_sdk_jsonw_init(&w, &b);
-  yoi_sdk_jsonw_open(&w, '{');
-  yoi_sdk_jsonw_kstr(&w, "decision", yoi_sdk_str(decision));
-  yoi_sdk_jsonw_kstr(&w, "rule", r->name);
-  yoi_sdk_jsonw_kstr_opt(&w, "reason", reason);
-  yoi_sdk_jsonw_close(&w, '}');
-  char *out = b.failed ? NULL : yoi_sdk_buf_take(&b, &len);
-  yoi_sdk_buf_release(&b);
-  return out;
-}
-
-static yoi_status write_answers(struct rule *r, const yoi_sdk_json *v, yoi_error *err) {
-  char often[96];
-  int n = snprintf(often, sizeof often, "more than %u in %llu ms", r->rate.count,
-                   (unsigned long long)(r->rate.per_ns / 1000000u));
-  r->answer = write_answer(r, r->denies ? "deny" : "allow", text(v, "reason"));
-  r->too_often = write_answer(r, "deny", (yoi_str){often, (size_t)n});
-  return r->answer != NULL && r->too_often != NULL ? YOI_OK : yoi_sdk_fail_memory(err);
-}
-
-static yoi_status read_rule(const struct rules *all, struct rule *r, const yoi_sdk_json *v,
-                            yoi_error *err) {
-  r->name = text(v, "name");
-  r->denies = yoi_sdk_str_is(text(v, "decision"), "deny");
-  for (const struct rule *other = all->all; other < r; other++)
-    if (yoi_sdk_str_eq(other->name, r->name))
-      return refuse(r, err, "there is another of the name", r->name);
-  yoi_status st = read_set(v, "operations", &r->operations, err);
-  if (st == YOI_OK) st = read_set(v, "principals", &r->principals, err);
-  if (st == YOI_OK) st = read_set(v, "runtimes", &r->runtimes, err);
-  if (st == YOI_OK) st = read_set(v, "workers", &r->workers, err);
-  r->origins = read_origins(v);
-  if (st == YOI_OK) st = check_operations(r, err);
-  if (st == YOI_OK) st = read_rate(r, v, err);
-  return st == YOI_OK ? write_answers(r, v, err) : st;
-}
-
-yoi_status rules_open(struct rules *r, yoi_str config, yoi_error *err) {
-  struct yoi_sdk_json_error jerr;
-  *r = (struct rules){0};
-  yoi_status st = yoi_sdk_json_parse(config, 0, &r->tree, &jerr);
-  if (st != YOI_OK)
-    return yoi_sdk_fail(err, YOI_CODE_INVALID_JSON, "invalid config: %s", jerr.message);
-  const yoi_sdk_json *list = yoi_sdk_json_get(r->tree, "rules");
-  size_t n = yoi_sdk_json_count(list);
-  if (n > RULES_MAX) {
-    st = yoi_sdk_fail(err, YOI_CODE_LIMIT_REACHED, "more than %d rules", RULES_MAX);
+static void look_at(const struct rules_named *named, const struct bits *dots, yoi_str raw,
+                    struct several *s) {
+  struct value v;
+  struct bits found = {{0}};
+  int clear = s->n++ < RULES_ELEMENTS_MAX && rules_value_read(&v, named->index.kind, raw);
+  if (s->n > RULES_ELEMENTS_MAX) return;
+  if (clear) {
+    rules_index_find(&named->index, v.text, &found);
+    bits_or(&s->one, &found);
+    if (v.dots && dots != NULL) bits_and(&found, dots);
   } else {
-    r->all = yoi_sdk_calloc(n + 1, sizeof *r->all);
-    if (r->all == NULL) st = yoi_sdk_fail_memory(err);
+    s->one = named->by;
   }
-  for (const yoi_sdk_json *v = yoi_sdk_json_first(list); v != NULL && st == YOI_OK;
-       v = yoi_sdk_json_next(v)) {
-    pthread_mutex_init(&r->all[r->n].rate.mu, NULL);
-    st = read_rule(r, &r->all[r->n++], v, err);
+  bits_and(&s->all, &found);
+  rules_value_release(&v);
+}
+
+/* raw: a value, or an array of them. empty: what fits when there is none. */
+static void look_at_all(const struct rules *r, const struct rules_named *named,
+                        const struct bits *dots, yoi_str raw, const struct bits *empty,
+                        struct bits *fit) {
+  struct several s = {.all = named->by};
+  struct bits found = {{0}};
+  yoi_str e;
+  size_t pos = 0;
+  if (raw.len > 0 && raw.ptr[0] != '[') look_at(named, dots, raw, &s);
+  if (raw.len > 0 && raw.ptr[0] == '[')
+    while (s.n <= RULES_ELEMENTS_MAX && yoi_sdk_json_raw_each(raw, &pos, &e))
+      look_at(named, dots, e, &s);
+  if (s.n > RULES_ELEMENTS_MAX) {
+    s.all = found;
+    s.one = named->by;
   }
-  if (st != YOI_OK) rules_close(r);
-  return st;
+  for (uint32_t i = 0; i < BITS_WORDS; i++)
+    found.w[i] =
+        s.n == 0 ? empty->w[i] : (s.all.w[i] & r->allow.w[i]) | (s.one.w[i] & ~r->allow.w[i]);
+  leave(fit, &named->by, &found);
 }
 
-void rules_close(struct rules *r) {
-  for (size_t i = 0; i < r->n; i++) {
-    struct rule *x = &r->all[i];
-    const struct rules_set sets[] = {x->operations, x->principals, x->runtimes, x->workers};
-    for (size_t k = 0; k < sizeof sets / sizeof *sets; k++)
-      yoi_sdk_free((void *)(uintptr_t)sets[k].patterns);
-    yoi_sdk_free(x->rate.buckets);
-    yoi_sdk_free(x->answer);
-    yoi_sdk_free(x->too_often);
-    pthread_mutex_destroy(&x->rate.mu);
+static int is_asked_about(const struct rules_named *named, const struct bits *fit) {
+  return bits_next(&named->by, fit, 0) < RULES_MAX;
+}
+
+static void look_into_call(const struct rules *r, const yoi_policy_request *q, struct bits *fit) {
+  static const struct bits none;
+  const struct rules_named *grants = &r->names[GRANT];
+  bits_and(fit, q->tool_flags & YOI_TOOL_READ_ONLY ? &r->of_reads : &r->of_writes);
+  look_up(&r->names[TOOL], q->tool, fit);
+  look_up(&r->names[PLUGIN], q->plugin, fit);
+  /* A call without grants uses nothing but what a rule names. */
+  if (is_asked_about(grants, fit)) look_at_all(r, grants, NULL, q->grants, &r->allow, fit);
+  for (uint32_t i = 0; i < r->n_arguments; i++) {
+    const struct rules_argument *a = &r->arguments[i];
+    if (is_asked_about(&a->named, fit))
+      look_at_all(r, &a->named, &a->dots, rules_value_find(&a->place, q->arguments), &none, fit);
   }
-  yoi_sdk_free(r->all);
-  yoi_sdk_json_free(r->tree);
-  *r = (struct rules){0};
 }
 
-/* ---- deciding ---------------------------------------------------------------- */
-
-static int has(const struct rules_set *s, yoi_str word) {
-  size_t i = 0;
-  while (i < s->n && !yoi_sdk_glob(s->patterns[i], word)) i++;
-  return s->n == 0 || i < s->n;
+static struct bits that_fit(const struct rules *r, const yoi_policy_request *q) {
+  int call = yoi_sdk_str_is(q->operation, "tool.start");
+  struct bits fit = call ? r->of_calls : r->of_operations;
+  bits_and(&fit, &r->of_origin[q->origin < 4 ? q->origin : 0]);
+  look_up(&r->names[OPERATION], q->operation, &fit);
+  look_up(&r->names[PRINCIPAL], q->principal, &fit);
+  look_up(&r->names[RUNTIME], q->runtime_id, &fit);
+  look_up(&r->names[WORKER], q->worker_id, &fit);
+  if (call) look_into_call(r, q, &fit);
+  return fit;
 }
 
-static int fits(const struct rule *r, const yoi_policy_request *q) {
-  return (r->origins == 0 || (q->origin < 32 && (r->origins >> q->origin & 1u) != 0)) &&
-         has(&r->operations, q->operation) && has(&r->principals, q->principal) &&
-         has(&r->runtimes, q->runtime_id) && has(&r->workers, q->worker_id);
-}
+/* ---- which counts ------------------------------------------------------------------ */
 
-static uint64_t hash_of(yoi_str s) {
-  uint64_t h = 14695981039346656037u; /* FNV-1a: principals come from the config */
-  for (size_t i = 0; i < s.len; i++) h = (h ^ (unsigned char)s.ptr[i]) * 1099511628211u;
-  return h != 0 ? h : 1;
-}
+struct deciding {
+  struct rules *r;
+  const yoi_policy_request *q;
+  uint64_t now_ns;
+  struct bits fit;
+};
 
-/* The principal's, else the one that nobody has used for longest: by then it is
- * most likely full again. */
-static struct rules_bucket *bucket_of(struct rules_rate *rate, uint64_t principal) {
-  struct rules_bucket *oldest = rate->buckets;
-  for (size_t i = 0; i < RULES_PRINCIPALS_MAX; i++) {
-    struct rules_bucket *b = &rate->buckets[i];
-    if (b->principal == principal) return b;
-    if (b->at_ns < oldest->at_ns) oldest = b;
+/* Takes from each "above" that fits and decides so, those in *taken. The first
+ * that has no room; NULL: all have. */
+static struct rule *count_above(const struct deciding *d, struct bits *taken, uint32_t decision) {
+  struct rule *full = NULL;
+  for (uint32_t i = 0; (i = bits_next(&d->fit, &d->r->above, i)) < RULES_MAX; i++) {
+    struct rule *x = &d->r->all[i];
+    if (x->decision != decision) continue;
+    if (rules_quota_take(&x->above, d->q, 1, d->now_ns))
+      bits_set(taken, i);
+    else if (full == NULL)
+      full = x;
   }
-  *oldest = (struct rules_bucket){.principal = principal, .left = rate->count};
-  return oldest;
+  return full;
 }
 
-static int has_room(struct rules_rate *rate, yoi_str principal, uint64_t now_ns) {
-  if (rate->count == 0) return 1;
-  uint64_t id = hash_of(principal);
-  pthread_mutex_lock(&rate->mu);
-  struct rules_bucket *b = bucket_of(rate, id);
-  uint64_t passed = now_ns > b->at_ns ? now_ns - b->at_ns : 0;
-  b->left += (double)passed * rate->count / (double)rate->per_ns;
-  if (b->left > rate->count) b->left = rate->count;
-  b->at_ns = now_ns;
-  int room = b->left >= 1;
-  if (room) b->left -= 1;
-  pthread_mutex_unlock(&rate->mu);
-  return room;
+static void give_back(const struct deciding *d, const struct bits *taken) {
+  for (uint32_t i = 0; (i = bits_next(taken, taken, i)) < RULES_MAX; i++)
+    rules_quota_give(&d->r->all[i].above, d->q, 1, d->now_ns);
+}
+
+/* The first that fits and has room in its rate; else *out_full is one that fits. */
+static struct rule *first(const struct deciding *d, const struct bits *kind,
+                          struct rule **out_full) {
+  for (uint32_t i = 0; (i = bits_next(&d->fit, kind, i)) < RULES_MAX; i++) {
+    struct rule *x = &d->r->all[i];
+    if (bits_has(&d->r->above, i)) continue;
+    if (d->q->asked_again || rules_quota_take(&x->rate, d->q, 1, d->now_ns)) return x;
+    if (*out_full == NULL) *out_full = x;
+  }
+  return NULL;
 }
 
 const char *rules_decide(struct rules *r, const yoi_policy_request *req, uint64_t now_ns) {
-  struct rule *full = NULL;
-  for (size_t i = 0; i < r->n; i++)
-    if (r->all[i].denies && fits(&r->all[i], req)) return r->all[i].answer;
-  for (size_t i = 0; i < r->n; i++) {
-    struct rule *x = &r->all[i];
-    if (x->denies || !fits(x, req)) continue;
-    if (has_room(&x->rate, req->principal, now_ns)) return x->answer;
-    if (full == NULL) full = x;
+  struct deciding d = {r, req, now_ns, that_fit(r, req)};
+  struct bits taken = {{0}};
+  struct rule *x, *full = NULL, *asks = NULL;
+  for (uint32_t i = 0; (i = bits_next(&d.fit, &r->deny, i)) < RULES_MAX; i++)
+    if (!bits_has(&r->above, i)) return r->all[i].answer;
+  if (!req->asked_again) {
+    x = count_above(&d, &taken, YOI_VERDICT_DENY);
+    if (x == NULL) asks = count_above(&d, &taken, YOI_VERDICT_ASK);
+    if (x != NULL) {
+      give_back(&d, &taken);
+      return x->answer;
+    }
   }
-  return full != NULL ? full->too_often : "{\"decision\":\"abstain\"}";
+  x = first(&d, &r->ask, &full);
+  if (x == NULL && full == NULL) x = asks;
+  if (x == NULL && full == NULL) x = first(&d, &r->allow, &full);
+  if (x != NULL) return x->answer;
+  if (full == NULL) return "{\"decision\":\"abstain\"}";
+  give_back(&d, &taken);
+  return full->too_often;
 }

@@ -2,50 +2,55 @@
 #ifndef RULES_H
 #define RULES_H
 
-#include <pthread.h>
 #include <sdk/error.h>
 #include <sdk/json.h>
+#include <yoi/host_tool.h>
 #include <yoi/policy.h>
 
-#define RULES_MAX 256
-#define RULES_PRINCIPALS_MAX 256 /* whose rate is known, for each rule */
+#include "index.h"
+#include "quota.h"
+#include "value.h"
 
-/* Of what a rule says: nothing of a kind fits everything of that kind. */
-struct rules_set {
-  const yoi_str *patterns;
-  size_t n;
+#define RULES_ARGUMENTS_MAX 32 /* arguments that all rules together look at */
+#define RULES_ELEMENTS_MAX 64  /* of an array in an argument, likewise of grants */
+
+/* What a rule may name, beside arguments. */
+enum rules_name { OPERATION, PRINCIPAL, RUNTIME, WORKER, TOOL, PLUGIN, GRANT, RULES_NAMES };
+
+/* One thing that rules name: the patterns of all of them. */
+struct rules_named {
+  struct index index;
+  struct bits by; /* the rules that name it; any other fits */
 };
 
-/* What one principal has left of a rate: a bucket that fills up again. */
-struct rules_bucket {
-  uint64_t principal; /* hash; 0: nobody's */
-  uint64_t at_ns;     /* when `left` was right */
-  double left;
-};
-
-struct rules_rate {
-  uint32_t count; /* 0: there is none */
-  uint64_t per_ns;
-  pthread_mutex_t mu;
-  struct rules_bucket *buckets; /* RULES_PRINCIPALS_MAX */
+struct rules_argument {
+  struct rules_named named; /* index.kind says how it is compared */
+  yoi_str key;              /* as in the config */
+  struct value_place place;
+  struct bits dots; /* rules that have a pattern with ".." */
 };
 
 struct rule {
   yoi_str name;
-  int denies;
-  uint32_t origins; /* bits 1 << YOI_ORIGIN_*; 0: all */
-  struct rules_set operations, principals, runtimes, workers;
-  struct rules_rate rate;
+  uint32_t decision; /* YOI_VERDICT_* of host_tool.h */
+  struct quota rate, above;
   char *answer, *too_often; /* as yoi.policy/1 wants them */
 };
 
 struct rules {
   yoi_sdk_json *tree; /* owns the texts */
   struct rule *all;
-  size_t n;
+  uint32_t n;
+  struct rules_named names[RULES_NAMES];
+  struct rules_argument *arguments; /* RULES_ARGUMENTS_MAX */
+  uint32_t n_arguments;
+  struct bits allow, ask, deny, above; /* above: only what is too much */
+  struct bits of_calls, of_operations; /* may fit a call of a tool, and all else */
+  struct bits of_origin[4];            /* by YOI_ORIGIN_*; 0: not known */
+  struct bits of_reads, of_writes;     /* tools that are read-only, and others */
 };
 
-/* config was checked against the schema. An error names the rule. */
+/* read.c: config was checked against the schema. An error names the rule. */
 yoi_status rules_open(struct rules *r, yoi_str config, yoi_error *err);
 void rules_close(struct rules *r);
 /* The answer, which lives as long as r. now_ns: CLOCK_MONOTONIC. */

@@ -195,7 +195,7 @@ def test_a_rule_that_can_never_fit_stops_the_start(tmp_path):
     ({'plugin': 'dev.yoi.embedded'}, "expected kind 'policy', found 'runtime'"),
     ({'plugin': 'dev.yoi.policy-rule'}, "no plugin has the id 'dev.yoi.policy-rule', did you mean "
                                         "'dev.yoi.policy-rules'"),
-    (rules({'name': 'a', 'decision': 'ask'}), 'expected one of ["allow","deny"]'),
+    (rules({'name': 'a', 'decision': 'abstain'}), 'expected one of ["allow","ask","deny"]'),
     (rules({'decision': 'deny'}), "'name'"),
 ])
 def test_a_wrong_entry_is_found_by_check(tmp_path, policy, said):

@@ -231,10 +231,11 @@ static void what_is_logged_is_what_the_config_says(void **state) {
   char text[4096];
   (void)state;
   logged(YOI__AUDIT_DENIED, DENY, text, sizeof text);
-  assert_non_null(strstr(text, "msg=policy request_id=req-1 decision=deny operation=tool.start "
-                               "principal=surface:browser origin=browser runtime=main worker=ada "
-                               "tool=fs_write tool_plugin=dev.yoi.tool-fs call=call-1 "
-                               "rule=builtin"));
+  assert_non_null(strstr(text,
+                         "msg=policy request_id=req-1 decision=deny operation=tool.start "
+                         "principal=surface:browser origin=browser runtime=main worker=ada "
+                         "tool=fs_write tool_plugin=dev.yoi.tool-fs call=call-1 "
+                         "rule=builtin"));
   assert_non_null(strstr(text, "decision=approved operation=tool.start principal=surface:browser"));
   assert_non_null(strstr(text, "call=call-1 approval=apr-1 approved_by=token:boss"));
   logged(YOI__AUDIT_DENIED, ASK, text, sizeof text);

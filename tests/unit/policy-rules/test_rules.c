@@ -1,5 +1,5 @@
-/* test_rules.c - which of several rules counts, how often one that has a rate
- * allows, and what is refused when rules are read. */
+/* test_rules.c - which rules fit, which of several counts, and how often one that
+ * has a rate allows. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -101,8 +101,9 @@ static void what_is_about_no_worker_fits_no_worker(void **state) {
 static void a_deny_counts_wherever_it_stands(void **state) {
   struct asking a;
   (void)state;
-  open_rules(&a, ALLOW("a", "") "," DENY("d", ",\"workers\":[\"ada\"],"
-                                              "\"reason\":\"she \\\"rests\\\"\""));
+  open_rules(&a, ALLOW("a", "") "," DENY("d",
+                                         ",\"workers\":[\"ada\"],"
+                                         "\"reason\":\"she \\\"rests\\\"\""));
   says(&a, "{\"decision\":\"deny\",\"rule\":\"d\",\"reason\":\"she \\\"rests\\\"\"}");
   a.req.worker_id = YOI_LIT("ben");
   says(&a, "\"rule\":\"a\"");
@@ -161,7 +162,7 @@ static void the_one_used_longest_ago_is_forgotten(void **state) {
   char name[32];
   (void)state;
   open_rules(&a, ALLOW("a", ",\"rate\":{\"count\":1,\"per_ms\":86400000}"));
-  for (int i = 0; i <= RULES_PRINCIPALS_MAX; i++) {
+  for (int i = 0; i <= QUOTA_RATES_MAX; i++) {
     snprintf(name, sizeof name, "token:%d", i);
     a.req.principal = yoi_sdk_str(name);
     a.now += MS;
@@ -175,46 +176,276 @@ static void the_one_used_longest_ago_is_forgotten(void **state) {
   rules_close(&a.rules);
 }
 
-static void what_can_never_fit_is_refused(void **state) {
+/* ---- calls of tools ----------------------------------------------------------- */
+
+static void open_call(struct asking *a, const char *rules) {
+  open_rules(a, rules);
+  a->req.operation = YOI_LIT("tool.start");
+  a->req.tool = YOI_LIT("fs_write");
+  a->req.plugin = YOI_LIT("dev.yoi.tool-fs");
+  a->req.arguments = YOI_LIT("{\"path\":\"src/a.c\",\"url\":\"https://docs.example.com/\"}");
+  a->req.grants = YOI_LIT("[\"mount:workspace:rw\",\"net:docs\"]");
+}
+
+/* Whether a rule with that member fits a call, as one that allows and as one
+ * that denies. */
+static void what_a_rule_names_of_a_call(void **state) {
   static const struct {
-    const char *rules, *message;
+    const char *member;
+    int allow, deny;
   } rows[] = {
-      {ALLOW("a", ",\"operations\":[\"worker.stpo\"]"),
-       "rule 'a': no operation is called 'worker.stpo', did you mean 'worker.stop'"},
-      {ALLOW("a", ",\"operations\":[\"workers.*\"]"),
-       "rule 'a': no operation is called 'workers.*'"},
-      {ALLOW("a", "") "," DENY("a", ""), "rule 'a': there is another of the name 'a'"},
-      {DENY("a", ",\"rate\":{\"count\":1,\"per_ms\":1}"),
-       "rule 'a': a rate is for a rule that allows, and its decision is 'deny'"},
+      {"\"operations\":[\"tool.start\"]", 1, 1},
+      {"\"operations\":[\"tool.*\",\"worker.get\"]", 1, 1},
+      {"\"operations\":[\"*\"]", 1, 1},
+      {"\"operations\":[\"worker.*\"]", 0, 0},
+      {"\"workers\":[\"ada\"]", 0, 1}, /* names nothing of a call */
+      {"\"tools\":[\"fs_*\"]", 1, 1},
+      {"\"tools\":[\"fs_read\",\"fs_list\"]", 0, 0},
+      {"\"tools\":[\"fs_write\"],\"workers\":[\"ben\"]", 0, 0},
+      {"\"plugins\":[\"dev.yoi.*\"]", 1, 1},
+      {"\"plugins\":[\"org.*\"]", 0, 0},
+      {"\"read_only\":false", 1, 1},
+      {"\"read_only\":true", 0, 0},
+      {"\"grants\":[\"mount:workspace:*\"]", 0, 1}, /* it uses more */
+      {"\"grants\":[\"mount:*\",\"net:*\"]", 1, 1},
+      {"\"grants\":[\"shell:*\"]", 0, 0},
+      {"\"paths\":[\"src/**\"]", 1, 1},
+      {"\"paths\":{\"path\":\"src/*.c\"}", 1, 1},
+      {"\"paths\":{\"path\":[\"docs/**\",\"src\"]}", 0, 0},
+      {"\"paths\":{\"to\":\"**\"}", 0, 0}, /* there is no such argument */
+      {"\"hosts\":[\"*.example.com\"]", 1, 1},
+      {"\"hosts\":{\"url\":\"docs.example.com\",\"/url\":[\"*\"]}", 1, 1},
+      {"\"hosts\":[\"example.com\"]", 0, 0},
+      {"\"arguments\":{\"path\":\"*.c\",\"/url\":\"https://*\"}", 1, 1},
+      {"\"arguments\":{\"path\":\"*.c\",\"/url\":\"http://*\"}", 0, 0},
+      {"\"arguments\":{\"path\":[\"x\",\"*.c\"]}", 1, 1},
+      {"\"arguments\":{\"path\":[]},\"tools\":[\"*\"]", 1, 1},
   };
   (void)state;
   for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-    struct rules r;
-    struct yoi_sdk_error se;
-    char config[1024];
-    snprintf(config, sizeof config, "{\"rules\":[%s]}", rows[i].rules);
-    yoi_error *err = yoi_sdk_error_init(&se);
-    assert_int_not_equal(rules_open(&r, yoi_sdk_str(config), err), YOI_OK);
-    assert_string_equal(se.message, rows[i].message);
+    for (int denies = 0; denies <= 1; denies++) {
+      struct asking a;
+      char rule[256];
+      int fits = denies ? rows[i].deny : rows[i].allow;
+      snprintf(rule, sizeof rule, "{\"name\":\"r\",\"decision\":\"%s\",%s}",
+               denies ? "deny" : "allow", rows[i].member);
+      open_call(&a, rule);
+      if (fits == (strstr(rules_decide(&a.rules, &a.req, a.now), "abstain") != NULL))
+        fail_msg("%s", rule);
+      rules_close(&a.rules);
+    }
   }
 }
 
-static void there_may_be_so_many(void **state) {
-  static char config[RULES_MAX * 64];
+/* Arguments of which one rule that allows, asks or denies says something: what
+ * nobody can be sure of fits what is strict. */
+static void what_is_not_clear_is_not_allowed(void **state) {
+  static const struct {
+    const char *member, *arguments;
+    int allow, strict;
+  } rows[] = {
+      {"\"paths\":[\"src/**\"]", "{\"path\":\"./src//x\"}", 1, 1},
+      {"\"paths\":[\"src/**\"]", "{\"path\":\"src/../../etc/passwd\"}", 0, 1},
+      {"\"paths\":[\"src/**\"]", "{\"path\":\"/src/x\"}", 0, 1},
+      {"\"paths\":[\"src/**\"]", "{\"path\":\"other/..\"}", 0, 1},
+      {"\"paths\":[\"src/**\"]", "{\"path\":12}", 0, 1},
+      {"\"paths\":[\"src/**\"]", "{\"path\":\"other\"}", 0, 0},
+      {"\"paths\":[\"src/**\"]", "{}", 0, 0},
+      {"\"paths\":[\"src/**\"]", "{\"path\":[\"src/a\",\"src/b\"]}", 1, 1},
+      {"\"paths\":[\"src/**\"]", "{\"path\":[\"src/a\",\"b\"]}", 0, 1},
+      {"\"paths\":[\"src/**\"]", "{\"path\":[\"a\",\"b\"]}", 0, 0},
+      {"\"paths\":[\"src/**\"]", "{\"path\":[\"a\",\"../b\"]}", 0, 1},
+      {"\"paths\":[\"src/**\"]", "{\"path\":[]}", 0, 0},
+      {"\"paths\":[\"src/**\"]", "{\"path\":[[\"src/a\"]]}", 0, 1},
+      {"\"hosts\":[\"example.com\"]", "{\"url\":\"http://EXAMPLE.com.:80/\"}", 1, 1},
+      {"\"hosts\":[\"example.com\"]", "{\"url\":\"http://example.com@x.y/\"}", 0, 1},
+      {"\"hosts\":[\"example.com\"]", "{\"url\":\"http://x.y/example.com\"}", 0, 0},
+      {"\"hosts\":[\"*.example.com\"]", "{\"url\":\"http://example.com/\"}", 0, 0},
+      {"\"hosts\":[\"*.example.com\"]", "{\"url\":\"http://a.b.example.com/\"}", 1, 1},
+      {"\"hosts\":[\"[::1]\"]", "{\"url\":\"http://[0:0::1]:80/\"}", 1, 1},
+      {"\"arguments\":{\"command\":\"make *\"}", "{\"command\":\"make all\"}", 1, 1},
+      {"\"arguments\":{\"command\":\"make *\"}", "{\"command\":\"make ../all\"}", 0, 1},
+      {"\"arguments\":{\"command\":\"make ../*\"}", "{\"command\":\"make ../all\"}", 1, 1},
+      {"\"arguments\":{\"command\":\"rm *\"}", "{\"command\":\"ls ../all\"}", 0, 0},
+      {"\"arguments\":{\"deep\":\"true\"}", "{\"deep\":true}", 1, 1},
+      {"\"arguments\":{\"deep\":\"true\"}", "{\"deep\":false}", 0, 0},
+      {"\"arguments\":{\"n\":\"1?\"}", "{\"n\":12}", 1, 1},
+      {"\"arguments\":{\"n\":\"1?\"}", "{\"n\":1.2e1}", 0, 1},
+      {"\"arguments\":{\"n\":\"*\"}", "{\"n\":{\"a\":1}}", 0, 1},
+      {"\"arguments\":{\"/args/0\":\"status\"}", "{\"args\":[\"status\",\"-s\"]}", 1, 1},
+      {"\"arguments\":{\"args\":\"-*\"}", "{\"args\":[\"-a\",\"b\"]}", 0, 1},
+  };
+  static const char *const decisions[] = {"allow", "ask", "deny"};
   (void)state;
-  for (int n = RULES_MAX; n <= RULES_MAX + 1; n++) {
-    struct rules r;
-    struct yoi_sdk_error se;
-    size_t at = (size_t)snprintf(config, sizeof config, "{\"rules\":[");
-    for (int i = 0; i < n; i++)
-      at += (size_t)snprintf(config + at, sizeof config - at,
-                             "%s{\"name\":\"r%d\",\"decision\":\"allow\"}", i > 0 ? "," : "", i);
-    snprintf(config + at, sizeof config - at, "]}");
-    yoi_error *err = yoi_sdk_error_init(&se);
-    yoi_status st = rules_open(&r, yoi_sdk_str(config), err);
-    assert_int_equal(st == YOI_OK, n == RULES_MAX);
-    if (st == YOI_OK) rules_close(&r);
+  for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+    for (int k = 0; k < 3; k++) {
+      struct asking a;
+      char rule[256];
+      snprintf(rule, sizeof rule, "{\"name\":\"r\",\"decision\":\"%s\",%s}", decisions[k],
+               rows[i].member);
+      open_call(&a, rule);
+      a.req.arguments = yoi_sdk_str(rows[i].arguments);
+      int fits = strstr(rules_decide(&a.rules, &a.req, a.now), decisions[k]) != NULL;
+      if (fits != (k == 0 ? rows[i].allow : rows[i].strict))
+        fail_msg("%s: %s", rule, rows[i].arguments);
+      rules_close(&a.rules);
+    }
   }
+}
+
+static void an_array_may_be_so_long(void **state) {
+  char arguments[RULES_ELEMENTS_MAX * 4 + 32];
+  (void)state;
+  for (int denies = 0; denies <= 1; denies++) {
+    for (int n = RULES_ELEMENTS_MAX; n <= RULES_ELEMENTS_MAX + 1; n++) {
+      struct asking a;
+      size_t at = (size_t)snprintf(arguments, sizeof arguments, "{\"path\":[");
+      for (int i = 0; i < n; i++)
+        at += (size_t)snprintf(arguments + at, sizeof arguments - at, "%s\"a\"", i > 0 ? "," : "");
+      snprintf(arguments + at, sizeof arguments - at, "]}");
+      open_call(&a, denies ? DENY("r", ",\"paths\":[\"b\"]") : ALLOW("r", ",\"paths\":[\"a\"]"));
+      a.req.arguments = yoi_sdk_str(arguments);
+      says(&a, (n > RULES_ELEMENTS_MAX) == denies ? "\"rule\":\"r\"" : "abstain");
+      rules_close(&a.rules);
+    }
+  }
+}
+
+static void a_door_that_is_not_known_is_not_allowed(void **state) {
+  static const char members[] = "\"tools\":[\"*\"],\"origins\":[\"runtime\"]";
+  (void)state;
+  for (int denies = 0; denies <= 1; denies++) {
+    for (uint32_t origin = 0; origin <= 4; origin++) {
+      struct asking a;
+      char rule[128];
+      snprintf(rule, sizeof rule, "{\"name\":\"r\",\"decision\":\"%s\",%s}",
+               denies ? "deny" : "allow", members);
+      open_call(&a, rule);
+      a.req.origin = origin;
+      int known = origin >= YOI_ORIGIN_EMBED && origin <= YOI_ORIGIN_BROWSER;
+      int fits = known ? origin == YOI_ORIGIN_RUNTIME : denies;
+      says(&a, fits ? "\"rule\":\"r\"" : "abstain");
+      rules_close(&a.rules);
+    }
+  }
+}
+
+static void without_grants_it_uses_no_more_than_is_named(void **state) {
+  struct asking a;
+  (void)state;
+  open_call(&a, ALLOW("a", ",\"grants\":[\"mount:*\"]"));
+  a.req.grants = YOI_LIT("");
+  says(&a, "\"rule\":\"a\"");
+  a.req.grants = YOI_LIT("[]");
+  says(&a, "\"rule\":\"a\"");
+  rules_close(&a.rules);
+  open_call(&a, DENY("d", ",\"grants\":[\"mount:*\"]"));
+  a.req.grants = YOI_LIT("");
+  says(&a, "abstain");
+  rules_close(&a.rules);
+}
+
+#define ASK(name, more) "{\"name\":\"" name "\",\"decision\":\"ask\"" more "}"
+
+static void ask_stands_between_deny_and_allow(void **state) {
+  struct asking a;
+  (void)state;
+  open_call(&a, ALLOW("a", ",\"tools\":[\"*\"]") "," ASK("q", ",\"tools\":[\"fs_*\"]") "," DENY(
+                    "d", ",\"paths\":[\"secret/**\"]"));
+  says(&a, "{\"decision\":\"ask\",\"rule\":\"q\"}");
+  a.req.tool = YOI_LIT("other");
+  says(&a, "{\"decision\":\"allow\",\"rule\":\"a\"}");
+  a.req.tool = YOI_LIT("fs_read");
+  a.req.arguments = YOI_LIT("{\"path\":\"secret\"}");
+  says(&a, "{\"decision\":\"deny\",\"rule\":\"d\"}");
+  a.req.operation = YOI_LIT("worker.stop"); /* nothing of this is about it */
+  says(&a, "abstain");
+  rules_close(&a.rules);
+}
+
+#define ABOVE(count) ",\"above\":{\"count\":" #count ",\"per_ms\":1000}"
+#define CALLS ",\"tools\":[\"*\"]"
+
+static void above_is_what_is_too_much(void **state) {
+  struct asking a;
+  (void)state;
+  open_call(&a, ALLOW("a", CALLS) "," ASK("q", CALLS ABOVE(2)) "," DENY("d", CALLS ABOVE(3)));
+  says(&a, "\"rule\":\"a\"");
+  says(&a, "\"rule\":\"a\"");
+  says(&a, "{\"decision\":\"ask\",\"rule\":\"q\",\"reason\":\"more than 2 in 1000 ms\"}");
+  says(&a, "{\"decision\":\"deny\",\"rule\":\"d\",\"reason\":\"more than 3 in 1000 ms\"}");
+  a.req.principal = YOI_LIT("token:other");
+  says(&a, "\"rule\":\"a\"");
+  a.req.principal = YOI_LIT("token:ci");
+  a.now += 2000 * MS;
+  says(&a, "\"rule\":\"a\"");
+  rules_close(&a.rules);
+}
+
+static void a_call_is_counted_once(void **state) {
+  struct asking a;
+  (void)state;
+  open_call(&a, ALLOW("a", CALLS ",\"rate\":{\"count\":1,\"per_ms\":3600000}") "," DENY(
+                    "d", CALLS ABOVE(1)));
+  says(&a, "\"rule\":\"a\"");
+  a.req.asked_again = 1;
+  says(&a, "\"rule\":\"a\"");
+  says(&a, "\"rule\":\"a\"");
+  a.req.asked_again = 0;
+  says(&a, "deny");
+  rules_close(&a.rules);
+}
+
+/* Also when it is denied by another limit, or by a rate. */
+static void what_is_denied_is_not_counted(void **state) {
+  struct asking a;
+  (void)state;
+  open_call(&a, ALLOW("a", CALLS) "," DENY("two", CALLS ABOVE(2)) "," DENY(
+                    "one", ",\"tools\":[\"fs_write\"]" ABOVE(1)));
+  says(&a, "\"rule\":\"a\"");
+  says(&a, "\"rule\":\"one\"");
+  says(&a, "\"rule\":\"one\"");
+  a.req.tool = YOI_LIT("fs_read");
+  says(&a, "\"rule\":\"a\"");
+  says(&a, "\"rule\":\"two\"");
+  rules_close(&a.rules);
+  open_call(
+      &a, ALLOW(
+              "a",
+              ",\"tools\":[\"fs_write\"],"
+              "\"rate\":{\"count\":1,\"per_ms\":3600000}") "," ALLOW("b", ",\"tools\":[\"fs_"
+                                                                          "read\"]") "," DENY("two",
+                                                                                              CALLS ABOVE(
+                                                                                                  2)));
+  says(&a, "\"rule\":\"a\"");
+  says(&a, "{\"decision\":\"deny\",\"rule\":\"a\"");
+  says(&a, "{\"decision\":\"deny\",\"rule\":\"a\"");
+  a.req.tool = YOI_LIT("fs_read");
+  says(&a, "\"rule\":\"b\"");
+  says(&a, "\"rule\":\"two\"");
+  rules_close(&a.rules);
+}
+
+/* Another policy may allow it: a policy may be nothing but a limit. */
+static void what_it_abstains_about_is_counted(void **state) {
+  struct asking a;
+  (void)state;
+  open_call(&a, DENY("d", CALLS ABOVE(1)));
+  says(&a, "abstain");
+  says(&a, "\"rule\":\"d\"");
+  rules_close(&a.rules);
+}
+
+static void a_rate_of_an_ask_denies(void **state) {
+  struct asking a;
+  (void)state;
+  open_call(&a, ALLOW("a", CALLS) "," ASK("q", CALLS ",\"rate\":{\"count\":1,\"per_ms\":1000,"
+                                                     "\"per\":[\"worker\"]}"));
+  says(&a, "\"decision\":\"ask\"");
+  says(&a, "{\"decision\":\"deny\",\"rule\":\"q\"");
+  a.req.worker_id = YOI_LIT("ben");
+  says(&a, "\"decision\":\"ask\"");
+  rules_close(&a.rules);
 }
 
 int main(void) {
@@ -227,8 +458,17 @@ int main(void) {
       cmocka_unit_test(another_rule_that_allows_helps),
       cmocka_unit_test(what_is_denied_costs_no_rate),
       cmocka_unit_test(the_one_used_longest_ago_is_forgotten),
-      cmocka_unit_test(what_can_never_fit_is_refused),
-      cmocka_unit_test(there_may_be_so_many),
+      cmocka_unit_test(what_a_rule_names_of_a_call),
+      cmocka_unit_test(what_is_not_clear_is_not_allowed),
+      cmocka_unit_test(an_array_may_be_so_long),
+      cmocka_unit_test(a_door_that_is_not_known_is_not_allowed),
+      cmocka_unit_test(without_grants_it_uses_no_more_than_is_named),
+      cmocka_unit_test(ask_stands_between_deny_and_allow),
+      cmocka_unit_test(above_is_what_is_too_much),
+      cmocka_unit_test(a_call_is_counted_once),
+      cmocka_unit_test(what_is_denied_is_not_counted),
+      cmocka_unit_test(what_it_abstains_about_is_counted),
+      cmocka_unit_test(a_rate_of_an_ask_denies),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

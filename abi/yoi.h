@@ -22,6 +22,7 @@
 #ifndef YOI_H
 #define YOI_H
 
+#include <yoi/host_tool.h>
 #include <yoi/offline.h>
 #include <yoi/ops.h>
 #include <yoi/plugin.h>
@@ -140,6 +141,20 @@ YOI_API yoi_status yoi_policy_explain(const char *json, size_t len,
                                       const char *base_dir, yoi_str runtime_id,
                                       const yoi_request *req, char **out_text,
                                       size_t *out_len, yoi_error *err);
+
+/* Since 1.4. The same for the call of a tool by a worker of that runtime: what
+ * decide of yoi/host_tool.h would say, as far as policy has a say. "asked" also
+ * has the layers that have a word, without a plugin and with their name as the
+ * rule: "builtin" when there are no policies, "bundle", "profile". No tool is
+ * opened either. Of the call name, plugin, arguments, grants, principal,
+ * worker_id and the verdicts count; worker_id and runtime_id may be empty. NOT_FOUND: the config has no such tool.
+ * INVALID_ARGUMENT: the config or the call is wrong, say an argument. [main] */
+YOI_API yoi_status yoi_policy_explain_tool(const char *json, size_t len,
+                                           const char *base_dir,
+                                           yoi_str runtime_id,
+                                           const yoi_tool_call *call,
+                                           char **out_text, size_t *out_len,
+                                           yoi_error *err);
 
 /* Opens policies, runtimes, then ingresses. On an error nothing stays open. */
 YOI_API yoi_status yoi_host_start(struct yoi_embed *host, yoi_error *err);

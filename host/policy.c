@@ -27,8 +27,6 @@
 
 #include "clock.h"
 #include "host.h"
-#include "listing.h"
-#include "take.h"
 
 static const char *const names[] = {[YOI_VERDICT_ABSTAIN] = "abstain",
                                     [YOI_VERDICT_ALLOW] = "allow",
@@ -297,63 +295,4 @@ yoi_status yoi__policies_open(struct yoi_embed *host, yoi_error *err) {
     if (st != YOI_OK) return yoi__cannot(in, "open", st, &e, err);
   }
   return YOI_OK;
-}
-
-/* ---- explaining ------------------------------------------------------------------ */
-
-static void write_decision(struct yoi_sdk_jsonw *w, const struct yoi__decision *d) {
-  yoi_sdk_jsonw_kstr_opt(w, "plugin", d->plugin);
-  yoi_sdk_jsonw_kstr(w, "decision", yoi_sdk_str(names[d->verdict]));
-  yoi_sdk_jsonw_kstr_opt(w, "rule", yoi_sdk_str(d->rule));
-  yoi_sdk_jsonw_kstr_opt(w, "reason", yoi_sdk_str(d->reason));
-}
-
-static void write_asked(void *ctx, const struct yoi__decision *d) {
-  struct yoi_sdk_jsonw *w = ctx;
-  yoi_sdk_jsonw_open(w, '{');
-  write_decision(w, d);
-  yoi_sdk_jsonw_close(w, '}');
-}
-
-static void explain(struct yoi_embed *host, yoi_str runtime_id, const yoi_request *req,
-                    struct yoi_sdk_buf *text) {
-  struct yoi_sdk_jsonw w;
-  struct yoi__decision d;
-  yoi_sdk_jsonw_init(&w, text);
-  yoi_sdk_jsonw_open(&w, '{');
-  yoi_sdk_jsonw_key(&w, "asked");
-  yoi_sdk_jsonw_open(&w, '[');
-  yoi__policy_decide(host, runtime_id, req, write_asked, &w, &d);
-  yoi_sdk_jsonw_close(&w, ']');
-  write_decision(&w, &d);
-  yoi_sdk_jsonw_close(&w, '}');
-}
-
-yoi_status yoi_policy_explain(const char *json, size_t len, const char *base_dir,
-                              yoi_str runtime_id, const yoi_request *req, char **out_text,
-                              size_t *out_len, yoi_error *err) {
-  struct yoi__config *c = NULL;
-  struct yoi_embed *host = NULL;
-  struct yoi_sdk_buf text;
-  yoi_request r;
-  *out_text = NULL;
-  yoi_status st = yoi__take_in(&r, sizeof r, req, "request", err);
-  if (st == YOI_OK) st = yoi__request_check(&r, runtime_id, err);
-  if (st == YOI_OK) st = yoi__config_load((yoi_str){json, len}, base_dir, NULL, NULL, &c, err);
-  if (st != YOI_OK) return st;
-  /* A host that has nothing but policies, and says nothing. */
-  c->n_runtimes = c->n_models = c->n_ingress = 0;
-  c->step = 1;
-  c->loops = 1;
-  c->log_level = YOI_LOG_ERROR;
-  st = yoi__host_of(c, &host, err);
-  if (st == YOI_OK) st = yoi_host_start(host, err);
-  if (st == YOI_OK) {
-    yoi_sdk_buf_init(&text, YOI_JSON_BYTES_MAX);
-    explain(host, runtime_id, &r, &text);
-    st = yoi__listing_take(&text, out_text, out_len, err);
-  }
-  yoi_host_free(host);
-  yoi__config_free(c);
-  return st;
 }

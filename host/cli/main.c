@@ -41,7 +41,10 @@ static const struct command {
      "say which plugins there are, and what is wrong with those that are not"},
     {"policy", cli_policy,
      "policy explain CONFIG OPERATION [--runtime ID] [--worker ID] [--principal NAME]\n"
-     "      [--origin embed | runtime | browser] [--subject TEXT] [--body JSON] [--json]",
+     "      [--origin embed | runtime | browser] [--subject TEXT] [--body JSON] [--json]\n"
+     "  policy explain CONFIG --tool NAME [--plugin ID] [--arguments JSON] [--grants JSON]\n"
+     "      [--runtime ID] [--worker ID] [--principal NAME]\n"
+     "      [--bundle allow | ask | deny] [--profile allow | ask | deny] [--json]",
      "say whether the policies of a config allow something, and why; exit 7 when they do not"},
     {"store", cli_store,
      "store check | repair | compact | export | cat | stat   CONFIG RUNTIME-ID\n"

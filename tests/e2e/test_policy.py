@@ -170,10 +170,99 @@ def test_it_can_be_tried_before_anybody_meets_it(tmp_path):
         0, 'worker.stop: the config: allow\n')
 
 
+WRITE = ('--tool', 'pretend_write', '--arguments', '{"path": "src/a.c"}')
+
+
+def test_a_call_can_be_tried_as_well(tmp_path):
+    """Each policy's word, the layers of the worker, and what comes of it."""
+    policy = [rules(rule('below-src', tools=['pretend_*'], paths=['src/**']),
+                    rule('ci-asks', 'ask', tools=['pretend_write'], principals=['token:ci'])),
+              judge({'decision': 'allow'}, only='tool.start')]
+    ruled, said = 'dev.yoi.policy-rules: ', 'dev.yoi.test.judge: allow\n'
+    by_rule = ruled + "allow, rule 'below-src'\n"
+    assert explain(tmp_path, policy, *WRITE) == (
+        0, by_rule + said + 'pretend_write: ' + by_rule)
+    assert explain(tmp_path, policy, *WRITE, '--principal', 'token:ci') == (
+        7, ruled + "ask, rule 'ci-asks'\n" + said + 'pretend_write: ' + ruled +
+        "ask, rule 'ci-asks'\n")
+    assert explain(tmp_path, policy, *WRITE, '--bundle', 'ask', '--profile', 'deny') == (
+        7, by_rule + said + 'bundle: ask\nprofile: deny: the profile does not allow it\n'
+        'pretend_write: profile: deny: the profile does not allow it\n')
+    code, text = explain(tmp_path, policy[:1], '--tool', 'pretend_write', '--arguments',
+                         '{"path": "src/../../etc/passwd"}', '--bundle', 'allow', '--json')
+    assert (code, json.loads(text)) == (7, {
+        'asked': [{'plugin': 'dev.yoi.policy-rules', 'decision': 'abstain'},
+                  {'decision': 'allow', 'rule': 'bundle'}],
+        'decision': 'deny', 'reason': 'no policy allows it'})
+
+
+def test_without_policies_what_only_reads_is_allowed(tmp_path):
+    path = ('--arguments', '{"path": "x"}')
+    assert explain(tmp_path, [], '--tool', 'pretend_read', *path) == (
+        0, 'builtin: allow\npretend_read: builtin: allow\n')
+    assert explain(tmp_path, [], '--tool', 'pretend_write', *path) == (
+        7, 'builtin: ask\npretend_write: builtin: ask\n')
+
+
+def test_rules_see_of_a_call_what_is_said_of_it(tmp_path):
+    policy = [rules(rule('a', tools=['pretend_*'], plugins=['dev.yoi.test.*'], read_only=False,
+                         grants=['mount:workspace:*'], runtimes=['main'], workers=['ada'],
+                         arguments={'text': 'x*', '/path': ['src', 'src/*']}))]
+    call = {'--tool': 'pretend_write', '--arguments': '{"path": "src/a", "text": "xy"}',
+            '--runtime': 'main', '--worker': 'ada', '--grants': '["mount:workspace:rw"]'}
+    other = {'--tool': 'pretend_read', '--arguments': '{"path": "src/a", "text": "y"}',
+             '--runtime': 'next', '--worker': 'ben', '--grants': '["mount:home:rw"]'}
+
+    def ask(**changes):
+        words = {**call, **changes}
+        return explain(tmp_path, policy, *[w for pair in words.items() for w in pair])[0]
+    assert ask() == 0
+    for name in set(other) - {'--tool'}:
+        assert ask(**{name: other[name]}) == 7, name
+    assert ask(**{'--tool': 'pretend_read', '--arguments': '{"path": "src/a"}'}) == 7
+
+
+@pytest.mark.parametrize('how', ['again', 'error', 'nothing', 'no stream', 'late'])
+def test_a_policy_that_fails_denies_a_call(tmp_path, how):
+    policy = [rules(rule('all', tools=['*'])), judge({'decision': 'allow'}, how=how)]
+    code, text = explain(tmp_path, policy, *WRITE)
+    assert code == 7 and 'pretend_write: dev.yoi.test.judge: deny: the policy ' in text, text
+
+
+def test_a_limit_that_was_allowed_is_not_allowed_by_silence(tmp_path):
+    """A policy of nothing but limits allows nothing; beside another one it can."""
+    limits = rules(rule('few', 'deny', tools=['*'],
+                        above={'count': 1, 'per_ms': 60000, 'per': ['worker', 'tool']}))
+    assert explain(tmp_path, [limits], *WRITE)[0] == 7
+    assert explain(tmp_path, [limits, judge({'decision': 'allow'})], *WRITE)[0] == 0
+
+
+@pytest.mark.parametrize('words, said, code', [
+    (['--tool', 'pretend_wrote'], "no tool is called 'pretend_wrote', did you mean "
+                                  "'pretend_write'", 3),
+    (['--tool', 'pretend_read', '--plugin', 'dev.yoi.tool-fs'], 'no tool is called', 3),
+    (['--tool', 'pretend_read'], "the arguments do not fit: key 'path' is missing", 3),
+    (['--tool', 'pretend_read', '--arguments', '{"path": 1}'], 'do not fit: /path: ', 3),
+    (['--tool', 'pretend_read', '--arguments', '{"path"'], 'the arguments are no JSON', 3),
+    ([*WRITE, '--grants', '{}'], 'the grants are no array of strings', 3),
+    ([*WRITE, '--grants', '[1]'], 'the grants are no array of strings', 3),
+    ([*WRITE, '--worker', 'A b'], 'the worker id is not valid', 3),
+    ([*WRITE, '--principal', ''], 'the principal is not valid', 3),
+    ([*WRITE, '--bundle', 'maybe'], "'--bundle' is allow, ask or deny, not 'maybe'", 2),
+    ([*WRITE, '--body', '{}'], "'--body' is for an operation", 2),
+    (['worker.get', '--grants', '[]'], "'--grants' is for --tool", 2),
+    (['worker.get', *WRITE], "'policy explain' takes a config and an operation, such as "
+                             'worker.stop, or --tool', 2),
+])
+def test_a_call_that_is_none_is_refused(tmp_path, words, said, code):
+    got, text = explain(tmp_path, [], *words)
+    assert (got, said in text) == (code, True), text
+
+
 @pytest.mark.parametrize('words, said, code', [
     (['worker.stpo'], "no operation is called 'worker.stpo', did you mean 'worker.stop'", 2),
     (['worker.stop', '--origin', 'moon'], "'--origin' is embed, runtime or browser, not 'moon'", 2),
-    ([], "'policy explain' takes a config and an operation, such as worker.stop", 2),
+    ([], "'policy explain' takes a config and an operation, such as worker.stop, or --tool", 2),
     (['worker.stop', '--runtime', 'main'], 'the worker id is not valid', 3),
     (['worker.list'], 'the runtime id is not valid', 3),
     (['host.workers', '--runtime', 'main'], 'this operation is about no runtime', 3),
@@ -184,11 +273,16 @@ def test_a_question_that_is_none_is_refused(tmp_path, words, said, code):
     assert (got, said in text) == (code, True), text
 
 
-def test_a_rule_that_can_never_fit_stops_the_start(tmp_path):
-    code, text = command(tmp_path, {'policy': [rules(rule('a', operations=['worker.strop']))]},
-                         'serve', 'CONFIG')
-    assert code == 3 and "cannot open policy 'dev.yoi.policy-rules': rule 'a': no operation is " \
-        "called 'worker.strop', did you mean 'worker.stop'" in text, text
+@pytest.mark.parametrize('members, said', [
+    ({'operations': ['worker.strop']}, "no operation is called 'worker.strop', did you mean "
+                                       "'worker.stop'"),
+    ({'paths': ['../**']}, "the pattern '../**': no path that has '..' fits a pattern"),
+    ({'hosts': ['https://example.com']}, "the pattern 'https://example.com': expected a name, "
+                                         "'*.NAME' or an address"),
+])
+def test_a_rule_that_can_never_fit_stops_the_start(tmp_path, members, said):
+    code, text = command(tmp_path, {'policy': [rules(rule('a', **members))]}, 'serve', 'CONFIG')
+    assert code == 3 and "cannot open policy 'dev.yoi.policy-rules': rule 'a': " + said in text, text
 
 
 @pytest.mark.parametrize('policy, said', [
@@ -197,6 +291,11 @@ def test_a_rule_that_can_never_fit_stops_the_start(tmp_path):
                                         "'dev.yoi.policy-rules'"),
     (rules({'name': 'a', 'decision': 'abstain'}), 'expected one of ["allow","ask","deny"]'),
     (rules({'decision': 'deny'}), "'name'"),
+    (rules(rule('a', tool='x')), "unknown key 'tool'; the nearest known one is 'tools'"),
+    (rules(rule('a', arguments={'path': 1})), 'expected an array or a string, found a number'),
+    (rules(rule('a', hosts=[''])), 'must not be empty'),
+    (rules(rule('a', above={'count': 1})), "'per_ms'"),
+    (rules(rule('a', rate={'count': 1, 'per_ms': 1, 'per': ['day']})), 'expected one of ["principal","runtime","worker","tool"]'),
 ])
 def test_a_wrong_entry_is_found_by_check(tmp_path, policy, said):
     code, text = command(tmp_path, {'policy': [policy]}, 'check', 'CONFIG')

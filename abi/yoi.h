@@ -147,8 +147,9 @@ YOI_API yoi_status yoi_policy_explain(const char *json, size_t len,
  * has the layers that have a word, without a plugin and with their name as the
  * rule: "builtin" when there are no policies, "bundle", "profile". No tool is
  * opened either. Of the call name, plugin, arguments, grants, principal,
- * worker_id and the verdicts count; worker_id and runtime_id may be empty. NOT_FOUND: the config has no such tool.
- * INVALID_ARGUMENT: the config or the call is wrong, say an argument. [main] */
+ * worker_id and the verdicts count; worker_id and runtime_id may be empty.
+ * NOT_FOUND: the config has no such tool. INVALID_ARGUMENT: the config or the
+ * call is wrong, say an argument. [main] */
 YOI_API yoi_status yoi_policy_explain_tool(const char *json, size_t len,
                                            const char *base_dir,
                                            yoi_str runtime_id,

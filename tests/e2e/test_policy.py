@@ -262,7 +262,8 @@ def test_a_call_that_is_none_is_refused(tmp_path, words, said, code):
 @pytest.mark.parametrize('words, said, code', [
     (['worker.stpo'], "no operation is called 'worker.stpo', did you mean 'worker.stop'", 2),
     (['worker.stop', '--origin', 'moon'], "'--origin' is embed, runtime or browser, not 'moon'", 2),
-    ([], "'policy explain' takes a config and an operation, such as worker.stop, or --tool", 2),
+    ([], "'policy explain' takes a config and an operation, such as worker.stop, or --tool",
+     2),
     (['worker.stop', '--runtime', 'main'], 'the worker id is not valid', 3),
     (['worker.list'], 'the runtime id is not valid', 3),
     (['host.workers', '--runtime', 'main'], 'this operation is about no runtime', 3),
@@ -295,7 +296,7 @@ def test_a_rule_that_can_never_fit_stops_the_start(tmp_path, members, said):
     (rules(rule('a', arguments={'path': 1})), 'expected an array or a string, found a number'),
     (rules(rule('a', hosts=[''])), 'must not be empty'),
     (rules(rule('a', above={'count': 1})), "'per_ms'"),
-    (rules(rule('a', rate={'count': 1, 'per_ms': 1, 'per': ['day']})), 'expected one of ["principal","runtime","worker","tool"]'),
+    (rules(rule('a', rate={'count': 1, 'per_ms': 1, 'per': ['day']})), 'expected one of ["principal",'),
 ])
 def test_a_wrong_entry_is_found_by_check(tmp_path, policy, said):
     code, text = command(tmp_path, {'policy': [policy]}, 'check', 'CONFIG')

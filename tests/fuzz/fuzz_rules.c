@@ -3,8 +3,9 @@
  * plugins/policy-rules/hostname.c plugins/policy-rules/quota.c abi/sdk/schema/schema_nearest.c;
  * libs: -lcjson -lcrypto
  *
- * Any pattern, and what stands behind its first NUL as the arguments of a call
- * (as they are when they are JSON, else as a text in them). What must hold:
+ * Any pattern, and what stands behind its first NUL, without a line feed at its
+ * end, as the arguments of a call (as they are when they are JSON, else as a text
+ * in them). What must hold:
  *
  *  1. What fits a rule that allows fits the same rule when it denies: being
  *     unclear is never of use.
@@ -133,6 +134,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   struct yoi_sdk_buf arguments;
   if (nul == NULL || size > 2 * VALUE_MAX) return 0;
   yoi_str pattern = {all, (size_t)(nul - all)}, text = {nul + 1, size - pattern.len - 1};
+  if (text.len > 0 && text.ptr[text.len - 1] == '\n') text.len--;
   yoi_sdk_buf_init(&arguments, YOI_JSON_BYTES_MAX);
   if (write_arguments(text, &arguments)) strict(pattern, yoi_sdk_buf_str(&arguments));
   yoi_sdk_buf_release(&arguments);

@@ -283,7 +283,8 @@ def test_a_question_that_is_none_is_refused(tmp_path, words, said, code):
 ])
 def test_a_rule_that_can_never_fit_stops_the_start(tmp_path, members, said):
     code, text = command(tmp_path, {'policy': [rules(rule('a', **members))]}, 'serve', 'CONFIG')
-    assert code == 3 and "cannot open policy 'dev.yoi.policy-rules': rule 'a': " + said in text, text
+    said = "cannot open policy 'dev.yoi.policy-rules': rule 'a': " + said
+    assert code == 3 and said in text, text
 
 
 @pytest.mark.parametrize('policy, said', [
@@ -296,7 +297,8 @@ def test_a_rule_that_can_never_fit_stops_the_start(tmp_path, members, said):
     (rules(rule('a', arguments={'path': 1})), 'expected an array or a string, found a number'),
     (rules(rule('a', hosts=[''])), 'must not be empty'),
     (rules(rule('a', above={'count': 1})), "'per_ms'"),
-    (rules(rule('a', rate={'count': 1, 'per_ms': 1, 'per': ['day']})), 'expected one of ["principal",'),
+    (rules(rule('a', rate={'count': 1, 'per_ms': 1, 'per': ['day']})),
+     'expected one of ["principal",'),
 ])
 def test_a_wrong_entry_is_found_by_check(tmp_path, policy, said):
     code, text = command(tmp_path, {'policy': [policy]}, 'check', 'CONFIG')

@@ -396,6 +396,10 @@ static void a_call_is_counted_once(void **state) {
   rules_close(&a.rules);
 }
 
+static const char two_and_a_rate[] =
+    ALLOW("a", ",\"tools\":[\"fs_write\"],\"rate\":{\"count\":1,\"per_ms\":3600000}") ","
+    ALLOW("b", ",\"tools\":[\"fs_read\"]") "," DENY("two", CALLS ABOVE(2));
+
 /* Also when it is denied by another limit, or by a rate. */
 static void what_is_denied_is_not_counted(void **state) {
   struct asking a;
@@ -409,14 +413,7 @@ static void what_is_denied_is_not_counted(void **state) {
   says(&a, "\"rule\":\"a\"");
   says(&a, "\"rule\":\"two\"");
   rules_close(&a.rules);
-  open_call(
-      &a, ALLOW(
-              "a",
-              ",\"tools\":[\"fs_write\"],"
-              "\"rate\":{\"count\":1,\"per_ms\":3600000}") "," ALLOW("b", ",\"tools\":[\"fs_"
-                                                                          "read\"]") "," DENY("two",
-                                                                                              CALLS ABOVE(
-                                                                                                  2)));
+  open_call(&a, two_and_a_rate);
   says(&a, "\"rule\":\"a\"");
   says(&a, "{\"decision\":\"deny\",\"rule\":\"a\"");
   says(&a, "{\"decision\":\"deny\",\"rule\":\"a\"");

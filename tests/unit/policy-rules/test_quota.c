@@ -133,6 +133,35 @@ static void many_names_do_not_help(void **state) {
   rules_quota_close(&q);
 }
 
+static void *take_all(void *ctx) {
+  struct quota *q = ctx;
+  uint64_t taken = 0;
+  char name[32];
+  for (int i = 0; i < 4000; i++) {
+    (void)snprintf(name, sizeof name, "w%d", i % 100);
+    yoi_policy_request r = by("p", name);
+    taken += (uint64_t)rules_quota_take(q, &r, 1, START);
+  }
+  return (void *)(uintptr_t)taken;
+}
+
+static void threads_take_no_more_together(void **state) {
+  pthread_t threads[4];
+  struct quota q = {0};
+  uint64_t all = 0;
+  (void)state;
+  assert_true(rules_quota_open(&q, 1, QUOTA_PER_WORKER, 7, 1000 * MS));
+  for (int i = 0; i < 4; i++)
+    assert_int_equal(pthread_create(&threads[i], NULL, take_all, &q), 0);
+  for (int i = 0; i < 4; i++) {
+    void *taken = NULL;
+    assert_int_equal(pthread_join(threads[i], &taken), 0);
+    all += (uintptr_t)taken;
+  }
+  assert_int_equal(all, 7 * 100);
+  rules_quota_close(&q);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(no_span_has_more),
@@ -140,6 +169,7 @@ int main(void) {
       cmocka_unit_test(tools_of_one_name_are_told_apart),
       cmocka_unit_test(amounts_and_what_is_given_back),
       cmocka_unit_test(many_names_do_not_help),
+      cmocka_unit_test(threads_take_no_more_together),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -127,9 +127,10 @@ static const char *command_of_shell(yoi_str s) {
 }
 
 static const char *command_of_git(yoi_str s) {
+  if (yoi_sdk_str_is(s, "*")) return NULL;
   int good = s.len > 0 && s.len <= YOI_NAME_MAX && s.ptr[0] != '-' &&
              strspn(s.ptr, "abcdefghijklmnopqrstuvwxyz0123456789-") == s.len;
-  return good ? NULL : "expected a subcommand of git, for example 'status'";
+  return good ? NULL : "expected a subcommand of git, for example 'status', or '*'";
 }
 
 static const char *remote_of_git(yoi_str s) {
@@ -195,6 +196,14 @@ static yoi_str filled(struct yoi__build *b, const char *section, const yoi_sdk_j
   return s;
 }
 
+static void check_size(struct yoi__build *b, const char *section, const struct yoi__commands *c) {
+  char at[YOI__POINTER_MAX];
+  if (c->value.len <= YOI_GRANT_VALUE_MAX) return;
+  snprintf(at, sizeof at, "/local/%s/%.*s", section, YOI_ARG(c->name));
+  yoi__findings_add(&b->found, at, 0, "with its defaults it has %zu bytes, at most %d are read",
+                    c->value.len, YOI_GRANT_VALUE_MAX);
+}
+
 static struct yoi__commands *build_commands(struct yoi__build *b, const char *section,
                                             size_t *out_n) {
   struct yoi__commands *all = room(b, section, sizeof *all);
@@ -206,7 +215,8 @@ static struct yoi__commands *build_commands(struct yoi__build *b, const char *se
     if (git) check_each(b, v, section, "remotes", remote_of_git);
     if (!git) check_env(b, v);
     all[*out_n].name = yoi__build_str(b, yoi_sdk_json_key(v));
-    all[(*out_n)++].value = filled(b, section, v);
+    all[*out_n].value = filled(b, section, v);
+    check_size(b, section, &all[(*out_n)++]);
   }
   return all;
 }

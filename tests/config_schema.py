@@ -60,7 +60,7 @@ PATTERNS = {
     'local.network.NAME[]': rf'^((\*\.)?{HOST}|{IPV4}|\[[0-9A-Fa-f:]+(:{IPV4})?\]):{PORT1}$',
     'local.shell.NAME.commands[]': r'^(\*|[A-Za-z0-9_+][A-Za-z0-9_.+-]*)$',
     'local.shell.NAME.env.NAME': r'^(?!secret:)([^$]|\$(?!\{))*$',
-    'local.git.NAME.commands[]': '^[a-z0-9][a-z0-9-]*$',
+    'local.git.NAME.commands[]': r'^(\*|[a-z0-9][a-z0-9-]*)$',
     'local.git.NAME.remotes[]': r'^(?!-)([^\u0000-\u0020\u007f$]|\$(?!\{))+$',
 }
 MAX_ITEMS = {'plugin_path': 'PLUGINS', 'drop_in': 'PLUGINS', 'plugins': 'PLUGINS',

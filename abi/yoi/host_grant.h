@@ -26,9 +26,10 @@ typedef struct yoi_host_grant {
    * returns. NOT_FOUND: no such call of this plugin. */
   yoi_status (*list)(const yoi_host *h, uint64_t call,
                      void (*each)(void *ctx, yoi_str grant), void *ctx);
-  /* [any] Tools: what the operator wrote below local.shell or local.git: a
-   * JSON object, its length in *out_len, at most cap bytes in buf. Checked
-   * like check. OUT_OF_RANGE: cap is too small, *out_len says by how much. */
+  /* [any] Tools: what the operator wrote below local.shell or local.git, a JSON
+   * object with the defaults of what he left out: *out_len bytes, at most
+   * YOI_GRANT_VALUE_MAX, in buf. Checked like check, and the call must have the
+   * grant. OUT_OF_RANGE: cap is less than *out_len. NOT_FOUND: as of list. */
   yoi_status (*value)(const yoi_host *h, uint64_t call, yoi_str grant,
                       char *buf, size_t cap, size_t *out_len, yoi_error *err);
 } yoi_host_grant;

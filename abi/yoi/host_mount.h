@@ -39,7 +39,9 @@ typedef struct yoi_host_mount {
    * public and name the path as given: NOT_FOUND, ALREADY_EXISTS,
    * PERMISSION_DENIED (grant_missing, or the path leads out of the mount, or
    * the system does not let the host), INVALID_ARGUMENT (no such path can be,
-   * or what is there is of another kind). */
+   * or what is there is of another kind), RESOURCE_EXHAUSTED (descriptors,
+   * space, or a tree that changes all the time). NOT_FOUND also: no such call
+   * of this plugin, and a mount whose folder was removed. */
   yoi_status (*open)(const yoi_host *h, uint64_t call, yoi_str mount,
                      yoi_str path, uint32_t flags, int32_t *out_fd,
                      yoi_error *err);

@@ -144,6 +144,7 @@
 #define YOI_LOCAL_MAX 64       /* mounts; and of network, shell, git each */
 #define YOI_NETWORK_HOSTS_MAX 256 /* of one name */
 #define YOI_GRANT_MAX 128      /* "mount:NAME:rw" */
+#define YOI_GRANT_VALUE_MAX 65536 /* of shell and git: a tool's buffer */
 #define YOI_COMMANDS_MAX 256   /* of one name; and remotes: who lists more
                                 * means all */
 #define YOI_COMMAND_ENV_MAX 64 /* variables of one name */

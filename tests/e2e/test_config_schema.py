@@ -87,10 +87,11 @@ def full(folder):
                   'mounts': {'w': {'path': 'empty', 'mode': 'rw'}},
                   'network': {'docs': ['example.org:443']},
                   'shell': {'w': {'commands': ['*'], 'network': False, 'cpu_s': 1, 'wall_ms': 1,
-                                  'memory_bytes': 1048576, 'processes': 1, 'file_bytes': 0,
+                                  'memory_bytes': 1048576, 'processes': 1, 'file_bytes': 1,
                                   'env': {'LANG': 'C'}}},
                   'git': {'w': {'commands': ['status'], 'remotes': ['origin'], 'network': False,
-                                'cpu_s': 1, 'wall_ms': 1, 'memory_bytes': 1048576}}},
+                                'cpu_s': 1, 'wall_ms': 1, 'memory_bytes': 1048576,
+                                'processes': 1, 'file_bytes': 1}}},
         'step': False, 'loops': 2, 'log': {'level': 'info', 'format': 'json', 'audit': 'all'},
         'drain_ms': 1000}
 
@@ -256,7 +257,7 @@ RIGHT = [
         '[::ffff:1.2.3.4]:80', '1a.b1:80', '1.a:80', 'a' * 63 + ':80', '.'.join('a' * 127) + ':1')),
     *(shell(commands=[c]) for c in ('*', 'ls', 'g++', 'python3.11', '_a', '7z', 'a' * 64)),
     shell(env={'A_1': 'x', '_': ''}), shell(env={'A': 'my secret:'}),
-    *(git(commands=[c]) for c in ('status', 'ls-files')),
+    *(git(commands=[c]) for c in ('status', 'ls-files', '*')),
     *(git(remotes=[r]) for r in ('origin', 'https://example.org/x.git', 'git@example.org:x')),
     {'local': {'mounts': {'A.b_9-': {'path': '.'}}}},
 ]
@@ -294,7 +295,7 @@ WRONG = [
     *(shell(commands=[c]) for c in ('/bin/ls', '-l', '.', '..', 'a b', 'a*', '**', '', 'a' * 65)),
     *(shell(env=e) for e in ({'A-B': ''}, {'1': ''}, {'': ''}, {'A': 'secret:a'}, {'A': '${B}'},
                              {'A': 1}, {f'A{i}': '' for i in range(65)})),
-    *(git(commands=[c]) for c in ('*', '-c', 'Status', 'a b', 'a_b', '')),
+    *(git(commands=[c]) for c in ('**', '-c', 'Status', 'a b', 'a_b', '')),
     *(git(remotes=[r]) for r in ('-u', 'a b', '', 'a\tb', '${A}', 'a' * 2049)),
     shell(commands=[]), shell(commands=['a'] * 257), git(commands=[]), git(remotes=['a'] * 257),
     *({'local': {'mounts': m}} for m in (
@@ -310,7 +311,7 @@ LIMITS = [
     {'runtimes': [{'id': 'a', 'plugin': 'org.example.none'}]},
     {'plugins': [{'id': 'dev.yoi.embedded', 'digest': 'sha256:' + 'a' * 64}]},
     runtime(token='secret:k', runtime='b'), runtime(token='secret:other'), {'drop_in': ['none']},
-    {'local': {'mounts': {'a': {'path': 'none'}}}}, network('[::1::]:80'), network('[:::]:80'),
+    {'local': {'mounts': {'a': {'path': 'none'}}}}, git(remotes=['a' * 2048] * 33), network('[::1::]:80'), network('[:::]:80'),
     {'models': [{'name': 'm', 'plugin': 'dev.yoi.model-openai', 'config': {
         'base_url': 'http://h/v1', 'parameters': {'user': '${USER}'}}}]},
     {'runtimes': [{**EMBEDDED, 'display_name': '\u00e9' * 129}]},

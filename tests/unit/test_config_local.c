@@ -69,7 +69,7 @@ static void everything_is_read(void **state) {
            "\"one\":[\"127.0.0.1:65535\"]},"
            "\"shell\":{\"all\":{\"commands\":[\"*\"]},\"few\":{\"env\":{\"A_1\":\"b\","
            "\"EMPTY\":\"\"},\"commands\":[\"ls\",\"g++\",\"python3.11\"],\"network\":true,"
-           "\"processes\":1,\"file_bytes\":0}},"
+           "\"processes\":1,\"file_bytes\":1}},"
            "\"git\":{\"g\":{\"commands\":[\"ls-files\"],\"remotes\":[\"origin\","
            "\"https://example.org/x.git\",\"git@example.org:x\"],\"cpu_s\":3600}}}}",
            absolute);
@@ -98,12 +98,13 @@ static void everything_is_read(void **state) {
   assert_string_equal(yoi__local_commands(l, 0, YOI_LIT("few"))->value.ptr,
                       "{\"commands\":[\"ls\",\"g++\",\"python3.11\"],\"network\":true,\"cpu_s\":60,"
                       "\"wall_ms\":120000,\"memory_bytes\":1073741824,\"processes\":1,"
-                      "\"file_bytes\":0,\"env\":{\"A_1\":\"b\",\"EMPTY\":\"\"}}");
+                      "\"file_bytes\":1,\"env\":{\"A_1\":\"b\",\"EMPTY\":\"\"}}");
   assert_non_null(strstr(yoi__local_commands(l, 0, YOI_LIT("all"))->value.ptr, "[\"*\"]"));
   assert_string_equal(yoi__local_commands(l, 1, YOI_LIT("g"))->value.ptr,
                       "{\"commands\":[\"ls-files\"],\"remotes\":[\"origin\","
                       "\"https://example.org/x.git\",\"git@example.org:x\"],\"network\":false,"
-                      "\"cpu_s\":3600,\"wall_ms\":120000,\"memory_bytes\":1073741824}");
+                      "\"cpu_s\":3600,\"wall_ms\":120000,\"memory_bytes\":1073741824,"
+                      "\"processes\":128,\"file_bytes\":1073741824}");
   assert_null(yoi__local_commands(l, 0, YOI_LIT("g")));
   int fd = l->mounts[0].fd;
   yoi__config_free(c);
@@ -155,7 +156,7 @@ static void hosts_are_checked(void **state) {
 static void commands_are_checked(void **state) {
   (void)state;
   static const char *const shell[] = {"/bin/ls", "ls -l", "-l", "..", "a/b", "a;b", "$HOME", "a*"};
-  static const char *const git[] = {"-c", "*", "Status", "git status", "a_b"};
+  static const char *const git[] = {"-c", "**", "Status", "git status", "a_b"};
   static const char *const remotes[] = {"--upload-pack=x", "a b", "a\\tb", "\\u007f"};
   char json[512];
   for (size_t i = 0; i < sizeof shell / sizeof *shell; i++) {
@@ -254,10 +255,12 @@ static void numbers_have_their_range(void **state) {
       {"shell", "wall_ms", 1, YOI_TOOL_MS_MAX},
       {"shell", "memory_bytes", 1048576, YOI_COMMAND_MEMORY_MAX},
       {"shell", "processes", 1, YOI_COMMAND_PROCESSES_MAX},
-      {"shell", "file_bytes", 0, YOI_COMMAND_FILE_MAX},
+      {"shell", "file_bytes", 1, YOI_COMMAND_FILE_MAX},
       {"git", "cpu_s", 1, YOI_COMMAND_CPU_S_MAX},
       {"git", "wall_ms", 1, YOI_TOOL_MS_MAX},
       {"git", "memory_bytes", 1048576, YOI_COMMAND_MEMORY_MAX},
+      {"git", "processes", 1, YOI_COMMAND_PROCESSES_MAX},
+      {"git", "file_bytes", 1, YOI_COMMAND_FILE_MAX},
   };
   for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
     const int64_t values[] = {keys[i].min, keys[i].max, keys[i].min - 1, keys[i].max + 1};
@@ -277,6 +280,38 @@ static void numbers_have_their_range(void **state) {
                39 + strlen(keys[i].section) + strlen(keys[i].key), keys[i].section, keys[i].key,
                k == 2 ? "least" : "most");
       finds(json, at);
+    }
+  }
+}
+
+static void a_value_fits_into_the_buffer_of_a_tool(void **state) {
+  (void)state;
+  static char json[2 * YOI_GRANT_VALUE_MAX]; /* process-wide: a test has one thread */
+  static const char head[] = HEAD "{\"shell\":{\"s\":{\"commands\":[\"a\"],\"env\":{";
+  size_t at = 0, last = 0;
+  for (int more = 0; more <= 1; more++) {
+    at = (size_t)snprintf(json, sizeof json, "%s", head);
+    for (int i = 0; i < 16; i++) {
+      /* The last one fills it up: what the others and the defaults leave. */
+      size_t n = i < 15 ? 4096 : last + (size_t)more;
+      at += (size_t)snprintf(json + at, sizeof json - at, "%s\"E%02d\":\"", i > 0 ? "," : "", i);
+      memset(json + at, 'x', n);
+      at += n;
+      at += (size_t)snprintf(json + at, sizeof json - at, "\"");
+    }
+    snprintf(json + at, sizeof json - at, "}}}}}");
+    if (last == 0) { /* measured once with the last one empty */
+      struct yoi__config *c = load(json);
+      last = YOI_GRANT_VALUE_MAX - c->local.shell[0].value.len;
+      yoi__config_free(c);
+      assert_in_range(last, 1, 4095);
+      more = -1;
+    } else if (more == 0) {
+      struct yoi__config *c = load(json);
+      assert_int_equal(c->local.shell[0].value.len, YOI_GRANT_VALUE_MAX);
+      yoi__config_free(c);
+    } else {
+      finds(json, "2:23 /local/shell/s with its defaults it has 65537 bytes, at most 65536");
     }
   }
 }
@@ -314,6 +349,7 @@ int main(void) {
       cmocka_unit_test(commands_are_checked),
       cmocka_unit_test(there_are_at_most_so_many),
       cmocka_unit_test(numbers_have_their_range),
+      cmocka_unit_test(a_value_fits_into_the_buffer_of_a_tool),
       cmocka_unit_test(memory_that_is_short_leaves_nothing_open),
   };
   return cmocka_run_group_tests(tests, setup, NULL);

@@ -138,7 +138,8 @@ static void value_is_what_the_operator_wrote_with_all_defaults(void **state) {
       "\"memory_bytes\":1073741824,\"processes\":128,\"file_bytes\":1073741824,\"env\":{}}";
   static const char git[] =
       "{\"commands\":[\"status\"],\"remotes\":[],\"network\":false,\"cpu_s\":60,"
-      "\"wall_ms\":120000,\"memory_bytes\":1073741824}";
+      "\"wall_ms\":120000,\"memory_bytes\":1073741824,\"processes\":128,"
+      "\"file_bytes\":1073741824}";
   char buf[512];
   size_t n = 7;
   memset(buf, 'x', sizeof buf);

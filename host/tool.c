@@ -49,9 +49,8 @@ static yoi_status no_tool(yoi_error *err, yoi_str name, const char *why) {
   return YOI_NOT_FOUND;
 }
 
-static yoi_status look_up(const yoi_host *h, yoi_str plugin, yoi_str name, struct found *out,
+static yoi_status look_up(struct yoi_embed *top, yoi_str plugin, yoi_str name, struct found *out,
                           yoi_error *err) {
-  struct yoi_embed *top = of(h)->top;
   size_t n = 0;
   for (size_t i = 0; i < top->config->n_tools; i++) {
     const struct yoi__manifest *m = &top->config->tools[i].plugin->manifest;
@@ -68,7 +67,7 @@ static yoi_status look_up(const yoi_host *h, yoi_str plugin, yoi_str name, struc
 static yoi_status tool_find(const yoi_host *h, yoi_str plugin, yoi_str name, yoi_tool_info *out,
                             yoi_error *err) {
   struct found f = {NULL, NULL};
-  yoi_status st = look_up(h, plugin, name, &f, err);
+  yoi_status st = look_up(of(h)->top, plugin, name, &f, err);
   if (st != YOI_OK) return st;
   const struct yoi__plugin *p = f.in->plugin;
   yoi_tool_info info = {.size = sizeof info,
@@ -147,15 +146,15 @@ static yoi_status check_grants(struct yoi_embed *host, const struct found *f, yo
   return st;
 }
 
-static void ask_policy(const yoi_host *h, const struct found *f, const yoi_tool_call *call,
-                       struct yoi__tool_question *q, struct yoi__decision *d) {
-  *q = (struct yoi__tool_question){
+static struct yoi__tool_question question(const struct found *f, yoi_str runtime_id,
+                                          const yoi_tool_call *call) {
+  return (struct yoi__tool_question){
       .tool_flags = f->tool->flags,
       .asked_again = (call->flags & YOI_TOOL_CALL_DECIDED) != 0,
       .bundle_verdict = call->bundle_verdict,
       .profile_verdict = call->profile_verdict,
       .principal = call->principal,
-      .runtime_id = of(h)->name,
+      .runtime_id = runtime_id,
       .worker_id = call->worker_id,
       .call_id = call->call_id,
       .request_id = call->request_id,
@@ -164,6 +163,21 @@ static void ask_policy(const yoi_host *h, const struct found *f, const yoi_tool_
       .arguments = call->arguments,
       .grants = call->grants,
   };
+}
+
+yoi_status yoi__tool_question_of(struct yoi_embed *host, yoi_str runtime_id,
+                                 const yoi_tool_call *call, struct yoi__tool_question *out,
+                                 yoi_error *err) {
+  struct found f = {NULL, NULL};
+  yoi_status st = look_up(host, call->plugin, call->name, &f, err);
+  if (st == YOI_OK) st = check_arguments(f.tool, call->arguments, err);
+  if (st == YOI_OK) *out = question(&f, runtime_id, call);
+  return st;
+}
+
+static void ask_policy(const yoi_host *h, const struct found *f, const yoi_tool_call *call,
+                       struct yoi__tool_question *q, struct yoi__decision *d) {
+  *q = question(f, of(h)->name, call);
   yoi__policy_decide_tool(of(h)->top, q, NULL, NULL, d);
   yoi__policy_audit_tool(of(h)->top, q, d);
 }
@@ -175,7 +189,7 @@ static yoi_status judge(const yoi_host *h, const yoi_tool_call *call, struct fou
   struct yoi_sdk_error e;
   if (call->principal.len == 0)
     return yoi_sdk_fail(err, YOI_CODE_INTERNAL, "a call without a principal");
-  yoi_status st = look_up(h, call->plugin, call->name, f, err);
+  yoi_status st = look_up(of(h)->top, call->plugin, call->name, f, err);
   if (st == YOI_OK) st = check_arguments(f->tool, call->arguments, err);
   if (st != YOI_OK) return st;
   st = check_grants(of(h)->top, f, call->grants, yoi_sdk_error_init(&e));

@@ -67,6 +67,8 @@ const char *yoi__kind_name(uint32_t kind) {
       return "ingress";
     case YOI_KIND_POLICY:
       return "policy";
+    case YOI_KIND_TOOL:
+      return "tool";
     default:
       return "?";
   }

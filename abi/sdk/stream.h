@@ -23,6 +23,8 @@ yoi_stream *yoi_sdk_stream_one(yoi_str text, uint32_t event_flags);
  * memory is short). */
 yoi_stream *yoi_sdk_stream_one_take(char *text, size_t len,
                                     uint32_t event_flags);
+/* Of a tool that is done inside start: one TOOL_OUTPUT, then END. */
+yoi_stream *yoi_sdk_stream_output(yoi_str text);
 /* No event, END at once. */
 yoi_stream *yoi_sdk_stream_empty(void);
 

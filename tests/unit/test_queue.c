@@ -85,6 +85,22 @@ static void one_event_then_end(void **state) {
   ops->release(NULL);
 }
 
+static void output_is_one_piece_of_a_tools_result(void **state) {
+  (void)state;
+  yoi_stream *s = yoi_sdk_stream_output(YOI_LIT("abc"));
+  const yoi_event *const *evs;
+  size_t n;
+  assert_int_equal(next(s, &evs, &n, NULL), YOI_OK);
+  assert_int_equal(n, 1);
+  assert_int_equal(evs[0]->kind, YOI_EVENT_TOOL_OUTPUT);
+  assert_true(yoi_sdk_str_is(evs[0]->text, "abc"));
+  assert_int_equal(next(s, &evs, &n, NULL), YOI_END);
+  s->ops->release(s);
+  (void)yoi_sdk_mem_fail_at(1);
+  assert_null(yoi_sdk_stream_output(YOI_LIT("x")));
+  (void)yoi_sdk_mem_fail_at(0);
+}
+
 static void take_owns_the_text_in_any_case(void **state) {
   (void)state;
   yoi_stream *s = yoi_sdk_stream_one_take(yoi_sdk_strndup("abc", 3), 3, 0);
@@ -504,6 +520,7 @@ static void of_two_ends_at_once_one_wins(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       TEST(one_event_then_end),
+      TEST(output_is_one_piece_of_a_tools_result),
       TEST(take_owns_the_text_in_any_case),
       TEST(empty_ends_at_once),
       TEST(one_wake_per_again),

@@ -1,4 +1,4 @@
-/* stream.c - the streams that end inside start: one RESULT, or nothing.
+/* stream.c - the streams that end inside start: one RESULT or TOOL_OUTPUT, or nothing.
  *
  *   LIVE --next: the event--> GIVEN --next: END--> GIVEN --release--> gone
  *
@@ -77,6 +77,12 @@ yoi_stream *yoi_sdk_stream_one_take(char *text, size_t len, uint32_t event_flags
   one->taken = text;
   one->event.text = (yoi_str){text, len};
   return &one->stream;
+}
+
+yoi_stream *yoi_sdk_stream_output(yoi_str text) {
+  yoi_stream *s = yoi_sdk_stream_one(text, 0);
+  if (s) ((struct one *)s)->event.kind = YOI_EVENT_TOOL_OUTPUT;
+  return s;
 }
 
 yoi_stream *yoi_sdk_stream_empty(void) {

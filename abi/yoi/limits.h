@@ -169,6 +169,29 @@
 #define YOI_PATTERN_DEPTH_MAX 32    /* of its groups */
 #define YOI_SCHEMA_STATES_MAX 65536 /* of all of a schema: 1 MB */
 
+/* ---- patterns for paths ---------------------------------------------- */
+#define YOI_GLOB_BYTES_MAX 1024 /* a line of them; each path is held to it */
+#define YOI_GLOB_CHOICES_MAX 64 /* of {a,b}, written out */
+
+/* ---- plugins/tool-fs ------------------------------------------------- */
+#define YOI_FS_FILE_BYTES_MAX 33554432 /* of one: it is read and hashed whole */
+#define YOI_FS_LINES_MAX 100000  /* of one fs_read; bytes end it before */
+#define YOI_FS_LINES_DEFAULT 2000
+#define YOI_FS_LINE_BYTES_MAX 2000 /* that are shown: code has less */
+#define YOI_FS_OUTPUT_BYTES_MIN 4096 /* one line, and what is said about it */
+#define YOI_FS_EDITS_MAX 64      /* of one fs_edit */
+#define YOI_FS_DEPTH_MAX 64      /* folders in folders: a descriptor each */
+#define YOI_FS_FOLDER_ENTRIES_MAX 131072 /* sorted in memory: some 8 MB */
+#define YOI_FS_WALK_ENTRIES_MAX 1000000 /* looked at by one call */
+#define YOI_FS_WALK_MS 20000     /* then a walk says what it has */
+#define YOI_FS_SLICE_MS 100      /* of it, then other calls have their turn */
+#define YOI_FS_ROWS_MAX 10000    /* of fs_list, fs_glob and fs_grep */
+#define YOI_FS_ROWS_DEFAULT 200
+#define YOI_FS_CONTEXT_MAX 20    /* lines on both sides of one that was found */
+#define YOI_FS_SEARCH_BYTES_MAX 1073741824 /* read by one fs_grep */
+#define YOI_FS_SEARCH_LINE_MAX 65536 /* longer ones are not searched: 0.1 s */
+#define YOI_FS_PATTERN_MAX 1024
+
 /* ---- HTTP server ---------------------------------------------------- */
 #define YOI_HTTP_TARGET_MAX 8192      /* what proxies in front allow */
 #define YOI_HTTP_HEADER_BYTES_MAX 16384 /* request line and fields */

@@ -14,7 +14,7 @@
 #include <string.h>
 #include <yoi/limits.h>
 
-#include "abi/sdk/schema/schema_pattern.h"
+#include <sdk/pattern.h>
 #include "must.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -30,13 +30,13 @@ static int found(const char *before, yoi_str p, const char *behind, yoi_str in) 
   yoi_sdk_buf_adds(&b, yoi_sdk_str(before));
   yoi_sdk_buf_adds(&b, p);
   yoi_sdk_buf_adds(&b, yoi_sdk_str(behind));
-  struct yoi_sdk__pattern *made = yoi_sdk__pattern_new(yoi_sdk_buf_str(&b), &room, &why);
+  struct yoi_sdk_pattern *made = yoi_sdk_pattern_new(yoi_sdk_buf_str(&b), &room, &why);
   MUST(room <= YOI_SCHEMA_STATES_MAX && (made != NULL) != (why != NULL));
   if (made) {
-    answer = yoi_sdk__pattern_match(made, in, &steps);
+    answer = yoi_sdk_pattern_match(made, in, &steps);
     MUST(answer == 0 || answer == 1);
   }
-  yoi_sdk__pattern_free(made);
+  yoi_sdk_pattern_free(made);
   yoi_sdk_buf_release(&b);
   return answer;
 }

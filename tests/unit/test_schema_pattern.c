@@ -11,21 +11,21 @@
 
 #include <cmocka.h>
 
-#include "abi/sdk/schema/schema_pattern.h"
+#include <sdk/pattern.h>
 
-static struct yoi_sdk__pattern *pattern(const char *text) {
+static struct yoi_sdk_pattern *pattern(const char *text) {
   size_t room = YOI_SCHEMA_STATES_MAX;
   const char *why;
-  struct yoi_sdk__pattern *p = yoi_sdk__pattern_new(yoi_sdk_str(text), &room, &why);
+  struct yoi_sdk_pattern *p = yoi_sdk_pattern_new(yoi_sdk_str(text), &room, &why);
   if (!p) fail_msg("'%s': %s", text, why ? why : "no memory");
   return p;
 }
 
 static int found(const char *text, const char *in) {
   uint64_t steps = 1000000;
-  struct yoi_sdk__pattern *p = pattern(text);
-  int answer = yoi_sdk__pattern_match(p, yoi_sdk_str(in), &steps);
-  yoi_sdk__pattern_free(p);
+  struct yoi_sdk_pattern *p = pattern(text);
+  int answer = yoi_sdk_pattern_match(p, yoi_sdk_str(in), &steps);
+  yoi_sdk_pattern_free(p);
   return answer;
 }
 
@@ -168,7 +168,7 @@ static void what_is_refused_says_why(void **state) {
   for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
     size_t room = YOI_SCHEMA_STATES_MAX;
     const char *why = NULL;
-    assert_null(yoi_sdk__pattern_new(yoi_sdk_str(rows[i].pattern), &room, &why));
+    assert_null(yoi_sdk_pattern_new(yoi_sdk_str(rows[i].pattern), &room, &why));
     assert_string_equal(why, rows[i].why);
   }
 }
@@ -177,30 +177,30 @@ static void sizes_are_bounded(void **state) {
   (void)state;
   char text[256];
   const char *why;
-  struct yoi_sdk__pattern *p;
+  struct yoi_sdk_pattern *p;
   size_t room;
   for (int over = 0; over <= 1; over++) {
     room = YOI_SCHEMA_STATES_MAX; /* one state is the match itself */
     (void)snprintf(text, sizeof text, "a{%d}", YOI_PATTERN_STATES_MAX - 1 + over);
-    p = yoi_sdk__pattern_new(yoi_sdk_str(text), &room, &why);
+    p = yoi_sdk_pattern_new(yoi_sdk_str(text), &room, &why);
     assert_int_equal(p == NULL, over);
-    yoi_sdk__pattern_free(p);
+    yoi_sdk_pattern_free(p);
     memset(text, 0, sizeof text);
     memset(text, '(', (size_t)YOI_PATTERN_DEPTH_MAX + (size_t)over);
     memset(text + strlen(text), ')', strlen(text));
     room = YOI_SCHEMA_STATES_MAX;
-    p = yoi_sdk__pattern_new(yoi_sdk_str(text), &room, &why);
+    p = yoi_sdk_pattern_new(yoi_sdk_str(text), &room, &why);
     assert_int_equal(p == NULL, over);
     if (over) assert_string_equal(why, "groups are nested too deeply");
-    yoi_sdk__pattern_free(p);
+    yoi_sdk_pattern_free(p);
     room = 4 - (size_t)over;
-    p = yoi_sdk__pattern_new(YOI_LIT("abc"), &room, &why);
+    p = yoi_sdk_pattern_new(YOI_LIT("abc"), &room, &why);
     assert_int_equal(p == NULL, over);
     assert_int_equal(room, 0);
-    yoi_sdk__pattern_free(p);
+    yoi_sdk_pattern_free(p);
   }
   room = 1000; /* what is dropped again was paid for */
-  assert_null(yoi_sdk__pattern_new(YOI_LIT("(a{900}){0}(a{900}){0}"), &room, &why));
+  assert_null(yoi_sdk_pattern_new(YOI_LIT("(a{900}){0}(a{900}){0}"), &room, &why));
 }
 
 /* What takes other matchers for ever. */
@@ -213,17 +213,17 @@ static void time_is_linear_and_counted(void **state) {
   for (int i = 0; i < 20000; i++) yoi_sdk_buf_addc(&b, 'a');
   yoi_sdk_buf_addc(&b, '!');
   for (size_t i = 0; i < sizeof patterns / sizeof *patterns; i++) {
-    struct yoi_sdk__pattern *p = pattern(patterns[i]);
+    struct yoi_sdk_pattern *p = pattern(patterns[i]);
     uint64_t all = 1000000, steps = all;
-    assert_int_equal(yoi_sdk__pattern_match(p, yoi_sdk_buf_str(&b), &steps), 0);
+    assert_int_equal(yoi_sdk_pattern_match(p, yoi_sdk_buf_str(&b), &steps), 0);
     uint64_t used = all - steps;
     assert_true(used < b.len * 40);
     steps = used; /* just enough, and one too few */
-    assert_int_equal(yoi_sdk__pattern_match(p, yoi_sdk_buf_str(&b), &steps), 0);
+    assert_int_equal(yoi_sdk_pattern_match(p, yoi_sdk_buf_str(&b), &steps), 0);
     assert_int_equal(steps, 0);
     steps = used - 1;
-    assert_int_equal(yoi_sdk__pattern_match(p, yoi_sdk_buf_str(&b), &steps), -1);
-    yoi_sdk__pattern_free(p);
+    assert_int_equal(yoi_sdk_pattern_match(p, yoi_sdk_buf_str(&b), &steps), -1);
+    yoi_sdk_pattern_free(p);
   }
   yoi_sdk_buf_release(&b);
 }
@@ -236,18 +236,18 @@ static void memory_short(void **state) {
     size_t room = YOI_SCHEMA_STATES_MAX;
     const char *why;
     (void)yoi_sdk_mem_fail_at(i);
-    struct yoi_sdk__pattern *p = yoi_sdk__pattern_new(yoi_sdk_str(text), &room, &why);
+    struct yoi_sdk_pattern *p = yoi_sdk_pattern_new(yoi_sdk_str(text), &room, &why);
     uint64_t made = yoi_sdk_mem_fail_at(0);
     if (i == 0) n = made;
     assert_int_equal(p == NULL, i > 0);
     assert_null(why);
-    yoi_sdk__pattern_free(p);
+    yoi_sdk_pattern_free(p);
   }
-  struct yoi_sdk__pattern *p = pattern(text);
+  struct yoi_sdk_pattern *p = pattern(text);
   (void)yoi_sdk_mem_fail_at(1);
-  assert_int_equal(yoi_sdk__pattern_match(p, YOI_LIT("a"), &steps), -2);
-  assert_int_equal(yoi_sdk__pattern_match(p, YOI_LIT("a"), &steps), 0);
-  yoi_sdk__pattern_free(p);
+  assert_int_equal(yoi_sdk_pattern_match(p, YOI_LIT("a"), &steps), -2);
+  assert_int_equal(yoi_sdk_pattern_match(p, YOI_LIT("a"), &steps), 0);
+  yoi_sdk_pattern_free(p);
 }
 
 int main(void) {

@@ -185,8 +185,8 @@ static int is_bounded(const struct schema_bounds *b) {
   return b->min > 0 || b->max < INT64_MAX;
 }
 
-static int check_pattern(struct schema_walk *w, const struct yoi_sdk__pattern *p, yoi_str s) {
-  int found = yoi_sdk__pattern_match(p, s, &w->steps);
+static int check_pattern(struct schema_walk *w, const struct yoi_sdk_pattern *p, yoi_str s) {
+  int found = yoi_sdk_pattern_match(p, s, &w->steps);
   if (found == -2) w->r.st = YOI_RESOURCE_EXHAUSTED;
   if (found == -1) (void)yoi_sdk__schema_spend(w, w->steps);
   return found;

@@ -97,12 +97,12 @@ static void read_schemas(struct compile *c, const struct site *s) {
   }
 }
 
-static const struct yoi_sdk__pattern *compile_pattern(struct compile *c, yoi_str text) {
+static const struct yoi_sdk_pattern *compile_pattern(struct compile *c, yoi_str text) {
   const char *why;
   struct schema_block *b = keep(c, 1, 0);
   if (!b) return NULL;
   b--;
-  b->pattern = yoi_sdk__pattern_new(text, &c->states, &why);
+  b->pattern = yoi_sdk_pattern_new(text, &c->states, &why);
   if (!b->pattern && !why) c->r.st = YOI_RESOURCE_EXHAUSTED;
   if (why) say(c, why);
   return b->pattern;
@@ -517,7 +517,7 @@ void yoi_sdk_schema_free(struct yoi_sdk_schema *s) {
   while (s->blocks) {
     struct schema_block *b = s->blocks;
     s->blocks = b->next;
-    yoi_sdk__pattern_free(b->pattern);
+    yoi_sdk_pattern_free(b->pattern);
     yoi_sdk_free(b);
   }
   yoi_sdk_free(s);

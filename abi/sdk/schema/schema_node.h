@@ -11,7 +11,7 @@
 
 #include <sdk/schema.h>
 
-#include "schema_pattern.h"
+#include <sdk/pattern.h>
 
 /* ---- a compiled schema ------------------------------------------------------ */
 
@@ -35,7 +35,7 @@ struct schema_list {
 /* A key and its schema, or a pattern of keys. */
 struct schema_entry {
   yoi_str key;
-  const struct yoi_sdk__pattern *pattern;
+  const struct yoi_sdk_pattern *pattern;
   struct schema_node *node;
 };
 
@@ -60,7 +60,7 @@ struct schema_node {
   struct schema_bounds length, items_count, keys_count, contains_count;
   double minimum, maximum, above, below, multiple;
   yoi_str pattern_text;
-  const struct yoi_sdk__pattern *pattern;
+  const struct yoi_sdk_pattern *pattern;
   const struct schema_format *format;
   const yoi_sdk_json *constant, *choices, *required, *dependent;
   struct schema_entries properties, patterns, dependents;
@@ -72,7 +72,7 @@ struct schema_node {
 /* Everything that compiling made hangs on one list, newest first. */
 struct schema_block {
   struct schema_block *next;
-  struct yoi_sdk__pattern *pattern; /* or what stands behind the block */
+  struct yoi_sdk_pattern *pattern; /* or what stands behind the block */
 };
 
 struct yoi_sdk_schema {

@@ -27,7 +27,7 @@
  *
  * To add a form: parse_atom, and an operation with its case in match_at.
  */
-#include "schema_pattern.h"
+#include <sdk/pattern.h>
 
 #include <sdk/mem.h>
 #include <sdk/str.h>
@@ -47,7 +47,7 @@ struct range {
   uint32_t lo, hi;
 };
 
-struct yoi_sdk__pattern {
+struct yoi_sdk_pattern {
   struct state *states;
   struct range *ranges;
   size_t n, n_ranges, cap, cap_ranges;
@@ -99,7 +99,7 @@ static int is_line_end(uint32_t c) {
 
 struct parse {
   const char *p, *end;
-  struct yoi_sdk__pattern *out;
+  struct yoi_sdk_pattern *out;
   size_t *room;
   const char *why;
   unsigned depth;
@@ -151,7 +151,7 @@ static int grow(struct parse *ps, void **array, size_t n, size_t *cap, size_t si
 }
 
 static void emit(struct parse *ps, struct state s) {
-  struct yoi_sdk__pattern *p = ps->out;
+  struct yoi_sdk_pattern *p = ps->out;
   void *states = p->states;
   int ok = grow(ps, &states, p->n, &p->cap, sizeof *p->states);
   p->states = states;
@@ -160,7 +160,7 @@ static void emit(struct parse *ps, struct state s) {
 
 /* One state before the piece that begins at `start`. */
 static void insert(struct parse *ps, size_t start, struct state s) {
-  struct yoi_sdk__pattern *p = ps->out;
+  struct yoi_sdk_pattern *p = ps->out;
   emit(ps, s);
   if (ps->failed) return;
   memmove(p->states + start + 1, p->states + start, (p->n - 1 - start) * sizeof s);
@@ -176,7 +176,7 @@ static struct state split(int32_t x, int32_t y) {
 }
 
 static void add_range(struct parse *ps, uint32_t lo, uint32_t hi) {
-  struct yoi_sdk__pattern *p = ps->out;
+  struct yoi_sdk_pattern *p = ps->out;
   void *ranges = p->ranges;
   int ok = grow(ps, &ranges, p->n_ranges, &p->cap_ranges, sizeof *p->ranges);
   p->ranges = ranges;
@@ -216,7 +216,7 @@ static int by_start(const void *a, const void *b) {
 
 /* The ranges from `first` on as a class: in order and apart. */
 static void emit_class(struct parse *ps, size_t first, int negated) {
-  struct yoi_sdk__pattern *p = ps->out;
+  struct yoi_sdk_pattern *p = ps->out;
   struct range *r = p->ranges ? p->ranges + first : NULL;
   size_t n = p->n_ranges - first, kept = 0;
   if (ps->failed) return;
@@ -486,7 +486,7 @@ static void parse_piece(struct parse *ps) {
 
 static void parse_alternatives(struct parse *ps) {
   size_t last = SIZE_MAX; /* the jump to the end of all; each knows the one before */
-  struct yoi_sdk__pattern *p = ps->out;
+  struct yoi_sdk_pattern *p = ps->out;
   for (;;) {
     size_t start = p->n;
     while (ps->p < ps->end && *ps->p != '|' && *ps->p != ')') parse_piece(ps);
@@ -502,8 +502,8 @@ static void parse_alternatives(struct parse *ps) {
   }
 }
 
-struct yoi_sdk__pattern *yoi_sdk__pattern_new(yoi_str text, size_t *room, const char **out_why) {
-  struct yoi_sdk__pattern *p = yoi_sdk_calloc(1, sizeof *p);
+struct yoi_sdk_pattern *yoi_sdk_pattern_new(yoi_str text, size_t *room, const char **out_why) {
+  struct yoi_sdk_pattern *p = yoi_sdk_calloc(1, sizeof *p);
   *out_why = NULL;
   if (!p) return NULL;
   struct parse ps = {.p = text.ptr, .end = text.ptr + text.len, .out = p, .room = room};
@@ -512,11 +512,11 @@ struct yoi_sdk__pattern *yoi_sdk__pattern_new(yoi_str text, size_t *room, const 
   emit(&ps, (struct state){.op = MATCH});
   if (!ps.failed) return p;
   *out_why = ps.why;
-  yoi_sdk__pattern_free(p);
+  yoi_sdk_pattern_free(p);
   return NULL;
 }
 
-void yoi_sdk__pattern_free(struct yoi_sdk__pattern *p) {
+void yoi_sdk_pattern_free(struct yoi_sdk_pattern *p) {
   if (!p) return;
   yoi_sdk_free(p->states);
   yoi_sdk_free(p->ranges);
@@ -525,7 +525,7 @@ void yoi_sdk__pattern_free(struct yoi_sdk__pattern *p) {
 
 /* ---- matching --------------------------------------------------------------- */
 
-static int in_class(const struct yoi_sdk__pattern *p, const struct state *s, uint32_t c) {
+static int in_class(const struct yoi_sdk_pattern *p, const struct state *s, uint32_t c) {
   size_t lo = (size_t)s->x, hi = lo + (size_t)s->y;
   while (lo < hi) {
     size_t mid = lo + (hi - lo) / 2;
@@ -547,7 +547,7 @@ static void put(struct set *set, size_t state, uint32_t position) {
 
 /* Moves the set `now` over c, which stands behind `before`; 1 when a match
  * ends before c. States that take no character join the set while it is read. */
-static int match_at(const struct yoi_sdk__pattern *p, struct set *now, struct set *next,
+static int match_at(const struct yoi_sdk_pattern *p, struct set *now, struct set *next,
                     uint32_t position, uint32_t before, uint32_t c) {
   int edge = (before != NOTHING && is_word(before)) != (c != NOTHING && is_word(c));
   for (size_t i = 0; i < now->n; i++) {
@@ -592,7 +592,7 @@ static int match_at(const struct yoi_sdk__pattern *p, struct set *now, struct se
   return 0;
 }
 
-static int run(const struct yoi_sdk__pattern *p, struct set *now, struct set *next, yoi_str s,
+static int run(const struct yoi_sdk_pattern *p, struct set *now, struct set *next, yoi_str s,
                uint64_t *steps) {
   const char *at = s.ptr, *end = s.ptr + s.len;
   int anchored = p->states[0].op == BEGIN;
@@ -616,7 +616,7 @@ static int run(const struct yoi_sdk__pattern *p, struct set *now, struct set *ne
   }
 }
 
-int yoi_sdk__pattern_match(const struct yoi_sdk__pattern *p, yoi_str s, uint64_t *steps) {
+int yoi_sdk_pattern_match(const struct yoi_sdk_pattern *p, yoi_str s, uint64_t *steps) {
   uint32_t few_seen[2 * STATES_ON_STACK], *seen = few_seen;
   uint16_t few_states[2 * STATES_ON_STACK], *states = few_states;
   size_t n = p->n;

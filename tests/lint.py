@@ -543,6 +543,11 @@ LIMIT_STANDS_IN = {
     'YOI_COMMAND_MEMORY_MAX': 'host/config.schema.json',
     'YOI_COMMAND_PROCESSES_MAX': 'host/config.schema.json',
     'YOI_COMMAND_FILE_MAX': 'host/config.schema.json',
+    'YOI_FS_LINES_MAX': 'plugins/tool-fs/tool-fs.yoi.json',
+    'YOI_FS_OUTPUT_BYTES_MIN': 'plugins/tool-fs/tool-fs.yoi.json',
+    'YOI_FS_EDITS_MAX': 'plugins/tool-fs/tool-fs.yoi.json',
+    'YOI_FS_ROWS_MAX': 'plugins/tool-fs/tool-fs.yoi.json',
+    'YOI_FS_PATTERN_MAX': 'plugins/tool-fs/tool-fs.yoi.json',
 }
 LIMIT_UNUSED = {
     'YOI_DIAGNOSTICS_MAX': 'each kind of diagnostic is one row with a count; there are few kinds',

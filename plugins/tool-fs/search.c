@@ -1,4 +1,8 @@
-/* search.c - a walk in slices, rows until there are enough. */
+/* search.c - a walk in slices, rows until there are enough.
+ *
+ * A search that ends early says why and what would help: a model that takes a
+ * part for the whole draws the wrong conclusion.
+ */
 #include "search.h"
 
 #include <inttypes.h>
@@ -30,9 +34,7 @@ yoi_status fs_search_open(struct fs_call *c, struct fs_search *s, yoi_error *err
   return s->walk ? YOI_OK : yoi_sdk_fail_memory(err);
 }
 
-yoi_status fs_search_next(struct fs_call *c, struct fs_search *s, struct fs_entry *out,
-                          yoi_error *err) {
-  if (s->ended) return YOI_END;
+yoi_status fs_search_pause(struct fs_call *c, struct fs_search *s, yoi_error *err) {
   switch (fs_call_pause(c)) {
     case FS_CANCELLED:
       return fs_cancelled(err);
@@ -40,12 +42,18 @@ yoi_status fs_search_next(struct fs_call *c, struct fs_search *s, struct fs_entr
       s->ended = "its time was over; begin further down, or narrow it";
       return YOI_END;
     case FS_SLICE_OVER:
-      snprintf(c->status, sizeof c->status, "%zu entries looked at, %" PRId64 " found",
-               fs_walk_seen(s->walk), s->n);
+      snprintf(c->status, sizeof c->status, "%zu entries seen, %" PRId64 " found",
+               s->walk ? fs_walk_seen(s->walk) : 1, s->n);
       return YOI_AGAIN;
     default:
-      break;
+      return YOI_OK;
   }
+}
+
+yoi_status fs_search_next(struct fs_call *c, struct fs_search *s, struct fs_entry *out,
+                          yoi_error *err) {
+  yoi_status st = s->ended ? YOI_END : fs_search_pause(c, s, err);
+  if (st != YOI_OK) return st;
   int got = fs_walk_next(s->walk, out);
   return got > 0 ? YOI_OK : got == 0 ? YOI_END : yoi_sdk_fail_memory(err);
 }

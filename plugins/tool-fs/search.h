@@ -21,6 +21,8 @@ yoi_status fs_search_begin(struct fs_call *c, struct fs_search *s, const char *p
                            yoi_error *err);
 /* Opens the folder c->path. */
 yoi_status fs_search_open(struct fs_call *c, struct fs_search *s, yoi_error *err);
+/* OK: go on. AGAIN: the slice is over. END: so is the time, and s->ended says it. */
+yoi_status fs_search_pause(struct fs_call *c, struct fs_search *s, yoi_error *err);
 /* OK: the next entry. END: all was seen, or s->ended says why not. AGAIN: the
  * slice is over. */
 yoi_status fs_search_next(struct fs_call *c, struct fs_search *s, struct fs_entry *out,

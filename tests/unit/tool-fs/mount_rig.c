@@ -1,4 +1,5 @@
-/* mount_rig.c - what mount_rig.h declares. */
+/* mount_rig.c - a folder of its own for each test, a mount in it, and the tools
+ * of files on that mount. */
 #include "mount_rig.h"
 
 #include <dirent.h>

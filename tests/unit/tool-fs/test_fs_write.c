@@ -9,7 +9,8 @@
 #include <sys/resource.h>
 #include <sys/wait.h>
 
-static void write_as(struct mount_rig *g, const char *path, const char *content, const char *revision) {
+static void write_as(struct mount_rig *g, const char *path, const char *content,
+                     const char *revision) {
   char args[512];
   snprintf(args, sizeof args, "'path':'%s','content':'%s','expected_revision':'%s'", path, content,
            revision);

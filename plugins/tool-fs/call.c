@@ -115,8 +115,9 @@ yoi_status fs_fail_errno(yoi_error *err, int e, const char *verb, yoi_str path) 
   yoi_status st;
   switch (e) {
     case ENOENT:
-      return yoi_sdk_fail(err, YOI_CODE_NOT_FOUND, "cannot %s '%s': it is not there any more",
-                          verb, name.text);
+      st = yoi_sdk_fail(err, YOI_CODE_NOT_FOUND, "cannot %s '%s': it is not there any more", verb,
+                        name.text);
+      break;
     case ENOSPC:
     case EDQUOT:
     case EFBIG:

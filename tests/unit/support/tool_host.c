@@ -17,7 +17,6 @@
 
 #define CALL_MS 60000
 #define CALL_TOKEN 0x8000000000000000u /* with the call's id: of its request */
-#define LOG_BYTES 1048576
 
 struct tool_host *tool_host_from(const yoi_host *h) {
   return h->ctx;
@@ -27,6 +26,14 @@ static uint64_t now_ns(clockid_t clock) {
   struct timespec ts;
   TOOL_MUST(clock_gettime(clock, &ts) == 0);
   return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
+}
+
+static void add(struct tool_text *t, yoi_str s) {
+  t->data = realloc(t->data, t->len + s.len + 1);
+  TOOL_MUST(t->data != NULL);
+  if (s.len) memcpy(t->data + t->len, s.ptr, s.len);
+  t->len += s.len;
+  t->data[t->len] = 0;
 }
 
 static void ring(struct tool_host *th) {
@@ -87,10 +94,14 @@ static void log_write(const yoi_host *h, uint32_t level, yoi_str msg, yoi_str re
   (void)request_id;
   if (level <= YOI_LOG_DEBUG) return;
   pthread_mutex_lock(&th->mu);
-  yoi_sdk_buf_adds(&th->log, msg);
-  for (size_t i = 0; i < n; i++)
-    yoi_sdk_buf_addf(&th->log, " %.*s=%.*s", YOI_ARG(fields[i].key), YOI_ARG(fields[i].value));
-  yoi_sdk_buf_addc(&th->log, '\n');
+  add(&th->log, msg);
+  for (size_t i = 0; i < n; i++) {
+    add(&th->log, YOI_LIT(" "));
+    add(&th->log, fields[i].key);
+    add(&th->log, YOI_LIT("="));
+    add(&th->log, fields[i].value);
+  }
+  add(&th->log, YOI_LIT("\n"));
   pthread_mutex_unlock(&th->mu);
 }
 
@@ -330,15 +341,6 @@ static void host_wake(const yoi_host *h, uint64_t token) {
 
 /* ---- calls ---- */
 
-static char *text_of(struct yoi_sdk_buf *b, size_t *out_len) {
-  char *text = calloc(1, b->len + 1);
-  TOOL_MUST(text != NULL && !b->failed);
-  if (b->len) memcpy(text, b->data, b->len);
-  if (out_len) *out_len = b->len;
-  yoi_sdk_buf_release(b);
-  return text;
-}
-
 /* What a model may read says nothing of where a mount is. */
 static void look_at_error(struct tool_host *th, const struct yoi_sdk_error *e) {
   TOOL_MUST(yoi_sdk_utf8_valid(yoi_sdk_str(e->message)));
@@ -354,11 +356,11 @@ static void take_events(struct tool_call *c, const yoi_event *const *events, siz
     TOOL_MUST(events[i]->kind == YOI_EVENT_TOOL_OUTPUT || events[i]->kind == YOI_EVENT_TOOL_STATUS);
     TOOL_MUST(yoi_sdk_utf8_valid(events[i]->text));
     if (events[i]->kind == YOI_EVENT_TOOL_OUTPUT) {
-      yoi_sdk_buf_adds(&c->output, events[i]->text);
+      add(&c->output, events[i]->text);
       c->result.n_output++;
     } else {
-      yoi_sdk_buf_adds(&c->progress, events[i]->text);
-      yoi_sdk_buf_addc(&c->progress, '\n');
+      add(&c->progress, events[i]->text);
+      add(&c->progress, YOI_LIT("\n"));
       c->result.n_progress++;
     }
   }
@@ -406,8 +408,11 @@ static void unlink_call(struct tool_call *c) {
 }
 
 static void call_end(struct tool_call *c, struct tool_result *out) {
-  c->result.output = text_of(&c->output, &c->result.output_len);
-  c->result.progress = text_of(&c->progress, NULL);
+  add(&c->output, (yoi_str){NULL, 0}); /* so that there is one */
+  add(&c->progress, (yoi_str){NULL, 0});
+  c->result.output = c->output.data;
+  c->result.output_len = c->output.len;
+  c->result.progress = c->progress.data;
   TOOL_MUST(yoi_sdk_utf8_valid((yoi_str){c->result.output, c->result.output_len}));
   *out = c->result;
   (void)yoi_sdk_error_init(&out->error);
@@ -434,8 +439,6 @@ struct tool_call *tool_call_start(struct tool_host *th, const char *name, const 
   c->id = ++th->last_id;
   c->grants = strdup(grants);
   TOOL_MUST(c->grants != NULL);
-  yoi_sdk_buf_init(&c->output, SIZE_MAX / 2);
-  yoi_sdk_buf_init(&c->progress, SIZE_MAX / 2);
   pthread_mutex_lock(&th->mu);
   c->next = th->calls;
   th->calls = c;
@@ -547,7 +550,6 @@ struct tool_host *tool_host_new(const yoi_tool *table) {
   th->thread = pthread_self();
   th->bell = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
   TOOL_MUST(th->bell >= 0 && pthread_mutex_init(&th->mu, NULL) == 0);
-  yoi_sdk_buf_init(&th->log, LOG_BYTES);
   return th;
 }
 
@@ -589,7 +591,7 @@ void tool_host_free(struct tool_host *th) {
   close(th->bell);
   free(th->watches);
   free(th->timers);
-  yoi_sdk_buf_release(&th->log);
+  free(th->log.data);
   pthread_mutex_destroy(&th->mu);
   free(th);
 }

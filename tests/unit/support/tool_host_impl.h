@@ -22,6 +22,12 @@ struct tool_named {
   int fd, writable;         /* mounts */
 };
 
+/* Text that grows by the C library's memory: a test may make the sdk's fail. */
+struct tool_text {
+  char *data; /* NUL-terminated, or NULL */
+  size_t len;
+};
+
 struct tool_task {
   yoi_loop_fn fn;
   void *ctx;
@@ -49,7 +55,7 @@ struct tool_call {
   yoi_stream *stream;
   int news, ended; /* news: guarded by mu */
   char *grants;
-  struct yoi_sdk_buf output, progress;
+  struct tool_text output, progress;
   struct tool_result result;
 };
 
@@ -72,7 +78,7 @@ struct tool_host {
   struct {
     uint64_t token, cookie;
   } tokens[TOOL_TOKENS]; /* the instance's own */
-  struct yoi_sdk_buf log;
+  struct tool_text log;
 };
 
 extern const yoi_host_grant tool_grant_table;

@@ -86,6 +86,21 @@ static void what_is_not_searched_is_counted(void **state) {
                          "not searched: 1 files that are too large\n");
 }
 
+static void so_much_is_read_and_no_more(void **state) {
+  struct mount_rig *g = *state;
+  for (int i = 0; i <= YOI_FS_SEARCH_BYTES_MAX / YOI_FS_FILE_BYTES_MAX; i++) {
+    char name[16];
+    if (i == YOI_FS_SEARCH_BYTES_MAX / YOI_FS_FILE_BYTES_MAX)
+      assert_string_equal(mr_do(g, "fs_grep", "'pattern':'x'"),
+                          "'.': 0 lines found\nnot searched: 32 binary files\n");
+    snprintf(name, sizeof name, "m/%02d", i);
+    files_text(name, "");
+    assert_int_equal(truncate(name, YOI_FS_FILE_BYTES_MAX), 0);
+  }
+  files_text("m/z", "x");
+  mr_has(mr_do(g, "fs_grep", "'pattern':'x'"), "ended early: it has read as much as it may");
+}
+
 static void long_lines_are_for_texts_only(void **state) {
   struct mount_rig *g = *state;
   char *line = test_calloc(1, YOI_FS_SEARCH_LINE_MAX + 3);
@@ -186,6 +201,7 @@ int main(void) {
       MR_TEST(globs_narrow_it),
       MR_TEST(a_file_is_searched_by_its_path),
       MR_TEST(what_is_not_searched_is_counted),
+      MR_TEST(so_much_is_read_and_no_more),
       MR_TEST(long_lines_are_for_texts_only),
       MR_TEST(the_limit_ends_it),
       MR_TEST(a_pattern_cannot_run_away),

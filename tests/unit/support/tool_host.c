@@ -354,7 +354,8 @@ static void take_events(struct tool_call *c, const yoi_event *const *events, siz
   TOOL_MUST(n >= 1);
   for (size_t i = 0; i < n; i++) {
     TOOL_MUST(events[i]->kind == YOI_EVENT_TOOL_OUTPUT || events[i]->kind == YOI_EVENT_TOOL_STATUS);
-    TOOL_MUST(yoi_sdk_utf8_valid(events[i]->text));
+    TOOL_MUST(yoi_sdk_utf8_valid(events[i]->text) &&
+              (!events[i]->text.len || !memchr(events[i]->text.ptr, 0, events[i]->text.len)));
     if (events[i]->kind == YOI_EVENT_TOOL_OUTPUT) {
       add(&c->output, events[i]->text);
       c->result.n_output++;

@@ -11,9 +11,9 @@
  *
  * It holds a plugin to the headers, and aborts the test where one breaks them:
  * what is borrowed is gone when start has returned, next is called once, and
- * then after a wake only (rule 2 of stream.h), ends stay ends, output is UTF-8,
- * no message names the folder of a mount, and when it is freed no call, token,
- * watch, timer or post is left.
+ * then after a wake only (rule 2 of stream.h), ends stay ends, output is UTF-8
+ * without NUL, no message names the folder of a mount, and when it is freed no
+ * call, token, watch, timer or post is left.
  *
  * The loop, mounts and checks are real: it polls, it opens with openat2, and
  * time passes. It is loop 0, on the thread that made it. wake, post and

@@ -46,14 +46,16 @@ static void several_places_are_said_by_their_lines(void **state) {
   (void)state;
   assert_string_equal(edited("x\ny\nx\n\nx", "x", "z", 0),
                       "edit 1: 'old' stands 3 times in the file, at lines 1, 3, 5: take in more of "
-                      "what is around the one that is meant, or say all: true. Nothing was changed");
+                      "what is around the one that is meant, or say all: true. Nothing was "
+                      "changed");
   mr_has(edited("x\nx\nx\nx\nx\nx\nx\nx\nx\n", "x", "z", 0),
          "stands 9 times in the file, at lines 1, 2, 3, 4, 5, 6, 7, 8 and more");
 }
 
 static void what_is_not_there_is_explained(void **state) {
   (void)state;
-  mr_has(edited("a\n", "b", "c", 0), "edit 1: 'old' is not in the file: take it from what fs_read");
+  mr_has(edited("a\n", "b", "c", 0),
+         "edit 1: 'old' is not in the file: take it from what");
   mr_has(edited("int a;\n\tint b;\n", "1\tint a;\n2\t\tint b;", "c", 0),
          "'old' begins with the numbers of lines");
   mr_has(edited("if (x) {\n\treturn;\n}\n", "if (x) {\n    return;\n}", "c", 0),
@@ -92,7 +94,8 @@ static void a_file_does_not_grow_past_its_maximum(void **state) {
     memset(yoi_sdk_buf_reserve(&b, n), 'a', n);
     b.len = n;
     b.data[7] = 'b';
-    yoi_status st = fs_edit_text(&b, YOI_LIT("b"), YOI_LIT("ccc"), 0, 1, &s, yoi_sdk_error_init(&e));
+    yoi_error *err = yoi_sdk_error_init(&e);
+    yoi_status st = fs_edit_text(&b, YOI_LIT("b"), YOI_LIT("ccc"), 0, 1, &s, err);
     assert_int_equal(st, over ? YOI_INVALID_ARGUMENT : YOI_OK);
     if (over) mr_has(e.message, "would have more than 33554432 bytes. Nothing was changed");
     assert_int_equal(b.len, YOI_FS_FILE_BYTES_MAX - over);

@@ -15,7 +15,8 @@ static void edits_follow_each_other(void **state) {
                                                       "{'old':'2\\n','new':'zwei\\nzwo\\n'},"
                                                       "{'old':'o','new':'0','all':true}"));
   mr_has(s, "changed 'a': 3 edits, 4 lines, 19 bytes, revision ");
-  mr_has(s, "@@ line 2 @@\n-two\n+2\n@@ line 2 @@\n-2\n+zwei\n+zwo\n@@ line 1, and 1 more places @@");
+  mr_has(s, "@@ line 2 @@\n-two\n+2\n@@ line 2 @@\n-2\n+zwei\n+zwo\n"
+            "@@ line 1, and 1 more places @@");
   mr_file_is("m/a", "0ne\nzwei\nzw0\nthree\n");
   char now[17];
   snprintf(now, sizeof now, "%.16s", strstr(s, "revision ") + 9);

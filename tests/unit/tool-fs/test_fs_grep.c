@@ -8,10 +8,11 @@ static void lines_are_found_with_what_is_around_them(void **state) {
   assert_string_equal(mr_do(g, "fs_grep", "'pattern':'find'"),
                       "'.': 3 lines found\na\n3:find\n--\n9:find me\n10:find\n");
   assert_string_equal(mr_do(g, "fs_grep", "'pattern':'^f.*d$','context':1"),
-                      "'.': 2 lines found\na\n2-2\n3:find\n4-4\n--\n9-find me\n10:find\n11-11\n");
-  assert_string_equal(mr_do(g, "fs_grep", "'pattern':'find','context':3"),
-                      "'.': 3 lines found\na\n1-1\n2-2\n3:find\n4-4\n5-5\n6-6\n7-7\n8-8\n9:find me\n"
+                      "'.': 2 lines found\na\n2-2\n3:find\n4-4\n--\n9-find me\n"
                       "10:find\n11-11\n");
+  assert_string_equal(mr_do(g, "fs_grep", "'pattern':'find','context':3"),
+                      "'.': 3 lines found\na\n1-1\n2-2\n3:find\n4-4\n5-5\n6-6\n7-7\n8-8\n"
+                      "9:find me\n10:find\n11-11\n");
   assert_string_equal(mr_do(g, "fs_grep", "'pattern':'me','context':20"),
                       "'.': 1 line found\na\n1-1\n2-2\n3-find\n4-4\n5-5\n6-6\n7-7\n8-8\n9:find me\n"
                       "10-find\n11-11\n");
@@ -57,7 +58,8 @@ static void globs_narrow_it(void **state) {
   files_text("m/src/a.c", "x\n");
   files_text("m/src/a.h", "x\n");
   files_text("m/b.c", "x\n");
-  mr_has(mr_do(g, "fs_grep", "'pattern':'x','glob':'*.c'"), "2 lines found\nb.c\n1:x\nsrc/a.c\n1:x\n");
+  mr_has(mr_do(g, "fs_grep", "'pattern':'x','glob':'*.c'"),
+         "2 lines found\nb.c\n1:x\nsrc/a.c\n1:x\n");
   mr_has(mr_do(g, "fs_grep", "'pattern':'x','glob':'src/*.{h,c}'"),
          "2 lines found\nsrc/a.c\n1:x\nsrc/a.h\n1:x\n");
   mr_has(mr_do(g, "fs_grep", "'pattern':'x','path':'src','glob':'*.h'"),

@@ -93,7 +93,8 @@ static void texts_and_lists_have_theirs(void **state) {
     assert_int_equal(takes("fs_edit", args), !over);
   }
   assert_false(takes("fs_edit", "'path':'a','expected_revision':'0','edits':[]"));
-  assert_false(takes("fs_edit", "'path':'a','expected_revision':'0','edits':[{'old':'','new':''}]"));
+  assert_false(takes("fs_edit", "'path':'a','expected_revision':'0',"
+                                "'edits':[{'old':'','new':''}]"));
   assert_false(takes("fs_edit", "'path':'a','edits':[{'old':'a','new':''}]"));
   test_free(args);
 }

@@ -215,7 +215,9 @@ def add_rules(schema):
 def add_plugins(schema):
     """An entry's `config` is the business of its plugin."""
     for path, manifest in manifests():
-        entry = schema['properties'][SECTION[manifest['kind']]]['items']
+        section = SECTION.get(manifest['kind'])  # none of a tool: it has one instance
+        entry = schema['properties'][section or 'plugins']['items']
+        key = 'plugin' if section else 'id'
         config = copy.deepcopy(manifest['config'])
         config.pop('$schema', None)
         page = path.parent / 'README.md'
@@ -223,12 +225,12 @@ def add_plugins(schema):
         then = {'properties': {'config': config}}
         if config.get('required'):
             then['required'] = ['config']
-        entry.setdefault('allOf', []).append(when({'plugin': {'const': manifest['id']}}, then))
+        entry.setdefault('allOf', []).append(when({key: {'const': manifest['id']}}, then))
         for kinds in SECTION.values():
-            if kinds != SECTION[manifest['kind']]:
+            if kinds != section:
                 other = schema['properties'][kinds]['items']['properties']['plugin']
                 other.setdefault('not', {'enum': []})['enum'].append(manifest['id'])
-        entry['properties']['plugin'].setdefault('examples', []).append(manifest['id'])
+        entry['properties'][key].setdefault('examples', []).append(manifest['id'])
 
 
 def make():

@@ -20,7 +20,7 @@ PKGS_RUN  = $(PKGS_CORE) libcurl4-openssl-dev node-llhttp curl tzdata
 PKGS_BENCH = $(PKGS_RUN) python3 util-linux nginx-light nodejs libsqlite3-dev liblmdb-dev
 PKGS_TEST = $(PKGS_RUN) g++ clang libclang-rt-14-dev libcmocka-dev python3 \
             python3-pytest python3-pytest-xdist python3-pytest-timeout python3-hypothesis \
-            python3-jsonschema dwarves git openssl strace python3-yaml nodejs
+            python3-jsonschema dwarves git bubblewrap openssl strace python3-yaml nodejs
 # promtool comes from Debian's prometheus, which is unpacked and not installed:
 # installing would start a service (tests/promtool.sh). So are the official tests
 # of JSON Schema, from libtest-json-schema-acceptance-perl (tests/vectors.sh).
@@ -113,6 +113,7 @@ HTTP_PLUGINS          = model-openai ingress-http
 LLHTTP_SRC            = /usr/share/llhttp
 ingress-http_CPPFLAGS = -isystem /usr/share/include/llhttp
 ingress-http_LIBS     = -lssl
+tool-shell_CPPFLAGS   = -DRUNNER='"$(RUNNER)"'
 ingress-http_OBJS     = $(patsubst %,$(B)/obj/llhttp/%.o,api http llhttp)
 
 # A test plugin that exports another major version's entry.
@@ -212,6 +213,16 @@ endef
 $(foreach n,$(RUNTIMES),$(eval $(call plugin,runtimes/$(n),$(n),$(B)/runtimes/$(n).so)))
 $(foreach n,$(PLUGINS),$(eval $(call plugin,plugins/$(n),$(n),$(B)/plugins/$(n).so)))
 $(foreach n,$(TEST_PLUGINS),$(eval $(call plugin,tests/plugins/$(n),$(n),$(B)/tests/plugins/$(n).so)))
+
+# The program that tool-shell starts commands with is embedded in it. It is the
+# plain build in every variant: it limits memory, which sanitizers need more of.
+RUNNER = $(B)/lib/tool-shell-run
+$(RUNNER): $(wildcard plugins/tool-shell/runner/*.[ch]) Makefile
+	@mkdir -p $(@D)
+	@$(if $(V),,echo '  ld      $@')
+	$(Q)$(CC) -std=c11 -O2 -s $(WARN) -D_GNU_SOURCE -D_FORTIFY_SOURCE=2 -include abi/sdk/banned.h \
+	  -fPIE -pie -fstack-protector-strong -Wl,-z,relro,-z,now -o $@ $(filter %.c,$^)
+$(B)/obj/plugins/tool-shell/spawn.o: $(RUNNER)
 
 # The one file that includes cJSON.h: before banned.h poisons names in it.
 $(B)/obj/abi/sdk/core/json_tree.o: EXTRA_CPPFLAGS = -include cjson/cJSON.h

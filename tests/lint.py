@@ -416,6 +416,8 @@ def words(tree):
 
 # ---- C ---------------------------------------------------------------------
 OURS = ('abi/', 'host/', 'runtimes/', 'plugins/')
+# A program of its own: it changes its own process, and ends with its memory.
+PROGRAMS = ('plugins/tool-shell/runner/',)
 
 
 @rule
@@ -498,6 +500,8 @@ def allocation(tree):
     for name, code in tree.c(*OURS):
         if name in ('abi/sdk/core/mem.c', 'abi/sdk/core/heap.h', 'abi/sdk/core/hard.c'):
             continue
+        if name.startswith(PROGRAMS):
+            continue
         for m in calls.finditer(code):
             tree.say(name, tree.at(name, m.start()), f"'{m.group(1)}': use yoi_sdk_* of sdk/mem.h")
         for m in re.finditer(r'\byoi_sdk_(?:m|c)alloc\s*\([^;]*?sizeof\s*\(\s*(?:struct\b|yoi_)',
@@ -511,7 +515,7 @@ def process(tree):
     calls = re.compile(r'(?<![\w.>])(exit|_exit|abort|signal|sigaction|setrlimit|chdir|umask|'
                        r'setenv|putenv|unsetenv|setlocale|atexit|fork|popen)\s*\(')
     for name, code in tree.c(*OURS):
-        if name.startswith('host/cli/'):
+        if name.startswith(('host/cli/', *PROGRAMS)):
             continue
         for m in calls.finditer(code):
             tree.say(name, tree.at(name, m.start()), f"'{m.group(1)}' is for host/cli only")

@@ -115,6 +115,21 @@
 #define YOI_CONTEXT_TOKENS_DEFAULT 8192
 #define YOI_CONTEXT_BYTES_PER_TOKEN 3  /* the estimate; errs to the safe side */
 
+/* ---- commands -------------------------------------------------------- */
+#define YOI_SHELL_CALLS_MAX 64 /* at once: each is some processes */
+#define YOI_SHELL_SCRIPT_MAX 65536 /* the kernel takes 128 KiB of an argument */
+#define YOI_SHELL_ARGV_MAX 256     /* words of one command */
+#define YOI_SHELL_STDIN_MAX 131072
+#define YOI_SHELL_VALUE_MAX 65536 /* what an operator wrote of one grant */
+#define YOI_SHELL_ENV_MAX 64      /* variables of it */
+#define YOI_SHELL_MS_DEFAULT 120000 /* of a command that names no time */
+#define YOI_SHELL_GRACE_MS 800 /* TERM to KILL; within YOI_CANCEL_GRACE_MS */
+#define YOI_SHELL_PIECE_BYTES 16384 /* of output, read at a time */
+#define YOI_SHELL_TMP_BYTES 268435456 /* /tmp of a call: it is memory */
+#define YOI_SHELL_SHM_BYTES 67108864  /* /dev/shm, likewise */
+#define YOI_SHELL_CLOSE_MS 8000 /* for runners to end, when an instance does */
+#define YOI_GIT_CONFIG_MAX 65536 /* of a repository, names and values */
+
 /* ---- streams and tokens --------------------------------------------- */
 #define YOI_TOKENS_MAX 1048576     /* live wake tokens of one host */
 #define YOI_LOOPS_MAX 256

@@ -229,23 +229,20 @@ void sh_git_command(const struct sh_ask *a, struct sh_start *s) {
     if (yoi_sdk_json_str(v, &word)) sh_start_arg(s, word);
 }
 
-/* The schemes of the operator's remotes, "https:file"; none: "none". */
+/* The schemes of the operator's remotes, "https:git"; without any, "none". Paths
+ * and ssh are not spoken: at the other end of a path git runs in a repository
+ * that a command may have made, with its hooks; ssh needs keys. */
 static void protocols(const struct sh_ask *a, struct yoi_sdk_buf *out) {
   static const char *const schemes[] = {"https", "http", "git"};
   const yoi_sdk_json *remotes = yoi_sdk_json_get(a->value, "remotes");
-  int seen[COUNT(schemes) + 1] = {0};
-  yoi_str url;
-  for (const yoi_sdk_json *v = yoi_sdk_json_first(remotes); v != NULL; v = yoi_sdk_json_next(v)) {
-    if (!yoi_sdk_json_str(v, &url)) continue;
-    size_t i = 0;
-    for (; i < COUNT(schemes); i++)
-      if (yoi_sdk_str_starts(url, yoi_sdk_str(schemes[i])) && url.len > strlen(schemes[i]) + 3 &&
-          memcmp(url.ptr + strlen(schemes[i]), "://", 3) == 0)
-        break;
-    if (i == COUNT(schemes) && memchr(url.ptr, ':', url.len) != NULL) continue; /* ssh, ext, ... */
-    if (seen[i]++) continue;
-    yoi_sdk_buf_addf(out, "%s%s", out->len > 0 ? ":" : "",
-                     i == COUNT(schemes) ? "file" : schemes[i]);
+  for (size_t i = 0; i < COUNT(schemes); i++) {
+    char prefix[16];
+    int wanted = 0;
+    yoi_str url;
+    snprintf(prefix, sizeof prefix, "%s://", schemes[i]);
+    for (const yoi_sdk_json *v = yoi_sdk_json_first(remotes); v != NULL; v = yoi_sdk_json_next(v))
+      wanted |= yoi_sdk_json_str(v, &url) && yoi_sdk_str_starts(url, yoi_sdk_str(prefix));
+    if (wanted) yoi_sdk_buf_addf(out, "%s%s", out->len > 0 ? ":" : "", schemes[i]);
   }
   if (out->len == 0) yoi_sdk_buf_adds(out, YOI_LIT("none"));
 }

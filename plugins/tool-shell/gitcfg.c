@@ -66,31 +66,29 @@ static int next_entry(yoi_str *rest, yoi_str *key, yoi_str *value) {
   return 1;
 }
 
-/* A pattern with a star must not be left again by the path behind it. */
+/* Behind a star nothing may stand that leads elsewhere again. */
+static int is_plain(yoi_str url) {
+  for (size_t i = 0; i < url.len; i++)
+    if (strchr("%@\\?#", url.ptr[i]) != NULL) return 0;
+  return memmem(url.ptr, url.len, "..", 2) == NULL;
+}
+
 static int is_listed_address(const struct sh_ask *a, yoi_str url) {
   const yoi_sdk_json *list = yoi_sdk_json_get(a->value, "remotes");
-  int plain = memchr(url.ptr, '%', url.len) == NULL && memmem(url.ptr, url.len, "..", 2) == NULL &&
-              memchr(url.ptr, '@', url.len) == NULL && memchr(url.ptr, '\\', url.len) == NULL;
-  /* Without a slash it could be the name of a file in .git/remotes. */
-  if (url.len == 0 || memchr(url.ptr, '/', url.len) == NULL) return 0;
   yoi_str item;
+  if (memmem(url.ptr, url.len, "://", 3) == NULL) return 0;
   for (const yoi_sdk_json *v = yoi_sdk_json_first(list); v != NULL; v = yoi_sdk_json_next(v))
     if (yoi_sdk_json_str(v, &item) &&
-        (yoi_sdk_str_eq(item, url) || (plain && yoi_sdk_glob(item, url))))
+        (yoi_sdk_str_eq(item, url) || (is_plain(url) && yoi_sdk_glob(item, url))))
       return 1;
   return 0;
 }
 
 static yoi_status check_address(const struct sh_ask *a, yoi_str url, yoi_error *err) {
-  if (!is_listed_address(a, url))
-    return yoi_sdk_fail(err, YOI_CODE_POLICY_DENIED, "'%.*s' is not among the remotes that this "
-                        "host allows (a value of an option stands behind its '=')",
-                        (int)yoi_sdk_utf8_cut(url, 200), url.ptr);
-  int remote = memmem(url.ptr, url.len, "://", 3) != NULL &&
-               !yoi_sdk_str_starts(url, YOI_LIT("file://"));
-  if (remote && !a->start.job.network)
-    return yoi_sdk_fail(err, YOI_CODE_POLICY_DENIED, "this host gives git no network");
-  return YOI_OK;
+  if (is_listed_address(a, url)) return YOI_OK;
+  return yoi_sdk_fail(err, YOI_CODE_POLICY_DENIED, "'%.*s' is not among the remotes that this "
+                      "host allows (the value of an option stands behind its '=')",
+                      (int)yoi_sdk_utf8_cut(url, 200), url.ptr);
 }
 
 /* 1: key is remote.NAME.url or .pushurl. */
@@ -107,8 +105,9 @@ yoi_status sh_gitcfg_check(const struct sh_ask *a, const struct sh_git *g, yoi_s
   unsigned urls = 0, push_urls = 0;
   while (next_entry(&rest, &key, &value)) {
     if (!is_harmless(key))
-      return yoi_sdk_fail(err, YOI_CODE_POLICY_DENIED, "the repository's config has '%.*s': git_run works "
-                          "only where no setting may run a program or lead elsewhere",
+      return yoi_sdk_fail(err, YOI_CODE_POLICY_DENIED,
+                          "the repository's config has '%.*s': git_run "
+                          "works only where no setting may run a program or lead elsewhere",
                           (int)yoi_sdk_utf8_cut(key, 128), key.ptr);
     if (!g->network) continue;
     int url = is_address_of(key, name, ".url"), push = is_address_of(key, name, ".pushurl");
@@ -123,5 +122,8 @@ yoi_status sh_gitcfg_check(const struct sh_ask *a, const struct sh_git *g, yoi_s
   if (urls > 1 || push_urls > 1)
     return yoi_sdk_fail(err, YOI_CODE_POLICY_DENIED, "remote '%s' has several addresses",
                         g->remote);
-  return g->network && urls == 0 ? check_address(a, name, err) : YOI_OK;
+  yoi_status st = g->network && urls == 0 ? check_address(a, name, err) : YOI_OK;
+  if (st == YOI_OK && g->network && !a->start.job.network)
+    st = yoi_sdk_fail(err, YOI_CODE_POLICY_DENIED, "this host gives git no network");
+  return st;
 }

@@ -355,6 +355,7 @@ static yoi_status check_git(struct call *c, yoi_error *err) {
   yoi_status st = sh_git_check(a, &c->git, err);
   if (st != YOI_OK) return st;
   sh_git_command(a, &a->start);
+  a->start.job.network &= (uint32_t)c->git.network;
   sh_git_environment(a, &a->start);
   return YOI_OK;
 }

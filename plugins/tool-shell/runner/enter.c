@@ -124,7 +124,7 @@ static int is_named(const char *entry, const char *of) {
 /* The environment, made of nothing; what the operator gives comes last and
  * wins. */
 static char **environment(const struct sh_work *w) {
-  enum { OURS = 7 };
+  enum { OURS = 8 };
   char **env = calloc((size_t)w->job.n_env + OURS + 1, sizeof *env), *cwd = getcwd(NULL, 0);
   size_t n = 0;
   if (env == NULL || cwd == NULL) return NULL;
@@ -134,8 +134,9 @@ static char **environment(const struct sh_work *w) {
       asprintf(&tmp, "TMPDIR=%s", w->tmp != NULL ? w->tmp : "/nonexistent") < 0 ||
       asprintf(&ceiling, "GIT_CEILING_DIRECTORIES=%s", cwd) < 0)
     return NULL;
+  /* Without its own file in /etc git goes on; with one that it may not read it does not. */
   const char *ours[OURS] = {"PATH=" PATH, "LANG=C.UTF-8", "TERM=dumb", "SHELL=/bin/sh",
-                            home,         tmp,            ceiling};
+                            home,         tmp,            ceiling,     "GIT_CONFIG_NOSYSTEM=1"};
   for (size_t i = 0; i < OURS; i++) {
     int given = 0;
     for (uint32_t e = 0; e < w->job.n_env; e++) given |= is_named(w->env[e], ours[i]);

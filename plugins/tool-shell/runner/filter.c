@@ -10,16 +10,17 @@
  *     sandbox's own: Landlock lets connect through to any socket file, and a
  *     shared network has the abstract names of the whole host.
  *  3. io_uring is refused since it does calls that no filter sees.
- *  4. With Landlock alone, also what it does not look at: modes, owners, times
- *     and attributes by path, System V memory, watches of foreign folders.
- *     What works on an open descriptor stays when the mount may be written and
- *     nothing else that can be opened is the user's: so never for root.
+ *  4. With Landlock alone, also what it does not look at: attributes, System V
+ *     memory, watches of foreign folders. Modes, owners and times go to the
+ *     runner, which changes what the command may change (relay.c).
+ *  5. No file becomes setuid or setgid: it would be the user's outside.
  *
  * Written by hand: it is one table and five kinds of checks, which is less
  * than what calling libseccomp for the same takes, and no library is needed in
  * the process that has to be small.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/audit.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
@@ -44,6 +45,7 @@
 
 #define INSTRUCTIONS 512 /* the kernel takes 4,096 */
 #define NEWEST 450u      /* set_mempolicy_home_node, of Linux 5.17 */
+#define SET_ID 06000u /* setuid, setgid */
 #define NAMESPACES 0x7e020000u /* CLONE_NEW*, without NEWTIME: no clone flag */
 
 struct program {
@@ -93,15 +95,30 @@ static void deny_other(struct program *p, long nr, size_t i, unsigned k, int err
   load(p, NR);
 }
 
-/* Refused unless the pointer is NULL, both halves of it. */
-static void deny_pointer(struct program *p, long nr, size_t i, int error) {
+/* No set-id bits in the mode, of a call that makes a file when its flags say. */
+static void deny_set_id(struct program *p, long nr, size_t flags, size_t mode) {
   put(p, BPF_JMP | BPF_JEQ | BPF_K, (unsigned)nr, 0, 6);
-  load(p, ARGUMENT(i));
-  put(p, BPF_JMP | BPF_JEQ | BPF_K, 0, 0, 2);
-  load(p, ARGUMENT(i) + 4);
-  put(p, BPF_JMP | BPF_JEQ | BPF_K, 0, 1, 0);
-  refuse(p, error);
+  load(p, ARGUMENT(flags));
+  put(p, BPF_JMP | BPF_JSET | BPF_K, O_CREAT | (O_TMPFILE & ~O_DIRECTORY), 0, 3);
+  load(p, ARGUMENT(mode));
+  put(p, BPF_JMP | BPF_JSET | BPF_K, SET_ID, 0, 1);
+  refuse(p, EPERM);
   load(p, NR);
+}
+
+static void set_id(struct program *p) {
+  deny_if(p, SYS_fchmod, 1, BPF_JSET, SET_ID, EPERM);
+  deny_if(p, SYS_fchmodat, 2, BPF_JSET, SET_ID, EPERM);
+  deny_if(p, SYS_mknodat, 2, BPF_JSET, SET_ID, EPERM);
+  deny_if(p, SYS_mkdirat, 2, BPF_JSET, SET_ID, EPERM);
+  deny_set_id(p, SYS_openat, 2, 3);
+#ifdef SYS_chmod
+  deny_if(p, SYS_chmod, 1, BPF_JSET, SET_ID, EPERM);
+  deny_if(p, SYS_creat, 1, BPF_JSET, SET_ID, EPERM);
+  deny_if(p, SYS_mknod, 1, BPF_JSET, SET_ID, EPERM);
+  deny_if(p, SYS_mkdir, 1, BPF_JSET, SET_ID, EPERM);
+  deny_set_id(p, SYS_open, 1, 2);
+#endif
 }
 
 /* In every sandbox. */
@@ -143,22 +160,31 @@ static const long never[] = {
 /* As if the kernel did not have them: programs then take another way. */
 static const long absent[] = {
     SYS_clone3, /* its flags are behind a pointer, where no filter looks */
+    SYS_openat2, /* likewise its mode */
     SYS_io_uring_setup, SYS_io_uring_enter, SYS_io_uring_register,
 };
 
 /* What Landlock does not look at. */
 static const long by_path[] = {
-    SYS_fchmodat, SYS_fchownat, SYS_setxattr, SYS_lsetxattr, SYS_removexattr, SYS_lremovexattr,
     SYS_shmget, SYS_shmat, SYS_shmctl, SYS_msgget, SYS_msgsnd, SYS_msgrcv, SYS_msgctl, SYS_semget,
     SYS_semop, SYS_semtimedop, SYS_semctl, SYS_mq_open, SYS_mq_unlink, SYS_inotify_init1,
     SYS_inotify_add_watch,
 #ifdef SYS_chmod
-    SYS_chmod, SYS_chown, SYS_lchown, SYS_utime, SYS_utimes, SYS_futimesat, SYS_inotify_init,
+    SYS_utime, SYS_utimes, SYS_futimesat, SYS_inotify_init,
 #endif
 };
 
-/* The same by descriptor: an owner may do it with one that only reads. */
-static const long by_descriptor[] = {SYS_fchmod, SYS_fchown, SYS_fsetxattr, SYS_fremovexattr};
+/* As on a file system that has none: what copies them goes on. */
+static const long attributes[] = {SYS_setxattr,    SYS_lsetxattr,    SYS_fsetxattr,
+                                  SYS_removexattr, SYS_lremovexattr, SYS_fremovexattr};
+
+/* Those that the runner does. */
+static const long relayed[] = {
+    SYS_fchmod, SYS_fchmodat, SYS_fchown, SYS_fchownat, SYS_utimensat,
+#ifdef SYS_chmod
+    SYS_chmod, SYS_chown, SYS_lchown,
+#endif
+};
 
 #define COUNT(a) (sizeof(a) / sizeof *(a))
 
@@ -188,13 +214,12 @@ static void sockets(struct program *p, const struct sh_work *w) {
   deny_other(p, SYS_socketpair, 0, AF_UNIX, EAFNOSUPPORT);
 }
 
-static void landlock_gaps(struct program *p, const struct sh_work *w) {
+static void landlock_gaps(struct program *p) {
   for (size_t i = 0; i < COUNT(by_path); i++) deny(p, by_path[i], EPERM);
-  if (w->job.writable && geteuid() != 0) {
-    deny_pointer(p, SYS_utimensat, 1, EPERM); /* without a path: of a descriptor */
-  } else {
-    for (size_t i = 0; i < COUNT(by_descriptor); i++) deny(p, by_descriptor[i], EPERM);
-    deny(p, SYS_utimensat, EPERM);
+  for (size_t i = 0; i < COUNT(attributes); i++) deny(p, attributes[i], EOPNOTSUPP);
+  for (size_t i = 0; i < COUNT(relayed); i++) {
+    put(p, BPF_JMP | BPF_JEQ | BPF_K, (unsigned)relayed[i], 0, 1);
+    put(p, BPF_RET | BPF_K, SECCOMP_RET_USER_NOTIF, 0, 0);
   }
   deny_other(p, SYS_setpriority, 1, 0, EPERM);
   deny_other(p, SYS_ioprio_set, 1, 0, EPERM);
@@ -220,10 +245,18 @@ int sh_filter(const struct sh_work *w) {
   deny_if(&p, SYS_ioctl, 1, BPF_JEQ, TIOCLINUX, EPERM);
   deny_other(&p, SYS_prlimit64, 0, 0, EPERM);
   sockets(&p, w);
-  if (w->job.mode == SH_LANDLOCK) landlock_gaps(&p, w);
+  set_id(&p);
+  if (w->job.mode == SH_LANDLOCK) landlock_gaps(&p);
   put(&p, BPF_RET | BPF_K, SECCOMP_RET_ALLOW, 0, 0);
   if (p.n > INSTRUCTIONS) return E2BIG;
   struct sock_fprog program = {.len = p.n, .filter = p.at};
   if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) return errno;
-  return prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program, 0, 0) == 0 ? 0 : errno;
+  int relays = w->job.mode == SH_LANDLOCK;
+  long listener = syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER,
+                          relays ? SECCOMP_FILTER_FLAG_NEW_LISTENER : 0u, &program);
+  if (listener < 0) return errno;
+  if (!relays) return 0;
+  int error = sh_relay_send(w->report, (int)listener);
+  close((int)listener);
+  return error;
 }

@@ -51,6 +51,8 @@ struct run {
   int report;    /* where enter reports: its reading end */
   int why;       /* what bwrap says of itself: its reading end, or -1 */
   int signals;   /* a signalfd of SIGCHLD */
+  int listener;  /* for relay.c, or -1 */
+  int inside;    /* the other side has come to be inside */
   uint64_t deadline_ms, kill_ms, sample_ms;
   struct sh_end end;
   int named; /* end.how says already why it ended */
@@ -119,7 +121,8 @@ static _Noreturn void child(struct run *r, int report, int why, pid_t runner) {
 /* ---- the runner's side ---- */
 static int start(struct run *r) {
   int report[2], why[2];
-  if (pipe2(report, O_CLOEXEC) != 0 || pipe2(why, O_CLOEXEC) != 0) return errno;
+  if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, report) != 0) return errno;
+  if (pipe2(why, O_CLOEXEC) != 0) return errno;
   pid_t self = getpid();
   r->child = fork();
   if (r->child == 0) child(r, report[1], why[1], self);
@@ -128,7 +131,6 @@ static int start(struct run *r) {
   close(why[1]);
   r->report = report[0];
   r->why = why[0];
-  fcntl(r->report, F_SETFL, O_NONBLOCK);
   fcntl(r->why, F_SETFL, O_NONBLOCK);
   return 0;
 }
@@ -186,22 +188,22 @@ static void sample(struct run *r) {
   kill_all(r);
 }
 
-/* What the other side has said of itself, once it is gone: nothing when it
- * never came there, one mark when it did, a second one when it could go no
- * further. */
-static void explain(struct run *r) {
+/* What the other side says of itself: a mark when it is inside, one with the
+ * listener, and why when it can go no further. */
+static void from_inside(struct run *r) {
   struct sh_end said;
-  int inside = 0;
-  while (read(r->report, &said, sizeof said) == (ssize_t)sizeof said) {
-    said.text[SH_END_TEXT - 1] = 0;
-    if (said.how != 0) {
-      r->named = 1;
-      r->end = said;
-      return;
-    }
-    inside = 1;
+  while (sh_relay_receive(r->report, &said, &r->listener)) {
+    r->inside = 1;
+    if (said.how == 0) continue;
+    r->named = 1;
+    r->end = said;
   }
-  if (inside || r->named) return;
+}
+
+/* It is gone; when it never came to be inside, bubblewrap says why. */
+static void explain(struct run *r) {
+  from_inside(r);
+  if (r->inside || r->named) return;
   name_end(r, SH_NO_SANDBOX, EPERM);
   ssize_t n = read(r->why, r->end.text, SH_END_TEXT - 1);
   r->end.text[n > 0 ? n : 0] = 0;
@@ -222,26 +224,35 @@ static int reap(struct run *r) {
   return pid < 0 && errno == ECHILD;
 }
 
+/* What is due now. 1: there is nothing more to wait for. */
+static int act(struct run *r) {
+  uint64_t now = sh_now_ms();
+  if (r->state == RUNNING && now >= r->deadline_ms) ask(r, SH_TIMED_OUT);
+  if (r->state == ASKED && now >= r->kill_ms) kill_all(r);
+  if (r->state != KILLING) {
+    sample(r);
+    return 0;
+  }
+  if (now >= r->kill_ms + STUBBORN_MS) sh_tree_kill(getpid(), 0, SIGKILL);
+  r->end.survivors = now >= r->kill_ms + END_MS;
+  return (int)r->end.survivors;
+}
+
 static void watch(struct run *r) {
-  struct pollfd fds[2] = {{.fd = SH_FD_CONTROL, .events = POLLIN},
-                          {.fd = r->signals, .events = POLLIN}};
   struct signalfd_siginfo info;
   while (!reap(r)) {
-    uint64_t now = sh_now_ms();
-    if (r->state == RUNNING && now >= r->deadline_ms) ask(r, SH_TIMED_OUT);
-    if (r->state == ASKED && now >= r->kill_ms) kill_all(r);
-    if (r->state == KILLING && now >= r->kill_ms + END_MS) {
-      r->end.survivors = 1;
-      return;
-    }
-    if (r->state == KILLING && now >= r->kill_ms + STUBBORN_MS)
-      sh_tree_kill(getpid(), 0, SIGKILL);
-    else if (r->state != KILLING)
-      sample(r);
-    if (poll(fds, 2, SAMPLE_MS) <= 0) continue;
-    if (fds[1].revents != 0 && read(r->signals, &info, sizeof info) < 0) continue;
-    if (fds[0].revents != 0) from_plugin(r);
-    if (r->state == KILLING) fds[0].fd = -1; /* a closed socket stays readable */
+    if (act(r)) return;
+    /* Closed sockets stay readable: each is looked at while it may say something. */
+    int last = r->state == KILLING, awaited = r->work.job.mode == SH_LANDLOCK && r->listener < 0;
+    struct pollfd fds[] = {{.fd = r->signals, .events = POLLIN},
+                           {.fd = last ? -1 : SH_FD_CONTROL, .events = POLLIN},
+                           {.fd = awaited ? r->report : -1, .events = POLLIN},
+                           {.fd = r->listener, .events = POLLIN}};
+    if (poll(fds, 4, SAMPLE_MS) <= 0) continue;
+    if (fds[0].revents != 0 && read(r->signals, &info, sizeof info) < 0) continue;
+    if (fds[1].revents != 0) from_plugin(r);
+    if (fds[2].revents & POLLIN) from_inside(r);
+    if (fds[3].revents & POLLIN) sh_relay_answer(&r->work, r->listener);
   }
 }
 
@@ -264,7 +275,7 @@ static int run(struct run *r) {
 }
 
 int main(int argc, char **argv) {
-  struct run r = {.state = RUNNING};
+  struct run r = {.state = RUNNING, .listener = -1};
   int error = sh_work_read(&r.work);
   if (argc == 3 && strcmp(argv[1], "inside") == 0) {
     r.work.report = (int)strtol(argv[2], NULL, 10);

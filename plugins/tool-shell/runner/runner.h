@@ -38,8 +38,13 @@ _Noreturn void sh_bwrap(struct sh_work *w);
 int sh_scope(const char **out_what);
 int sh_landlock(const struct sh_work *w, const char **out_what);
 
-/* filter.c: seccomp. 0 or an errno. */
+/* filter.c: seccomp. 0 or an errno; a listener for relay.c goes to `report`. */
 int sh_filter(const struct sh_work *w);
+
+/* relay.c: calls that the runner does for the command. */
+int sh_relay_send(int to, int listener);
+int sh_relay_receive(int from, struct sh_end *out, int *listener);
+void sh_relay_answer(const struct sh_work *w, int listener);
 
 /* tree.c: what descends from a process. */
 struct sh_tree {

@@ -1,4 +1,5 @@
-/* shell_rig.c - see shell_rig.h. */
+/* shell_rig.c - see shell_rig.h: the limits of the operator, the marker of a test,
+ * and who is alive. */
 #include "shell_rig.h"
 
 #include <setjmp.h>

@@ -244,6 +244,10 @@ static yoi_status next_config(struct call *c) {
                       "the repository's config cannot be read");
   if (st == YOI_OK)
     st = sh_gitcfg_check(&c->ask, &c->git, yoi_sdk_buf_str(&c->listing), &c->error.e);
+  if (st == YOI_OK && atomic_load(&c->cancelled)) {
+    c->end.how = SH_CANCELLED;
+    st = error_of_end(c);
+  }
   if (st == YOI_OK) st = start_command(c);
   return st == YOI_OK ? YOI_OK : done(c, st);
 }

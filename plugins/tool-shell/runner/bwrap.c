@@ -70,7 +70,7 @@ static void add_etc(struct line *l, int network) {
                                             "/etc/protocols"};
   char *passwd = NULL, *group = NULL;
   unsigned u = geteuid(), g = getegid();
-  if (asprintf(&passwd, "%s:x:%u:%u::/tmp:/bin/sh\n", u == 0 ? "root" : "user", u, g) > 0)
+  if (asprintf(&passwd, "%s:x:%u:%u:worker:/tmp:/bin/sh\n", u == 0 ? "root" : "user", u, g) > 0)
     add_text(l, passwd, "/etc/passwd");
   if (asprintf(&group, "%s:x:%u:\n", g == 0 ? "root" : "user", g) > 0)
     add_text(l, group, "/etc/group");
@@ -91,8 +91,11 @@ _Noreturn void sh_bwrap(struct sh_work *w) {
   if (w->job.network) ADD(&l, "--share-net");
   ADD(&l, "--ro-bind", "/usr", "/usr");
   for (size_t i = 0; i < sizeof roots / sizeof *roots; i++) add_root(&l, roots[i]);
+  ADD(&l, "--perms", "0755", "--dir", "/etc", "--perms", "0755", "--dir", "/var");
   add_etc(&l, (int)w->job.network);
-  ADD(&l, "--proc", "/proc", "--dev", "/dev");
+  /* /proc read-only: bubblewrap leaves /proc/sys, whose files a root may write
+   * who has no capability left. */
+  ADD(&l, "--proc", "/proc", "--remount-ro", "/proc", "--dev", "/dev");
   ADD(&l, "--size", number(w->job.shm_bytes), "--perms", "1777", "--tmpfs", "/dev/shm");
   ADD(&l, "--size", number(w->job.tmp_bytes), "--perms", "1777", "--tmpfs", "/tmp");
   ADD(&l, "--symlink", "/tmp", "/var/tmp", "--dir", "/run");

@@ -199,6 +199,34 @@ static void nothing_outside_is_changed(const char *sandbox) {
 }
 EACH(nothing_outside_is_changed)
 
+/* What is opened for writing is not written to: where a test fails, nothing has
+ * happened. */
+static void the_system_is_read_only(const char *sandbox) {
+  struct shell_rig r;
+  shell_rig_open(&r, sandbox, "");
+  shell_rig_says(&r, "python3 -c 'import os\n"
+                     "own = (\"/proc/self\", \"/proc/thread-self\", \"/dev/pts\",\n"
+                     "       \"/dev/shm\")\n"
+                     "devices = \"null zero full random urandom tty ptmx stdin stdout stderr\"\n"
+                     "for top in (\"/proc\", \"/sys\", \"/dev\", \"/etc\", \"/run\", \"/var\"):\n"
+                     "  for at, folders, files in os.walk(top):\n"
+                     "    if at.startswith(own) or at[6:7].isdigit() or at == \"/var/tmp\": continue\n"
+                     "    for name in files:\n"
+                     "      if at == \"/dev\" and name in devices.split(): continue\n"
+                     "      try: os.open(at + \"/\" + name, os.O_WRONLY | os.O_NONBLOCK)\n"
+                     "      except OSError: continue\n"
+                     "      print(at, name, \"OPEN FOR WRITING\")\n"
+                     "print(\"looked\")' > found; wc -l < found; tail -3 found",
+                 "1\nlooked\nexit code 0");
+  shell_rig_never(&r, "python3 -c 'import os\nfor p in (\"/proc/sys/kernel/core_pattern\",\n"
+                      "  \"/proc/sysrq-trigger\", \"/proc/self/oom_score_adj\",\n"
+                      "  \"/sys/power/state\"):\n"
+                      "  try: os.open(p, os.O_WRONLY); print(p, \"OPEN FOR WRITING\")\n"
+                      "  except OSError: pass'", "OPEN FOR WRITING");
+  shell_rig_close(&r);
+}
+EACH(the_system_is_read_only)
+
 /* Modes and times of its own files are the command's, but nobody's rights. */
 static void own_files_are_changed(const char *sandbox) {
   static const struct {
@@ -359,6 +387,7 @@ int main(void) {
       cmocka_unit_test(controls),
       ROWS(secrets_are_not_read),
       ROWS(nothing_outside_is_changed),
+      ROWS(the_system_is_read_only),
       ROWS(own_files_are_changed),
       ROWS(nobody_is_reached),
       ROWS(a_network_is_no_local_socket),

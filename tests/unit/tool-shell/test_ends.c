@@ -68,7 +68,7 @@ EACH(nothing_survives)
 static void a_fork_bomb_goes_out(const char *sandbox) {
   struct shell_rig r;
   struct tool_result got;
-  shell_rig_open(&r, sandbox, ",\"wall_ms\":4000");
+  shell_rig_open(&r, sandbox, ",\"wall_ms\":2000");
   shell_rig_run(&r, "f() { f | f & f | f & }; f; sleep 9; : %M", &got);
   assert_int_equal(got.status, YOI_END);
   assert_int_equal(shell_rig_alive(&r), 0);
@@ -86,12 +86,13 @@ EACH(a_fork_bomb_goes_out)
 
 static void memory_is_limited(const char *sandbox) {
   struct shell_rig r;
-  shell_rig_open(&r, sandbox, "");
+  shell_rig_open(&r, sandbox, ",\"memory_bytes\":67108864");
   ends(&r, "python3 -c 'a = []\nwhile 1: a.append(bytearray(9 << 20))' %M", "MemoryError");
-  ends(&r, "for i in 1 2 3 4 5 6; do python3 -c 'import time\na = bytearray(90 << 20)\n"
+  ends(&r, "for i in 1 2 3 4 5 6; do python3 -c 'import time\na = bytearray(25 << 20)\n"
            "time.sleep(9)' %M & done; wait", "killed: memory");
-  ends(&r, "python3 -c 'import mmap\na = mmap.mmap(-1, 1 << 30)\n"
-           "for i in range(0, 1 << 30, 4096): a[i] = 1\nprint(\"GOT IT\")' %M", "killed: memory");
+  ends(&r, "python3 -c 'import mmap\na = mmap.mmap(-1, 1 << 28)\n"
+           "for i in range(0, 1 << 28, 4096): a[i] = 1\nimport time; time.sleep(9)' %M",
+       "killed: memory");
   shell_rig_close(&r);
 }
 EACH(memory_is_limited)

@@ -18,10 +18,14 @@
  *     then thinks is waited for. The gap deadline then runs from byte to byte
  *     and stands still while the exchange is paused.
  *  4. http and https only, HTTP/1.1, no redirects, no cookies, no proxy from
- *     the environment, no netrc: credentials go where the URL says.
+ *     the environment, no netrc: credentials go where the URL says. Who wants
+ *     to follow a redirect starts another exchange.
  *  5. TLS is verified against the system's store, which is read when the
  *     first https connection is made.
  *  6. Nothing here is public: results and their details may name addresses.
+ *  7. With `connect` in its handler an exchange has a connection of its own,
+ *     which is neither taken from those that are kept nor kept: each address
+ *     that anything is sent to was asked about, for this very exchange.
  */
 #ifndef YOI_SDK_HTTP_H
 #define YOI_SDK_HTTP_H
@@ -64,7 +68,7 @@ struct yoi_sdk_http_result {
   uint32_t end;    /* YOI_SDK_HTTP_* */
   uint32_t status; /* 0 when no header came */
   uint32_t sent;   /* 1 once the request may have reached the server */
-  uint32_t reserved;
+  uint32_t unknown_name; /* 1: CONNECT, because the name was not found */
   const char *detail; /* for the log; never NULL */
 };
 
@@ -76,7 +80,20 @@ struct yoi_sdk_http_handler {
   int (*head)(void *ctx, const struct yoi_sdk_http_head *head);
   int (*body)(void *ctx, yoi_str bytes);
   void (*done)(void *ctx, const struct yoi_sdk_http_result *result);
+  /* A field of the header, before head: of an answer of this status, which is
+   * below 200 where another answer follows. The value is trimmed, not cut. */
+  void (*field)(void *ctx, uint32_t status, yoi_str name, yoi_str value);
+  /* Before each connection: 1 = to this address, as inet_ntop writes it, it
+   * may be made. A name's next address is then tried. See 7 above. */
+  int (*connect)(void *ctx, yoi_str address, uint32_t port);
 };
+
+/* yoi_sdk_http_request.flags */
+#define YOI_SDK_HTTP_HEAD 1u /* a HEAD instead of a GET */
+/* Offers gzip and deflate and undoes them: body gets, and response_max counts,
+ * what comes out. More than one coding on top of each other is MALFORMED: each
+ * multiplies what a byte from outside costs by 1,000. */
+#define YOI_SDK_HTTP_DECODE 2u
 
 struct yoi_sdk_http_request {
   const char *url;  /* NUL-terminated, checked with yoi_sdk_http_url_check */
@@ -88,7 +105,7 @@ struct yoi_sdk_http_request {
   size_t n_headers;
   yoi_str body;     /* a POST when ptr is not NULL, else a GET */
   uint32_t connect_ms, first_byte_ms, gap_ms; /* 0 = none */
-  uint32_t reserved;
+  uint32_t flags;
   uint64_t deadline_ns; /* CLOCK_MONOTONIC, 0 = none */
   size_t response_max;  /* bytes of the body */
 };

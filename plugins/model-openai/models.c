@@ -130,7 +130,8 @@ static void on_done(void *ctx, const struct yoi_sdk_http_result *result) {
   land(i);
 }
 
-static const struct yoi_sdk_http_handler handler = {on_head, on_body, on_done};
+static const struct yoi_sdk_http_handler handler = {
+    .head = on_head, .body = on_body, .done = on_done};
 
 static void begin(struct oai_instance *i) {
   const struct oai_config *c = &i->config;

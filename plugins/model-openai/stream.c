@@ -179,7 +179,8 @@ static void on_done(void *ctx, const struct yoi_sdk_http_result *result) {
   oai_wait_failed(s);
 }
 
-static const struct yoi_sdk_http_handler handler = {on_head, on_body, on_done};
+static const struct yoi_sdk_http_handler handler = {
+    .head = on_head, .body = on_body, .done = on_done};
 
 void oai_stream_send(struct oai_stream *s) {
   struct oai_instance *i = s->instance;

@@ -25,6 +25,7 @@
  */
 #include "internal.h"
 
+#include <arpa/inet.h>
 #include <sdk/hard.h>
 #include <sdk/mem.h>
 #include <sys/socket.h>
@@ -77,12 +78,34 @@ void yoi__sdk_http_sockets_free(struct yoi__sdk_http_loop *l) {
     while (l->sockets[i]) socket_remove(l, l->sockets[i]->fd);
 }
 
+static int may_connect(const struct yoi_sdk_http_exchange *x, const struct curl_sockaddr *addr) {
+  char text[INET6_ADDRSTRLEN];
+  const void *address = NULL;
+  in_port_t port = 0;
+  struct sockaddr_in in;
+  struct sockaddr_in6 in6;
+  if (!x->guarded) return 1;
+  if (addr->family == AF_INET && addr->addrlen >= sizeof in) {
+    memcpy(&in, &addr->addr, sizeof in);
+    address = &in.sin_addr;
+    port = ntohs(in.sin_port);
+  } else if (addr->family == AF_INET6 && addr->addrlen >= sizeof in6) {
+    memcpy(&in6, &addr->addr, sizeof in6);
+    address = &in6.sin6_addr;
+    port = ntohs(in6.sin6_port);
+  }
+  return x->handler && address && inet_ntop(addr->family, address, text, sizeof text) &&
+         x->handler->connect(x->ctx, (yoi_str){text, strlen(text)}, port);
+}
+
 curl_socket_t yoi__sdk_http_opensocket_cb(void *ctx, curlsocktype purpose,
                                           struct curl_sockaddr *addr) {
+  struct yoi_sdk_http_exchange *x = ctx;
   (void)purpose;
+  if (!may_connect(x, addr)) return CURL_SOCKET_BAD;
   int fd = socket(addr->family, addr->socktype | SOCK_CLOEXEC | SOCK_NONBLOCK, addr->protocol);
   if (fd < 0) return CURL_SOCKET_BAD;
-  if (socket_add(ctx, fd, 1)) return fd;
+  if (socket_add(x->loop, fd, 1)) return fd;
   close(fd);
   return CURL_SOCKET_BAD;
 }

@@ -23,6 +23,7 @@
 
 #include <sdk/error.h>
 #include <sdk/mem.h>
+#include <strings.h>
 
 #define LEFT_BYTES_MAX 65536 /* read for the sake of the connection */
 
@@ -53,10 +54,14 @@ static int is_field(yoi_str line, const char *name, size_t n) {
   return 1;
 }
 
-static void keep(char *to, yoi_str *out, yoi_str line, size_t n_name) {
-  yoi_str v = {line.ptr + n_name + 1, line.len - n_name - 1};
+static yoi_str trimmed(yoi_str v) {
   while (v.len && (v.ptr[0] == ' ' || v.ptr[0] == '\t')) v.ptr++, v.len--;
   while (v.len && (v.ptr[v.len - 1] == ' ' || v.ptr[v.len - 1] == '\t')) v.len--;
+  return v;
+}
+
+static void keep(char *to, yoi_str *out, yoi_str line, size_t n_name) {
+  yoi_str v = trimmed((yoi_str){line.ptr + n_name + 1, line.len - n_name - 1});
   if (v.len > YOI__SDK_HTTP_VALUE_MAX) v.len = YOI__SDK_HTTP_VALUE_MAX;
   memcpy(to, v.ptr, v.len);
   *out = (yoi_str){to, v.len};
@@ -84,6 +89,34 @@ static void keep_field(struct yoi_sdk_http_exchange *x, yoi_str line) {
 #undef KEEP
 }
 
+/* How many codings a list names; chunked is none that costs anything. */
+static uint32_t codings_of(yoi_str list) {
+  uint32_t n = 0;
+  while (list.len) {
+    const char *comma = memchr(list.ptr, ',', list.len);
+    yoi_str one = {list.ptr, comma ? (size_t)(comma - list.ptr) : list.len};
+    list.ptr += comma ? one.len + 1 : one.len;
+    list.len -= comma ? one.len + 1 : one.len;
+    one = trimmed(one);
+    n += one.len && (one.len != 7 || strncasecmp(one.ptr, "chunked", 7) != 0);
+  }
+  return n;
+}
+
+/* What only some exchanges look at. 0: it is not to be read. */
+static int look_at_field(struct yoi_sdk_http_exchange *x, yoi_str line) {
+  const char *colon = memchr(line.ptr, ':', line.len);
+  if (!colon) return 1;
+  size_t n = (size_t)(colon - line.ptr);
+  yoi_str value = trimmed((yoi_str){colon + 1, line.len - n - 1});
+  if (x->flags & YOI_SDK_HTTP_DECODE && (is_field(line, "content-encoding", n) ||
+                                         is_field(line, "transfer-encoding", n)))
+    x->codings += codings_of(value);
+  if (x->handler && x->handler->field)
+    x->handler->field(x->ctx, x->head.status, (yoi_str){line.ptr, n}, value);
+  return x->codings <= 1;
+}
+
 static size_t on_header(char *p, size_t one, size_t n, void *ctx) {
   struct yoi_sdk_http_exchange *x = ctx;
   yoi_str line = {p, n};
@@ -99,9 +132,14 @@ static size_t on_header(char *p, size_t one, size_t n, void *ctx) {
     long status = 0;
     curl_easy_getinfo(x->easy, CURLINFO_RESPONSE_CODE, &status);
     memset(&x->head, 0, sizeof x->head);
+    x->codings = 0;
     x->head.status = status > 0 && status < 1000 ? (uint32_t)status : 0;
   } else if (line.len) {
     keep_field(x, line);
+    if (!look_at_field(x, line)) {
+      x->end = YOI_SDK_HTTP_MALFORMED;
+      return 0;
+    }
   } else if (x->head.status >= 200) { /* 1xx is followed by the real one */
     x->head_done = 1;
     if (x->handler && x->handler->head && x->handler->head(x->ctx, &x->head) != 0) {
@@ -200,7 +238,7 @@ static struct yoi_sdk_http_exchange *make(struct yoi__sdk_http_loop *l) {
   }
   SET(CURLOPT_TCP_KEEPALIVE, 1L);
   SET(CURLOPT_OPENSOCKETFUNCTION, yoi__sdk_http_opensocket_cb);
-  SET(CURLOPT_OPENSOCKETDATA, l);
+  SET(CURLOPT_OPENSOCKETDATA, x);
   SET(CURLOPT_CLOSESOCKETFUNCTION, yoi__sdk_http_closesocket_cb);
   SET(CURLOPT_CLOSESOCKETDATA, l);
   SET(CURLOPT_PREREQFUNCTION, on_connected);
@@ -252,9 +290,32 @@ static CURLcode set_url(struct yoi_sdk_http_exchange *x, const char *text) {
   return CURLE_OK;
 }
 
+/* Method, codings and whether a connection is shared, where they differ from
+ * what the handle was last used for. */
+static CURLcode set_flags(struct yoi_sdk_http_exchange *x, uint32_t flags, int alone) {
+  CURLcode code = CURLE_OK;
+  uint32_t changed = x->set_flags ^ flags;
+  if (changed & YOI_SDK_HTTP_HEAD)
+    code = flags & YOI_SDK_HTTP_HEAD ? curl_easy_setopt(x->easy, CURLOPT_NOBODY, 1L)
+                                     : curl_easy_setopt(x->easy, CURLOPT_HTTPGET, 1L);
+  if (code == CURLE_OK && changed & YOI_SDK_HTTP_DECODE)
+    code = curl_easy_setopt(x->easy, CURLOPT_ACCEPT_ENCODING,
+                            flags & YOI_SDK_HTTP_DECODE ? "gzip, deflate" : NULL);
+  if (code == CURLE_OK && alone != x->alone) {
+    code = curl_easy_setopt(x->easy, CURLOPT_FRESH_CONNECT, (long)alone);
+    if (code == CURLE_OK) code = curl_easy_setopt(x->easy, CURLOPT_FORBID_REUSE, (long)alone);
+  }
+  if (code == CURLE_OK) {
+    x->set_flags = flags;
+    x->alone = alone != 0;
+  }
+  return code;
+}
+
 static CURLcode set_request(struct yoi_sdk_http_exchange *x,
                             const struct yoi_sdk_http_request *req) {
   CURLcode code = set_url(x, req->url);
+  if (code == CURLE_OK) code = set_flags(x, x->flags, x->guarded);
   if (code == CURLE_OK)
     code = curl_easy_setopt(x->easy, CURLOPT_HTTPHEADER, chain(x, req->headers, req->n_headers));
   if (code == CURLE_OK && x->connect_ms != req->connect_ms) {
@@ -269,7 +330,8 @@ static CURLcode set_request(struct yoi_sdk_http_exchange *x,
   } else if (code == CURLE_OK && x->is_post) {
     x->is_post = 0;
     x->post_bytes = 0;
-    code = curl_easy_setopt(x->easy, CURLOPT_HTTPGET, 1L);
+    code = req->flags & YOI_SDK_HTTP_HEAD ? curl_easy_setopt(x->easy, CURLOPT_NOBODY, 1L)
+                                          : curl_easy_setopt(x->easy, CURLOPT_HTTPGET, 1L);
   }
   return code;
 }
@@ -296,6 +358,9 @@ yoi_status yoi_sdk_http_start(struct yoi_sdk_http *c, const struct yoi_sdk_http_
   }
   x->handler = handler;
   x->ctx = ctx;
+  x->flags = req->flags;
+  x->codings = 0;
+  x->guarded = handler->connect != NULL;
   x->deadline_ns = req->deadline_ns ? req->deadline_ns : UINT64_MAX;
   x->first_byte_ns = span_ns(req->first_byte_ms);
   x->gap_ns = span_ns(req->gap_ms);
@@ -346,6 +411,7 @@ void yoi__sdk_http_ended(struct yoi_sdk_http_exchange *x, CURLcode code) {
       .end = x->end ? x->end : yoi__sdk_http_classify(code, x->phase),
       .status = x->head_done ? x->head.status : 0,
       .sent = x->phase != YOI__SDK_HTTP_OPENING,
+      .unknown_name = !x->end && code == CURLE_COULDNT_RESOLVE_HOST,
   };
   curl_multi_remove_handle(x->loop->multi, x->easy);
   unlink_active(x);

@@ -53,7 +53,12 @@ struct yoi_sdk_http_exchange {
   uint32_t phase;
   uint32_t end; /* decided by us before libcurl knows; 0 = not */
   uint32_t connect_ms;
+  uint32_t codings;    /* that the answer's body is in */
+  uint32_t flags;      /* of the request */
+  uint32_t set_flags;  /* that the easy handle is set to */
   uint8_t paused, head_done, is_post;
+  uint8_t alone;   /* the easy handle shares no connection */
+  uint8_t guarded; /* handler->connect is asked */
   struct yoi_sdk_http_head head;
   char content_type[YOI__SDK_HTTP_VALUE_MAX];
   char retry_after[YOI__SDK_HTTP_VALUE_MAX];

@@ -257,6 +257,25 @@
 #define YOI_HTTP_CLIENT_IDLE_MAX 256 /* connections kept, per loop */
 #define YOI_HTTP_CLIENT_POOL_MAX 64  /* easy handles kept, per loop */
 
+/* ---- http_fetch ------------------------------------------------------- */
+#define YOI_FETCH_URL_MAX 4096       /* signed links have 2,000 bytes */
+#define YOI_FETCH_REDIRECTS_MAX 5    /* sites need 1 to 3 */
+#define YOI_FETCH_BODY_MAX 4194304   /* undone codings, read for one call */
+#define YOI_FETCH_TEXT_DEFAULT 15360 /* with the first lines, what a model sees
+                                        of a call by default */
+#define YOI_FETCH_TEXT_MAX 258048 /* likewise, at the most; 4 KB for the rest */
+#define YOI_FETCH_CONNECT_MS 10000
+#define YOI_FETCH_FIRST_BYTE_MS 30000 /* a page that is made takes seconds */
+#define YOI_FETCH_GAP_MS 15000
+#define YOI_FETCH_HEADERS_MAX 8      /* that a call may set */
+#define YOI_FETCH_HEADER_MAX 1024    /* the value of one */
+#define YOI_FETCH_HEAD_BYTES 4096    /* looked at to tell text and charset */
+#define YOI_FETCH_DEPTH_MAX 512 /* open elements, as browsers have it: libxml2
+                                   looks through them at each end tag */
+#define YOI_FETCH_ATTRIBUTES_MAX 1024 /* of a tag, about: libxml2 compares each
+                                         with each */
+#define YOI_FETCH_PIECE_BYTES 4096 /* given to the parser at once */
+
 /* ---- records of runtimes/local-compat ------------------------------- */
 #define YOI_RECORDS_MAX 65536         /* of one folder: names take 5 MB */
 #define YOI_RECORD_BYTES_MAX 8388608  /* one file: what the reader takes */

@@ -580,8 +580,9 @@ void tool_host_free(struct tool_host *th) {
   pthread_mutex_lock(&th->mu);
   th->closing = 1;
   pthread_mutex_unlock(&th->mu);
+  th->n_watches = th->n_timers = 0; /* rule 4 of host_loop.h */
   if (th->opened && th->table->close) th->table->close(th->self);
-  TOOL_MUST(th->tasks == NULL && tool_host_watches(th) == 0 && th->n_timers == 0);
+  TOOL_MUST(th->tasks == NULL && th->n_watches == 0 && th->n_timers == 0);
   for (size_t i = 0; i < TOOL_TOKENS; i++) TOOL_MUST(th->tokens[i].token == 0);
   for (size_t i = 0; i < TOOL_NAMES; i++) {
     if (th->mounts[i].name[0]) close(th->mounts[i].fd);

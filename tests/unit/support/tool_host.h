@@ -13,7 +13,7 @@
  * what is borrowed is gone when start has returned, next is called once, and
  * then after a wake only (rule 2 of stream.h), ends stay ends, output is UTF-8
  * without NUL, no message names the folder of a mount, and when it is freed no
- * call, token, watch, timer or post is left.
+ * call, token or post is left. Watches and timers are taken away before close.
  *
  * The loop, mounts and checks are real: it polls, it opens with openat2, and
  * time passes. It is loop 0, on the thread that made it. wake, post and

@@ -11,11 +11,11 @@
  * no system call beyond its send and its receives.
  *
  * Invariants:
- *  1. A socket of a connection stays watched while libcurl keeps it idle; it
- *     leaves the table when libcurl closes it, which it does through
- *     closesocket_cb, before the descriptor number can be used again. Other
- *     sockets (the resolver's) are unknown to opensocket_cb and leave as soon
- *     as libcurl loses interest, because it closes them itself.
+ *  1. A socket of a connection that stands stays watched while libcurl keeps
+ *     it idle; it leaves the table when libcurl closes it, which it does
+ *     through closesocket_cb, before the descriptor number can be used again.
+ *     Other sockets (the resolver's, and those that are not connected yet)
+ *     leave as soon as libcurl loses interest, because it closes them itself.
  *  2. One host timer per loop. It fires at or before the earliest of libcurl's
  *     timeout and every exchange's deadline; it is never moved back, so that
  *     a request normally does not touch it. Firing early is harmless.
@@ -46,12 +46,12 @@ static struct yoi__sdk_http_socket **slot_of(struct yoi__sdk_http_loop *l, curl_
 }
 
 static struct yoi__sdk_http_socket *socket_add(struct yoi__sdk_http_loop *l, curl_socket_t fd,
-                                               int kept) {
+                                               const struct yoi_sdk_http_exchange *opener) {
   struct yoi__sdk_http_socket *s = yoi_sdk_calloc(1, sizeof *s);
   if (!s) return NULL;
   s->loop = l;
   s->fd = fd;
-  s->kept = kept != 0;
+  s->opener = opener;
   struct yoi__sdk_http_socket **at = slot_of(l, fd);
   s->next = *at;
   *at = s;
@@ -103,11 +103,23 @@ curl_socket_t yoi__sdk_http_opensocket_cb(void *ctx, curlsocktype purpose,
   struct yoi_sdk_http_exchange *x = ctx;
   (void)purpose;
   if (!may_connect(x, addr)) return CURL_SOCKET_BAD;
+  x->opened = 1;
   int fd = socket(addr->family, addr->socktype | SOCK_CLOEXEC | SOCK_NONBLOCK, addr->protocol);
   if (fd < 0) return CURL_SOCKET_BAD;
-  if (socket_add(x->loop, fd, 1)) return fd;
+  if (socket_add(x->loop, fd, x)) return fd;
   close(fd);
   return CURL_SOCKET_BAD;
+}
+
+/* Of the sockets that an exchange opened one is connected; it has closed the
+ * others, which went when they were closed. */
+void yoi__sdk_http_connected(const struct yoi_sdk_http_exchange *x) {
+  for (size_t i = 0; i < YOI__SDK_HTTP_BUCKETS; i++)
+    for (struct yoi__sdk_http_socket *s = x->loop->sockets[i]; s; s = s->next)
+      if (s->opener == x) {
+        s->opener = NULL;
+        s->kept = 1;
+      }
 }
 
 int yoi__sdk_http_closesocket_cb(void *ctx, curl_socket_t fd) {
@@ -151,7 +163,7 @@ int yoi__sdk_http_socket_cb(CURL *easy, curl_socket_t fd, int what, void *ctx, v
       socket_remove(l, fd);
     return 0;
   }
-  if (!s && !(s = socket_add(l, fd, 0))) {
+  if (!s && !(s = socket_add(l, fd, NULL))) {
     cannot_watch(l, easy);
     return 0;
   }

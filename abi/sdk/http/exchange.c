@@ -37,6 +37,8 @@ static uint64_t now_ns(const struct yoi_sdk_http_exchange *x) {
 static int on_connected(void *ctx, char *peer, char *local, int peer_port, int local_port) {
   struct yoi_sdk_http_exchange *x = ctx;
   (void)peer, (void)local, (void)peer_port, (void)local_port;
+  if (x->opened) yoi__sdk_http_connected(x);
+  x->opened = 0;
   x->phase = YOI__SDK_HTTP_SENT;
   x->since_ns = now_ns(x);
   yoi__sdk_http_wake_at(x->loop, yoi__sdk_http_due(x));
@@ -368,7 +370,7 @@ yoi_status yoi_sdk_http_start(struct yoi_sdk_http *c, const struct yoi_sdk_http_
   x->body_bytes = x->header_bytes = 0;
   x->phase = YOI__SDK_HTTP_OPENING;
   x->end = YOI_SDK_HTTP_OK;
-  x->paused = x->head_done = 0;
+  x->paused = x->head_done = x->opened = 0;
   memset(&x->head, 0, sizeof x->head);
   x->error[0] = '\0';
   CURLcode code = set_request(x, req);

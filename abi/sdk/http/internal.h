@@ -32,7 +32,8 @@ struct yoi__sdk_http_socket {
   curl_socket_t fd;
   uint32_t interest; /* what the host watches for */
   uint32_t wanted;   /* what libcurl asked for; 0 = it is idle */
-  uint32_t kept;     /* made by opensocket_cb, closed by closesocket_cb */
+  uint32_t kept;     /* of a connection that stands: closed by closesocket_cb */
+  const struct yoi_sdk_http_exchange *opener; /* until it is connected */
 };
 
 enum { YOI__SDK_HTTP_OPENING, YOI__SDK_HTTP_SENT, YOI__SDK_HTTP_FLOWING };
@@ -59,6 +60,7 @@ struct yoi_sdk_http_exchange {
   uint8_t paused, head_done, is_post;
   uint8_t alone;   /* the easy handle shares no connection */
   uint8_t guarded; /* handler->connect is asked */
+  uint8_t opened;  /* a socket, which is not connected yet */
   struct yoi_sdk_http_head head;
   char content_type[YOI__SDK_HTTP_VALUE_MAX];
   char retry_after[YOI__SDK_HTTP_VALUE_MAX];
@@ -107,6 +109,8 @@ int yoi__sdk_http_socket_cb(CURL *easy, curl_socket_t fd, int what, void *ctx,
                             void *socket);
 int yoi__sdk_http_timer_cb(CURLM *multi, long ms, void *ctx);
 int yoi__sdk_http_closesocket_cb(void *ctx, curl_socket_t fd);
+/* The connection of an exchange stands. */
+void yoi__sdk_http_connected(const struct yoi_sdk_http_exchange *x);
 /* Lets libcurl act on a socket (or CURL_SOCKET_TIMEOUT), then hands out what
  * ended. */
 void yoi__sdk_http_drive(struct yoi__sdk_http_loop *l, curl_socket_t fd,

@@ -17,6 +17,7 @@ LIBDIR  = $(PREFIX)/lib
 # ---- Debian packages: the one list ---------------------------------------
 PKGS_CORE = gcc libc6-dev make pkg-config binutils libcjson-dev libssl-dev
 PKGS_RUN  = $(PKGS_CORE) libcurl4-openssl-dev node-llhttp curl tzdata
+PKGS_RUN  = $(PKGS_CORE) libcurl4-openssl-dev libxml2-dev node-llhttp curl
 PKGS_BENCH = $(PKGS_RUN) python3 util-linux nginx-light nodejs libsqlite3-dev liblmdb-dev
 PKGS_TEST = $(PKGS_RUN) g++ clang libclang-rt-14-dev libcmocka-dev python3 \
             python3-pytest python3-pytest-xdist python3-pytest-timeout python3-hypothesis \
@@ -109,7 +110,10 @@ embedded_ARCHIVES     = $(ENGINE)
 fs-store_ARCHIVES     = $(ENGINE)
 model-openai_ARCHIVES = $(SDK_HTTP)
 model-openai_LIBS     = -lcurl
-HTTP_PLUGINS          = model-openai ingress-http
+tool-http_ARCHIVES    = $(SDK_HTTP)
+tool-http_CPPFLAGS    = -isystem /usr/include/libxml2
+tool-http_LIBS        = -lcurl -lxml2
+HTTP_PLUGINS          = model-openai ingress-http tool-http
 LLHTTP_SRC            = /usr/share/llhttp
 ingress-http_CPPFLAGS = -isystem /usr/share/include/llhttp
 ingress-http_LIBS     = -lssl

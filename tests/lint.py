@@ -246,6 +246,7 @@ LIBRARY = {
     r'(cjson/)?cJSON\.h': ('abi/sdk/',),
     r'openssl/': ('abi/sdk/core/', 'plugins/ingress-http/', 'tests/'),
     r'curl/': ('abi/sdk/http/', 'tests/'),
+    r'libxml/': ('plugins/tool-http/', 'tests/'),
     r'llhttp': ('plugins/ingress-http/', 'tests/'),
     r'cmocka': ('tests/',),
 }

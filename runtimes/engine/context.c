@@ -8,10 +8,10 @@
  *
  *  1. Turns are taken whole or not at all, and without gaps.
  *  2. Every tool call has exactly one result, behind it and before any other
- *     message; no result stands without its call. The engine appends them
- *     so; here it is checked again, since a provider answers 400 for ever to
- *     a history in which one is missing. What does not fit is mended and
- *     counted.
+ *     message, and in the order of the calls, whatever order they ended in; no
+ *     result stands without its call. The engine appends one for each; here
+ *     it is checked again, since a provider answers 400 for ever to a history
+ *     in which one is missing. What does not fit is mended and counted.
  *  3. An input belongs to its turn: one that waited is shown before the items
  *     of its turn, and behind all of the turns before, wherever its record is.
  *  4. What is shown is chosen at once, under the lock; a read has no end, and
@@ -161,6 +161,7 @@ struct eng_context *eng_context_new(const struct eng_worker *w) {
 void eng_context_free(struct eng_context *c) {
   if (!c) return;
   for (size_t i = 0; i < c->n_moved; i++) eng_frame_unref(c->moved[i].frame);
+  for (size_t i = 0; i < c->n_open; i++) eng_frame_unref(c->open[i].result);
   yoi_sdk_free(c->moved);
   yoi_sdk_buf_release(&c->buf);
   yoi_sdk_free(c->ends);
@@ -196,16 +197,37 @@ static void tool_message(struct eng_context *c, yoi_str raw_id) {
 
 /* ---- pairing ---- */
 
-static void close_open(struct eng_context *c) {
-  for (size_t i = 0; i < c->n_open; i++) {
+/* The result of a call, or that there is none. */
+static void write_result(struct eng_context *c, const struct eng_open_call *o) {
+  if (o->result) {
+    yoi_str item = yoi_sdk_json_raw_get(o->result->ev.text, "item");
+    tool_message(c, yoi_sdk_json_raw_get(item, "tool_call_id"));
+    add_text(c, yoi_sdk_json_raw_get(item, "content"));
+    yoi_sdk_buf_adds(&c->buf, YOI_LIT("\"}"));
+  } else {
     /* The id stands in buf, which moves when it grows. */
-    if (!yoi_sdk_buf_reserve(&c->buf, c->open[i].len + 128)) break;
-    tool_message(c, (yoi_str){c->buf.data + c->open[i].at, c->open[i].len});
+    if (!yoi_sdk_buf_reserve(&c->buf, o->len + 128)) return;
+    tool_message(c, (yoi_str){c->buf.data + o->at, o->len});
     yoi_sdk_buf_adds(&c->buf, YOI_LIT("error: no result was recorded\"}"));
-    message_end(c);
     c->mended++;
   }
-  c->n_open = 0;
+  message_end(c);
+}
+
+/* Writes those at the front that have results; all: the others too. */
+static void write_open(struct eng_context *c, bool all) {
+  size_t n = 0;
+  for (; n < c->n_open && (all || c->open[n].result); n++) {
+    write_result(c, &c->open[n]);
+    eng_frame_unref(c->open[n].result);
+  }
+  if (n == 0) return;
+  c->n_open -= n;
+  memmove(c->open, &c->open[n], c->n_open * sizeof *c->open);
+}
+
+static void close_open(struct eng_context *c) {
+  write_open(c, true);
 }
 
 static void expect(struct eng_context *c, size_t at, size_t len) {
@@ -222,15 +244,19 @@ static void expect(struct eng_context *c, size_t at, size_t len) {
   c->open[c->n_open++] = (struct eng_open_call){.at = at, .len = len};
 }
 
-static int settle(struct eng_context *c, yoi_str raw_id) {
+/* A result waits until those of the calls before it are there. */
+static void settle(struct eng_context *c, struct eng_frame *f) {
+  yoi_str item = yoi_sdk_json_raw_get(f->ev.text, "item");
+  yoi_str raw_id = yoi_sdk_json_raw_get(item, "tool_call_id");
   for (size_t i = 0; i < c->n_open; i++) {
-    yoi_str id = {c->buf.data + c->open[i].at, c->open[i].len};
-    if (!yoi_sdk_str_eq(id, raw_id)) continue;
-    memmove(&c->open[i], &c->open[i + 1], (c->n_open - i - 1) * sizeof *c->open);
-    c->n_open--;
-    return 1;
+    struct eng_open_call *o = &c->open[i];
+    yoi_str id = {c->buf.data + o->at, o->len};
+    if (o->result || !yoi_sdk_str_eq(id, raw_id)) continue;
+    o->result = eng_frame_ref(f);
+    write_open(c, false);
+    return;
   }
-  return 0;
+  c->mended++;
 }
 
 static void add_calls(struct eng_context *c, yoi_str calls) {
@@ -279,7 +305,7 @@ static int add_plain(struct eng_context *c, const struct eng_frame *f) {
   return 1;
 }
 
-static void add(struct eng_context *c, const struct eng_frame *f) {
+static void add(struct eng_context *c, struct eng_frame *f) {
   yoi_str text = f->ev.text;
   if (c->buf.failed) return; /* calls whose ids did not fit stand in `open` */
   if (add_plain(c, f)) return;
@@ -300,16 +326,7 @@ static void add(struct eng_context *c, const struct eng_frame *f) {
     yoi_sdk_buf_addc(&c->buf, '}');
     message_end(c);
   } else if (f->ev.kind == YOI_EVENT_TOOL_COMPLETED) {
-    yoi_str item = yoi_sdk_json_raw_get(text, "item");
-    yoi_str id = yoi_sdk_json_raw_get(item, "tool_call_id");
-    if (!settle(c, id)) {
-      c->mended++;
-      return;
-    }
-    tool_message(c, id);
-    add_text(c, yoi_sdk_json_raw_get(item, "content"));
-    yoi_sdk_buf_adds(&c->buf, YOI_LIT("\"}"));
-    message_end(c);
+    settle(c, f);
   }
 }
 

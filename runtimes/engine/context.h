@@ -21,9 +21,11 @@ struct eng_context {
     struct eng_frame *frame; /* a reference, once it was read */
   } * moved;
   size_t n_moved, next_moved;
-  /* Ids of calls that have no result yet: raw JSON strings in buf. */
+  /* Calls whose result is not written yet, in order; ids: raw JSON strings in
+   * buf. */
   struct eng_open_call {
     size_t at, len;
+    struct eng_frame *result; /* a reference: it waits for those before it */
   } * open;
   size_t n_open, cap_open;
   size_t mended; /* results that were made up or left out */

@@ -374,7 +374,7 @@ static void add_result(struct eng_context *c, const char *id) {
   "{\"id\":\"b\",\"name\":\"g\",\"arguments\":\"{}\"}]}}"
 #define SAYS "{\"kind\":\"user\",\"content\":[{\"type\":\"text\",\"text\":\"u\"}]}"
 
-/* Pitfall 62: in both directions. */
+/* Pitfall 62: in both directions, and in the order of the calls. */
 static void a_context_pairs_calls_and_results(void **state) {
   (void)state;
   static const char want[] =
@@ -382,8 +382,8 @@ static void a_context_pairs_calls_and_results(void **state) {
       "{\"role\":\"assistant\",\"content\":\"\",\"tool_calls\":["
       "{\"id\":\"a\",\"type\":\"function\",\"function\":{\"name\":\"f\",\"arguments\":\"{}\"}},"
       "{\"id\":\"b\",\"type\":\"function\",\"function\":{\"name\":\"g\",\"arguments\":\"{}\"}}]}"
-      "{\"role\":\"tool\",\"tool_call_id\":\"b\",\"content\":\"r\"}"
       "{\"role\":\"tool\",\"tool_call_id\":\"a\",\"content\":\"error: no result was recorded\"}"
+      "{\"role\":\"tool\",\"tool_call_id\":\"b\",\"content\":\"r\"}"
       "{\"role\":\"user\",\"content\":\"u\"}";
   for (int end = 0; end < 2; end++) {
     struct eng_context *c = yoi_sdk_calloc(1, sizeof *c);

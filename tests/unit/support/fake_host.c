@@ -1,8 +1,8 @@
 /* fake_host.c - loops, timers, clocks, tokens, counters and a log in memory.
  *
  * One mutex guards all of it; nothing of others is called under it. The
- * models stand in fake_model.c. A fake host is for tests: it aborts where a
- * host would answer an error that no test asks for.
+ * models stand in fake_model.c, the tools in fake_tool.c. A fake host is for
+ * tests: it aborts where a host would answer an error that no test asks for.
  */
 #include "fake_host_impl.h"
 
@@ -10,9 +10,12 @@
 #include <errno.h>
 #include <sdk/str.h>
 #include <yoi/host_clock.h>
+#include <yoi/host_grant.h>
 #include <yoi/host_log.h>
 #include <yoi/host_metrics.h>
 #include <yoi/host_model.h>
+
+#include "fake_tool.h"
 
 static _Thread_local uint32_t this_loop = YOI_NO_LOOP;
 
@@ -87,6 +90,7 @@ static yoi_status loop_timer(const yoi_host *h, uint64_t at_ns, yoi_loop_fn fn, 
   if (this_loop == YOI_NO_LOOP) return YOI_FAILED_PRECONDITION;
   pthread_mutex_lock(&fh->mu);
   yoi_status st = fh->closed ? YOI_UNAVAILABLE : YOI_OK;
+  if (fh->fail_timer > 0 && --fh->fail_timer == 0) st = YOI_RESOURCE_EXHAUSTED;
   if (st == YOI_OK) {
     fh->timers = fake_grow(fh->timers, fh->n_timers + 1, sizeof *fh->timers);
     fh->timers[fh->n_timers++] = (struct fake_timer){
@@ -201,6 +205,12 @@ size_t fake_host_timers(struct fake_host *fh) {
 void fake_host_fail_post(struct fake_host *fh, uint64_t n) {
   pthread_mutex_lock(&fh->mu);
   fh->fail_post = n;
+  pthread_mutex_unlock(&fh->mu);
+}
+
+void fake_host_fail_timer(struct fake_host *fh, uint64_t n) {
+  pthread_mutex_lock(&fh->mu);
+  fh->fail_timer = n;
   pthread_mutex_unlock(&fh->mu);
 }
 
@@ -517,6 +527,8 @@ static const void *host_get_interface(const yoi_host *h, yoi_str id) {
   if (yoi_sdk_str_is(id, YOI_HOST_METRICS_ID)) return &metrics_table;
   if (yoi_sdk_str_is(id, YOI_HOST_LOG_ID)) return &log_table;
   if (yoi_sdk_str_is(id, YOI_HOST_MODEL_ID)) return &fake_model_table;
+  if (yoi_sdk_str_is(id, YOI_HOST_TOOL_ID)) return &fake_tool_table;
+  if (yoi_sdk_str_is(id, YOI_HOST_GRANT_ID)) return &fake_grant_table;
   return NULL;
 }
 
@@ -571,10 +583,12 @@ void fake_host_reopen(struct fake_host *fh) {
 
 void fake_host_free(struct fake_host *fh) {
   assert(fake_model_live(fh) == 0);
+  assert(fake_tool_live(fh) == 0);
   assert(fake_host_tokens(fh) == 0);
   assert(fh->n_timers == 0);
   for (uint32_t i = 0; i < fh->n_loops; i++) assert(!fh->loops[i].tasks);
   fake_model_clear(fh);
+  fake_tool_clear(fh);
   for (size_t i = 0; i < fh->n_metrics; i++) {
     free(fh->metrics[i].name);
     free(fh->metrics[i].value);

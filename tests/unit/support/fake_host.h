@@ -51,6 +51,8 @@ void fake_host_enter(uint32_t loop);
 size_t fake_host_timers(struct fake_host *fh);
 /* The n-th post from now fails; 0: none. */
 void fake_host_fail_post(struct fake_host *fh, uint64_t n);
+/* The same for timers. */
+void fake_host_fail_timer(struct fake_host *fh, uint64_t n);
 void fake_host_threads(struct fake_host *fh);
 void fake_host_threads_stop(struct fake_host *fh);
 
@@ -98,6 +100,8 @@ const char *fake_model_messages(struct fake_host *fh, size_t i);
 const char *fake_model_name(struct fake_host *fh, size_t i);
 /* Its request id and trace, with a blank between them. */
 const char *fake_model_origin(struct fake_host *fh, size_t i);
+/* The tools that it was offered; empty: none. */
+const char *fake_model_offer(struct fake_host *fh, size_t i);
 uint32_t fake_model_loop(struct fake_host *fh, size_t i);
 size_t fake_model_live(struct fake_host *fh); /* streams not released */
 size_t fake_model_cancelled(struct fake_host *fh);

@@ -1,11 +1,13 @@
-/* fake_host_impl.h - what fake_host.c and fake_model.c share. */
+/* fake_host_impl.h - what fake_host.c, fake_model.c and fake_tool.c share. */
 #ifndef FAKE_HOST_IMPL_H
 #define FAKE_HOST_IMPL_H
 
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <yoi/host_grant.h>
 #include <yoi/host_model.h>
+#include <yoi/host_tool.h>
 
 #include "fake_host.h"
 
@@ -43,6 +45,7 @@ struct fake_metric {
 
 struct fake_request {
   char *messages, *name, *origin; /* origin: request id, blank, trace */
+  char *offer;
   uint32_t loop;
 };
 
@@ -53,7 +56,7 @@ struct fake_host {
   bool closed, threaded, async, no_models;
   uint32_t n_loops;
   struct fake_loop *loops;
-  uint64_t now, last_id, fail_post, stale;
+  uint64_t now, last_id, fail_post, fail_timer, stale;
   struct fake_timer *timers;
   size_t n_timers;
   struct fake_token *tokens;
@@ -74,13 +77,26 @@ struct fake_host {
   void *on_next_ctx;
   struct fake_request *requests;
   size_t n_requests, n_cancelled;
+  struct fake_tool *tools; /* fake_tool.c */
+  size_t n_tools;
+  struct fake_run *runs;   /* not yet asked for, in order */
+  struct fake_work *works; /* live streams */
+  struct fake_started *started;
+  size_t n_started, n_decides, n_tools_cancelled;
+  char *no_grant;
+  void (*on_decide)(void *ctx);
+  void (*on_start)(void *ctx);
+  void *on_tool_ctx;
 };
 
 extern const yoi_host_model fake_model_table;
+extern const yoi_host_tool fake_tool_table;
+extern const yoi_host_grant fake_grant_table;
 
 void *fake_grow(void *p, size_t n, size_t size);
 char *fake_dup(yoi_str s);
 struct fake_host *fake_of(const yoi_host *h);
 void fake_model_clear(struct fake_host *fh);
+void fake_tool_clear(struct fake_host *fh);
 
 #endif

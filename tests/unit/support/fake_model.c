@@ -270,6 +270,7 @@ static void remember(struct fake_host *fh, yoi_str name, const yoi_model_request
   fh->requests = fake_grow(fh->requests, fh->n_requests + 1, sizeof *fh->requests);
   fh->requests[fh->n_requests++] = (struct fake_request){.messages = all,
                                                          .name = fake_dup(name),
+                                                         .offer = fake_dup(req->tools),
                                                          .origin = fake_dup(yoi_sdk_str(origin)),
                                                          .loop = loop};
 }
@@ -366,6 +367,11 @@ const char *fake_model_origin(struct fake_host *fh, size_t i) {
   return fh->requests[i].origin;
 }
 
+const char *fake_model_offer(struct fake_host *fh, size_t i) {
+  assert(i < fh->n_requests);
+  return fh->requests[i].offer;
+}
+
 uint32_t fake_model_loop(struct fake_host *fh, size_t i) {
   assert(i < fh->n_requests);
   return fh->requests[i].loop;
@@ -395,6 +401,7 @@ void fake_model_clear(struct fake_host *fh) {
   for (size_t i = 0; i < fh->n_requests; i++) {
     free(fh->requests[i].messages);
     free(fh->requests[i].name);
+    free(fh->requests[i].offer);
     free(fh->requests[i].origin);
   }
   for (size_t i = 0; i < fh->n_names; i++) free(fh->names[i]);

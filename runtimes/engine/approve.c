@@ -116,7 +116,7 @@ static int stage(struct eng_op *op, struct eng_call *c, struct eng_after *after)
     eng_stage_add(s, eng_record_tool_completed(s, t, c, &o, false));
   }
   if (eng_stage_commit(s, after)) return 1;
-  c->next = ENG_CALL_NEW;
+  eng_calls_unstage(t);
   return 0;
 }
 

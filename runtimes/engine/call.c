@@ -150,6 +150,10 @@ int eng_call_print(yoi_str text, struct eng_print *out) {
   return ok;
 }
 
+bool eng_call_is_harmless(const struct eng_call *c) {
+  return c->tool && (c->tool->flags & YOI_TOOL_IDEMPOTENT) != 0;
+}
+
 void eng_call_end(struct eng_call *c, enum eng_call_status status, int32_t code, const char *fmt,
                   ...) {
   struct eng_outcome *o = &c->outcome;
@@ -169,7 +173,13 @@ void eng_call_end(struct eng_call *c, enum eng_call_status status, int32_t code,
 /* ---- under the worker's lock ---- */
 
 void eng_calls_unstage(struct eng_turn *t) {
-  for (uint32_t i = 0; t && i < t->n_calls; i++) t->calls[i].next = ENG_CALL_NEW;
+  for (uint32_t i = 0; t && i < t->n_calls; i++) {
+    struct eng_call *c = &t->calls[i];
+    c->next = ENG_CALL_NEW;
+    if (c->state != ENG_CALL_WAITS) continue;
+    c->allowed = false; /* nobody has said anything that counts */
+    c->resolved = 0;
+  }
 }
 
 uint32_t eng_calls_open(const struct eng_turn *t) {
@@ -186,8 +196,8 @@ bool eng_calls_wait(const struct eng_turn *t) {
 }
 
 static void outcome_of(const struct eng_call *c, struct eng_outcome *o) {
-  bool harmless = c->tool && (c->tool->flags & YOI_TOOL_IDEMPOTENT) != 0;
-  bool started = c->state == ENG_CALL_STARTED;
+  bool harmless = eng_call_is_harmless(c);
+  bool started = c->state == ENG_CALL_STARTED && c->begun;
   *o = (struct eng_outcome){.status =
                                 started && !harmless ? ENG_CALL_UNCERTAIN : ENG_CALL_CANCELLED};
   (void)snprintf(o->message, sizeof o->message, "%s",
@@ -217,8 +227,7 @@ void eng_calls_applied(struct eng_turn *t) {
     c->state = c->next;
     c->next = ENG_CALL_NEW;
     if (c->state != ENG_CALL_OVER) continue;
-    bool harmless = !c->tool || (c->tool->flags & YOI_TOOL_IDEMPOTENT) != 0;
-    if (c->status == ENG_CALL_UNCERTAIN && !harmless)
+    if (c->status == ENG_CALL_UNCERTAIN && !eng_call_is_harmless(c))
       eng_uncertain_add(&t->w->uncertain, &c->print);
     if (c->status == ENG_CALL_OK) eng_uncertain_remove(&t->w->uncertain, &c->print);
   }

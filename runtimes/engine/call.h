@@ -66,21 +66,21 @@ struct eng_call {
   uint64_t expires;            /* wall time, of the approval */
   uint64_t resolved;           /* sequence of tool.approval_resolved; 0: it is open */
   char *approver;              /* principal; owned */
+  bool begun;                  /* its tool may have run */
 
   /* the turn's loop */
-  bool judged; /* `said` is what the host decided */
-  bool begun;  /* the tool was started, or could not be */
-  bool ended;  /* `outcome` is known, and not yet in the history */
-  bool stopped, full;
+  bool judged;              /* `said` is what the host decided */
+  bool ended;               /* `outcome` is known, and not yet in the history */
+  bool stopped, late, full; /* cancelled; because of its deadline; it said too much */
   yoi_tool_decision said;
   struct eng_outcome outcome;
   yoi_stream *stream;
   uint64_t until; /* monotonic: its deadline; once it is stopped, of its grace */
   struct yoi_sdk_buf output;
+  char tail[4]; /* the beginning of a character, whose rest comes next */
+  size_t n_tail;
   size_t progress; /* bytes that watchers were shown */
 };
-
-#define ENG_LOST_STARTED "the host was restarted while the tool ran; what it did is not known"
 
 /* Takes what a model asks for into the turn: {"id","name","arguments"}. An
  * error: why the answer is refused, a kind of a model error. */
@@ -93,6 +93,8 @@ int eng_call_print(yoi_str text, struct eng_print *out);
 /* On the turn's loop, or when nobody else has it. Forgets them all. */
 void eng_calls_clear(struct eng_turn *t);
 
+/* Twice is as good as once. */
+bool eng_call_is_harmless(const struct eng_call *c);
 /* Loop. The result of a call that was not started, or has ended. */
 void eng_call_end(struct eng_call *c, enum eng_call_status status, int32_t code, const char *fmt,
                   ...) __attribute__((format(printf, 4, 5)));

@@ -220,10 +220,12 @@ static void step_stop(struct eng_op *op, struct eng_after *after) {
   eng_queue_stage_ends(s, "worker_stopped", true);
   eng_stage_add(s, eng_record_stopped(s, op->reason, op->principal));
   s->op = eng_op_ref(op);
-  if (!eng_stage_commit(s, after))
-    stage_failed(op, after);
-  else
+  if (eng_stage_commit(s, after)) {
     eng_op_unref(op);
+    return;
+  }
+  eng_calls_unstage(t);
+  stage_failed(op, after);
 }
 
 static void step_delete(struct eng_op *op, struct eng_after *after) {

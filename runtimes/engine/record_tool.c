@@ -228,20 +228,6 @@ struct eng_frame *eng_record_tool_completed(struct eng_stage *s, const struct en
   return f;
 }
 
-/* Once its tool was started nobody knows whether it had its effect. */
-struct eng_frame *eng_record_tool_lost(struct eng_stage *s, const struct eng_turn *t,
-                                       const struct eng_lost_call *call) {
-  yoi_str id = {call->id, call->id_len};
-  struct eng_outcome o = {.status = call->started ? ENG_CALL_UNCERTAIN : ENG_CALL_ERROR,
-                          .code = YOI_CODE_RUNTIME_UNAVAILABLE};
-  char said[192];
-  (void)snprintf(
-      o.message, sizeof o.message, "%s",
-      call->started ? ENG_LOST_STARTED : "the host was restarted before the tool was started");
-  int n = snprintf(said, sizeof said, "error: %.*s", 180, o.message);
-  return completed(s, t, id, &o, (yoi_str){said, n < 0 ? 0 : (size_t)n}, (yoi_str){0});
-}
-
 /* ---- live ---- */
 
 struct eng_frame *eng_live_progress(const struct eng_turn *t, yoi_str call_id, yoi_str text) {

@@ -601,20 +601,40 @@ yoi_status eng_replay_add(struct eng_replay *r, struct eng_frame *f) {
 
 /* ---- the end ---- */
 
-static int keep_lost(struct eng_turn *t, const struct call *c) {
-  struct yoi_sdk_buf buf;
-  yoi_sdk_buf_init(&buf, YOI_JSON_BYTES_MAX);
-  size_t len = 0;
-  char *id = NULL;
-  if (yoi_sdk_json_raw_unescape(c->id, &buf) && !buf.failed) {
-    yoi_sdk_buf_addc(&buf, 0);
-    if (!buf.failed) id = yoi_sdk_buf_take(&buf, &len);
+/* One that was started is over, though nobody knows how. 0: memory is short. */
+static int restore_call(struct eng_turn *t, const struct call *from) {
+  if (!eng_call_restore(t, from->whole)) return 0;
+  struct eng_call *c = &t->calls[t->n_calls - 1];
+  c->recorded = true;
+  c->state = from->state;
+  c->expires = from->expires;
+  c->resolved = from->resolved;
+  c->allowed = from->state == ENG_CALL_APPROVED;
+  c->begun = from->state == ENG_CALL_STARTED;
+  c->asked = from->asked ? eng_frame_ref(from->asked) : NULL;
+  memcpy(c->approval, from->approval, sizeof c->approval);
+  c->approver = yoi_sdk_strndup(from->approver, strlen(from->approver));
+  if (c->begun)
+    eng_call_end(c, eng_call_is_harmless(c) ? ENG_CALL_ERROR : ENG_CALL_UNCERTAIN,
+                 YOI_CODE_RUNTIME_UNAVAILABLE,
+                 "the host was restarted while the tool ran; what it did is not known");
+  return c->approver != NULL;
+}
+
+/* The turn that runs, with the calls that have no result. NULL: memory is
+ * short. */
+static struct eng_turn *restore_turn(struct eng_replay *r) {
+  struct eng_turn *t = eng_turn_found(r->w, r->turn, yoi_sdk_str(r->principal));
+  if (!t) return NULL;
+  t->step = r->step;
+  for (uint32_t i = 0; i < r->n_calls; i++) {
+    if (restore_call(t, &r->calls[i])) continue;
+    t->cleaned = true; /* it never began here */
+    t->state = ENG_TURN_ENDED;
+    eng_turn_unref(t);
+    return NULL;
   }
-  yoi_sdk_buf_release(&buf);
-  if (!id) return 0;
-  t->lost[t->n_lost++] =
-      (struct eng_lost_call){.id = id, .id_len = len - 1, .started = c->state == ENG_CALL_STARTED};
-  return 1;
+  return t;
 }
 
 /* The turn that runs ran until its last record, as far as is known. */
@@ -623,21 +643,18 @@ static int owe_end(struct eng_replay *r, struct eng_after *after) {
                                                 .reason = "host_restarted"};
   static const struct eng_end_of cancelled = {.ended = ENG_CANCELLED, .reason = "cancel_requested"};
   struct eng_worker *w = r->w;
-  struct eng_turn *t = eng_turn_found(w, r->turn, yoi_sdk_str(r->principal));
+  struct eng_turn *t = restore_turn(r);
   if (!t) return 0;
   const struct eng_end_of *end = r->cut ? &cancelled : &interrupted;
   t->state = ENG_TURN_ENDED;
-  t->cleaned = true;
-  t->step = r->step;
+  t->cleaned = t->lost = true;
   t->cut = r->cut ? ENG_CUT_CANCEL : ENG_CUT_NONE;
   t->cancel_sequence = r->cancel_sequence;
   t->started_wall = r->started;
-  t->lost = r->n_calls > 0 ? yoi_sdk_calloc(r->n_calls, sizeof *t->lost) : NULL;
-  for (uint32_t i = 0; i < r->n_calls; i++) {
-    if (t->lost && keep_lost(t, &r->calls[i])) continue;
-    eng_turn_unref(t);
-    return 0;
-  }
+  for (uint32_t i = 0; i < t->n_calls; i++)
+    if (!t->calls[i].ended)
+      eng_call_end(&t->calls[i], ENG_CALL_ERROR, YOI_CODE_RUNTIME_UNAVAILABLE,
+                   "the host was restarted before the tool was started");
   eng_worker_owe(w, t, end);
   t->started_mono = 1;
   t->ended_mono = 1 + (r->last_at > r->started ? r->last_at - r->started : 0);
@@ -653,37 +670,10 @@ static bool goes_on(const struct eng_replay *r) {
   return false;
 }
 
-/* One that was started is over, though nobody knows how. */
-static int restore_call(struct eng_turn *t, const struct call *from) {
-  if (!eng_call_restore(t, from->whole)) return 0;
-  struct eng_call *c = &t->calls[t->n_calls - 1];
-  bool harmless = c->tool && (c->tool->flags & YOI_TOOL_IDEMPOTENT) != 0;
-  c->recorded = true;
-  c->state = from->state;
-  c->expires = from->expires;
-  c->resolved = from->resolved;
-  c->allowed = from->state == ENG_CALL_APPROVED;
-  c->asked = from->asked ? eng_frame_ref(from->asked) : NULL;
-  memcpy(c->approval, from->approval, sizeof c->approval);
-  c->approver = yoi_sdk_strndup(from->approver, strlen(from->approver));
-  if (from->state == ENG_CALL_STARTED)
-    eng_call_end(c, harmless ? ENG_CALL_ERROR : ENG_CALL_UNCERTAIN, YOI_CODE_RUNTIME_UNAVAILABLE,
-                 ENG_LOST_STARTED);
-  return c->approver != NULL;
-}
-
 static int resume(struct eng_replay *r, struct eng_after *after) {
   struct eng_worker *w = r->w;
-  struct eng_turn *t = eng_turn_found(w, r->turn, yoi_sdk_str(r->principal));
+  struct eng_turn *t = restore_turn(r);
   if (!t) return 0;
-  for (uint32_t i = 0; i < r->n_calls; i++) {
-    if (restore_call(t, &r->calls[i])) continue;
-    t->cleaned = true; /* it never began here */
-    t->state = ENG_TURN_ENDED;
-    eng_turn_unref(t);
-    return 0;
-  }
-  t->step = r->step;
   eng_turn_starts(t);
   t->started_wall = r->started;
   t->accepted_mono = t->started_mono;

@@ -54,9 +54,6 @@ struct eng_frame *eng_record_approval_resolved(struct eng_stage *s, const struct
 struct eng_frame *eng_record_tool_completed(struct eng_stage *s, const struct eng_turn *t,
                                             const struct eng_call *call,
                                             const struct eng_outcome *outcome, bool output);
-/* The error result of a call whose turn a restart has interrupted. */
-struct eng_frame *eng_record_tool_lost(struct eng_stage *s, const struct eng_turn *t,
-                                       const struct eng_lost_call *call);
 struct eng_frame *eng_record_cancel(struct eng_stage *s, const struct eng_turn *t, yoi_str reason,
                                     yoi_str principal);
 struct eng_frame *eng_record_turn_ended(const struct eng_worker *w, struct eng_pos pos,

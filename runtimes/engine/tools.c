@@ -35,18 +35,21 @@ static const yoi_host_tool *host_tools(const struct eng_turn *t) {
 
 /* ---- may it run ---- */
 
-static void key_of(const struct eng_turn *t, const struct eng_call *c, char hex[64]) {
+/* The same whenever and wherever this call is looked at, and no other's: a model
+ * may give the calls of two steps one id. 0: memory is short. */
+static int key_of(const struct eng_turn *t, const struct eng_call *c, char hex[64]) {
   struct yoi_sdk_sha256 *h = yoi_sdk_sha256_new();
-  uint8_t sha[YOI_SDK_SHA256_SIZE] = {0};
-  uint64_t epoch = t->w->epoch;
-  if (h) {
-    yoi_sdk_sha256_field(h, t->w->entry.id);
-    yoi_sdk_sha256_field(h, (yoi_str){(const char *)&epoch, sizeof epoch});
-    yoi_sdk_sha256_field(h, yoi_sdk_str(t->id));
-    yoi_sdk_sha256_field(h, c->id);
-    (void)yoi_sdk_sha256_final(h, sha);
-  }
+  uint8_t sha[YOI_SDK_SHA256_SIZE];
+  char number[2 * 24];
+  if (!h) return 0;
+  int n = snprintf(number, sizeof number, "%llu %u", (unsigned long long)t->w->epoch, t->step);
+  yoi_sdk_sha256_field(h, t->w->entry.id);
+  yoi_sdk_sha256_field(h, (yoi_str){number, (size_t)n});
+  yoi_sdk_sha256_field(h, yoi_sdk_str(t->id));
+  yoi_sdk_sha256_field(h, c->id);
+  if (!yoi_sdk_sha256_final(h, sha)) return 0;
   yoi_sdk_hex(sha, sizeof sha, hex);
+  return 1;
 }
 
 static yoi_tool_call question(const struct eng_turn *t, const struct eng_call *c) {
@@ -80,7 +83,7 @@ static bool loops(struct eng_turn *t, const struct eng_call *c) {
 
 /* An earlier one like it may have had its effect: a person is asked. */
 static void ask_if_uncertain(struct eng_turn *t, struct eng_call *c) {
-  if (c->said.verdict != YOI_VERDICT_ALLOW || (c->tool->flags & YOI_TOOL_IDEMPOTENT) != 0) return;
+  if (c->said.verdict != YOI_VERDICT_ALLOW || eng_call_is_harmless(c)) return;
   pthread_mutex_lock(&t->w->mu);
   int uncertain = eng_uncertain_has(&t->w->uncertain, &c->print);
   pthread_mutex_unlock(&t->w->mu);
@@ -161,6 +164,7 @@ static void stage_asked(struct eng_stage *s, struct eng_turn *t, struct eng_call
   eng_stage_add(s, f);
   eng_frame_unref(c->asked);
   c->asked = f ? eng_frame_ref(f) : NULL;
+  c->judged = false; /* once more when a person has allowed it */
   c->next = ENG_CALL_WAITS;
 }
 
@@ -203,27 +207,33 @@ static bool is_expired(const struct eng_turn *t, const struct eng_call *c) {
   return c->state == ENG_CALL_WAITS && eng_wall(t->w->eng) >= c->expires;
 }
 
-/* 1: something is staged, or the turn has ended for want of memory. */
+static void stage_news(struct eng_turn *t, struct eng_after *after) {
+  struct eng_stage *s = eng_stage_new(t->w, ENG_DO_STEP, 2 * t->n_calls);
+  if (s) {
+    s->turn = eng_turn_ref(t);
+    for (uint32_t i = 0; i < t->n_calls; i++)
+      if (is_expired(t, &t->calls[i])) stage_expired(s, t, &t->calls[i]);
+    eng_tools_stage(s, t);
+  }
+  if (s && s->n == s->owed) /* its time came between the two looks at the clock */
+    eng_stage_free(s);
+  else if (!s || !eng_stage_commit(s, after))
+    eng_turn_short(t, after);
+}
+
+/* 1: something is staged, or the turn has ended for want of memory, or what
+ * others have staged is first. */
 int eng_tools_write(struct eng_turn *t) {
   struct eng_worker *w = t->w;
   struct eng_after after = {0};
-  uint32_t n = 0;
-  for (uint32_t i = 0; i < t->n_calls; i++)
-    n += is_to_be_staged(&t->calls[i]) || is_expired(t, &t->calls[i]);
-  if (n == 0) return 0;
-  pthread_mutex_lock(&w->mu);
-  if (t->state == ENG_TURN_TOOLS && t->cut != ENG_CUT_CANCEL && !w->stage) {
-    struct eng_stage *s = eng_stage_new(w, ENG_DO_STEP, 2 * n);
-    if (s) {
-      s->turn = eng_turn_ref(t);
-      for (uint32_t i = 0; i < t->n_calls; i++)
-        if (is_expired(t, &t->calls[i]) && !t->calls[i].ended) stage_expired(s, t, &t->calls[i]);
-      eng_tools_stage(s, t);
-    }
-    if (!s || !eng_stage_commit(s, &after)) eng_turn_short(t, &after);
-  }
+  bool news = false;
+  pthread_mutex_lock(&w->mu); /* a person answers on any thread */
+  for (uint32_t i = 0; i < t->n_calls && !news; i++)
+    news = is_to_be_staged(&t->calls[i]) || is_expired(t, &t->calls[i]);
+  if (news && t->state == ENG_TURN_TOOLS && t->cut != ENG_CUT_CANCEL && !w->stage)
+    stage_news(t, &after);
   eng_worker_leave(w, &after);
-  return 1;
+  return news;
 }
 
 /* ---- running ---- */
@@ -234,11 +244,12 @@ static void let_go(struct eng_call *c) {
   if (s) s->ops->release(s);
 }
 
-/* The last look before a start: with it a cancel waits. */
-static bool hold(struct eng_turn *t) {
+/* The last look before a start: with it a cancel waits. From here on it may have
+ * had its effect. */
+static bool hold(struct eng_turn *t, struct eng_call *c) {
   pthread_mutex_lock(&t->w->mu);
   bool may = t->state == ENG_TURN_TOOLS && t->cut == ENG_CUT_NONE && !t->w->stage;
-  if (may) t->w->held = true;
+  if (may) t->w->held = c->begun = true;
   pthread_mutex_unlock(&t->w->mu);
   return may;
 }
@@ -249,10 +260,12 @@ static void start(struct eng_turn *t, struct eng_call *c) {
   yoi_error *err = yoi_sdk_error_init(&se);
   char key[64];
   yoi_tool_call q = question(t, c);
-  key_of(t, c, key);
+  if (!key_of(t, c, key)) {
+    eng_call_end(c, ENG_CALL_ERROR, YOI_CODE_INTERNAL, "the tool was not started: memory is short");
+    return;
+  }
   q.idempotency_key = (yoi_str){key, sizeof key};
-  if (!hold(t)) return;
-  c->begun = true;
+  if (!hold(t, c)) return;
   yoi_status st = host_tools(t)->start(eng->host, &q, &c->stream, err);
   eng_worker_unhold(t->w);
   if (st == YOI_OK) return;
@@ -290,8 +303,13 @@ static void show(struct eng_turn *t, struct eng_call *c, yoi_str text) {
   if (text.len == 0 || c->progress >= YOI_TOOL_PROGRESS_BYTES_MAX) return;
   pthread_mutex_lock(&t->w->mu);
   while (text.len > 0 && t->state == ENG_TURN_TOOLS && c->progress < YOI_TOOL_PROGRESS_BYTES_MAX) {
-    size_t n =
-        text.len > YOI_DELTA_BYTES_MAX ? yoi_sdk_utf8_cut(text, YOI_DELTA_BYTES_MAX) : text.len;
+    size_t room = YOI_TOOL_PROGRESS_BYTES_MAX - c->progress;
+    if (room > YOI_DELTA_BYTES_MAX) room = YOI_DELTA_BYTES_MAX;
+    size_t n = text.len > room ? yoi_sdk_utf8_cut(text, room) : text.len;
+    if (n == 0) { /* less than a character is left */
+      c->progress = YOI_TOOL_PROGRESS_BYTES_MAX;
+      break;
+    }
     struct eng_frame *f = eng_live_progress(t, c->id, (yoi_str){text.ptr, n});
     eng_worker_emit(t->w, f, &after);
     eng_frame_unref(f);
@@ -301,14 +319,37 @@ static void show(struct eng_turn *t, struct eng_call *c, yoi_str text) {
   eng_worker_leave(t->w, &after);
 }
 
+/* Behind a piece that ended inside a character: takes the rest of it from text,
+ * as far as it is there. */
+static void join_tail(struct eng_call *c, yoi_str *text) {
+  while (c->n_tail > 0 && text->len > 0) {
+    c->tail[c->n_tail++] = *text->ptr;
+    yoi_str one = {c->tail, c->n_tail};
+    bool more = yoi_sdk_utf8_tail(one) == one.len;
+    if (!more && !yoi_sdk_utf8_valid(one)) { /* it was none: this byte begins anew */
+      one.len--;
+    } else {
+      text->ptr++;
+      text->len--;
+    }
+    if (more) continue;
+    add_clean(&c->output, one);
+    c->n_tail = 0;
+  }
+}
+
 static void take_output(struct eng_turn *t, struct eng_call *c, yoi_str text) {
-  size_t before = c->output.len;
-  size_t room = before < YOI_TOOL_OUTPUT_MAX ? YOI_TOOL_OUTPUT_MAX - before : 0;
+  size_t before = c->output.len, had = before + c->n_tail;
+  size_t room = had < YOI_TOOL_OUTPUT_MAX ? YOI_TOOL_OUTPUT_MAX - had : 0;
   if (text.len > room) {
     text.len = yoi_sdk_utf8_cut(text, room);
     c->full = true;
   }
-  add_clean(&c->output, text);
+  join_tail(c, &text);
+  size_t tail = yoi_sdk_utf8_tail(text);
+  add_clean(&c->output, (yoi_str){text.ptr, text.len - tail});
+  if (tail > 0) memcpy(c->tail, text.ptr + text.len - tail, tail);
+  if (tail > 0) c->n_tail = tail;
   if (c->output.failed) { /* replacements are longer than what they replace */
     c->output.failed = 0;
     c->full = true;
@@ -326,17 +367,20 @@ static void take_status(struct eng_turn *t, struct eng_call *c, yoi_str text) {
 }
 
 /* How the stream ended. */
-static void take_end(struct eng_turn *t, struct eng_call *c, yoi_status st, const yoi_error *err) {
+static void take_end(struct eng_call *c, yoi_status st, const yoi_error *err) {
   let_go(c);
+  if (c->n_tail > 0) add_clean(&c->output, (yoi_str){c->tail, c->n_tail});
+  c->n_tail = 0;
   if (c->full) {
     eng_call_end(c, ENG_CALL_ERROR, YOI_CODE_LIMIT_REACHED,
                  "the output passed %d bytes, so the tool was stopped", YOI_TOOL_OUTPUT_MAX);
   } else if (st == YOI_END) {
     eng_call_end(c, ENG_CALL_OK, 0, "%s", c->output.len > 0 ? "" : "done, without output");
-  } else if (st == YOI_CANCELLED && c->stopped && !t->failed) {
+  } else if (st == YOI_CANCELLED && c->late) {
     eng_call_end(c, ENG_CALL_ERROR, YOI_CODE_TIMEOUT, "the tool took too long and was stopped");
   } else if (st == YOI_CANCELLED) {
-    eng_call_end(c, ENG_CALL_CANCELLED, 0, "%s", err->message);
+    eng_call_end(c, ENG_CALL_CANCELLED, 0, "%s",
+                 err->message[0] ? err->message : "the tool was stopped");
   } else {
     eng_call_end(c, ENG_CALL_ERROR, err->code, "%s", err->message);
   }
@@ -358,7 +402,7 @@ static int poll(struct eng_turn *t, struct eng_call *c) {
   yoi_status st = c->stream->ops->next(c->stream, &evs, &n, err);
   if (st == YOI_AGAIN) return 0;
   if (st != YOI_OK) {
-    take_end(t, c, st, err);
+    take_end(c, st, err);
     return 1;
   }
   for (size_t i = 0; i < n && !c->full; i++) {
@@ -372,12 +416,12 @@ static int poll(struct eng_turn *t, struct eng_call *c) {
 /* It had its time, or its grace. */
 static void overdue(struct eng_turn *t, struct eng_call *c) {
   if (!c->stopped) {
+    c->late = true;
     stop(t, c);
     return;
   }
-  bool harmless = (c->tool->flags & YOI_TOOL_IDEMPOTENT) != 0;
   let_go(c);
-  eng_call_end(c, harmless ? ENG_CALL_ERROR : ENG_CALL_UNCERTAIN, YOI_CODE_TIMEOUT,
+  eng_call_end(c, eng_call_is_harmless(c) ? ENG_CALL_ERROR : ENG_CALL_UNCERTAIN, YOI_CODE_TIMEOUT,
                "the tool was stopped and did not end; what it did is not known");
 }
 
@@ -389,7 +433,7 @@ static int run(struct eng_turn *t, bool may_start) {
     if (c->state != ENG_CALL_STARTED || c->ended) continue;
     if (!c->begun && may_start) {
       start(t, c);
-      more |= c->begun;
+      more |= c->begun || c->ended;
     }
     if (!c->stream) continue;
     more |= poll(t, c);
@@ -431,21 +475,21 @@ static uint64_t next_due(const struct eng_turn *t) {
   return due;
 }
 
-static void set_timer(struct eng_turn *t) {
+/* 0: the host has none left. */
+static int set_timer(struct eng_turn *t) {
   struct eng_engine *eng = t->w->eng;
   uint64_t due = next_due(t);
-  if (due == UINT64_MAX) {
-    stop_timer(t);
-    return;
-  }
-  if (t->tool_timer && t->tool_due <= due) return; /* it looks, and sets the next */
+  if (t->tool_timer && t->tool_due <= due && due != UINT64_MAX)
+    return 1; /* it looks, and sets the next */
   stop_timer(t);
+  if (due == UINT64_MAX) return 1;
   if (eng->loop->timer(eng->host, due, on_timer, t, &t->tool_timer) == YOI_OK) {
     t->tool_due = due;
     (void)eng_turn_ref(t);
-  } else {
-    t->tool_timer = 0;
+    return 1;
   }
+  t->tool_timer = 0;
+  return 0;
 }
 
 void eng_tools_release(struct eng_turn *t) {
@@ -461,12 +505,13 @@ void eng_tools_release(struct eng_turn *t) {
 
 int eng_tools_run(const struct eng_turn *t) {
   for (uint32_t i = 0; i < t->n_calls; i++)
-    if (t->calls[i].stream) return 1;
+    if (t->calls[i].state == ENG_CALL_STARTED && !t->calls[i].ended) return 1;
   return 0;
 }
 
 int eng_tools_look(struct eng_turn *t) {
   eng_turn_clock(t, true);
+  if (t->failed) return 1;
   int more = run(t, true);
   for (uint32_t i = 0; i < t->n_calls; i++) {
     struct eng_call *c = &t->calls[i];
@@ -474,19 +519,26 @@ int eng_tools_look(struct eng_turn *t) {
     if (undecided && !c->judged && !c->ended) judge(t, c);
   }
   if (eng_tools_write(t) || more) return 1;
-  set_timer(t);
+  if (!set_timer(t)) {
+    eng_turn_short_of_host(t);
+    return 1;
+  }
   if (!eng_tools_run(t)) eng_turn_clock(t, false);
   return 0;
 }
 
 enum eng_tools_stopped eng_tools_stop(struct eng_turn *t) {
-  for (uint32_t i = 0; i < t->n_calls; i++) stop(t, &t->calls[i]);
-  int more = run(t, false);
-  if (!eng_tools_run(t)) {
-    stop_timer(t);
-    return ENG_TOOLS_QUIET;
+  for (uint32_t i = 0; i < t->n_calls; i++) {
+    struct eng_call *c = &t->calls[i];
+    stop(t, c);
+    if (c->state == ENG_CALL_STARTED && !c->begun && !c->ended)
+      eng_call_end(c, ENG_CALL_CANCELLED, 0, "the turn was ended before the tool was started");
   }
-  if (more) return ENG_TOOLS_AGAIN;
-  set_timer(t);
-  return ENG_TOOLS_WAIT;
+  int more = run(t, false);
+  if (eng_tools_run(t) && more) return ENG_TOOLS_AGAIN;
+  if (eng_tools_run(t) && set_timer(t)) return ENG_TOOLS_WAIT;
+  for (uint32_t i = 0; i < t->n_calls; i++) /* nobody would say when their grace is over */
+    if (t->calls[i].stream) overdue(t, &t->calls[i]);
+  stop_timer(t);
+  return ENG_TOOLS_QUIET;
 }

@@ -168,8 +168,6 @@ void eng_turn_destroy(struct eng_turn *t) {
   eng_read_free(t->read);
   if (t->ring) eng_ring_release(t->ring);
   yoi_sdk_free(t->ring);
-  for (uint32_t i = 0; i < t->n_lost; i++) yoi_sdk_free(t->lost[i].id);
-  yoi_sdk_free(t->lost);
   yoi_sdk_buf_release(&t->text);
   yoi_sdk_buf_release(&t->reasoning);
   yoi_sdk_free(t->words);
@@ -193,7 +191,7 @@ static void end_internal(struct eng_turn *t) {
   end_as(t, ENG_FAILED, "internal", YOI_CODE_INTERNAL, "memory is short");
 }
 
-static void end_short_of_host(struct eng_turn *t) {
+void eng_turn_short_of_host(struct eng_turn *t) {
   end_as(t, ENG_FAILED, "internal", YOI_CODE_INTERNAL, "the host has no token or timer left");
 }
 
@@ -247,7 +245,7 @@ void eng_turn_clock(struct eng_turn *t, bool on) {
     t->paused_mono = eng_mono(t->w->eng);
     return;
   }
-  end_short_of_host(t);
+  eng_turn_short_of_host(t);
 }
 
 /* On its loop, or when it never began: gives back what it has of the host. */
@@ -469,7 +467,7 @@ static void start_model(struct eng_turn *t) {
 /* 0: it waits for a read, or for what is staged. */
 static int next_step(struct eng_turn *t) {
   if (!begin(t)) {
-    end_short_of_host(t);
+    eng_turn_short_of_host(t);
     return 1;
   }
   if (!t->context && !begin_context(t)) return t->failed;

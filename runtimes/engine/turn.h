@@ -40,13 +40,6 @@ struct eng_usage {
   int64_t input, output, cached, reasoning;
 };
 
-/* A call whose result is in no record: the process ended before. */
-struct eng_lost_call {
-  char *id; /* owned */
-  size_t id_len;
-  bool started; /* its tool may have had its effect */
-};
-
 /* How a turn ends. */
 struct eng_end_of {
   enum eng_ended ended;
@@ -87,9 +80,8 @@ struct eng_turn {
   struct yoi_sdk_buf text, reasoning;
   struct eng_usage usage; /* of all steps; meaningful when has_usage */
   bool has_usage;
-  struct eng_ring *ring;      /* until it begins: the buffer it will have */
-  struct eng_lost_call *lost; /* of one that was found interrupted */
-  uint32_t n_lost;
+  struct eng_ring *ring; /* until it begins: the buffer it will have */
+  bool lost;             /* it was found interrupted: no loop has it */
 
   /* its loop */
   uint64_t token, timer;
@@ -155,6 +147,8 @@ void eng_model_release(struct eng_turn *t);
 void eng_turn_clock(struct eng_turn *t, bool on);
 /* When it must have ended, monotonic. */
 uint64_t eng_turn_until(const struct eng_turn *t);
+/* It fails: the host has no token or timer left. */
+void eng_turn_short_of_host(struct eng_turn *t);
 /* Locked, nothing staged: it ends for want of memory. */
 void eng_turn_short(struct eng_turn *t, struct eng_after *after);
 /* Tokens spent, counted or estimated. */

@@ -276,7 +276,7 @@ static void stage_done(struct eng_ticket *t, yoi_status st, struct eng_frame *co
 struct eng_stage *eng_stage_new(struct eng_worker *w, enum eng_what what, uint32_t n) {
   assert(!w->stage);
   uint32_t cap = n + w->n_owed;
-  for (const struct eng_turn *t = w->owed; t; t = t->next) cap += t->n_lost + eng_calls_open(t);
+  for (const struct eng_turn *t = w->owed; t; t = t->next) cap += eng_calls_open(t);
   struct eng_stage *s = yoi_sdk_calloc(1, sizeof *s + cap * sizeof s->frames[0]);
   if (!s) return NULL;
   s->ticket.done = stage_done;
@@ -284,9 +284,7 @@ struct eng_stage *eng_stage_new(struct eng_worker *w, enum eng_what what, uint32
   s->what = what;
   s->cap = cap;
   for (struct eng_turn *t = w->owed; t; t = t->next) {
-    for (uint32_t i = 0; i < t->n_lost; i++)
-      eng_stage_add(s, eng_record_tool_lost(s, t, &t->lost[i]));
-    eng_calls_stage_ends(s, t, false);
+    eng_calls_stage_ends(s, t, t->lost);
     eng_stage_add(s, eng_record_turn_ended(w, eng_stage_pos(s), t, &t->end));
   }
   s->owed = s->n;
@@ -508,6 +506,7 @@ static void show_all(struct eng_worker *w, struct eng_stage *s, struct eng_after
   for (uint32_t i = 0; i < n; i++) show(w, s->frames[i], waits && i == s->owed, after);
   if (s->owed > 0) {
     set_last_end(w, s->frames[s->owed - 1]);
+    for (struct eng_turn *t = w->owed; t; t = t->next) eng_calls_applied(t);
     eng_worker_forgive(w); /* it is paid */
   }
   if (!s->keyed) return;

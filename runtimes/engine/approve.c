@@ -5,7 +5,7 @@
  * Several are open at once, and each is resolved by itself. Invariants:
  *
  *  1. What a person says is appended before it is acknowledged; the same said
- *     again is acknowledged again, something else is a conflict.
+ *     again is acknowledged again, something else is a conflict (resolved.c).
  *  2. To allow is no start: the call is judged once more, with the approval
  *     (tools.c).
  *  3. An answer behind the expiry counts as none, whoever was first to look.
@@ -120,17 +120,30 @@ static int stage(struct eng_op *op, struct eng_call *c, struct eng_after *after)
   return 0;
 }
 
+/* It was answered before. */
+static void again(struct eng_op *op, const struct eng_resolved_one *one, struct eng_after *after) {
+  bool same = one->decision == (op->allow ? ENG_DECIDED_ALLOW : ENG_DECIDED_DENY);
+  if (same)
+    eng_op_ack(op, yoi_sdk_str(one->turn), one->sequence, eng_state_name(op->w->state), after);
+  else
+    eng_op_fail(op, YOI_CODE_APPROVAL_CONFLICT,
+                one->decision == ENG_DECIDED_EXPIRED ? "the approval has expired"
+                                                     : "the approval was resolved otherwise",
+                after);
+}
+
 void eng_approve_step(struct eng_op *op, struct eng_after *after) {
   struct eng_worker *w = op->w;
   struct eng_call *c = find(w, op->approval);
+  const struct eng_resolved_one *one = eng_resolved_find(&w->resolved, op->approval);
   if (w->state == ENG_CORRUPT) {
     eng_op_fail(op, YOI_CODE_STORE_CORRUPT, "the worker's history is damaged", after);
+  } else if (one) {
+    again(op, one, after);
   } else if (!c) {
     eng_op_fail(op, YOI_CODE_APPROVAL_NOT_FOUND, "there is no such approval", after);
-  } else if (c->state != ENG_CALL_WAITS && c->resolved > 0 && c->allowed == op->allow) {
-    eng_op_ack(op, yoi_sdk_str(w->turn->id), c->resolved, eng_state_name(w->state), after);
   } else if (c->state != ENG_CALL_WAITS) {
-    eng_op_fail(op, YOI_CODE_APPROVAL_CONFLICT, "the approval was resolved otherwise", after);
+    eng_op_fail(op, YOI_CODE_APPROVAL_CONFLICT, "the call is over", after);
   } else if (w->turn->cut == ENG_CUT_CANCEL) {
     eng_op_fail(op, YOI_CODE_APPROVAL_CONFLICT, "the turn is being cancelled", after);
   } else if (eng_wall(w->eng) >= c->expires) {

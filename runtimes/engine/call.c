@@ -177,7 +177,7 @@ void eng_calls_unstage(struct eng_turn *t) {
     struct eng_call *c = &t->calls[i];
     c->next = ENG_CALL_NEW;
     if (c->state != ENG_CALL_WAITS) continue;
-    c->allowed = false; /* nobody has said anything that counts */
+    c->allowed = c->expired = false; /* nobody has said anything that counts */
     c->resolved = 0;
   }
 }
@@ -219,11 +219,24 @@ void eng_calls_stage_ends(struct eng_stage *s, struct eng_turn *t, bool own) {
   }
 }
 
+/* Who answers it again is told what became of it. */
+static void remember_resolved(struct eng_turn *t, const struct eng_call *c) {
+  struct eng_resolved_one one = {.sequence = c->resolved,
+                                 .decision = c->expired   ? ENG_DECIDED_EXPIRED
+                                             : c->allowed ? ENG_DECIDED_ALLOW
+                                                          : ENG_DECIDED_DENY};
+  if (c->state != ENG_CALL_WAITS || c->resolved == 0) return;
+  memcpy(one.approval, c->approval, sizeof one.approval);
+  memcpy(one.turn, t->id, sizeof one.turn);
+  eng_resolved_add(&t->w->resolved, &one);
+}
+
 void eng_calls_applied(struct eng_turn *t) {
   for (uint32_t i = 0; i < t->n_calls; i++) {
     struct eng_call *c = &t->calls[i];
     if (!c->recorded) c->recorded = true;
     if (c->next == ENG_CALL_NEW) continue;
+    remember_resolved(t, c);
     c->state = c->next;
     c->next = ENG_CALL_NEW;
     if (c->state != ENG_CALL_OVER) continue;

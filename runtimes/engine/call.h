@@ -66,6 +66,7 @@ struct eng_call {
   uint64_t expires;            /* wall time, of the approval */
   uint64_t resolved;           /* sequence of tool.approval_resolved; 0: it is open */
   char *approver;              /* principal; owned */
+  bool expired;                /* nobody has answered in time */
   bool begun;                  /* its tool may have run */
 
   /* the turn's loop */

@@ -289,6 +289,16 @@ static int take_asked(struct eng_replay *r, struct eng_frame *f) {
   return 1;
 }
 
+static void remember_resolved(struct eng_replay *r, const struct call *c, yoi_str decision) {
+  struct eng_resolved_one one = {.sequence = c->resolved,
+                                 .decision = raw_is(decision, "allow")  ? ENG_DECIDED_ALLOW
+                                             : raw_is(decision, "deny") ? ENG_DECIDED_DENY
+                                                                        : ENG_DECIDED_EXPIRED};
+  memcpy(one.approval, c->approval, sizeof one.approval);
+  memcpy(one.turn, r->turn, sizeof one.turn);
+  eng_resolved_add(&r->w->resolved, &one);
+}
+
 /* Which call is meant says its id; that it waits for this approval is checked. */
 static int take_resolved(struct eng_replay *r, const struct eng_frame *f) {
   yoi_str id, decision = yoi_sdk_json_raw_get(r->text, "decision");
@@ -298,6 +308,7 @@ static int take_resolved(struct eng_replay *r, const struct eng_frame *f) {
       !yoi_sdk_str_is(id, c->approval))
     return wrong(r, "no such approval is open");
   c->resolved = f->pos.sequence;
+  remember_resolved(r, c, decision);
   if (!raw_is(decision, "allow")) {
     c->state = ENG_CALL_NEW; /* its result comes with it */
     return 1;

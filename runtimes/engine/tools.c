@@ -197,6 +197,8 @@ void eng_tools_stage(struct eng_stage *s, struct eng_turn *t) {
 
 /* Nobody has answered in time. */
 static void stage_expired(struct eng_stage *s, struct eng_turn *t, struct eng_call *c) {
+  c->resolved = eng_stage_pos(s).sequence;
+  c->expired = true;
   eng_stage_add(s, eng_record_approval_resolved(s, t, c, "expired", (yoi_str){0}, (yoi_str){0}));
   eng_call_end(c, ENG_CALL_DENIED, YOI_CODE_POLICY_DENIED,
                "the call was denied: nobody has allowed it in time");

@@ -99,6 +99,7 @@ void eng_worker_clear(struct eng_worker *w) {
   eng_frame_unref(w->snapshot);
   eng_idem_release(&w->idem);
   eng_uncertain_release(&w->uncertain);
+  eng_resolved_release(&w->resolved);
   eng_spec_unref(&w->eng->specs, w->spec);
   yoi_sdk_free(w->items);
   yoi_sdk_free(w->fixed);

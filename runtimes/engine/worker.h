@@ -5,6 +5,7 @@
 
 #include "core.h"
 #include "idem.h"
+#include "resolved.h"
 #include "ring.h"
 #include "uncertain.h"
 
@@ -106,6 +107,7 @@ struct eng_worker {
   struct eng_frame *snapshot; /* of `last`, or NULL */
   struct eng_idem idem;
   struct eng_uncertain uncertain;
+  struct eng_resolved resolved;
   struct eng_stage *stage; /* the one append under way */
   struct eng_op *waiting, *waiting_last;
   struct eng_bell *bells, *armed, *due;

@@ -188,6 +188,13 @@ void fake_host_advance(struct fake_host *fh, uint64_t ms) {
   pthread_mutex_unlock(&fh->mu);
 }
 
+void fake_host_jump(struct fake_host *fh, uint64_t ms) {
+  pthread_mutex_lock(&fh->mu);
+  fh->now += ms * 1000000u;
+  pthread_cond_broadcast(&fh->news);
+  pthread_mutex_unlock(&fh->mu);
+}
+
 uint64_t fake_host_now(struct fake_host *fh) {
   pthread_mutex_lock(&fh->mu);
   uint64_t now = fh->now;
@@ -407,8 +414,8 @@ static yoi_status metrics_make(const yoi_host *h, const yoi_metric *metric, uint
     i++;
   if (i == fh->n_metrics) {
     fh->metrics = fake_grow(fh->metrics, i + 1, sizeof *fh->metrics);
-    fh->metrics[fh->n_metrics++] = (struct fake_metric){
-        .name = fake_dup(metric->name), .value = fake_dup(yoi_sdk_str(value))};
+    fh->metrics[fh->n_metrics++] =
+        (struct fake_metric){.name = fake_dup(metric->name), .value = fake_dup(yoi_sdk_str(value))};
   }
   *out_id = (uint32_t)i + 1;
   pthread_mutex_unlock(&fh->mu);

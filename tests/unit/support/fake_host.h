@@ -45,6 +45,8 @@ size_t fake_host_run(struct fake_host *fh);
 int fake_host_step(struct fake_host *fh, uint32_t loop);
 /* Moves both clocks, running what becomes due, in order. */
 void fake_host_advance(struct fake_host *fh, uint64_t ms);
+/* Moves them, and runs nothing. */
+void fake_host_jump(struct fake_host *fh, uint64_t ms);
 uint64_t fake_host_now(struct fake_host *fh); /* monotonic, ns */
 /* The calling thread counts as running that loop; YOI_NO_LOOP: none. */
 void fake_host_enter(uint32_t loop);

@@ -140,15 +140,14 @@ int rig_setup_vault_late(void **state);
 int rig_teardown(void **state);
 #define RIG_TEST(f, how, setup) \
   { #f " (" how ")", f, setup, rig_teardown, NULL }
-#define RIG_TESTS(f)                                                                 \
-  RIG_TEST(f, "at once", rig_setup_at_once), RIG_TEST(f, "late", rig_setup_late),    \
-      RIG_TEST(f, "sleepy", rig_setup_sleepy),                                       \
-      RIG_TEST(f, "sleepy, late", rig_setup_sleepy_late),                            \
-      RIG_TEST(f, "restarts", rig_setup_restarts),                                   \
+#define RIG_TESTS(f)                                                                               \
+  RIG_TEST(f, "at once", rig_setup_at_once), RIG_TEST(f, "late", rig_setup_late),                  \
+      RIG_TEST(f, "sleepy", rig_setup_sleepy), RIG_TEST(f, "sleepy, late", rig_setup_sleepy_late), \
+      RIG_TEST(f, "restarts", rig_setup_restarts),                                                 \
       RIG_TEST(f, "restarts, late", rig_setup_restarts_late)
 /* For those that say themselves which allocation fails. */
-#define RIG_TESTS_OF_MEMORY(f)                                                       \
-  RIG_TEST(f, "at once", rig_setup_at_once), RIG_TEST(f, "late", rig_setup_late),    \
+#define RIG_TESTS_OF_MEMORY(f)                                                    \
+  RIG_TEST(f, "at once", rig_setup_at_once), RIG_TEST(f, "late", rig_setup_late), \
       RIG_TEST(f, "sleepy", rig_setup_sleepy), RIG_TEST(f, "sleepy, late", rig_setup_sleepy_late)
 /* For tests of restarts. */
 #define RIG_VAULT_TESTS(f) \

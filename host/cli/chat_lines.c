@@ -12,6 +12,7 @@
 #include <sdk/hard.h>
 #include <sdk/mem.h>
 #include <string.h>
+#include <termios.h>
 #include <unistd.h>
 #include <yoi/limits.h>
 
@@ -41,6 +42,14 @@ int cli_lines_read(struct cli_lines *l) {
     l->ended = 1;
   }
   return 1;
+}
+
+int cli_lines_forget(struct cli_lines *l) {
+  int some = l->in.len > 0;
+  (void)tcflush(l->fd, TCIFLUSH);
+  yoi_sdk_buf_clear(&l->in);
+  l->skipping = 0;
+  return some;
 }
 
 /* The length of the first whole input with its line feed; 0: none. */

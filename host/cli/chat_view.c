@@ -10,7 +10,9 @@
  *  2. message.completed replaces the deltas of its step; since they are on the
  *     screen already, it is shown only when none came.
  *  3. Standard output has the model's words (and --json lines) only; when it
- *     is no terminal, remarks go to standard error.
+ *     is no terminal, remarks go to standard error, and so does what tools say.
+ *  4. What a tool says stands behind a bar, so that it looks like nothing else
+ *     here, and is not shown while a question is open.
  */
 #include "chat.h"
 
@@ -22,6 +24,7 @@
 
 /* Largest text that is taken out of an event: a whole message. */
 #define VIEW_MAX (2 * YOI_MESSAGE_BYTES_MAX)
+#define CALL_MAX 200 /* of a call's arguments, in the line that says it is made */
 
 struct words {
   const char *name, *says;
@@ -66,8 +69,8 @@ _Static_assert(sizeof model_errors / sizeof *model_errors == 0 YOI_MODEL_ERRORS(
                "each kind of model error has its words");
 #undef ONE
 
-void cli_view_init(struct cli_view *v, int json) {
-  *v = (struct cli_view){.json = json, .terminal = isatty(STDOUT_FILENO), .ok = 1};
+void cli_view_init(struct cli_view *v, int json, const struct cli_calls *calls) {
+  *v = (struct cli_view){.json = json, .terminal = isatty(STDOUT_FILENO), .ok = 1, .calls = calls};
   yoi_sdk_buf_init(&v->buf, VIEW_MAX);
 }
 
@@ -85,7 +88,14 @@ static void out(struct cli_view *v, const char *text, size_t n) {
   v->mid_line = text[n - 1] != '\n';
 }
 
+/* Where remarks go. */
+static FILE *aside(const struct cli_view *v) {
+  return v->terminal ? stdout : stderr;
+}
+
 void cli_view_fresh_line(struct cli_view *v) {
+  if (v->telling == 2) fputc('\n', aside(v));
+  v->telling = 0;
   if (v->mid_line && !v->json) out(v, "\n", 1);
 }
 
@@ -104,9 +114,28 @@ void cli_view_note(struct cli_view *v, const char *fmt, ...) {
   vsnprintf(line, sizeof line, fmt, args);
   va_end(args);
   cli_view_fresh_line(v);
-  FILE *to = v->terminal ? stdout : stderr;
-  fprintf(to, "(%s)\n", cli_plain(line));
-  fflush(to);
+  fprintf(aside(v), "(%s)\n", cli_plain(line));
+  fflush(aside(v));
+  if (v->asking) cli_view_ask(v);
+}
+
+void cli_view_remark(struct cli_view *v, yoi_str text) {
+  if (v->json) return;
+  cli_view_fresh_line(v);
+  fwrite(text.ptr, 1, text.len, aside(v));
+  fflush(aside(v));
+}
+
+void cli_view_ask(struct cli_view *v) {
+  static const char words[] = "allow it? [y]es, [n]o, [a]ll of the arguments, or why not: ";
+  cli_view_fresh_line(v);
+  out(v, words, sizeof words - 1);
+  v->asking = 1;
+}
+
+void cli_view_answered(struct cli_view *v) {
+  if (v->asking) v->mid_line = 0; /* by the person's own line feed */
+  v->asking = 0;
 }
 
 /* Length of the control character at i, 0 when it is none: C0 (but line feed
@@ -134,6 +163,7 @@ char *cli_plain(char *text) {
 /* Model text; a terminal gets it without control characters. */
 static void show(struct cli_view *v, yoi_str s) {
   size_t begin = 0;
+  if (v->telling) cli_view_fresh_line(v);
   if (!v->terminal) {
     out(v, s.ptr, s.len);
     return;
@@ -160,6 +190,51 @@ static const char *say(const struct words *rows, size_t n, yoi_str name) {
     if (yoi_sdk_str_is(name, rows[i].name)) return rows[i].says;
   }
   return NULL;
+}
+
+/* A tool's words, line by line. */
+static void tell(struct cli_view *v, yoi_str s) {
+  FILE *to = aside(v);
+  if (v->asking) return;
+  if (!v->telling) cli_view_fresh_line(v);
+  for (size_t i = 0; i < s.len;) {
+    size_t n = control_at(s, i);
+    if (!n && v->telling != 2) fputs("  | ", to);
+    if (!n) fputc(s.ptr[i], to);
+    if (!n) v->telling = s.ptr[i] == '\n' ? 1 : 2;
+    i += n ? n : 1;
+  }
+  fflush(to);
+}
+
+static void tool_requested(struct cli_view *v, yoi_str data) {
+  yoi_str call = yoi_sdk_json_raw_get(data, "call");
+  struct yoi_sdk_buf line;
+  yoi_sdk_buf_init(&line, CLI_LINE_MAX);
+  cli_calls_add(&line, call, "name", YOI_NAME_MAX);
+  yoi_sdk_buf_addc(&line, ' ');
+  cli_calls_add(&line, call, "arguments", CALL_MAX);
+  cli_view_note(v, "%.*s", YOI_ARG(yoi_sdk_buf_str(&line)));
+  yoi_sdk_buf_release(&line);
+}
+
+static void tool_completed(struct cli_view *v, yoi_str data) {
+  yoi_str name = cli_calls_name(v->calls, yoi_sdk_json_raw_get(data, "call_id"));
+  yoi_str error = yoi_sdk_json_raw_get(yoi_sdk_json_raw_get(data, "item"), "error");
+  struct yoi_sdk_buf line;
+  yoi_sdk_buf_init(&line, 2 * CLI_LINE_MAX);
+  if (name.len > 2)
+    yoi_sdk_buf_add(&line, name.ptr + 1, name.len - 2);
+  else
+    yoi_sdk_buf_adds(&line, YOI_LIT("the call"));
+  yoi_sdk_buf_adds(&line, YOI_LIT(": "));
+  cli_calls_add(&line, data, "status", YOI_NAME_MAX);
+  if (error.len > 0) {
+    yoi_sdk_buf_adds(&line, YOI_LIT(", "));
+    cli_calls_add(&line, error, "message", YOI_ERROR_MESSAGE_MAX);
+  }
+  cli_view_note(v, "%.*s", YOI_ARG(yoi_sdk_buf_str(&line)));
+  yoi_sdk_buf_release(&line);
 }
 
 static void message_completed(struct cli_view *v, yoi_str data) {
@@ -222,22 +297,38 @@ void cli_view_event(struct cli_view *v, const yoi_event *ev) {
     case YOI_EVENT_MESSAGE_COMPLETED:
       message_completed(v, ev->text);
       break;
-    case YOI_EVENT_TOOL_REQUESTED: {
-      yoi_str name = text_of(v, yoi_sdk_json_raw_get(ev->text, "call"), "name");
-      cli_view_note(v, "the model asks for the tool '%.*s'", YOI_ARG(name));
+    case YOI_EVENT_TOOL_REQUESTED:
+      tool_requested(v, ev->text);
       break;
-    }
-    case YOI_EVENT_TOOL_COMPLETED: {
-      yoi_str status = text_of(v, ev->text, "status");
-      if (!yoi_sdk_str_is(status, "ok")) cli_view_note(v, "the tool's call: %.*s", YOI_ARG(status));
+    case YOI_EVENT_TOOL_PROGRESS:
+      tell(v, text_of(v, ev->text, "text"));
       break;
-    }
+    case YOI_EVENT_TOOL_COMPLETED:
+      tool_completed(v, ev->text);
+      break;
     case YOI_EVENT_DIAGNOSTIC:
       cli_view_note(v, "%.*s", YOI_ARG(text_of(v, ev->text, "message")));
       break;
     default:
       break;
   }
+}
+
+void cli_view_approvals(struct cli_view *v, const struct cli_calls *calls) {
+  struct yoi_sdk_buf text;
+  struct yoi_sdk_jsonw w;
+  yoi_sdk_buf_init(&text, YOI_JSON_BYTES_MAX);
+  yoi_sdk_jsonw_init(&w, &text);
+  yoi_sdk_jsonw_open(&w, '{');
+  yoi_sdk_jsonw_key(&w, "approvals");
+  yoi_sdk_jsonw_open(&w, '[');
+  for (size_t i = 0; i < calls->open.n; i++) yoi_sdk_jsonw_raw(&w, calls->open.row[i]);
+  yoi_sdk_jsonw_close(&w, ']');
+  yoi_sdk_jsonw_close(&w, '}');
+  const yoi_event ev = {
+      .size = sizeof ev, .kind = YOI_EVENT_RESULT, .text = yoi_sdk_buf_str(&text)};
+  if (!text.failed) json_line(v, &ev);
+  yoi_sdk_buf_release(&text);
 }
 
 void cli_view_error(struct cli_view *v, const char *what, const yoi_error *err) {

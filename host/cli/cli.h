@@ -40,6 +40,10 @@ int cli_check_file(const char *path);
  * and tab, DEL, C1, and a character that was cut at the end. Parts of what is
  * said come from models, plugins and files. Returns text. */
 char *cli_plain(char *text);
+/* Adds s, at most so many bytes of it, on one line and with all that acts on a
+ * screen, hides or changes places written as \u202e (safe.c); and how much was
+ * left out. */
+void cli_safe(struct yoi_sdk_buf *out, yoi_str s, size_t most);
 void cli_say(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 /* "WHAT: message", and the private detail: who starts a host owns its log. */
 void cli_say_error(const char *what, const yoi_error *err);

@@ -18,6 +18,7 @@ LIBDIR  = $(PREFIX)/lib
 PKGS_CORE = gcc libc6-dev make pkg-config binutils libcjson-dev libssl-dev
 PKGS_RUN  = $(PKGS_CORE) libcurl4-openssl-dev node-llhttp curl tzdata
 PKGS_RUN  = $(PKGS_CORE) libcurl4-openssl-dev libxml2-dev node-llhttp curl
+PKGS_RUN  = $(PKGS_CORE) libcurl4-openssl-dev libxml2-dev node-llhttp curl tzdata
 PKGS_BENCH = $(PKGS_RUN) python3 util-linux nginx-light nodejs libsqlite3-dev liblmdb-dev
 PKGS_TEST = $(PKGS_RUN) g++ clang libclang-rt-14-dev libcmocka-dev python3 \
             python3-pytest python3-pytest-xdist python3-pytest-timeout python3-hypothesis \

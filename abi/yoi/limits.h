@@ -275,6 +275,7 @@
 #define YOI_FETCH_ATTRIBUTES_MAX 1024 /* of a tag, about: libxml2 compares each
                                          with each */
 #define YOI_FETCH_PIECE_BYTES 4096 /* given to the parser at once */
+#define YOI_FETCH_RUN_MAX 65536 /* of text without a tag, which it holds back */
 
 /* ---- records of runtimes/local-compat ------------------------------- */
 #define YOI_RECORDS_MAX 65536         /* of one folder: names take 5 MB */

@@ -19,6 +19,9 @@
  * (YOI_FETCH_ATTRIBUTES_MAX). Pieces are small, so that no tag can come whole
  * that was never counted.
  *
+ * The parser holds text back until a tag follows, so a page of text only would
+ * be read at once at its end. An empty comment makes it go on.
+ *
  * Invariants:
  *  1. `hidden` is the depth at which what is not shown begins, 0 = all is
  *     shown; below it nothing but depth changes.
@@ -52,6 +55,7 @@ struct fetch_page {
   char *href;               /* of a link that has no word yet */
   char *link;               /* of one that has */
   size_t marks; /* places for attributes in the tag that waits */
+  size_t run;   /* bytes since the last '<' */
 };
 
 /* ---- text ------------------------------------------------------------------ */
@@ -343,6 +347,19 @@ static void count_marks(struct fetch_page *p, yoi_str piece) {
   if (p->marks > YOI_FETCH_ATTRIBUTES_MAX) stop(p, FETCH_WHY_ATTRIBUTES);
 }
 
+/* Never inside of a tag or a comment: what waits is text. */
+static void push_text(struct fetch_page *p, yoi_str piece) {
+  const char *last = memrchr(piece.ptr, '<', piece.len);
+  p->run = last ? (size_t)(piece.ptr + piece.len - last) : p->run + piece.len;
+  const xmlParserInput *in = p->parser->input;
+  if (p->run < YOI_FETCH_RUN_MAX || p->parser->instate != XML_PARSER_CONTENT || !in ||
+      in->cur == in->end || *in->cur == '<')
+    return;
+  static const char comment[] = "<!---->";
+  (void)htmlParseChunk(p->parser, comment, (int)strlen(comment), 0);
+  p->run = 0;
+}
+
 uint32_t fetch_page_feed(struct fetch_page *p, yoi_str utf8) {
   for (size_t at = 0, n; at < utf8.len && !p->why; at += n) {
     n = utf8.len - at < YOI_FETCH_PIECE_BYTES ? utf8.len - at : YOI_FETCH_PIECE_BYTES;
@@ -350,6 +367,7 @@ uint32_t fetch_page_feed(struct fetch_page *p, yoi_str utf8) {
     (void)htmlParseChunk(p->parser, piece.ptr, (int)piece.len, 0);
     if (p->parser->errNo == XML_ERR_NO_MEMORY) stop(p, FETCH_WHY_MEMORY);
     if (!p->why) count_marks(p, piece);
+    if (!p->why) push_text(p, piece);
   }
   return p->why;
 }

@@ -235,6 +235,37 @@ static void work_at_the_limits_is_bounded(void **state) {
   free(page);
 }
 
+/* Text without a tag is not held back until the end, and nothing is put into
+ * it, or into what is no text. */
+static void a_long_text_goes_on(void **state) {
+  static const char *const around[][2] = {{"<p>", ""}, {"", ""}, {"<!--", "-->"},
+                                          {"<script>", "</script>"}};
+  (void)state;
+  for (size_t i = 0; i < sizeof around / sizeof *around; i++) {
+    size_t len, head = strlen(around[i][0]);
+    struct yoi_sdk_buf page;
+    char *text = many("word ", 100000, &len);
+    yoi_sdk_buf_init(&page, SIZE_MAX / 2);
+    yoi_sdk_buf_add(&page, around[i][0], head);
+    yoi_sdk_buf_add(&page, text, len);
+    yoi_sdk_buf_adds(&page, yoi_sdk_str(around[i][1]));
+    yoi_sdk_buf_adds(&page, YOI_LIT("end"));
+    char *got = text_of(NULL, yoi_sdk_buf_str(&page), 16384, 16777216, NULL);
+    memcpy(text + len - 1, " ", 1);
+    assert_int_equal(strlen(got), i < 2 ? len + 3 : 3);
+    assert_int_equal(strncmp(got, text, i < 2 ? len : 0), 0);
+    assert_string_equal(got + strlen(got) - 3, "end");
+    yoi_sdk_free(got);
+    yoi_sdk_buf_release(&page);
+    if (i < 2) { /* a window is full long before the end */
+      uint32_t why;
+      yoi_sdk_free(text_of(NULL, (yoi_str){text, len}, 16384, 1000, &why));
+      assert_int_equal(why, FETCH_WHY_FULL);
+    }
+    free(text);
+  }
+}
+
 static void a_nul_behind_the_first_bytes_is_marked(void **state) {
   size_t len;
   (void)state;
@@ -287,6 +318,7 @@ int main(void) {
       cmocka_unit_test(work_is_linear),
       cmocka_unit_test(a_tag_has_its_limit),
       cmocka_unit_test(work_at_the_limits_is_bounded),
+      cmocka_unit_test(a_long_text_goes_on),
       cmocka_unit_test(a_nul_behind_the_first_bytes_is_marked),
       cmocka_unit_test(a_window_takes_whole_characters),
   };

@@ -175,11 +175,11 @@ yoi_status yoi__tool_question_of(struct yoi_embed *host, yoi_str runtime_id,
   return st;
 }
 
-static void ask_policy(const yoi_host *h, const struct found *f, const yoi_tool_call *call,
-                       struct yoi__tool_question *q, struct yoi__decision *d) {
-  *q = question(f, of(h)->name, call);
-  yoi__policy_decide_tool(of(h)->top, q, NULL, NULL, d);
-  yoi__policy_audit_tool(of(h)->top, q, d);
+static void deny_grants(struct yoi__decision *d, const char *why) {
+  *d = (struct yoi__decision){.verdict = YOI_VERDICT_DENY};
+  (void)snprintf(d->rule, sizeof d->rule, "grants");
+  (void)snprintf(d->reason, sizeof d->reason, "%.*s",
+                 (int)yoi_sdk_utf8_cut(yoi_sdk_str(why), sizeof d->reason - 1), why);
 }
 
 /* OK: *d says what policy says. A grant that is not there is a decision too:
@@ -192,16 +192,14 @@ static yoi_status judge(const yoi_host *h, const yoi_tool_call *call, struct fou
   yoi_status st = look_up(of(h)->top, call->plugin, call->name, f, err);
   if (st == YOI_OK) st = check_arguments(f->tool, call->arguments, err);
   if (st != YOI_OK) return st;
+  *q = question(f, of(h)->name, call);
   st = check_grants(of(h)->top, f, call->grants, yoi_sdk_error_init(&e));
-  if (st == YOI_OK) {
-    ask_policy(h, f, call, q, d);
-    return YOI_OK;
-  }
   if (st == YOI_RESOURCE_EXHAUSTED) return yoi_sdk_fail_memory(err);
-  *d = (struct yoi__decision){.verdict = YOI_VERDICT_DENY};
-  (void)snprintf(d->rule, sizeof d->rule, "grants");
-  (void)snprintf(d->reason, sizeof d->reason, "%.*s",
-                 (int)yoi_sdk_utf8_cut(yoi_sdk_str(e.message), sizeof d->reason - 1), e.message);
+  if (st == YOI_OK)
+    yoi__policy_decide_tool(of(h)->top, q, NULL, NULL, d);
+  else
+    deny_grants(d, e.message);
+  yoi__policy_audit_tool(of(h)->top, q, d);
   return YOI_OK;
 }
 

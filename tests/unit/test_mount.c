@@ -529,6 +529,20 @@ static void a_folder_that_becomes_a_link_never_leads_out(void **state) {
   race_for(p, paths, 4, R);
 }
 
+/* A rename anywhere makes the kernel unsure of "..": that is tried again. */
+static void renames_elsewhere_hold_nobody_up(void **state) {
+  const struct place *p = *state;
+  struct race r = {0};
+  pthread_t thread;
+  files_directory("in/x");
+  files_directory("in/y");
+  assert_int_equal(pthread_create(&thread, NULL, swap, &r), 0);
+  for (int i = 0; i < OPENS / 5 || atomic_load(&r.swaps) < 1000; i++)
+    close(opened(p, "sub/../sub/../sub/../sub/b", R));
+  atomic_store(&r.stop, 1);
+  pthread_join(thread, NULL);
+}
+
 static void a_file_that_becomes_a_fifo_never_blocks(void **state) {
   const struct place *p = *state;
   static const char *const paths[] = {"x"};
@@ -576,6 +590,7 @@ int main(void) {
       TEST(a_mount_that_is_removed_and_made_again_is_gone),
       TEST(a_root_is_a_folder),
       TEST(a_folder_that_becomes_a_link_never_leads_out),
+      TEST(renames_elsewhere_hold_nobody_up),
       TEST(a_file_that_becomes_a_fifo_never_blocks),
       TEST(a_folder_is_made_inside_while_its_parent_changes),
   };

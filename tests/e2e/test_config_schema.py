@@ -311,7 +311,8 @@ LIMITS = [
     {'runtimes': [{'id': 'a', 'plugin': 'org.example.none'}]},
     {'plugins': [{'id': 'dev.yoi.embedded', 'digest': 'sha256:' + 'a' * 64}]},
     runtime(token='secret:k', runtime='b'), runtime(token='secret:other'), {'drop_in': ['none']},
-    {'local': {'mounts': {'a': {'path': 'none'}}}}, git(remotes=['a' * 2048] * 33), network('[::1::]:80'), network('[:::]:80'),
+    {'local': {'mounts': {'a': {'path': 'none'}}}}, git(remotes=['a' * 2048] * 33),
+    network('[::1::]:80'), network('[:::]:80'),
     {'models': [{'name': 'm', 'plugin': 'dev.yoi.model-openai', 'config': {
         'base_url': 'http://h/v1', 'parameters': {'user': '${USER}'}}}]},
     {'runtimes': [{**EMBEDDED, 'display_name': '\u00e9' * 129}]},

@@ -66,12 +66,14 @@ def full(folder):
     digest = hashlib.sha256(dropped('embedded', folder / 'pinned').read_bytes()).hexdigest()
     plugin = {m['id']: {'plugin': m['id'], 'config': sample(m['config'])}
               for _, m in tables.manifests()}
+    tools = [{'id': m['id'], 'config': sample(m['config'])} for _, m in tables.manifests()
+             if m['kind'] == 'tool']
     http = plugin['dev.yoi.ingress-http']
     return {
         '$schema': 'config.schema.json',
         'plugin_path': ['pinned', *configs.PLUGIN_PATH[:2]], 'drop_in': ['empty'],
         'plugins': [{'id': 'dev.yoi.embedded', 'isolation': 'none', 'grants': ['model:*'],
-                     'digest': f'sha256:{digest}'}],
+                     'digest': f'sha256:{digest}'}, *tools],
         'runtimes': [{'id': 'a', 'display_name': 'A', 'default_profile': 'builtin:companion',
                       'deadline_ms': 1000, **plugin['dev.yoi.embedded']},
                      {'id': 'b', **plugin['dev.yoi.local-compat']},
@@ -118,6 +120,9 @@ def entries(config):
     for section in tables.SECTION.values():
         for i, entry in enumerate(config[section]):
             out[entry['plugin']] = manifest[entry['plugin']]['config'], [section, i, 'config']
+    for i, entry in enumerate(config['plugins']):
+        if 'config' in entry:  # a tool's
+            out[entry['id']] = manifest[entry['id']]['config'], ['plugins', i, 'config']
     return out
 
 

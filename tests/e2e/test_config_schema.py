@@ -50,8 +50,11 @@ def sample(sub):
     if 'enum' in sub:
         return sub['enum'][0]
     kind = sub.get('type')
+    if isinstance(kind, list):  # the one in which there is most
+        kind = next(k for k in ('object', 'array', 'string') if k in kind)
     if kind == 'object':
-        return {at.rpartition('.')[2]: sample(s) for at, s in tables.children(sub, '.')}
+        return {at.rpartition('.')[2]: sample(s) for at, s in tables.children(sub, '.')
+                if not at.endswith('[]')}
     if kind == 'array':
         return [sample(sub['items'])]
     if kind == 'string':
@@ -69,6 +72,8 @@ def full(folder):
     tools = [{'id': m['id'], 'config': sample(m['config'])} for _, m in tables.manifests()
              if m['kind'] == 'tool']
     http = plugin['dev.yoi.ingress-http']
+    rules = plugin['dev.yoi.policy-rules']['config']['rules']
+    rules.append({**rules[0], 'name': 'y', 'paths': ['x'], 'hosts': ['x']})
     return {
         '$schema': 'config.schema.json',
         'plugin_path': ['pinned', *configs.PLUGIN_PATH[:2]], 'drop_in': ['empty'],

@@ -16,7 +16,6 @@ LIBDIR  = $(PREFIX)/lib
 
 # ---- Debian packages: the one list ---------------------------------------
 PKGS_CORE = gcc libc6-dev make pkg-config binutils libcjson-dev libssl-dev
-PKGS_RUN  = $(PKGS_CORE) libcurl4-openssl-dev node-llhttp curl tzdata
 PKGS_RUN  = $(PKGS_CORE) libcurl4-openssl-dev libxml2-dev node-llhttp curl tzdata
 PKGS_BENCH = $(PKGS_RUN) python3 util-linux nginx-light nodejs libsqlite3-dev liblmdb-dev
 PKGS_TEST = $(PKGS_RUN) g++ clang libclang-rt-14-dev libcmocka-dev python3 \

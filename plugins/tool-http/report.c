@@ -94,8 +94,8 @@ static void add_note(struct fetch_call *c, uint32_t cut, uint64_t from, size_t n
                      "its source]",
                      YOI_FETCH_DEPTH_MAX);
   else if (c->content.why == FETCH_WHY_ATTRIBUTES)
-    yoi_sdk_buf_adds(b, YOI_LIT("\n[cut: a tag of the page has too many attributes; \"as\": \"raw\" "
-                                "gives its source]"));
+    yoi_sdk_buf_adds(b, YOI_LIT("\n[cut: a tag of the page has too many attributes; \"as\": "
+                                "\"raw\" gives its source]"));
   else if (c->content.why == FETCH_WHY_BODY)
     yoi_sdk_buf_addf(b, "\n[cut: only the first %zu bytes of the answer are read]",
                      c->instance->body_bytes);

@@ -5,13 +5,14 @@
  * members of the body are the runtime's business.
  */
 #include <sdk/id.h>
+#include <string.h>
 
 #include "registry.h"
 
-/* Per operation; a row of the table for each number. */
+/* Per operation: its scope, and what its paths name. */
 #define HOST_SCOPE 1u /* answered by the host */
 #define WORKER 2u     /* names a worker */
-#define SUBJECT 4u    /* names a bundle or an approval */
+#define SUBJECT 4u    /* names a bundle, an approval or an artefact */
 
 #define SCOPE_RUNTIME 0u
 #define SCOPE_HOST HOST_SCOPE
@@ -20,11 +21,12 @@ static uint32_t needs(uint32_t op) {
 #define ROW(sym, num, id, scope, method, v1, api, http, idem) [num] = SCOPE_##scope,
   static const uint8_t scopes[YOI_OP__END] = {YOI_OPS(ROW)};
 #undef ROW
+#define ROW(sym, num, id, scope, method, v1, api, http, idem) [num] = v1 api,
+  static const char *const paths[YOI_OP__END] = {YOI_OPS(ROW)};
+#undef ROW
   uint32_t n = scopes[op];
-  if (op >= YOI_OP_WORKER_GET && op <= YOI_OP_WORKER_APPROVE) n |= WORKER;
-  if (op == YOI_OP_WORKER_APPROVE || op == YOI_OP_HOST_BUNDLE_SYNC ||
-      (op >= YOI_OP_BUNDLE_PUT && op <= YOI_OP_BUNDLE_DELETE && op != YOI_OP_BUNDLE_LIST))
-    n |= SUBJECT;
+  if (strstr(paths[op], "{id}")) n |= WORKER;
+  if (strstr(paths[op], "{sub}")) n |= SUBJECT;
   return n;
 }
 

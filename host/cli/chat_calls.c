@@ -48,9 +48,7 @@ static size_t find(const struct cli_rows *rows, const char *member, yoi_str raw)
 
 yoi_str cli_calls_name(const struct cli_calls *c, yoi_str call_id) {
   size_t i = find(&c->made, "id", call_id);
-  if (i < c->made.n) return yoi_sdk_json_raw_get(c->made.row[i], "name");
-  i = find(&c->open, "call_id", call_id);
-  return i < c->open.n ? yoi_sdk_json_raw_get(c->open.row[i], "tool") : (yoi_str){0};
+  return i < c->made.n ? yoi_sdk_json_raw_get(c->made.row[i], "name") : (yoi_str){0};
 }
 
 /* Empty when it is none. */
@@ -75,8 +73,28 @@ void cli_calls_drop(struct cli_calls *c, yoi_str id) {
   if (i < c->open.n) drop(&c->open, i);
 }
 
+/* The call of an approval that was asked for before anybody looked here. */
+static void remember(struct cli_calls *c, yoi_str approval) {
+  yoi_str call_id = yoi_sdk_json_raw_get(approval, "call_id");
+  struct yoi_sdk_buf row;
+  struct yoi_sdk_jsonw w;
+  if (find(&c->made, "id", call_id) < c->made.n) return;
+  yoi_sdk_buf_init(&row, YOI_JSON_BYTES_MAX);
+  yoi_sdk_jsonw_init(&w, &row);
+  yoi_sdk_jsonw_open(&w, '{');
+  yoi_sdk_jsonw_kraw(&w, "id", call_id);
+  yoi_sdk_jsonw_kraw(&w, "name", yoi_sdk_json_raw_get(approval, "tool"));
+  yoi_sdk_jsonw_close(&w, '}');
+  if (row.failed)
+    c->failed = 1;
+  else
+    add(c, &c->made, yoi_sdk_buf_str(&row));
+  yoi_sdk_buf_release(&row);
+}
+
 void cli_calls_ask(struct cli_calls *c, yoi_str approval) {
   yoi_str id = yoi_sdk_json_raw_get(approval, "approval_id");
+  remember(c, approval);
   if (id_of(id).len > 0 && find(&c->open, "approval_id", id) == c->open.n)
     add(c, &c->open, approval);
 }

@@ -75,6 +75,8 @@ void fake_model_none(struct fake_host *fh);
 /* The answer to the next request that has none; requests without one get
  * the text "ok" and stop. */
 struct fake_answer *fake_model_answer(struct fake_host *fh);
+/* Forgets those that nobody has asked for. */
+void fake_model_forget(struct fake_host *fh);
 void fake_answer_event(struct fake_answer *a, uint32_t kind, const char *text);
 void fake_answer_text(struct fake_answer *a, const char *text);
 void fake_answer_finish(struct fake_answer *a, const char *reason);

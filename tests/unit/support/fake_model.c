@@ -392,12 +392,18 @@ size_t fake_model_cancelled(struct fake_host *fh) {
   return n;
 }
 
-void fake_model_clear(struct fake_host *fh) {
+void fake_model_forget(struct fake_host *fh) {
+  pthread_mutex_lock(&fh->mu);
   while (fh->answers) {
     struct fake_answer *a = fh->answers;
     fh->answers = a->next;
     answer_free(a);
   }
+  pthread_mutex_unlock(&fh->mu);
+}
+
+void fake_model_clear(struct fake_host *fh) {
+  fake_model_forget(fh);
   for (size_t i = 0; i < fh->n_requests; i++) {
     free(fh->requests[i].messages);
     free(fh->requests[i].name);

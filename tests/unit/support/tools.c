@@ -55,7 +55,8 @@ void tools_go(struct rig *r) {
 static yoi_str approval_at(struct rig *r, size_t i) {
   yoi_str one = {0}, list;
   size_t pos = 0;
-  rig_ok(r, YOI_OP_WORKER_APPROVALS, "a", "");
+  if (rig_call(r, YOI_OP_WORKER_APPROVALS, "a", "") != YOI_OK) /* short of memory, once */
+    rig_ok(r, YOI_OP_WORKER_APPROVALS, "a", "");
   list = yoi_sdk_json_raw_get(yoi_sdk_str(r->text), "approvals");
   for (size_t k = 0; k <= i; k++)
     if (!yoi_sdk_json_raw_each(list, &pos, &one)) return (yoi_str){0};
@@ -119,10 +120,17 @@ static struct seen_call *seen_call(struct seen *s, yoi_str data, const char *lin
   return NULL;
 }
 
-static void see_requested(struct seen *s, yoi_str data) {
-  struct seen_call *c = &s->calls[s->n++];
-  *c = (struct seen_call){0};
-  raw_text(yoi_sdk_json_raw_get(data, "call"), "id", c->id, sizeof c->id);
+/* An answer: those before it have results, and its calls are open now. */
+static void see_message(struct seen *s, yoi_str data) {
+  yoi_str call;
+  size_t pos = 0;
+  assert_int_equal(s->n, 0);
+  yoi_str list = yoi_sdk_json_raw_get(yoi_sdk_json_raw_get(data, "item"), "tool_calls");
+  while (yoi_sdk_json_raw_each(list, &pos, &call)) {
+    struct seen_call *c = &s->calls[s->n++];
+    *c = (struct seen_call){0};
+    raw_text(call, "id", c->id, sizeof c->id);
+  }
 }
 
 static void see_approval(struct seen *s, yoi_str data, const char *line) {
@@ -147,7 +155,6 @@ static void see(struct seen *s, const char *line) {
   size_t kind = strcspn(line, " ");
   yoi_str data = {line + kind + 1, strcspn(line + kind + 1, "\n")};
   yoi_str what = {line, kind};
-  if (yoi_sdk_str_is(what, "tool.requested")) see_requested(s, data);
   if (yoi_sdk_str_is(what, "policy.decided")) (void)seen_call(s, data, line);
   if (yoi_sdk_str_is(what, "tool.approval_requested")) see_approval(s, data, line);
   if (yoi_sdk_str_is(what, "tool.approval_resolved")) see_resolved(s, data, line);
@@ -163,7 +170,7 @@ static void see(struct seen *s, const char *line) {
     struct seen_call *c = seen_call(s, data, line);
     *c = s->calls[--s->n];
   }
-  if (yoi_sdk_str_is(what, "message.completed")) assert_int_equal(s->n, 0);
+  if (yoi_sdk_str_is(what, "message.completed")) see_message(s, data);
 }
 
 /* In the lines of one request. */

@@ -410,16 +410,17 @@ static struct eng_spec *find_text(const struct eng_specs *s, yoi_str json) {
   return spec;
 }
 
-static int read_tool(struct eng_spec *spec, const yoi_sdk_json *v) {
+static yoi_status read_tool(struct eng_spec *spec, const yoi_sdk_json *v) {
   yoi_str name = {0}, plugin = {0}, policy = {0};
   const yoi_sdk_json *grants = yoi_sdk_json_get(v, "grants");
-  return yoi_sdk_json_str(yoi_sdk_json_get(v, "name"), &name) && yoi_sdk_name_valid(name) &&
-         yoi_sdk_json_str(yoi_sdk_json_get(v, "plugin"), &plugin) &&
-         yoi_sdk_plugin_id_valid(plugin) &&
-         yoi_sdk_json_str(yoi_sdk_json_get(v, "policy"), &policy) &&
-         eng_verdict(policy) != YOI_VERDICT_ABSTAIN &&
-         yoi_sdk_json_type(grants) == YOI_SDK_JSON_ARRAY &&
-         add_tool(spec, name, plugin, grants, eng_verdict(policy));
+  if (!yoi_sdk_json_str(yoi_sdk_json_get(v, "name"), &name) || !yoi_sdk_name_valid(name) ||
+      !yoi_sdk_json_str(yoi_sdk_json_get(v, "plugin"), &plugin) ||
+      !yoi_sdk_plugin_id_valid(plugin) ||
+      !yoi_sdk_json_str(yoi_sdk_json_get(v, "policy"), &policy) ||
+      eng_verdict(policy) == YOI_VERDICT_ABSTAIN || yoi_sdk_json_type(grants) != YOI_SDK_JSON_ARRAY)
+    return YOI_DATA_LOSS;
+  return add_tool(spec, name, plugin, grants, eng_verdict(policy)) ? YOI_OK
+                                                                   : YOI_RESOURCE_EXHAUSTED;
 }
 
 static yoi_status read_tools(struct eng_spec *spec, const yoi_sdk_json *v) {
@@ -428,9 +429,10 @@ static yoi_status read_tools(struct eng_spec *spec, const yoi_sdk_json *v) {
   if (n > YOI_TOOLS_MAX) return YOI_DATA_LOSS;
   spec->tools = yoi_sdk_calloc(n, sizeof *spec->tools);
   if (!spec->tools) return YOI_RESOURCE_EXHAUSTED;
-  for (const yoi_sdk_json *e = yoi_sdk_json_first(v); e; e = yoi_sdk_json_next(e))
-    if (!read_tool(spec, e)) return YOI_DATA_LOSS;
-  return YOI_OK;
+  yoi_status st = YOI_OK;
+  for (const yoi_sdk_json *e = yoi_sdk_json_first(v); e && st == YOI_OK; e = yoi_sdk_json_next(e))
+    st = read_tool(spec, e);
+  return st;
 }
 
 /* What the engine needs of it, checked as a profile is: the record may have

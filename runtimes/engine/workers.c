@@ -456,9 +456,11 @@ yoi_status eng_start_describe(struct eng_engine *eng, const yoi_request *req,
                               struct eng_worker *none, yoi_stream **out, yoi_error *err) {
   (void)none;
   static const uint32_t ops[] = {
-      YOI_OP_RUNTIME_DESCRIBE,  YOI_OP_WORKER_CREATE, YOI_OP_WORKER_LIST, YOI_OP_WORKER_GET,
-      YOI_OP_WORKER_INPUT,      YOI_OP_WORKER_CANCEL, YOI_OP_WORKER_STOP, YOI_OP_WORKER_DELETE,
-      YOI_OP_WORKER_TRANSCRIPT, YOI_OP_WORKER_EVENTS};
+      YOI_OP_RUNTIME_DESCRIBE, YOI_OP_WORKER_CREATE,    YOI_OP_WORKER_LIST,
+      YOI_OP_WORKER_GET,       YOI_OP_WORKER_INPUT,     YOI_OP_WORKER_CANCEL,
+      YOI_OP_WORKER_STOP,      YOI_OP_WORKER_DELETE,    YOI_OP_WORKER_TRANSCRIPT,
+      YOI_OP_WORKER_EVENTS,    YOI_OP_WORKER_APPROVALS, YOI_OP_WORKER_APPROVE,
+      YOI_OP_WORKER_ARTEFACT};
   yoi_sdk_json *body = NULL;
   yoi_status st = eng_ask_parse(req, &body, err);
   yoi_sdk_json_free(body);

@@ -199,7 +199,9 @@ static yoi_status judge(const yoi_host *h, const yoi_tool_call *call, struct fou
     yoi__policy_decide_tool(of(h)->top, q, NULL, NULL, d);
   else
     deny_grants(d, e.message);
-  yoi__policy_audit_tool(of(h)->top, q, d);
+  /* What a person was asked about before has its own line: allows(). */
+  if (d->verdict != YOI_VERDICT_ASK || call->approval.len == 0)
+    yoi__policy_audit_tool(of(h)->top, q, d);
   return YOI_OK;
 }
 

@@ -5,11 +5,11 @@ The tools are those of tests/plugins/hands, which write down what they did: the
 script's; a turn of it is told by words in the input.
 """
 import json
-import shutil
 
 import pytest
 from lib import configs, wait
-from lib.host import BINARY, BUILD, PLUGIN_PATH
+from lib.hands import Scene
+from lib.host import BINARY
 from lib.metrics import Metrics
 from lib.terminal import CTRL_C, CTRL_D, Terminal
 from lib.worker import Worker, fresh, text_of
@@ -29,7 +29,7 @@ def turn(match, *steps, then='done'):
 
 
 HOSTILE = 'x\x1b[2J\u202e\u2028\x9by'
-MODEL = {'answers': [
+MODEL = configs.script(answers=[
     *turn('one call', [call('fs_read', path='a.txt')]),
     *turn('meeting', [call('fs_grep', 'left'), call('fs_grep', 'right')]),
     *turn('chain', *[[call('fs_read', n=i)] for i in range(10)], then='ten'),
@@ -44,34 +44,7 @@ MODEL = {'answers': [
     *turn('long', [call('fs_read', 'l', bytes=200000)]),
     *turn('hostile', [call('fs_write', text=HOSTILE)]),
     *turn('big', [call('fs_write', text='b' * 5000 + 'THE END')]),
-    *turn('loop', *[[call('fs_read', n=1)]] * 5)], 'steps': [{'say': 'hello'}]}
-
-
-class Scene:
-    """A folder with the hands, a workspace and the ledger; configs over it."""
-
-    def __init__(self, folder):
-        self.folder, self.ledger = folder, folder / 'ledger'
-        self.env = {'HANDS_LEDGER': str(self.ledger)}
-        for name in ('hands', 'workspace'):
-            (folder / name).mkdir()
-        shutil.copy(BUILD / 'tests/plugins/hands.so', folder / 'hands')
-
-    def config(self, runtimes=None, **keys):
-        return configs.standard(
-            model=configs.script(**MODEL), runtimes=runtimes,
-            plugin_path=[str(self.folder / 'hands'), *PLUGIN_PATH],
-            local={'secrets': configs.SECRETS,
-                   'mounts': {'workspace': {'path': str(self.folder / 'workspace'),
-                                            'mode': 'rw'}}}, **keys)
-
-    def effects(self):
-        """The arguments of each effect; the keys are never the same twice."""
-        rows = [line.split(' ', 1) for line in self.ledger.read_text().splitlines()] \
-            if self.ledger.exists() else []
-        assert len({key for key, _ in rows}) == len(rows)
-        assert all(len(key) == 64 for key, _ in rows)
-        return [json.loads(arguments) for _, arguments in rows]
+    *turn('loop', *[[call('fs_read', n=1)]] * 5)], steps=[{'say': 'hello'}])
 
 
 @pytest.fixture(name='scene')
@@ -84,7 +57,7 @@ def a_scene(tmp_path):
 @pytest.fixture(scope='module', name='shared')
 def a_shared_scene(tmp_path_factory, module_host):
     scene = Scene(tmp_path_factory.mktemp('scene'))
-    scene.host = module_host(scene.config(), env=scene.env)
+    scene.host = module_host(scene.config(MODEL), env=scene.env)
     return scene
 
 
@@ -439,7 +412,7 @@ def test_an_inputs_stream_goes_on_while_a_person_is_asked(coder):
 
 
 def test_without_the_mount_there_is_no_such_worker(new_host, scene):
-    config = scene.config()
+    config = scene.config(MODEL)
     del config['local']['mounts']
     host = new_host(config, env=scene.env)
     host.v1.refused('POST', '/v1/workers', 422, 'grant_missing', {'profile': CODER})
@@ -451,7 +424,7 @@ def test_without_the_mount_there_is_no_such_worker(new_host, scene):
 
 # ---- restarts ---------------------------------------------------------------
 def stored(scene, new_host):
-    return new_host(scene.config(runtimes=[configs.stored(scene.folder / 'store')]),
+    return new_host(scene.config(MODEL, runtimes=[configs.stored(scene.folder / 'store')]),
                     env=scene.env)
 
 
@@ -529,7 +502,7 @@ class Chats:
 
     def start(self, *args, runtimes=None):
         path = self.scene.folder / 'yoi.json'
-        path.write_text(json.dumps(self.scene.config(runtimes=runtimes)))
+        path.write_text(json.dumps(self.scene.config(MODEL, runtimes=runtimes)))
         token = self.scene.folder / 'runtime.token'
         token.write_text('t' * 32)
         token.chmod(0o600)

@@ -36,7 +36,7 @@ static void an_unknown_code_is_internal_never_ok(void **state) {
   (void)state;
   struct yoi_sdk_error se;
   yoi_error *err = yoi_sdk_error_init(&se);
-  static const int32_t codes[] = {0, -1, 44, 9999, INT32_MAX, INT32_MIN};
+  static const int32_t codes[] = {0, -1, YOI_CODE__END, 9999, INT32_MAX, INT32_MIN};
   for (size_t i = 0; i < sizeof codes / sizeof codes[0]; i++) {
     assert_int_equal(yoi_sdk_fail(err, codes[i], "x"), YOI_INTERNAL);
     assert_int_equal(err->code, YOI_CODE_INTERNAL);

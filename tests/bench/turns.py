@@ -1,12 +1,14 @@
 """Turns: their CPU beside a plain Node server's, long answers, paced ones."""
 import contextlib
 import os
+import pathlib
 import shutil
+import tempfile
 
 from harness import ROOT, SERVER, Child, Row, of_server, pinned, skip
 
 CLIENTS = 32
-TURNS, NODE_TURNS = 16000, 5000
+TURNS, TOOL_TURNS, NODE_TURNS = 16000, 8000, 5000
 CHUNKS, LONG_TURNS = 2000, 40
 PACED_CLIENTS, PACED_TURNS, PACED_CHUNKS = 100, 300, 20
 PACE = 'stamp=1 first=30 delay=20'
@@ -89,6 +91,28 @@ def short(b, provider):
     return rows
 
 
+def with_tool(b, provider):
+    """A turn that asks for a tool, gets its result and goes on: two generations and
+    a call of a tool that answers at once (tests/plugins/hands)."""
+    cpu, plain = [], []
+    with tempfile.TemporaryDirectory(prefix='yoi-bench-') as home, contextlib.ExitStack() as stack:
+        folder = pathlib.Path(home)
+        shutil.copy(b.build / 'tests/plugins/hands.so', folder)
+        host = stack.enter_context(b.host(
+            provider.port, plugin_path=[home, *(str(b.build / p) for p in ('runtimes', 'plugins'))],
+            runtimes=[{'id': 'bench', 'plugin': 'dev.yoi.embedded',
+                       'default_profile': 'builtin:coder'}],
+            local={'mounts': {'workspace': {'path': home}}}))
+        ask = ['bench_turn', host.port, 'yoi', CLIENTS]
+        b.run(*ask, 1000, 8, 'mode=tool shape=file')
+        for _ in range(b.rounds):
+            cpu.append(of_server(host, TOOL_TURNS, lambda: b.run(
+                *ask, TOOL_TURNS, 8, 'mode=tool shape=file'))[0])
+            plain.append(of_server(host, TOOL_TURNS, lambda: b.run(*ask, TOOL_TURNS, 8))[0])
+    return [Row('turn with one call of a tool, 32 clients: CPU of yoi-host', 'ms', cpu,
+                'a turn of the same worker without a call', plain, goal='at most 0.12 ms')]
+
+
 def long(b, provider):
     """One answer of 2,000 deltas, from one client: per delta."""
     n, cpu, time, direct = LONG_TURNS * CHUNKS, [], [], []
@@ -124,4 +148,5 @@ def paced(b, provider):
 
 def measure(b):
     with b.provider() as provider:
-        return short(b, provider) + long(b, provider) + paced(b, provider)
+        return (short(b, provider) + with_tool(b, provider) + long(b, provider) +
+                paced(b, provider))

@@ -87,12 +87,12 @@ static void data(struct answer *a, yoi_str json) {
   end_event(a);
 }
 
-#define HEAD                                                                       \
+#define HEAD                                                                               \
   "{\"id\":\"chatcmpl-mock\",\"object\":\"chat.completion.chunk\",\"created\":1700000000," \
   "\"model\":\"mock\""
-#define USAGE                                                                                 \
-  "{\"prompt_tokens\":11,\"completion_tokens\":7,\"total_tokens\":18,"                        \
-  "\"prompt_tokens_details\":{\"cached_tokens\":3},"                                          \
+#define USAGE                                                          \
+  "{\"prompt_tokens\":11,\"completion_tokens\":7,\"total_tokens\":18," \
+  "\"prompt_tokens_details\":{\"cached_tokens\":3},"                   \
   "\"completion_tokens_details\":{\"reasoning_tokens\":2}}"
 
 /* One chunk whose delta is `delta` (JSON), finish "" = null. */
@@ -167,7 +167,7 @@ static void unicode(struct answer *a) {
 
 static void tool(struct answer *a) {
   yoi_str shape = opt(a->s, "shape", "fragments");
-#define CALL(id, index, name, args)                                                        \
+#define CALL(id, index, name, args)                                                    \
   "{\"tool_calls\":[{" index id "\"type\":\"function\",\"function\":{\"name\":\"" name \
   "\",\"arguments\":" args "}}]}"
 #define MORE(index, args) "{\"tool_calls\":[{" index "\"function\":{\"arguments\":\"" args "\"}}]}"
@@ -175,6 +175,10 @@ static void tool(struct answer *a) {
     chunk(a, CALL("\"id\":\"call_a\",", "\"index\":0,", "lookup", "\"{\\\"q\\\":\\\"x\\\"}\""), "");
     if (yoi_sdk_str_is(shape, "zero"))
       chunk(a, CALL("\"id\":\"call_b\",", "\"index\":0,", "other", "\"{}\""), "");
+  } else if (yoi_sdk_str_is(shape, "file")) { /* of a tool that there is */
+    chunk(a,
+          CALL("\"id\":\"call_a\",", "\"index\":0,", "fs_read", "\"{\\\"path\\\":\\\"a.txt\\\"}\""),
+          "");
   } else if (yoi_sdk_str_is(shape, "object")) {
     chunk(a, CALL("\"id\":\"call_a\",", "\"index\":0,", "lookup", "{\"q\":\"x\",\"n\":1}"), "");
   } else if (yoi_sdk_str_is(shape, "noindex")) {
@@ -303,9 +307,10 @@ static void stream(struct answer *a) {
 }
 
 static void not_a_stream(struct yoi_sdk_buf *b, const struct spec *s) {
-  yoi_sdk_buf_addf(b, "{\"id\":\"chatcmpl-mock\",\"object\":\"chat.completion\","
-                      "\"created\":1700000000,\"model\":\"mock\",\"choices\":[{\"index\":0,"
-                      "\"message\":{\"role\":\"assistant\",\"content\":");
+  yoi_sdk_buf_addf(b,
+                   "{\"id\":\"chatcmpl-mock\",\"object\":\"chat.completion\","
+                   "\"created\":1700000000,\"model\":\"mock\",\"choices\":[{\"index\":0,"
+                   "\"message\":{\"role\":\"assistant\",\"content\":");
   struct yoi_sdk_jsonw w;
   yoi_sdk_jsonw_init(&w, b);
   char text[1024];

@@ -106,7 +106,7 @@ struct parts {
 
 /* 0: it is no call, or memory is short. */
 static int read_parts(struct parts *p, yoi_str text) {
-  yoi_sdk_buf_init(&p->buf, 2 * YOI_TOOL_ARGUMENTS_MAX);
+  yoi_sdk_buf_init(&p->buf, 2 * YOI_TOOL_ARGUMENTS_MAX + 8 * YOI_IDEMPOTENCY_KEY_MAX);
   int ok = yoi_sdk_json_raw_unescape(yoi_sdk_json_raw_get(text, "id"), &p->buf);
   size_t id_end = p->buf.len;
   ok = ok && yoi_sdk_json_raw_unescape(yoi_sdk_json_raw_get(text, "name"), &p->buf);

@@ -219,9 +219,18 @@ static struct call *find_call(struct eng_replay *r, yoi_str raw_id) {
   return NULL;
 }
 
+/* A text that is there, in a record of ours at most twice as long. */
+static int is_text_of(yoi_str raw, size_t max) {
+  return is_text(raw) && raw.len > 2 && raw.len <= 2 * max + 2;
+}
+
 static int add_call(struct eng_replay *r, struct eng_frame *f, yoi_str whole) {
   yoi_str raw_id = yoi_sdk_json_raw_get(whole, "id");
-  if (!is_text(raw_id)) return wrong(r, "a call has no id");
+  if (!is_text(raw_id) || raw_id.len <= 2) return wrong(r, "a call has no id");
+  if (!is_text_of(yoi_sdk_json_raw_get(whole, "name"), YOI_NAME_MAX) ||
+      !is_text_of(yoi_sdk_json_raw_get(whole, "arguments"), YOI_TOOL_ARGUMENTS_MAX) ||
+      raw_id.len > 6 * YOI_IDEMPOTENCY_KEY_MAX + 2)
+    return wrong(r, "a call is not complete");
   if (r->n_calls == YOI_TOOL_CALLS_MAX) return wrong(r, "it has more calls than one can have");
   if (r->n_calls == r->cap_calls) {
     uint32_t cap = r->cap_calls ? 2 * r->cap_calls : 4;

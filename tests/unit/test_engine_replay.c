@@ -4,7 +4,7 @@
 #include <sdk/mem.h>
 #include <stdlib.h>
 
-#include "support/history.h"
+#include "support/tools.h"
 
 #define CREATE YOI_OP_WORKER_CREATE
 #define GET YOI_OP_WORKER_GET
@@ -121,7 +121,7 @@ static void fewer_records_than_there_were_are_damage(void **state) {
 
 enum change { TEXT, AUX, SHARED, KIND, SEQUENCE, INDEX, CONTENT_AT, CONTENT_LEN, TURN_AT, ROLE };
 
-#define CALL "{\"id\":\"x\"},"
+#define CALL "{\"id\":\"x\",\"name\":\"f\",\"arguments\":\"{}\"},"
 #define CALLS_10 CALL CALL CALL CALL CALL CALL CALL CALL CALL CALL
 #define CALLS_62 CALLS_10 CALLS_10 CALLS_10 CALLS_10 CALLS_10 CALLS_10 CALL CALL
 
@@ -187,6 +187,12 @@ static const struct {
     {4, TEXT, "\"step\":1", "\"step\":99999999", 0},
     {4, TEXT, "\"content\":[]", "\"content\":{}", 0},
     {4, TEXT, "\"id\":\"c1\"", "\"id\":1", 0},
+    {4, TEXT, "\"id\":\"c1\"", "\"id\":\"\"", 0},
+    {4, TEXT, "\"id\":\"c1\"", "\"id\":\"\\ud800\"", 0},
+    {4, TEXT, "\"name\":\"f\"", "\"nome\":\"f\"", 0},
+    {4, TEXT, "\"name\":\"f\"", "\"name\":\"\"", 0},
+    {4, TEXT, "\"name\":\"f\"", "\"name\":[]", 0},
+    {4, TEXT, "\"arguments\":\"{}\"", "\"arguments\":{}", 0},
     {4, TEXT, "\"item\":{", "\"tem\":{", 0},
     {4, KIND, NULL, NULL, YOI_EVENT_TURN_STARTED},
     {4, TEXT, "\"tool_calls\":[", "\"tool_calls\":[" CALLS_62 CALL, 0}, /* 65 of them */
@@ -274,6 +280,80 @@ static void replace_text(struct rig *r, uint64_t record, uint32_t kind, const ch
       .kind = kind, .pos = f->pos, .cursor = f->ev.cursor, .text = yoi_sdk_str(text)};
   eng_vault_replace(r->vault, "a", record, eng_frame_new(&parts));
   free(text);
+}
+
+/* Of a session of two calls, the second of which is asked for: created, accepted,
+ * started, message, requested twice, decided, started, decided, asked, completed,
+ * resolved, decided, started, completed, message, ended. */
+static const struct {
+  uint64_t record;
+  const char *from, *to;
+} of_calls[] = {
+    {7, "\"call_id\":\"c1\"", "\"call_id\":\"c3\""},
+    {7, "\"call_id\":\"c1\"", "\"call_id\":1"},
+    {8, "\"call_id\":\"c1\"", "\"call_id\":\"c3\""},
+    {8, "\"turn_id\":\"0", "\"turn_id\":\"f"},
+    {10, "\"approval\":{", "\"aproval\":{"},
+    {10, "\"turn_id\":\"0", "\"turn_id\":\"f"},
+    {10, "\"approval_id\":\"0", "\"approval_id\":\"x"},
+    {10, "\"approval_id\":\"0", "\"approval_id\":\"00"},
+    {10, "\"call_id\":\"c2\"", "\"call_id\":\"c1\""}, /* that one runs */
+    {10, "\"call_id\":\"c2\"", "\"call_id\":\"c3\""},
+    {10, "\"expires_at\":\"", "\"expires_at\":\"x"},
+    {12, "\"approval_id\":\"0", "\"approval_id\":\"f"},
+    {12, "\"call_id\":\"c2\"", "\"call_id\":\"c1\""}, /* that one is over */
+    {12, "\"turn_id\":\"0", "\"turn_id\":\"f"},
+    {14, "\"call_id\":\"c2\"", "\"call_id\":\"c1\""},
+    {15, "\"call_id\":\"c2\"", "\"call_id\":\"c1\""},
+    {15, "\"tool_call_id\":\"c2\"", "\"tool_call_id\":\"c1\""},
+};
+
+static void session(struct rig *r) {
+  char id[37];
+  tools_open_durable(r, "");
+  tools_answer(r, "act c1", "ask c2", NULL);
+  tools_go(r);
+  assert_int_equal(tools_resolve(r, tools_approval(r, 0, id), "allow"), YOI_OK);
+  assert_int_equal(eng_vault_count(r->vault, "a"), 17);
+}
+
+static void a_record_of_a_call_that_makes_no_sense(void **state) {
+  struct rig *r = *state;
+  for (size_t i = 0; i < sizeof of_calls / sizeof of_calls[0]; i++) {
+    session(r);
+    rig_crash(r);
+    replace_text(r, of_calls[i].record,
+                 eng_vault_frame(r->vault, "a", of_calls[i].record)->ev.kind, of_calls[i].from,
+                 of_calls[i].to);
+    rig_begin_again(r);
+    rig_ok(r, GET, "a", "");
+    if (strcmp(rig_get(r, "worker.state"), "\"corrupt\"") != 0)
+      fail_msg("case %d: %s", (int)i, r->text);
+    is_corrupt_behind(r, (unsigned)of_calls[i].record - 1);
+  }
+}
+
+/* The same kinds of records, where they cannot be. */
+static void calls_go_in_one_direction(void **state) {
+  struct rig *r = *state;
+  static const struct {
+    uint64_t record;
+    uint32_t kind;
+    const char *from, *to;
+  } rows[] = {
+      /* started twice; started while it waits; resolved twice; a result too many */
+      {9, YOI_EVENT_TOOL_STARTED, "\"call_id\":\"c2\"", "\"call_id\":\"c1\""},
+      {11, YOI_EVENT_TOOL_STARTED, "\"call_id\":\"c1\"", "\"call_id\":\"c2\""},
+      {13, YOI_EVENT_TOOL_APPROVAL_RESOLVED, "\"call_id\"", "\"call_id\""},
+      {16, YOI_EVENT_TOOL_COMPLETED, "\"item\"", "\"call_id\":\"c2\",\"item\""},
+  };
+  for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+    session(r);
+    rig_crash(r);
+    replace_text(r, rows[i].record, rows[i].kind, rows[i].from, rows[i].to);
+    rig_begin_again(r);
+    is_corrupt_behind(r, (unsigned)rows[i].record - 1);
+  }
 }
 
 /* As many calls as there can be: it is not they what is wrong, but that they
@@ -422,6 +502,8 @@ int main(void) {
       RIG_VAULT_TESTS(fewer_records_than_there_were_are_damage),
       RIG_VAULT_TESTS(a_record_that_makes_no_sense_is_where_it_ends),
       RIG_VAULT_TESTS(as_many_inputs_as_can_wait),
+      RIG_VAULT_TESTS(a_record_of_a_call_that_makes_no_sense),
+      RIG_VAULT_TESTS(calls_go_in_one_direction),
       RIG_VAULT_TESTS(as_many_calls_as_one_message_can_have),
       RIG_VAULT_TESTS(nothing_comes_behind_the_stop),
       RIG_VAULT_TESTS(a_load_may_fail_at_any_allocation),

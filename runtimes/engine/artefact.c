@@ -5,6 +5,8 @@
  * named by that record's sequence, and is there as long as it. A page of it is
  * bounded in bytes and ends with a character.
  */
+#include "artefact.h"
+
 #include <sdk/jsonw.h>
 #include <sdk/mem.h>
 
@@ -24,23 +26,35 @@ void eng_artefact_free(struct eng_artefact *a) {
   yoi_sdk_free(a);
 }
 
-static bool inside(const struct yoi_sdk_buf *text, uint64_t at) {
-  return at < text->len && ((unsigned char)text->data[at] & 0xC0) == 0x80;
+static bool inside(yoi_str text, uint64_t at) {
+  return at < text.len && ((unsigned char)text.ptr[at] & 0xC0) == 0x80;
+}
+
+yoi_str eng_artefact_part(yoi_str text, uint64_t *start, size_t limit) {
+  if (*start > text.len) *start = text.len;
+  while (inside(text, *start)) ++*start;
+  yoi_str rest = {text.ptr + *start, text.len - (size_t)*start};
+  yoi_str part = {rest.ptr, rest.len > limit ? yoi_sdk_utf8_cut(rest, limit) : rest.len};
+  if (part.len > 0 || rest.len == 0) return part;
+  part.len = 1; /* less than one character */
+  while (inside(rest, part.len)) part.len++;
+  return part;
+}
+
+int eng_artefact_text(const struct eng_read *r, uint64_t sequence, struct yoi_sdk_buf *out) {
+  const struct eng_frame *f = r->st == YOI_OK && r->n > 0 ? r->frames[0] : NULL;
+  if (!f || f->pos.sequence != sequence || f->ev.kind != YOI_EVENT_TOOL_COMPLETED) return 0;
+  yoi_str raw = yoi_sdk_json_raw_get(eng_frame_aux(f), "output");
+  return raw.len > 0 && yoi_sdk_json_raw_unescape(raw, out) && !out->failed;
 }
 
 /* One that begins inside a character begins behind it. */
-static void write_part(const struct eng_artefact *a, const struct yoi_sdk_buf *text,
-                       yoi_str call_id, struct yoi_sdk_buf *out) {
+static void write_part(const struct eng_artefact *a, yoi_str text, yoi_str call_id,
+                       struct yoi_sdk_buf *out) {
   struct yoi_sdk_jsonw w;
   char id[24];
-  uint64_t start = a->start < text->len ? a->start : text->len;
-  while (inside(text, start)) start++;
-  yoi_str rest = {text->data + start, text->len - start};
-  yoi_str part = {rest.ptr, rest.len > a->limit ? yoi_sdk_utf8_cut(rest, a->limit) : rest.len};
-  if (part.len == 0 && rest.len > 0) { /* less than one character */
-    part.len = 1;
-    while (part.len < rest.len && ((unsigned char)rest.ptr[part.len] & 0xC0) == 0x80) part.len++;
-  }
+  uint64_t start = a->start;
+  yoi_str part = eng_artefact_part(text, &start, a->limit);
   int n = snprintf(id, sizeof id, "%llu", (unsigned long long)a->sequence);
   yoi_sdk_jsonw_init(&w, out);
   yoi_sdk_jsonw_open(&w, '{');
@@ -48,10 +62,10 @@ static void write_part(const struct eng_artefact *a, const struct yoi_sdk_buf *t
   yoi_sdk_jsonw_open(&w, '{');
   yoi_sdk_jsonw_kstr(&w, "artefact_id", (yoi_str){id, (size_t)n});
   yoi_sdk_jsonw_kraw(&w, "call_id", call_id);
-  yoi_sdk_jsonw_kint(&w, "bytes", (int64_t)text->len);
+  yoi_sdk_jsonw_kint(&w, "bytes", (int64_t)text.len);
   yoi_sdk_jsonw_kint(&w, "start", (int64_t)start);
   yoi_sdk_jsonw_key(&w, "next_start");
-  if (start + part.len < text->len)
+  if (start + part.len < text.len)
     yoi_sdk_jsonw_int(&w, (int64_t)(start + part.len));
   else
     yoi_sdk_jsonw_null(&w);
@@ -62,15 +76,14 @@ static void write_part(const struct eng_artefact *a, const struct yoi_sdk_buf *t
 
 /* 1: the record that was read is one. */
 static int read_part(const struct eng_artefact *a, struct yoi_sdk_buf *out) {
-  const struct eng_read *r = a->read;
-  const struct eng_frame *f = r->n > 0 ? r->frames[0] : NULL;
   struct yoi_sdk_buf text;
-  if (!f || f->pos.sequence != a->sequence || f->ev.kind != YOI_EVENT_TOOL_COMPLETED) return 0;
-  yoi_str raw = yoi_sdk_json_raw_get(eng_frame_aux(f), "output");
   yoi_sdk_buf_init(&text, YOI_JSON_BYTES_MAX);
-  int ok = raw.len > 0 && yoi_sdk_json_raw_unescape(raw, &text);
-  if (ok && !text.failed) write_part(a, &text, yoi_sdk_json_raw_get(f->ev.text, "call_id"), out);
+  int ok = eng_artefact_text(a->read, a->sequence, &text);
+  if (ok)
+    write_part(a, yoi_sdk_buf_str(&text),
+               yoi_sdk_json_raw_get(a->read->frames[0]->ev.text, "call_id"), out);
   if (text.failed) out->failed = text.failed;
+  ok = ok || text.failed;
   yoi_sdk_buf_release(&text);
   return ok;
 }

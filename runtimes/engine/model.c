@@ -8,7 +8,9 @@
  *  1. The stream is started, polled and released on the turn's loop, never
  *     under the worker's lock.
  *  2. Nothing is taken in once the turn is cut: no late chunk is acted on.
- *  3. A provider's words never reach a caller: how a turn fails is said in
+ *  3. The calls of an answer are taken in whole (call.c), and none is acted on
+ *     before its FINISH: what becomes of them is decided in turn.c.
+ *  4. A provider's words never reach a caller: how a turn fails is said in
  *     words of this file, the rest goes to the log at debug level.
  */
 #include <assert.h>

@@ -15,6 +15,8 @@
 #include <string.h>
 #include <yoi/host_tool.h>
 
+#include "artefact.h"
+
 YOI_SDK_EMBED(eng_companion_json, "bundles/builtin/companion.json");
 YOI_SDK_EMBED(eng_companion_md, "bundles/builtin/companion.md");
 YOI_SDK_EMBED(eng_coder_json, "bundles/builtin/coder.json");
@@ -122,6 +124,7 @@ static int read_tool(struct eng_profile_tool *t, const yoi_sdk_json *v) {
       !yoi_sdk_json_str(yoi_sdk_json_get(v, "plugin"), &t->plugin) ||
       !yoi_sdk_plugin_id_valid(t->plugin))
     return 0;
+  if (yoi_sdk_str_eq(t->name, yoi_sdk_str(eng_artefact_tool.name))) return 0; /* the engine's */
   if (policy && !yoi_sdk_json_str(policy, &word)) return 0;
   if (optional && !yoi_sdk_json_bool(optional, &on)) return 0;
   t->verdict = eng_verdict(word);

@@ -152,8 +152,10 @@ static int add_output(struct yoi_sdk_buf *out, yoi_str output, size_t max, uint6
   yoi_str tail = tail_of(output, max - max / 2);
   yoi_sdk_buf_add(out, output.ptr, head);
   yoi_sdk_buf_addf(
-      out, "\n[... %zu of %zu bytes are left out here; the whole output is artefact %llu ...]\n",
-      output.len - head - tail.len, output.len, (unsigned long long)sequence);
+      out,
+      "\n[... %zu of %zu bytes are left out here; artefact_read with artefact_id %llu and start "
+      "%zu shows them ...]\n",
+      output.len - head - tail.len, output.len, (unsigned long long)sequence, head);
   yoi_sdk_buf_adds(out, tail);
   return 1;
 }

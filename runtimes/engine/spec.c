@@ -18,6 +18,8 @@
 #include <sdk/json.h>
 #include <sdk/mem.h>
 
+#include "artefact.h"
+
 yoi_status eng_specs_init(struct eng_specs *s, const struct eng_around *around, yoi_str profile,
                           yoi_error *err) {
   yoi_status st = YOI_OK;
@@ -101,6 +103,8 @@ static yoi_status refuse_models(const struct eng_profile *p, const struct census
 const struct eng_spec_tool *eng_spec_tool(const struct eng_spec *spec, yoi_str name) {
   for (uint32_t i = 0; i < spec->n_tools; i++)
     if (yoi_sdk_str_is(name, spec->tools[i].name)) return &spec->tools[i];
+  if (spec->offer.len > 0 && yoi_sdk_str_is(name, eng_artefact_tool.name))
+    return &eng_artefact_tool;
   return NULL;
 }
 
@@ -156,7 +160,7 @@ static int make_offer(const struct eng_around *a, struct eng_spec *spec) {
   size_t len = 0;
   uint32_t n = 0;
   yoi_sdk_buf_init(
-      &buf, (size_t)YOI_TOOLS_MAX * (YOI_TOOL_PARAMETERS_MAX + 2 * YOI_TOOL_DESCRIPTION_MAX));
+      &buf, (size_t)(YOI_TOOLS_MAX + 1) * (YOI_TOOL_PARAMETERS_MAX + 2 * YOI_TOOL_DESCRIPTION_MAX));
   yoi_sdk_jsonw_init(&w, &buf);
   yoi_sdk_jsonw_open(&w, '[');
   for (uint32_t i = 0; i < spec->n_tools; i++) {
@@ -173,6 +177,7 @@ static int make_offer(const struct eng_around *a, struct eng_spec *spec) {
     yoi_sdk_jsonw_kraw(&w, "parameters", info.parameters);
     yoi_sdk_jsonw_close(&w, '}');
   }
+  if (n > 0) yoi_sdk_jsonw_raw(&w, yoi_sdk_str(eng_artefact_offer));
   yoi_sdk_jsonw_close(&w, ']');
   if (n > 0 && !buf.failed) {
     spec->offer.ptr = yoi_sdk_buf_take(&buf, &len);

@@ -25,6 +25,7 @@
 #include <sdk/json.h>
 #include <sdk/mem.h>
 
+#include "artefact.h"
 #include "shapes.h"
 
 #define MS 1000000u
@@ -117,6 +118,12 @@ static void judge(struct eng_turn *t, struct eng_call *c) {
     eng_call_end(c, ENG_CALL_ERROR, YOI_CODE_LIMIT_REACHED,
                  "the same call was made %d times in a row: do something else, or stop",
                  YOI_TOOL_REPEATS_MAX);
+    return;
+  }
+  if (c->tool == &eng_artefact_tool) { /* there is nothing to allow, and nobody to ask */
+    c->said =
+        (yoi_tool_decision){.size = sizeof c->said, .verdict = YOI_VERDICT_ALLOW, .rule = "engine"};
+    c->judged = eng_artefact_judge(c) != 0;
     return;
   }
   yoi_tool_call q = question(t, c);
@@ -268,7 +275,11 @@ static void start(struct eng_turn *t, struct eng_call *c) {
   }
   q.idempotency_key = (yoi_str){key, sizeof key};
   if (!hold(t, c)) return;
-  yoi_status st = host_tools(t)->start(eng->host, &q, &c->stream, err);
+  yoi_status st = YOI_OK;
+  if (c->tool != &eng_artefact_tool)
+    st = host_tools(t)->start(eng->host, &q, &c->stream, err);
+  else if (!(c->stream = eng_artefact_start(t, c)))
+    st = yoi_sdk_fail_memory(err);
   eng_worker_unhold(t->w);
   if (st == YOI_OK) return;
   c->stream = NULL;
@@ -370,6 +381,10 @@ static void take_status(struct eng_turn *t, struct eng_call *c, yoi_str text) {
 
 /* How the stream ended. */
 static void take_end(struct eng_call *c, yoi_status st, const yoi_error *err) {
+  char note[128] = "";
+  if (c->output.len == 0) (void)snprintf(note, sizeof note, "done, without output");
+  if (c->tool == &eng_artefact_tool)
+    (void)snprintf(note, sizeof note, "%s", eng_artefact_note(c->stream));
   let_go(c);
   if (c->n_tail > 0) add_clean(&c->output, (yoi_str){c->tail, c->n_tail});
   c->n_tail = 0;
@@ -377,7 +392,7 @@ static void take_end(struct eng_call *c, yoi_status st, const yoi_error *err) {
     eng_call_end(c, ENG_CALL_ERROR, YOI_CODE_LIMIT_REACHED,
                  "the output passed %d bytes, so the tool was stopped", YOI_TOOL_OUTPUT_MAX);
   } else if (st == YOI_END) {
-    eng_call_end(c, ENG_CALL_OK, 0, "%s", c->output.len > 0 ? "" : "done, without output");
+    eng_call_end(c, ENG_CALL_OK, 0, "%s", note);
   } else if (st == YOI_CANCELLED && c->late) {
     eng_call_end(c, ENG_CALL_ERROR, YOI_CODE_TIMEOUT, "the tool took too long and was stopped");
   } else if (st == YOI_CANCELLED) {

@@ -1,8 +1,8 @@
-/* turn.c - carries one input to its end: context, model, records.
+/* turn.c - carries one input to its end: context, model, tools, records.
  *
  * All of a turn runs on one loop, as a task that looks at the state and does
- * the next thing; whoever has news (the model, the store, a cancel, a timer)
- * only kicks it. Kicks that come while it runs make it look once more, so
+ * the next thing; whoever has news (the model, a tool, a person, the store, a
+ * cancel, a timer) only kicks it. Kicks that come while it runs make it look once more, so
  * nothing is missed and nothing runs twice at a time:
  *
  *      kick              task begins           task ends
@@ -12,10 +12,19 @@
  *
  * Invariants:
  *  1. A turn ends exactly once: with ENG_DO_END, ENG_DO_STOP, or in memory.
- *  2. Once it is cut nothing of it starts: no step, no call, no delta.
- *  3. What it holds of the host (token, timer, model stream) is made and
- *     given back on its loop, before the last task lets go of it.
- *  4. A stage of someone else (a cancel) makes it wait; the completion kicks.
+ *  2. Once it is cut nothing of it starts: no step, no call, no delta. Tools
+ *     that run then have their grace (tools.c) before it ends; a stop gives
+ *     none.
+ *  3. What it holds of the host (token, timers, the streams of the model and
+ *     of tools) is made and given back on its loop, before the last task lets
+ *     go of it.
+ *  4. A stage of someone else (a cancel, a person's answer) makes it wait; the
+ *     completion kicks.
+ *  5. Each call that it wrote down has one result before its turn.ended, in
+ *     the same append at the latest.
+ *  6. While it waits for people and nothing runs, its time stands still; in a
+ *     drain of a store that outlives the process it is parked, and goes on in
+ *     the next one.
  */
 #include "turn.h"
 

@@ -12,7 +12,8 @@
  *
  * Invariants:
  *  1. At most one stage per worker. While there is one, readers see the last
- *     applied state; cancel, stop and replays wait in `waiting`, in order.
+ *     applied state; cancel, stop, answers of people and replays wait in
+ *     `waiting`, in order; so they do while a tool is being started (`held`).
  *  2. Applying cannot fail: all memory it needs was reserved at commit.
  *  3. `last` rises with every frame that is emitted, and every emitted frame
  *     goes into the ring when there is one, so that the ring has no holes.
@@ -20,7 +21,8 @@
  *     as failed(store_error). Its turn.ended is owed: it goes first in the
  *     next append, whatever that is for, and nothing is accepted without it.
  *     The turn itself is kept for that, and its record is made when there is
- *     an append, so that short memory costs no record. Inputs that waited may
+ *     an append, behind the results of its open calls, so that short memory
+ *     costs no record. Inputs that waited may
  *     have ended so while a turn runs (a drain); its own end goes behind them
  *     and is the last one.
  *  5. Wakes, kicks and appends happen in leave, after the lock is given back.

@@ -322,9 +322,8 @@ static void a_record_of_a_call_that_makes_no_sense(void **state) {
   for (size_t i = 0; i < sizeof of_calls / sizeof of_calls[0]; i++) {
     session(r);
     rig_crash(r);
-    replace_text(r, of_calls[i].record,
-                 eng_vault_frame(r->vault, "a", of_calls[i].record)->ev.kind, of_calls[i].from,
-                 of_calls[i].to);
+    replace_text(r, of_calls[i].record, eng_vault_frame(r->vault, "a", of_calls[i].record)->ev.kind,
+                 of_calls[i].from, of_calls[i].to);
     rig_begin_again(r);
     rig_ok(r, GET, "a", "");
     if (strcmp(rig_get(r, "worker.state"), "\"corrupt\"") != 0)

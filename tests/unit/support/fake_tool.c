@@ -52,7 +52,7 @@ struct fake_work {
 };
 
 struct fake_started {
-  char *what, *key;
+  char *what, *key, *worker;
 };
 
 /* ---- what there is ---- */
@@ -381,8 +381,8 @@ static void remember(struct fake_host *fh, const yoi_tool_call *call) {
                  YOI_ARG(call->call_id), YOI_ARG(call->arguments), YOI_ARG(call->approval),
                  YOI_ARG(call->approved_by));
   fh->started = fake_grow(fh->started, fh->n_started + 1, sizeof *fh->started);
-  fh->started[fh->n_started++] =
-      (struct fake_started){.what = what, .key = fake_dup(call->idempotency_key)};
+  fh->started[fh->n_started++] = (struct fake_started){
+      .what = what, .key = fake_dup(call->idempotency_key), .worker = fake_dup(call->worker_id)};
 }
 
 /* Locked. */
@@ -507,6 +507,14 @@ size_t fake_tool_same_key(struct fake_host *fh, const char *key) {
   return n;
 }
 
+size_t fake_tool_starts_of(struct fake_host *fh, const char *worker) {
+  size_t n = 0;
+  pthread_mutex_lock(&fh->mu);
+  for (size_t i = 0; i < fh->n_started; i++) n += strcmp(fh->started[i].worker, worker) == 0;
+  pthread_mutex_unlock(&fh->mu);
+  return n;
+}
+
 void fake_tool_clear(struct fake_host *fh) {
   while (fh->runs) {
     struct fake_run *run = fh->runs;
@@ -520,6 +528,7 @@ void fake_tool_clear(struct fake_host *fh) {
   for (size_t i = 0; i < fh->n_started; i++) {
     free(fh->started[i].what);
     free(fh->started[i].key);
+    free(fh->started[i].worker);
   }
   free(fh->tools);
   free(fh->started);

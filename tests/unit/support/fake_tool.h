@@ -65,6 +65,8 @@ size_t fake_tool_cancelled(struct fake_host *fh);
 /* Of start i: "name call_id arguments approval approved_by", and the key. */
 const char *fake_tool_start(struct fake_host *fh, size_t i);
 const char *fake_tool_key(struct fake_host *fh, size_t i);
+/* The same of one worker. */
+size_t fake_tool_starts_of(struct fake_host *fh, const char *worker);
 /* How often a call with that key was started. */
 size_t fake_tool_same_key(struct fake_host *fh, const char *key);
 

@@ -267,7 +267,9 @@ static: $(B)/yoi-host-static
 
 # ---- tests ---------------------------------------------------------------
 # tests/unit/test_X.c sees the core; tests/unit/NAME/test_X.c also the objects
-# of the plugin NAME (or of sdk/http for `sdk-http`) and what lies beside it.
+# of the plugin NAME (or of sdk/http for `sdk-http`, or those of host/cli that
+# need nothing else for `cli`) and what lies beside it.
+cli_OBJS      = $(B)/obj/host/cli/safe.o
 unit_dir      = $(notdir $(patsubst %/,%,$(dir $(1))))
 unit_objs     = $(call objs,plugins/$(call unit_dir,$(1))) $(call objs,runtimes/$(call unit_dir,$(1))) \
                 $($(call unit_dir,$(1))_OBJS) \

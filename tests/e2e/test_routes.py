@@ -1,8 +1,9 @@
 """Every route of ops.h is reached on its surface, and no other.
 
 EXPECTED names each operation that is answered today, with the body that it
-takes; LATER those of features to come, which are refused as
-unsupported_operation; ABSENT the codes of what an idle worker has none of. A new row of the table without an entry fails.
+takes; ABSENT the codes of those that an idle worker has nothing for; LATER
+those of features to come, which are refused as unsupported_operation. A new
+row of the table without an entry fails.
 """
 import pytest
 

@@ -5,11 +5,13 @@ The tools are those of tests/plugins/hands, which write down what they did: the
 script's; a turn of it is told by words in the input.
 """
 import json
+import re
+import subprocess
 
 import pytest
 from lib import configs, wait
 from lib.hands import Scene
-from lib.host import BINARY
+from lib.host import BINARY, PLUGIN_PATH, ROOT, environment
 from lib.metrics import Metrics
 from lib.terminal import CTRL_C, CTRL_D, Terminal
 from lib.worker import Worker, fresh, text_of
@@ -496,17 +498,21 @@ def test_a_call_that_ends_never_is_uncertain_after_its_grace(shared):
 
 
 # ---- the chat ---------------------------------------------------------------
+def chat_config(scene, runtimes=None):
+    path, token = scene.folder / 'yoi.json', scene.folder / 'runtime.token'
+    path.write_text(json.dumps(scene.config(MODEL, runtimes=runtimes)))
+    token.write_text('t' * 32)
+    token.chmod(0o600)
+    return path
+
+
 class Chats:
     def __init__(self, scene):
         self.scene, self.made = scene, []
 
     def start(self, *args, runtimes=None):
-        path = self.scene.folder / 'yoi.json'
-        path.write_text(json.dumps(self.scene.config(MODEL, runtimes=runtimes)))
-        token = self.scene.folder / 'runtime.token'
-        token.write_text('t' * 32)
-        token.chmod(0o600)
-        argv = [BINARY, 'chat', path, '--profile', 'builtin:coder', *args]
+        argv = [BINARY, 'chat', chat_config(self.scene, runtimes), '--profile', 'builtin:coder',
+                *args]
         self.made.append(Terminal(argv, self.scene.folder, self.scene.env).start())
         self.made[-1].see('> ' if '--worker' not in args else '(model')
         return self.made[-1]
@@ -607,3 +613,134 @@ def test_a_worker_that_waits_is_asked_about_when_a_chat_begins(chats, scene):
     assert scene.effects() == [{'path': 'f', 'text': '1'}]
     terminal.type('one call')
     terminal.see('done\n> ')
+
+
+# ---- the chat of a script -----------------------------------------------------
+def piped(scene, text, *args, runtimes=None):
+    path = chat_config(scene, runtimes)
+    return subprocess.run([BINARY, 'chat', path, '--profile', 'builtin:coder', *args], check=False,
+                          input=text, env=environment(scene.folder, scene.env), cwd=scene.folder,
+                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=wait.bound(60),
+                          universal_newlines=True)
+
+
+class Script:
+    """A chat whose events a program reads and whose lines it writes."""
+
+    def __init__(self, scene, *args):
+        self.proc = subprocess.Popen(
+            [BINARY, 'chat', chat_config(scene), '--profile', 'builtin:coder', '--json', *args],
+            env=environment(scene.folder, scene.env), cwd=scene.folder, stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE, universal_newlines=True)
+
+    def say(self, line):
+        self.proc.stdin.write(line + '\n')
+        self.proc.stdin.flush()
+
+    def until(self, kind):
+        for line in self.proc.stdout:
+            event = json.loads(line)
+            if event['event'] == kind:
+                return event['data']
+        raise AssertionError(f'it ended without {kind}')
+
+
+@pytest.fixture(name='script')
+def a_script(scene):
+    made = Script(scene)
+    yield made
+    made.proc.kill()
+    made.proc.wait()
+    made.proc.stdout.close()
+    if not made.proc.stdin.closed:
+        made.proc.stdin.close()
+
+
+def test_a_script_lists_allows_and_denies(script, scene):
+    script.say('both')
+    ids = [script.until('tool.approval_requested')['approval']['approval_id'] for _ in range(2)]
+    script.say('/approvals')
+    assert [a['approval_id'] for a in script.until('result')['approvals']] == ids
+    script.say('/allow nothing')
+    assert 'no such approval' in script.until('error')['message']
+    script.say('one call')  # no answer, so it is left out
+    assert 'this line is left out' in script.until('error')['message']
+    script.say(f'/deny {ids[1]} not today ')
+    assert script.until('tool.approval_resolved')['reason'] == 'not today'
+    script.say(f'/allow {ids[0]}')
+    assert script.until('tool.approval_resolved')['decision'] == 'allow'
+    assert script.until('turn.ended')['turn']['state'] == 'completed'
+    script.say('/approvals')
+    assert script.until('result') == {'approvals': []}
+    script.proc.stdin.close()
+    assert script.proc.wait(wait.bound(20)) == 4  # since lines were left out
+    assert scene.effects() == [{'n': 1}]
+
+
+def test_a_pipe_that_ends_waits_for_nobody(scene):
+    done = piped(scene, 'ask\n')
+    assert done.returncode == 4 and done.stdout == ''
+    assert 'permission is needed for: fs_write' in done.stderr
+    assert 'nobody is here to answer' in done.stderr
+    assert scene.effects() == []
+
+
+def test_what_a_tool_says_is_no_answer_of_the_model(scene):
+    done = piped(scene, 'one call\n')
+    assert (done.returncode, done.stdout) == (0, 'done\n')
+    assert done.stderr == ('(fs_read {"path":"a.txt"})\n  | {"path":"a.txt"}\n(fs_read: ok)\n')
+
+
+def test_a_profile_is_builtin(scene):
+    for profile in ('coder', 'named:coder', ''):
+        done = piped(scene, '', '--profile', profile)
+        assert done.returncode == 2 and 'it is builtin:NAME' in done.stderr
+    done = piped(scene, '', '--profile', 'builtin:nobody')
+    assert done.returncode == 3 and "no builtin profile 'nobody'" in done.stderr
+
+
+def test_a_worker_that_was_made_otherwise_is_joined(scene):
+    runtimes = [configs.stored(scene.folder / 'store')]
+    argv = ['--worker', 'ada', '--json']
+    assert piped(scene, 'one call\n', *argv, runtimes=runtimes).returncode == 0
+    done = piped(scene, '', '--worker', 'ada', '--profile', 'builtin:companion', runtimes=runtimes)
+    assert done.returncode == 3 and 'cannot make a worker' in done.stderr
+    done = subprocess.run([BINARY, 'chat', chat_config(scene, runtimes), *argv], input='one call\n',
+                          env=environment(scene.folder, scene.env), cwd=scene.folder, check=False,
+                          stdout=subprocess.PIPE, timeout=wait.bound(60), universal_newlines=True)
+    events = [json.loads(line) for line in done.stdout.splitlines()]
+    assert events[0]['data']['worker']['profile'] == CODER
+    assert [e['data']['status'] for e in events if e['event'] == 'tool.completed'] == ['ok']
+
+
+# ---- the example -----------------------------------------------------------------
+def test_the_example_reads_by_itself_and_asks_before_it_writes(tmp_path):
+    """docs/examples/coder.json with the real tools and a scripted model."""
+    notes = tmp_path / 'notes'
+    notes.mkdir()
+    (notes / '3.txt').write_text('the garden\n')
+    text = re.sub(r'/\*.*?\*/|^\s*//.*?$', '', (ROOT / 'docs/examples/coder.json').read_text(),
+                  flags=re.S | re.M)
+    config = json.loads(text)
+    config['models'] = [configs.script(answers=turn(
+        'garden', [call('fs_grep', pattern='garden')],
+        [call('fs_write', path='notes/4.txt', content='spring\n')]))]
+    config['plugin_path'] = PLUGIN_PATH
+    (tmp_path / 'yoi.json').write_text(json.dumps(config))
+    terminal = Terminal([BINARY, 'chat', tmp_path / 'yoi.json'], tmp_path).start()
+    try:
+        terminal.see('> ')
+        terminal.type('which note is about the garden?')
+        terminal.see('3.txt')
+        terminal.see('(fs_grep: ok)')
+        terminal.see(r'arguments: {"path":"notes/4.txt","content":"spring\n"}')
+        terminal.see('or why not: ')
+        assert not (notes / '4.txt').exists()
+        terminal.type('y')
+        terminal.see('(fs_write: ok)')
+        terminal.see('done\n> ')
+        assert (notes / '4.txt').read_text() == 'spring\n'
+        terminal.key(CTRL_D)
+        assert terminal.wait_exit() == 0
+    finally:
+        terminal.kill()

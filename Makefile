@@ -126,7 +126,9 @@ CORE_RUNTIMES = $(filter embedded fs-store,$(RUNTIMES))
 CORE_PLUGINS  = $(filter-out $(HTTP_PLUGINS),$(PLUGINS))
 so_runtimes     := $(RUNTIMES:%=$(B)/runtimes/%.so)
 so_plugins      := $(PLUGINS:%=$(B)/plugins/%.so)
-so_test_plugins := $(TEST_PLUGINS:%=$(B)/tests/plugins/%.so)
+# `hands` has the id of a plugin that is there: only who asks for it finds it.
+test_so          = $(B)/tests/$(if $(filter hands,$(1)),hands,plugins)/$(1).so
+so_test_plugins := $(foreach n,$(TEST_PLUGINS),$(call test_so,$(n)))
 
 UNIT_CORE := $(patsubst tests/unit/%.c,$(B)/tests/unit/%,$(wildcard tests/unit/test_*.c))
 UNIT_HTTP := $(patsubst tests/unit/%.c,$(B)/tests/unit/%,$(wildcard tests/unit/*/test_*.c))
@@ -215,7 +217,7 @@ $(3): $(patsubst %.c,$(B)/obj/%.o,$(wildcard $(1)/*.c)) $$($(2)_OBJS) $$($(2)_AR
 endef
 $(foreach n,$(RUNTIMES),$(eval $(call plugin,runtimes/$(n),$(n),$(B)/runtimes/$(n).so)))
 $(foreach n,$(PLUGINS),$(eval $(call plugin,plugins/$(n),$(n),$(B)/plugins/$(n).so)))
-$(foreach n,$(TEST_PLUGINS),$(eval $(call plugin,tests/plugins/$(n),$(n),$(B)/tests/plugins/$(n).so)))
+$(foreach n,$(TEST_PLUGINS),$(eval $(call plugin,tests/plugins/$(n),$(n),$(call test_so,$(n)))))
 
 # The program that tool-shell starts commands with is embedded in it. It is the
 # plain build in every variant: it limits memory, which sanitizers need more of.

@@ -7,7 +7,8 @@ those without `?` always, no others ever.
 import re
 
 import pytest
-from lib import configs
+from lib import configs, wait
+from lib.hands import Scene
 from lib.host import ROOT
 from lib.worker import Worker
 
@@ -24,14 +25,35 @@ def fits(name, value, seen):
     may = {m.rstrip('?') for m in SHAPES[name]}
     must = {m for m in SHAPES[name] if not m.endswith('?')}
     assert must <= set(value) <= may, (name, value)
-    inner = {'worker': 'worker', 'turn': 'turn', 'item': 'item', 'usage': 'usage', 'spec': 'spec'}
+    inner = {'worker': 'worker', 'turn': 'turn', 'item': 'item', 'usage': 'usage', 'spec': 'spec',
+             'approval': 'approval'}
     for member, shape in inner.items():
         if isinstance(value.get(member), dict) and name != shape:
             fits(shape, {k: v for k, v in value[member].items() if k != 'spec'}, seen)
 
 
+def calls(module_host, folder, seen):
+    """A turn that asks, and says more than a model is shown."""
+    scene = Scene(folder)
+    host = module_host(scene.config(configs.script(answers=[{'match': 'go', 'step': 0, 'steps': [
+        {'call': {'name': 'fs_read', 'arguments': {'bytes': 100000}}},
+        {'call': {'name': 'fs_write', 'arguments': {}}}]}], steps=[{'say': 'done'}])), env=scene.env)
+    worker = Worker.create(host.v1, profile={'kind': 'builtin', 'value': 'coder'})
+    with worker.follow('go') as stream:
+        wait.until(lambda: worker.get()['state'] == 'awaiting_approval', what='a question')
+        (open_one,) = host.v1.ok('GET', worker.path + '/approvals')['approvals']
+        fits('approval', open_one, seen)
+        host.v1.ok('POST', f"{worker.path}/approvals/{open_one['approval_id']}",
+                   {'decision': 'deny', 'reason': 'no'})
+        events = list(stream)
+    for event in events:
+        fits(event.kind, event.data, seen)
+    (long,) = [e.data['artefact_id'] for e in events if 'artefact_id' in e.data]
+    fits('artefact', host.v1.ok('GET', f'{worker.path}/artefacts/{long}')['artefact'], seen)
+
+
 @pytest.fixture(scope='module', name='seen')
-def everything(module_host):
+def everything(module_host, tmp_path_factory):
     """Walks through a worker's life and gives back what was seen."""
     host = module_host(configs.standard(model=configs.script(answers=[
         {'match': 'tool', 'step': 0, 'steps': [{'call': {'name': 'w', 'arguments': {}}}]},
@@ -63,6 +85,7 @@ def everything(module_host):
     fits('spec', detail.pop('spec'), seen)
     fits('worker', detail, seen)
     fits('runtime', host.v1.ok('GET', '/v1/runtime')['runtime'], seen)
+    calls(module_host, tmp_path_factory.mktemp('scene'), seen)
     return seen
 
 

@@ -1,6 +1,5 @@
 """Tools of which a test can say afterwards what they did (tests/plugins/hands)."""
 import json
-import shutil
 
 from . import configs
 from .host import BUILD, PLUGIN_PATH
@@ -12,15 +11,13 @@ class Scene:
     def __init__(self, folder):
         self.folder, self.ledger = folder, folder / 'ledger'
         self.env = {'HANDS_LEDGER': str(self.ledger)}
-        for name in ('hands', 'workspace'):
-            (folder / name).mkdir()
-        shutil.copy(BUILD / 'tests/plugins/hands.so', folder / 'hands')
+        (folder / 'workspace').mkdir()
 
     def config(self, model, runtimes=None, **keys):
         """model: an entry of `models`."""
         return configs.standard(
             model=model, runtimes=runtimes,
-            plugin_path=[str(self.folder / 'hands'), *PLUGIN_PATH],
+            plugin_path=[str(BUILD / 'tests/hands'), *PLUGIN_PATH],
             local={'secrets': configs.SECRETS,
                    'mounts': {'workspace': {'path': str(self.folder / 'workspace'),
                                             'mode': 'rw'}}}, **keys)

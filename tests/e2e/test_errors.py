@@ -8,6 +8,7 @@ runtime that fails on request.
 import pytest
 
 from lib import configs, wait, wire
+from lib.hands import Scene
 from lib.tables import CODE, CODES, LIMIT
 from lib.wire import Client
 from lib.worker import Worker, fresh
@@ -16,7 +17,6 @@ LATER = {
     'bundle_not_found', 'bundle_in_use', 'bundle_required', 'bundle_digest_mismatch',
     'bundle_invalid', 'bundle_forbidden_content', 'unsupported_declaration',  # bundles
     'policy_denied',       # the policy chain
-    'approval_not_found',  # tools that a person is asked about
     'rate_limited',        # per principal
     'remote_malformed',    # http-remote
 }
@@ -29,7 +29,7 @@ def way(function):
 
 
 @pytest.fixture(scope='module')
-def hosts(module_host):
+def hosts(module_host, tmp_path_factory):
     """One host of each kind that the ways need."""
     class Hosts:
         plain = module_host(configs.standard(
@@ -44,6 +44,10 @@ def hosts(module_host):
         archive = module_host(configs.standard(
             runtimes=[configs.embedded('main'),
                       {'id': 'archive', 'plugin': 'dev.yoi.local-compat'}]), start=False)
+    scene = Scene(tmp_path_factory.mktemp('scene'))
+    asks = {'call': {'name': 'fs_write', 'arguments': {}}}
+    Hosts.tools = module_host(scene.config(configs.script(
+        answers=[{'step': 0, 'steps': [asks]}], steps=[{'say': 'so be it'}])), env=scene.env)
     records = Hosts.archive.folder / 'home' / 'records'
     records.mkdir(parents=True)
     (records / 'broken.json').write_text('{"worker_id": "broken"')
@@ -150,6 +154,28 @@ def worker_not_stopped(h):
 def worker_conflict(h):
     wid = Worker.create(h.plain.v1).id
     return h.plain.v1.post('/v1/workers', {'worker_id': wid, 'display_name': 'other'})
+
+
+@way
+def approval_not_found(h):
+    path = Worker.create(h.tools.v1).path
+    return h.tools.v1.post(f'{path}/approvals/none', {'decision': 'allow'})
+
+
+@way
+def approval_conflict(h):
+    worker = Worker.create(h.tools.v1, profile={'kind': 'builtin', 'value': 'coder'})
+    worker.input('write')
+    wait.until(lambda: worker.get()['state'] == 'awaiting_approval')
+    (one,) = h.tools.v1.ok('GET', worker.path + '/approvals')['approvals']
+    path = f"{worker.path}/approvals/{one['approval_id']}"
+    h.tools.v1.ok('POST', path, {'decision': 'deny'})
+    return h.tools.v1.post(path, {'decision': 'allow'})
+
+
+@way
+def artefact_not_found(h):
+    return h.tools.v1.get(f'{Worker.create(h.tools.v1).path}/artefacts/1')
 
 
 @way

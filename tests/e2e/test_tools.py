@@ -208,7 +208,7 @@ def test_a_long_output_is_cut_for_the_model_and_kept_whole(coder):
     shown = text_of(result['item'])
     assert result['artefact_bytes'] == 200000 and limit < len(shown) < limit + 200
     assert shown.startswith(whole()[:limit // 2]) and shown.endswith(whole()[-limit // 2:])
-    assert f"artefact {result['artefact_id']} " in shown
+    assert f"artefact_read with artefact_id {result['artefact_id']} " in shown
     path = f"{coder.path}/artefacts/{result['artefact_id']}"
     got, start, pages = '', 0, 0
     while start is not None:

@@ -109,6 +109,7 @@ static void *work(void *ctx) {
       answer_one(h, k % 2 == 0);
       fake_tool_open(h->y->fh, NULL);
     }
+    while (i == 0 && fake_tool_starts_of(h->y->fh, h->worker) == 0) (void)sched_yield();
     assert_int_equal(call(h, YOI_OP_WORKER_CANCEL, "", ""), YOI_OK);
     size_t starts = fake_tool_starts_of(h->y->fh, h->worker);
     while (!is(h, "idle")) (void)sched_yield();
@@ -160,7 +161,7 @@ static void everything(bool late) {
   }
   for (uint32_t i = 0; i < THREADS; i++) pthread_join(threads[i], NULL);
   fake_host_threads_stop(y.fh);
-  assert_true(fake_tool_starts(y.fh) > ROUNDS / 4);
+  assert_true(fake_tool_starts(y.fh) >= THREADS); /* in the first round, see work */
   for (uint32_t i = 0; i < fake_tool_starts(y.fh); i += 7)
     assert_int_equal(fake_tool_same_key(y.fh, fake_tool_key(y.fh, i)), 1);
   fake_host_close(y.fh);

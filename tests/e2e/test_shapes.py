@@ -35,9 +35,11 @@ def fits(name, value, seen):
 def calls(module_host, folder, seen):
     """A turn that asks, and says more than a model is shown."""
     scene = Scene(folder)
-    host = module_host(scene.config(configs.script(answers=[{'match': 'go', 'step': 0, 'steps': [
-        {'call': {'name': 'fs_read', 'arguments': {'bytes': 100000}}},
-        {'call': {'name': 'fs_write', 'arguments': {}}}]}], steps=[{'say': 'done'}])), env=scene.env)
+    calls = [{'call': {'name': 'fs_read', 'arguments': {'bytes': 100000}}},
+             {'call': {'name': 'fs_write', 'arguments': {}}}]
+    model = configs.script(answers=[{'match': 'go', 'step': 0, 'steps': calls}],
+                           steps=[{'say': 'done'}])
+    host = module_host(scene.config(model), env=scene.env)
     worker = Worker.create(host.v1, profile={'kind': 'builtin', 'value': 'coder'})
     with worker.follow('go') as stream:
         wait.until(lambda: worker.get()['state'] == 'awaiting_approval', what='a question')

@@ -716,8 +716,8 @@ def test_a_worker_that_was_made_otherwise_is_joined(scene):
 # ---- the example -----------------------------------------------------------------
 def test_the_example_reads_by_itself_and_asks_before_it_writes(tmp_path):
     """docs/examples/coder.json with the real tools and a scripted model."""
-    notes = tmp_path / 'notes'
-    notes.mkdir()
+    notes = tmp_path / 'workspace/notes'
+    notes.mkdir(parents=True)
     (notes / '3.txt').write_text('the garden\n')
     text = re.sub(r'/\*.*?\*/|^\s*//.*?$', '', (ROOT / 'docs/examples/coder.json').read_text(),
                   flags=re.S | re.M)

@@ -8,7 +8,8 @@
  *     the sandbox around it stays the one there is.
  *  2. Sockets of few families. One of AF_UNIX only where its names are the
  *     sandbox's own: Landlock lets connect through to any socket file, and a
- *     shared network has the abstract names of the whole host.
+ *     shared network has the abstract names of the whole host. Elsewhere a pair
+ *     is one of streams: one of datagrams can still be sent to any name.
  *  3. io_uring is refused since it does calls that no filter sees.
  *  4. With Landlock alone, also what it does not look at: attributes, System V
  *     memory, watches of foreign folders. Modes, owners and times go to the
@@ -46,6 +47,7 @@
 #define INSTRUCTIONS 512 /* the kernel takes 4,096 */
 #define NEWEST 450u      /* set_mempolicy_home_node, of Linux 5.17 */
 #define SET_ID 06000u /* setuid, setgid */
+#define DATAGRAMS 2u  /* SOCK_DGRAM and SOCK_RAW have it; STREAM, SEQPACKET and flags do not */
 #define NAMESPACES 0x7e020000u /* CLONE_NEW*, without NEWTIME: no clone flag */
 
 struct program {
@@ -212,6 +214,7 @@ static void sockets(struct program *p, const struct sh_work *w) {
   refuse(p, EAFNOSUPPORT);
   load(p, NR);
   deny_other(p, SYS_socketpair, 0, AF_UNIX, EAFNOSUPPORT);
+  if (!own_names) deny_if(p, SYS_socketpair, 1, BPF_JSET, DATAGRAMS, EPROTONOSUPPORT);
 }
 
 static void landlock_gaps(struct program *p) {

@@ -301,12 +301,59 @@ static void a_network_is_no_local_socket(const char *sandbox) {
 }
 EACH(a_network_is_no_local_socket)
 
+/* A pair needs no socket(), and one of datagrams sends to whom it likes. */
+#define SEND                                                                       \
+  "python3 -c 'import socket\n"                                                  \
+  "for kind in (socket.SOCK_DGRAM, socket.SOCK_RAW, socket.SOCK_DGRAM | 0o4000):\n" \
+  "  for to in (\"\\0%s-mail\", \"%s/mail\"):\n"                            \
+  "    try: socket.socketpair(socket.AF_UNIX, kind)[0].sendto(b\"x\", to)\n"   \
+  "    except OSError: pass\n"                                                   \
+  "a, b = socket.socketpair(); a.send(b\"x\"); print(\"stream\", b.recv(1))\n"  \
+  "a, b = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET); print(\"all tried\")'"
+
+static int mailbox(const char *name, size_t len) {
+  struct sockaddr_un a = {.sun_family = AF_UNIX};
+  int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+  memcpy(a.sun_path, name, len);
+  len += offsetof(struct sockaddr_un, sun_path);
+  assert_int_equal(bind(fd, (struct sockaddr *)&a, (socklen_t)len), 0);
+  return fd;
+}
+
+static void datagrams(const char *sandbox, const char *limits, int reached) {
+  struct outside o;
+  struct shell_rig r;
+  char path[320], abstract[80] = "", byte;
+  outside_open(&o);
+  int n = snprintf(abstract + 1, sizeof abstract - 1, "%s-mail", o.name);
+  snprintf(path, sizeof path, "%s/mail", o.folder);
+  const int fds[] = {mailbox(abstract, (size_t)n + 1), mailbox(path, strlen(path))};
+  shell_rig_open(&r, sandbox, limits);
+  char *s = script(SEND, o.name, o.folder);
+  shell_rig_says(&r, s, "all tried");
+  free(s);
+  for (int i = 0; i < 2; i++) {
+    assert_int_equal(recv(fds[i], &byte, 1, 0), reached ? 1 : -1);
+    close(fds[i]);
+  }
+  unlink(path);
+  shell_rig_close(&r);
+  outside_close(&o);
+}
+
+static void no_datagram_gets_out(const char *sandbox) {
+  datagrams(sandbox, "", 0);
+  datagrams(sandbox, ",\"network\":true", 0);
+}
+EACH(no_datagram_gets_out)
+
 /* The attacks succeed where nothing is in their way. */
 static void controls(void **state) {
   struct outside o;
   struct shell_rig r;
   (void)state;
   sockets("none", "", 1, 1);
+  datagrams("none", "", 1);
   outside_open(&o);
   shell_rig_open(&r, "none", "");
   static const int plain[] = {0, 1, 2, 3, 7, 8, 9, 10};
@@ -392,6 +439,7 @@ int main(void) {
       ROWS(own_files_are_changed),
       ROWS(nobody_is_reached),
       ROWS(a_network_is_no_local_socket),
+      ROWS(no_datagram_gets_out),
       ROWS(calls_are_refused),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

@@ -2,6 +2,7 @@
 #ifndef ENG_CALL_H
 #define ENG_CALL_H
 
+#include <sdk/id.h>
 #include <yoi/host_tool.h>
 
 #include "frame.h"
@@ -74,6 +75,7 @@ struct eng_call {
   bool ended;               /* `outcome` is known, and not yet in the history */
   bool stopped, late, full; /* cancelled; because of its deadline; it said too much */
   yoi_tool_decision said;
+  char digest[YOI_SDK_DIGEST_SIZE]; /* of the plugin that was judged; may be empty */
   struct eng_outcome outcome;
   yoi_stream *stream;
   uint64_t until; /* monotonic: its deadline; once it is stopped, of its grace */

@@ -65,19 +65,6 @@ struct eng_frame *eng_record_tool_started(struct eng_stage *s, const struct eng_
 
 /* ---- approvals ---- */
 
-/* What the spec says of the plugin's bytes. */
-static yoi_str digest_of(const struct eng_worker *w, const struct eng_call *call) {
-  yoi_str tools = yoi_sdk_json_raw_get(eng_text_str(w->spec->json), "tools"), tool;
-  for (size_t pos = 0; yoi_sdk_json_raw_each(tools, &pos, &tool);) {
-    yoi_str name = yoi_sdk_json_raw_get(tool, "name");
-    if (name.len != call->name.len + 2 || memcmp(name.ptr + 1, call->name.ptr, call->name.len) != 0)
-      continue;
-    yoi_str digest = yoi_sdk_json_raw_get(tool, "plugin_digest");
-    if (digest.len > 0) return digest;
-  }
-  return YOI_LIT("null");
-}
-
 struct eng_frame *eng_record_approval_requested(struct eng_stage *s, const struct eng_turn *t,
                                                 struct eng_call *call) {
   struct eng_pen p;
@@ -99,7 +86,10 @@ struct eng_frame *eng_record_approval_requested(struct eng_stage *s, const struc
   yoi_sdk_jsonw_kstr(&p.w, "call_id", call->id);
   yoi_sdk_jsonw_kstr(&p.w, "tool", call->name);
   yoi_sdk_jsonw_kstr(&p.w, "tool_plugin", yoi_sdk_str(call->tool->plugin));
-  yoi_sdk_jsonw_kraw(&p.w, "tool_digest", digest_of(s->w, call));
+  if (call->digest[0])
+    yoi_sdk_jsonw_kstr(&p.w, "tool_digest", yoi_sdk_str(call->digest));
+  else
+    yoi_sdk_jsonw_kraw(&p.w, "tool_digest", YOI_LIT("null"));
   yoi_sdk_jsonw_kstr(&p.w, "arguments", call->arguments);
   yoi_sdk_jsonw_kstr(&p.w, "arguments_sha256", (yoi_str){hex, sizeof hex});
   write_why(&p, call);

@@ -100,6 +100,23 @@ static void deny(struct eng_call *c) {
   eng_call_end(c, ENG_CALL_DENIED, YOI_CODE_POLICY_DENIED, "the call was denied: %s", reason);
 }
 
+/* An approval is for the plugin as it was: another file is asked for anew. */
+static void match_plugin(struct eng_turn *t, struct eng_call *c) {
+  yoi_tool_info info = {.size = sizeof info};
+  char quoted[YOI_SDK_DIGEST_SIZE + 2] = "null";
+  if (host_tools(t)->find(t->w->eng->host, yoi_sdk_str(c->tool->plugin), c->name, &info, NULL) !=
+      YOI_OK)
+    info.digest.len = 0;
+  (void)snprintf(c->digest, sizeof c->digest, "%.*s", YOI_ARG(info.digest));
+  if (c->state != ENG_CALL_APPROVED) return;
+  if (c->digest[0]) (void)snprintf(quoted, sizeof quoted, "\"%s\"", c->digest);
+  yoi_str approval = yoi_sdk_json_raw_get(c->asked->ev.text, "approval");
+  if (yoi_sdk_str_is(yoi_sdk_json_raw_get(approval, "tool_digest"), quoted)) return;
+  pthread_mutex_lock(&t->w->mu);
+  c->allowed = false;
+  pthread_mutex_unlock(&t->w->mu);
+}
+
 /* Without any code of the tool; either `ended`, or `said`. */
 static void judge(struct eng_turn *t, struct eng_call *c) {
   struct yoi_sdk_error se;
@@ -126,6 +143,7 @@ static void judge(struct eng_turn *t, struct eng_call *c) {
     c->judged = eng_artefact_judge(c) != 0;
     return;
   }
+  match_plugin(t, c);
   yoi_tool_call q = question(t, c);
   c->said = (yoi_tool_decision){.size = sizeof c->said};
   yoi_status st = host_tools(t)->decide(t->w->eng->host, &q, &c->said, err);

@@ -55,6 +55,28 @@ static void what_is_allowed_is_run(void **state) {
   assert_int_equal(tools_open_approvals(r), 0);
 }
 
+/* The plugin's file is another one when the answer comes: that one nobody has
+ * allowed. */
+static void an_approval_is_for_the_plugin_as_it_was(void **state) {
+  struct rig *r = *state;
+  char id[37], second[37];
+  tools_open(r, "");
+  tools_answer(r, "ask c1 {\\\"a\\\":1}", NULL);
+  tools_go(r);
+  tools_approval(r, 0, id);
+  fake_tool_digest(r->fh, "sha256:11");
+  assert_int_equal(tools_resolve(r, id, "allow"), YOI_OK);
+  is_waiting(r, 1);
+  assert_int_equal(fake_tool_starts(r->fh), 0);
+  tools_approval(r, 0, second);
+  assert_string_not_equal(id, second);
+  rig_ok(r, YOI_OP_WORKER_APPROVALS, "a", "");
+  assert_true(rig_has(r, "\"tool_digest\":\"sha256:11\""));
+  assert_int_equal(tools_resolve(r, second, "allow"), YOI_OK);
+  tools_ended(r, "completed", "stop");
+  assert_int_equal(fake_tool_starts(r->fh), 1);
+}
+
 static void what_is_denied_is_not(void **state) {
   struct rig *r = *state;
   char id[37];
@@ -322,6 +344,7 @@ static void the_same_call_after_an_uncertain_one_is_asked_for(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       RIG_TESTS(what_is_allowed_is_run),
+      RIG_TESTS(an_approval_is_for_the_plugin_as_it_was),
       RIG_TESTS(what_is_denied_is_not),
       RIG_TESTS(several_are_open_at_once),
       RIG_TESTS(twice_the_same_is_once),

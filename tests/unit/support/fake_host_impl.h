@@ -50,6 +50,7 @@ struct fake_request {
 };
 
 struct fake_host {
+  const char *digest; /* of the plugin of tools; NULL: the usual one */
   yoi_host host;
   pthread_mutex_t mu;
   pthread_cond_t news;

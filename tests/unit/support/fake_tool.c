@@ -307,6 +307,12 @@ static const yoi_stream_ops work_ops = {
     .release = work_release,
 };
 
+void fake_tool_digest(struct fake_host *fh, const char *digest) {
+  pthread_mutex_lock(&fh->mu);
+  fh->digest = digest;
+  pthread_mutex_unlock(&fh->mu);
+}
+
 /* ---- the interfaces ---- */
 
 static yoi_status tool_find(const yoi_host *h, yoi_str plugin, yoi_str name, yoi_tool_info *out,
@@ -322,7 +328,7 @@ static yoi_status tool_find(const yoi_host *h, yoi_str plugin, yoi_str name, yoi
                            .name = yoi_sdk_str(t->name),
                            .plugin = YOI_LIT(FAKE_TOOL_PLUGIN),
                            .version = YOI_LIT("1.0.0"),
-                           .digest = YOI_LIT("sha256:00"),
+                           .digest = yoi_sdk_str(fh->digest ? fh->digest : "sha256:00"),
                            .description = YOI_LIT("a tool of the test"),
                            .parameters = YOI_LIT("{\"type\":\"object\"}"),
                            .grants = YOI_LIT("[]")};

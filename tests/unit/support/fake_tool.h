@@ -26,6 +26,8 @@ void fake_tool_add(struct fake_host *fh, const char *name, uint32_t flags);
 void fake_tool_there(struct fake_host *fh, const char *name, bool there);
 /* What decide says of its calls from now on, and start looks at: ALLOW, ASK,
  * DENY. */
+/* Of the plugin's file, from now on; "sha256:00" at first. */
+void fake_tool_digest(struct fake_host *fh, const char *digest);
 void fake_tool_verdict(struct fake_host *fh, const char *name, uint32_t verdict);
 /* The same, but only in start: it has changed in between. */
 void fake_tool_verdict_at_start(struct fake_host *fh, const char *name, uint32_t verdict);

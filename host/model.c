@@ -1,5 +1,11 @@
 /* host/model.c - yoi.host.model/1: models, called by the name that the config
  * gives them. late.c has their streams.
+ *
+ * Before one is called, policy is asked what of a budget is left: for the whole
+ * turn at its first generation, since a turn may use what it is allowed to in
+ * any of them, and what is counted for each would be counted many times. What a
+ * caller says of the turn is never less than what is plain to see: the bytes
+ * that it sends.
  */
 #include "model.h"
 
@@ -11,6 +17,7 @@
 
 #include "host.h"
 #include "late.h"
+#include "policy.h"
 #include "stream.h"
 #include "take.h"
 
@@ -43,7 +50,8 @@ static yoi_str put(char **at, yoi_str s) {
 static struct yoi__work *copy_request(const void *request) {
   const yoi_model_request *req = request;
   size_t n = req->n_messages;
-  size_t bytes = req->request_id.len + req->trace.len + req->tools.len + req->parameters.len;
+  size_t bytes = req->request_id.len + req->trace.len + req->tools.len + req->parameters.len +
+                 req->worker_id.len + req->principal.len;
   for (size_t i = 0; i < n; i++) bytes += req->messages[i].len;
   struct copy *c = yoi_sdk_malloc(sizeof *c + n * sizeof *c->messages + bytes);
   if (c == NULL) return NULL;
@@ -54,6 +62,8 @@ static struct yoi__work *copy_request(const void *request) {
   c->req.trace = put(&at, req->trace);
   c->req.tools = put(&at, req->tools);
   c->req.parameters = put(&at, req->parameters);
+  c->req.worker_id = put(&at, req->worker_id);
+  c->req.principal = put(&at, req->principal);
   for (size_t i = 0; i < n; i++) c->messages[i] = put(&at, req->messages[i]);
   c->req.messages = c->messages;
   return &c->work;
@@ -124,6 +134,30 @@ static void model_list(const yoi_host *h, void (*each)(void *ctx, yoi_str name),
   for (size_t i = 0; i < n; i++) each(ctx, names[i]);
 }
 
+/* What a turn that begins so may use: what its caller holds it to, but at least
+ * what is sent and what was asked for. */
+static uint64_t tokens_of(const yoi_model_request *r) {
+  uint64_t bytes = (uint64_t)r->tools.len + r->parameters.len;
+  for (size_t i = 0; i < r->n_messages; i++) bytes += r->messages[i].len;
+  uint64_t least = bytes / YOI_CONTEXT_BYTES_PER_TOKEN + r->max_output_tokens;
+  uint64_t most = r->turn_tokens > 0 ? r->turn_tokens : YOI_TOKENS_MAX_PER_TURN;
+  if (r->counted != 0) return 0;
+  return most > least ? most : least;
+}
+
+static yoi_status ask_policy(const struct yoi__instance *who, yoi_str name,
+                             const yoi_model_request *r, yoi_error *err) {
+  const struct yoi__model_question q = {.model = name,
+                                        .principal = r->principal,
+                                        .runtime_id = who->name,
+                                        .worker_id = r->worker_id,
+                                        .request_id = r->request_id,
+                                        .tokens = tokens_of(r)};
+  yoi_status st = yoi__policy_allows_model(who->top, &q, err);
+  if (st != YOI_OK) yoi_sdk_fail_details(err, YOI_LIT("{\"kind\":\"quota\",\"retryable\":false}"));
+  return st;
+}
+
 static yoi_status model_start(const yoi_host *h, yoi_str name, const yoi_model_request *req,
                               yoi_stream **out, yoi_error *err) {
   struct yoi_embed *top = of(h)->top;
@@ -136,6 +170,7 @@ static yoi_status model_start(const yoi_host *h, yoi_str name, const yoi_model_r
   }
   yoi_model_request r;
   yoi_status st = yoi__take_in(&r, sizeof r, req, "model request", err);
+  if (st == YOI_OK) st = ask_policy(of(h), name, &r, err);
   if (st != YOI_OK) return st;
   return yoi__late_start(in, &late_model, &r, r.token, r.deadline_ns, r.request_id, 0, out, err);
 }

@@ -3,6 +3,7 @@
  *   an operation:  policies                               none: allow
  *   a tool call:   policies ---> bundle ---> profile      none: read-only tools
  *                  the host's    of the request           allow, others ask
+ *   a generation:  policies that know of it               none: allow
  *
  * Inside the host's layer and across the layers the strictest wins, so a request
  * can only restrict.
@@ -10,7 +11,8 @@
  * Invariants:
  *  1. What is not understood is deny: an error, an answer that is not there at
  *     once or comes too late, a text that is none of the four words.
- *  2. Silence is deny as soon as there is a policy at all.
+ *  2. Silence is deny as soon as there is a policy at all. Of a generation it is
+ *     allow: the input was allowed, and a budget is all that there is to say.
  *  3. A policy is told what the caller sent, before anybody has validated it,
  *     and never a secret, a path or an address of the host.
  *  4. All are asked, also behind a deny: those that count see each question.
@@ -123,14 +125,16 @@ static void ask(struct yoi__instance *in, const yoi_policy_request *req, struct 
 
 /* ---- all of them ------------------------------------------------------------- */
 
-/* `without`: what holds when there are none. */
-static void host_layer(struct yoi_embed *host, yoi_policy_request *r, uint32_t without,
-                       yoi__policy_each each, void *ctx, struct yoi__decision *out) {
-  size_t n = host->config->n_policies;
-  *out = (struct yoi__decision){.verdict = n == 0 ? without : YOI_VERDICT_ABSTAIN};
-  for (size_t i = 0; i < n; i++) {
+/* ABSTAIN: none has said anything. A config is refused whose policies do not
+ * know what they are asked about, but for generations. */
+static void ask_all(struct yoi_embed *host, yoi_policy_request *r, yoi__policy_each each, void *ctx,
+                    struct yoi__decision *out) {
+  int of_model = yoi_sdk_str_is(r->operation, YOI__MODEL_START);
+  *out = (struct yoi__decision){.verdict = YOI_VERDICT_ABSTAIN};
+  for (size_t i = 0; i < host->config->n_policies; i++) {
     struct yoi__instance *in = host->policies[i];
     struct yoi__decision d;
+    if (of_model && !yoi__manifest_knows(&in->plugin->manifest, r->operation)) continue;
     r->deadline_ns = yoi__now_ns() + YOI_POLICY_DEADLINE_MS * YOI__MS;
     if (yoi__instance_ref(in)) {
       ask(in, r, &d);
@@ -141,7 +145,16 @@ static void host_layer(struct yoi_embed *host, yoi_policy_request *r, uint32_t w
     if (each != NULL) each(ctx, &d);
     if (d.verdict > out->verdict) *out = d;
   }
-  if (out->verdict == YOI_VERDICT_ABSTAIN) fail(out, "no policy allows it");
+}
+
+/* `without`: what holds when there are none. */
+static void host_layer(struct yoi_embed *host, yoi_policy_request *r, uint32_t without,
+                       yoi__policy_each each, void *ctx, struct yoi__decision *out) {
+  ask_all(host, r, each, ctx, out);
+  if (host->config->n_policies == 0)
+    out->verdict = without;
+  else if (out->verdict == YOI_VERDICT_ABSTAIN)
+    fail(out, "no policy allows it");
 }
 
 static yoi_policy_request about(yoi_str runtime_id, const yoi_request *req) {
@@ -229,6 +242,7 @@ static struct line line_about(const yoi_policy_request *r, const char *decision)
   put(&l, "worker", r->worker_id);
   put(&l, "tool", r->tool);
   put(&l, "tool_plugin", r->plugin);
+  if (yoi_sdk_str_is(r->operation, YOI__MODEL_START)) put(&l, "model", r->subject);
   return l;
 }
 
@@ -279,6 +293,27 @@ yoi_status yoi__policy_allows(struct yoi_embed *host, yoi_str runtime_id, const 
   if (d.verdict == YOI_VERDICT_ALLOW) return YOI_OK;
   return yoi_sdk_fail(err, YOI_CODE_POLICY_DENIED, "policy does not allow '%s'%s%s",
                       yoi_sdk_op_name(req->op), d.reason[0] != '\0' ? ": " : "", d.reason);
+}
+
+/* A caller that names nobody is counted by its runtime. */
+yoi_status yoi__policy_allows_model(struct yoi_embed *host, const struct yoi__model_question *q,
+                                    yoi_error *err) {
+  yoi_policy_request r = {.size = sizeof r,
+                          .operation = YOI_LIT(YOI__MODEL_START),
+                          .principal = q->principal.len > 0 ? q->principal : q->runtime_id,
+                          .runtime_id = q->runtime_id,
+                          .worker_id = q->worker_id,
+                          .subject = q->model,
+                          .request_id = q->request_id,
+                          .tokens = q->tokens};
+  struct yoi__decision d;
+  if (host->config->n_policies == 0 && host->config->audit != YOI__AUDIT_ALL) return YOI_OK;
+  ask_all(host, &r, NULL, NULL, &d);
+  if (d.verdict == YOI_VERDICT_ABSTAIN) d.verdict = YOI_VERDICT_ALLOW;
+  audit(host, &r, (yoi_str){NULL, 0}, &d);
+  if (d.verdict == YOI_VERDICT_ALLOW) return YOI_OK;
+  return yoi_sdk_fail(err, YOI_CODE_POLICY_DENIED, "policy does not allow the model '%.*s'%s%s",
+                      YOI_ARG(q->model), d.reason[0] != '\0' ? ": " : "", d.reason);
 }
 
 /* ---- opening -------------------------------------------------------------------- */

@@ -8,7 +8,8 @@
 
 struct yoi_embed;
 
-#define YOI__TOOL_START "tool.start" /* what policies are asked before a call */
+#define YOI__TOOL_START "tool.start"   /* what policies are asked before a call */
+#define YOI__MODEL_START "model.start" /* and before a generation */
 
 struct yoi__decision {
   uint32_t verdict; /* YOI_VERDICT_* */
@@ -27,6 +28,12 @@ struct yoi__tool_question {
   uint32_t bundle_verdict, profile_verdict;
   yoi_str principal, runtime_id, worker_id, call_id, request_id;
   yoi_str tool, plugin, arguments, grants;
+};
+
+/* May this generation start? */
+struct yoi__model_question {
+  yoi_str model, principal, runtime_id, worker_id, request_id;
+  uint64_t tokens; /* as in yoi_policy_request */
 };
 
 /* "deny"; also of a number that is none. */
@@ -60,5 +67,10 @@ void yoi__policy_audit_approval(struct yoi_embed *host, const struct yoi__tool_q
 /* [any] OK, or policy_denied. What is decided is logged as the config says. */
 yoi_status yoi__policy_allows(struct yoi_embed *host, yoi_str runtime_id, const yoi_request *req,
                               yoi_error *err);
+
+/* [any] The same of a generation. Silence is allow, and policies that do not
+ * know "model.start" are not asked. */
+yoi_status yoi__policy_allows_model(struct yoi_embed *host, const struct yoi__model_question *q,
+                                    yoi_error *err);
 
 #endif

@@ -39,6 +39,14 @@ typedef struct yoi_model_request {
   size_t n_messages;
   yoi_str tools;      /* JSON array of {name, description, parameters} */
   yoi_str parameters; /* JSON object, or empty */
+  /* since 1.4: for whom, and what may come of it, so that policy can be asked
+   * before (policy.h, "model.start"). No model sends any of it on. */
+  yoi_str worker_id;
+  yoi_str principal;    /* whose input began the turn; empty: the runtime */
+  uint64_t turn_tokens; /* the caller ends the turn when it has used more; 0: it
+                         * does not, and the most that a turn can use counts */
+  uint32_t counted;     /* 1: an earlier generation of the turn said it all */
+  uint32_t reserved;
 } yoi_model_request;
 
 typedef struct yoi_model {

@@ -10,7 +10,7 @@
  *
  *  1. Of all policies of a host the strictest wins: deny, ask, allow. When all
  *     abstain it is deny. `ask` is for what a person can be asked about: since
- *     1.4 that is "tool.start"; for the operations of ops.h it is deny.
+ *     1.4 that is "tool.start"; for all else it is deny.
  *  2. A decision is ready inside start: next is
  *     asked once. AGAIN, an error, a text of another form, and an answer behind
  *     the deadline (YOI_POLICY_DEADLINE_MS) are deny.
@@ -19,9 +19,14 @@
  *  4. The manifest names the operations that the policy knows, in the member
  *     "operations": names of ops.h, a beginning of them such as "worker.*", or
  *     "*"; since 1.4 also "tool.start", a call of a tool, of which the request
- *     tells more. A host refuses a policy that leaves one out that it asks
- *     about, so that an operation of a later version is never let through by a
- *     policy that has not heard of it.
+ *     tells more, and "model.start". A host refuses a policy that leaves one
+ *     out that it asks about, so that an operation of a later version is never
+ *     let through by a policy that has not heard of it; "model.start" may be
+ *     left out.
+ *  5. "model.start", since 1.4, is one generation of a model, before it is
+ *     called. A policy that does not name it is not asked about it, and it is
+ *     allowed unless one denies it: the input that it comes of was allowed.
+ *     `ask` is deny. `tokens` is what is to be taken from a budget.
  */
 #ifndef YOI_POLICY_H
 #define YOI_POLICY_H
@@ -45,7 +50,7 @@ typedef struct yoi_policy_request {
   yoi_str principal;    /* never empty */
   yoi_str runtime_id;   /* empty: an operation of the host itself */
   yoi_str worker_id;
-  yoi_str subject;      /* as in yoi_request */
+  yoi_str subject;      /* as in yoi_request; of model.start the model */
   yoi_str body;         /* the same: what the caller sent, not validated */
   yoi_str request_id;
   /* since 1.4, of tool.start; else empty and 0 */
@@ -55,6 +60,9 @@ typedef struct yoi_policy_request {
   yoi_str grants;       /* JSON array of what the call may use, or empty */
   uint32_t tool_flags;  /* YOI_TOOL_* of tool.h */
   uint32_t asked_again; /* 1: this call was decided and counted before */
+  /* since 1.4, of model.start: what its turn may use at most, input and output;
+   * 0 behind the first generation of a turn, which was asked about all of it */
+  uint64_t tokens;
 } yoi_policy_request;
 
 typedef struct yoi_policy {

@@ -64,6 +64,12 @@ static void fail_as(struct eng_turn *t, const char *kind, int retryable) {
   assert(t->end.kind && t->end.message);
 }
 
+/* The host's policy, not the model, said no; nothing was sent. */
+static void fail_denied(struct eng_turn *t) {
+  fail_as(t, "quota", 0);
+  t->end.message = "policy does not let the model be called: it is denied, or a budget is used up";
+}
+
 static const char *kind_of_status(yoi_status st) {
   switch (st) {
     case YOI_NOT_FOUND:
@@ -94,7 +100,10 @@ static void fail_with(struct eng_turn *t, yoi_status st, const yoi_error *err) {
     if (yoi_sdk_str_is(inside, errors[i].kind)) known = errors[i].kind;
   }
   int retryable = yoi_sdk_str_is(retry, "true") ? 1 : yoi_sdk_str_is(retry, "false") ? 0 : -1;
-  fail_as(t, known ? known : kind_of_status(st), known ? retryable : -1);
+  if (err->code == YOI_CODE_POLICY_DENIED)
+    fail_denied(t);
+  else
+    fail_as(t, known ? known : kind_of_status(st), known ? retryable : -1);
   const yoi_log_field fields[] = {
       {YOI_LIT("worker"), t->w->entry.id},
       {YOI_LIT("kind"), yoi_sdk_str(t->end.kind)},
@@ -103,6 +112,25 @@ static void fail_with(struct eng_turn *t, yoi_status st, const yoi_error *err) {
   const struct eng_engine *eng = t->w->eng;
   eng_log(eng, YOI_LOG_WARN, YOI_LIT("model failed"), t->request_id, fields, 2);
   eng_log(eng, YOI_LOG_DEBUG, YOI_LIT("model failed"), t->request_id, fields, 3);
+}
+
+/* ---- tokens ---- */
+
+uint64_t eng_turn_tokens(const struct eng_turn *t) {
+  if (t->has_usage && !t->incomplete_usage && t->usage.input >= 0 && t->usage.output >= 0) {
+    uint64_t running = t->step_has_usage ? 0 : t->step_bytes / YOI_CONTEXT_BYTES_PER_TOKEN;
+    return (uint64_t)t->usage.input + (uint64_t)t->usage.output + running;
+  }
+  return t->spent_bytes / YOI_CONTEXT_BYTES_PER_TOKEN;
+}
+
+static void check_tokens(struct eng_turn *t) {
+  if (eng_turn_tokens(t) <= t->w->spec->limits.tokens) return;
+  t->failed = true;
+  t->end = (struct eng_end_of){.ended = ENG_FAILED,
+                               .reason = "token_limit",
+                               .code = YOI_CODE_LIMIT_REACHED,
+                               .message = "the turn used more tokens than its profile allows"};
 }
 
 /* ---- starting ---- */
@@ -127,6 +155,10 @@ yoi_status eng_model_start(struct eng_turn *t) {
       .messages = messages,
       .n_messages = t->context->n,
       .tools = t->w->spec->offer,
+      .worker_id = t->w->entry.id,
+      .principal = t->principal,
+      .turn_tokens = t->w->spec->limits.tokens,
+      .counted = t->counted,
   };
   t->step_bytes = 0;
   spend(t, t->context->buf.len + t->w->spec->offer.len);
@@ -136,10 +168,16 @@ yoi_status eng_model_start(struct eng_turn *t) {
   pthread_mutex_lock(&t->w->mu);
   eng_calls_clear(t);
   pthread_mutex_unlock(&t->w->mu);
-  yoi_status st =
-      eng->models->start(eng->host, yoi_sdk_str(t->w->spec->model), &req, &t->model, err);
+  check_tokens(t); /* the input alone may be too much: policy was told of no more */
+  yoi_status st = t->failed ? YOI_RESOURCE_EXHAUSTED
+                            : eng->models->start(eng->host, yoi_sdk_str(t->w->spec->model), &req,
+                                                 &t->model, err);
   yoi_sdk_free(messages);
-  if (st == YOI_OK) return YOI_OK;
+  if (t->failed) return st;
+  if (st == YOI_OK) {
+    t->counted = true;
+    return YOI_OK;
+  }
   t->model = NULL;
   fail_with(t, st, err);
   return st;
@@ -302,14 +340,6 @@ static void take(struct intake *in, const yoi_event *ev) {
   if (t->text.failed || t->reasoning.failed) fail_as(t, "too_large", 1);
 }
 
-uint64_t eng_turn_tokens(const struct eng_turn *t) {
-  if (t->has_usage && !t->incomplete_usage && t->usage.input >= 0 && t->usage.output >= 0) {
-    uint64_t running = t->step_has_usage ? 0 : t->step_bytes / YOI_CONTEXT_BYTES_PER_TOKEN;
-    return (uint64_t)t->usage.input + (uint64_t)t->usage.output + running;
-  }
-  return t->spent_bytes / YOI_CONTEXT_BYTES_PER_TOKEN;
-}
-
 static void measure(struct eng_turn *t, const struct intake *in) {
   const struct eng_engine *eng = t->w->eng;
   if (in->input_tokens > 0) eng_count(eng, eng->metric.tokens_in, (uint64_t)in->input_tokens);
@@ -350,12 +380,6 @@ yoi_status eng_model_poll(struct eng_turn *t) {
   flush(&in);
   eng_worker_leave(t->w, &after);
   measure(t, &in);
-  if (!t->failed && eng_turn_tokens(t) > t->w->spec->limits.tokens) {
-    t->failed = true;
-    t->end = (struct eng_end_of){.ended = ENG_FAILED,
-                                 .reason = "token_limit",
-                                 .code = YOI_CODE_LIMIT_REACHED,
-                                 .message = "the turn used more tokens than its profile allows"};
-  }
+  if (!t->failed) check_tokens(t);
   return t->failed ? YOI_INTERNAL : YOI_OK;
 }

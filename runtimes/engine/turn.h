@@ -91,6 +91,7 @@ struct eng_turn {
   atomic_bool reading; /* a read is under way; it holds a reference */
   yoi_stream *model;
   bool model_over; /* it said END or an error */
+  bool counted;    /* policy was told what all of the turn may use */
   bool step_spoke; /* it said something */
   uint64_t step_mono;
   struct eng_context *context;

@@ -112,6 +112,58 @@ static void tokens_of_a_running_step_count_before_its_usage(void **state) {
   assert_int_equal(fake_model_cancelled(r->fh), 1);
 }
 
+/* So that the most that a turn may use is what policy was told of before. */
+static void an_input_that_is_too_much_is_not_sent(void **state) {
+  struct rig *r = *state;
+  char body[4096] = "{\"content\":\"";
+  rig_reopen(r, NULL, PROFILE("\"tokens\":1000"));
+  make(r);
+  size_t n = strlen(body);
+  memset(body + n, 'x', 3200);
+  (void)snprintf(body + n + 3200, sizeof body - n - 3200, "\"}");
+  rig_ok(r, INPUT, "a", body);
+  assert_int_equal(fake_model_requests(r->fh), 0);
+  rig_ended(r, "failed", "token_limit");
+}
+
+/* The whole turn before its first call, and nothing more behind it; then the
+ * next turn. What is sent to a provider is not bounded by it. */
+static void a_turn_says_what_it_may_use_before_it_calls(void **state) {
+  struct rig *r = *state;
+  rig_reopen(r, NULL, PROFILE("\"tokens\":5000"));
+  make(r);
+  struct fake_answer *a = fake_model_answer(r->fh);
+  fake_answer_call(a, "c", "f", "{}");
+  fake_answer_finish(a, "tool_calls");
+  say(r);
+  say(r);
+  assert_int_equal(fake_model_requests(r->fh), 3);
+  static const char *const counted[] = {" 5000 0 0", " 5000 1 0", " 5000 0 0"};
+  for (size_t i = 0; i < 3; i++) {
+    const char *budget = fake_model_budget(r->fh, i), *tail = strstr(budget, " 5000 ");
+    assert_non_null(tail);
+    assert_string_equal(tail, counted[i]);
+    assert_int_equal(strncmp(budget, "a ", 2), 0);
+    assert_true(tail > budget + 2); /* whose input it was */
+  }
+}
+
+static void a_turn_that_policy_denies_says_so(void **state) {
+  struct rig *r = *state;
+  make(r);
+  fake_answer_refuse(fake_model_answer(r->fh), YOI_PERMISSION_DENIED, YOI_CODE_POLICY_DENIED);
+  say(r);
+  rig_ended(r, "failed", "model_error");
+  assert_string_equal(rig_get(r, "worker.turn.error.details.kind"), "\"quota\"");
+  assert_string_equal(rig_get(r, "worker.turn.error.details.retryable"), "false");
+  assert_string_equal(rig_get(r, "worker.turn.error.message"),
+                      "\"policy does not let the model be called: it is denied, or a budget is "
+                      "used up\"");
+  say(r); /* the next one is asked about anew */
+  rig_ended(r, "completed", "stop");
+  assert_non_null(strstr(fake_model_budget(r->fh, 1), " 0 0"));
+}
+
 /* A turn that fills the history ends behind the step that did it. */
 static void a_turn_does_not_pass_the_history_by_more_than_a_step(void **state) {
   struct rig *r = *state;
@@ -160,6 +212,9 @@ int main(void) {
       RIG_TESTS(tokens_are_limited),
       RIG_TESTS(tokens_are_estimated_while_it_talks),
       RIG_TESTS(tokens_of_a_running_step_count_before_its_usage),
+      RIG_TESTS(an_input_that_is_too_much_is_not_sent),
+      RIG_TESTS(a_turn_says_what_it_may_use_before_it_calls),
+      RIG_TESTS(a_turn_that_policy_denies_says_so),
       RIG_TESTS(a_turn_does_not_pass_the_history_by_more_than_a_step),
       RIG_TESTS(tool_output_is_limited),
       RIG_TESTS(a_profile_that_passes_a_maximum_is_refused),

@@ -105,6 +105,15 @@ static yoi_status asking_open(const yoi_host *host, yoi_str config, void **out_s
   return YOI_OK;
 }
 
+static yoi_status asking_open_nothing(const yoi_host *host, yoi_str config, void **out_self,
+                                      yoi_error *err) {
+  (void)host;
+  (void)config;
+  (void)err;
+  *out_self = NULL;
+  return YOI_OK;
+}
+
 static void asking_close(void *self) {
   (void)self;
 }
@@ -122,6 +131,32 @@ static const yoi_runtime asking_table = {.size = sizeof asking_table,
                                          .open = asking_open,
                                          .close = asking_close,
                                          .start = asking_start};
+
+/* ---- the policy that is asked before -------------------------------------- */
+
+static struct {     /* process-wide, as above */
+  const char *says; /* NULL: there is none */
+  yoi_policy_request asked;
+  char principal[32], worker[32];
+  int n;
+} policy;
+
+static yoi_status policy_start(void *self, const yoi_policy_request *req, yoi_stream **out,
+                               yoi_error *err) {
+  (void)self;
+  policy.asked = *req;
+  policy.n++;
+  (void)snprintf(policy.principal, sizeof policy.principal, "%.*s", YOI_ARG(req->principal));
+  (void)snprintf(policy.worker, sizeof policy.worker, "%.*s", YOI_ARG(req->worker_id));
+  *out = yoi_sdk_stream_one(yoi_sdk_str(policy.says), 0);
+  return *out != NULL ? YOI_OK : yoi_sdk_fail_memory(err);
+}
+
+static const yoi_policy policy_table = {.size = sizeof policy_table,
+                                        .thread_model = YOI_PARALLEL,
+                                        .open = asking_open_nothing,
+                                        .close = asking_close,
+                                        .start = policy_start};
 
 struct bench {
   struct host_fixture f;
@@ -154,6 +189,11 @@ static void set_up_with(struct bench *b, int step, const char *secret) {
   }
   host_fixture_runtime(&b->f, "a", &asking_table);
   host_fixture_model(&b->f, "main", &model_table);
+  if (policy.says != NULL) {
+    host_fixture_policy(&b->f, "dev.yoi.test.policy", "{}", &policy_table);
+    struct yoi__manifest *manifest = &b->f.policies[0].instance.plugin->manifest;
+    manifest->operations[manifest->n_operations++] = YOI_LIT("model.start");
+  }
   host_fixture_start(&b->f);
   b->holder.wake = on_wake;
   b->holder.self = b;
@@ -188,6 +228,31 @@ static void on_loop(struct bench *b, void (*task)(struct bench *b)) {
   atomic_store(&b->done, 0u);
   assert_int_equal(yoi__loop_post(b->f.host->loops, NULL, 0, run_task, b), YOI_OK);
   host_fixture_until(&b->f, is_done, b);
+}
+
+/* What a request says of its turn; zero: nothing. */
+static struct {
+  const char *worker, *principal;
+  uint64_t turn_tokens;
+  uint32_t max_output, counted;
+} turn;
+
+static void start_of_turn(struct bench *b) {
+  const yoi_host_model *model =
+      runtime_host->get_interface(runtime_host, YOI_LIT(YOI_HOST_MODEL_ID));
+  yoi_str message = YOI_LIT("{\"role\":\"user\",\"content\":\"0123456789\"}"); /* 39 bytes */
+  yoi_model_request r = {.size = sizeof r,
+                         .max_output_tokens = turn.max_output,
+                         .token = b->token,
+                         .messages = &message,
+                         .n_messages = 1,
+                         .tools = YOI_LIT("[{}, {}]  "), /* and 10 */
+                         .worker_id = yoi_sdk_str(turn.worker),
+                         .principal = yoi_sdk_str(turn.principal),
+                         .turn_tokens = turn.turn_tokens,
+                         .counted = turn.counted};
+  b->stream = NULL;
+  b->st = model->start(runtime_host, YOI_LIT("main"), &r, &b->stream, yoi_sdk_error_init(&b->e));
 }
 
 static void start_it(struct bench *b) {
@@ -497,8 +562,9 @@ static void test_what_is_held_comes_before_the_end(void **state) {
     }
     if (how == 2) {
       assert_string_equal(b.e.message, "key [secret key] is bad");
-      assert_string_equal(b.e.details, "{\"kind\":\"quota\",\"retryable\":false,"
-                                       "\"key\":\"[secret key]\"}");
+      assert_string_equal(b.e.details,
+                          "{\"kind\":\"quota\",\"retryable\":false,"
+                          "\"key\":\"[secret key]\"}");
     }
     on_loop(&b, release_it);
     tear_down(&b);
@@ -519,6 +585,61 @@ static void test_without_a_long_secret_nothing_is_held(void **state) {
   }
 }
 
+#define LEAST (49 / YOI_CONTEXT_BYTES_PER_TOKEN) /* of what start_of_turn sends */
+
+static void test_policy_is_asked_for_the_tokens_of_a_turn(void **state) {
+  static const struct {
+    uint64_t turn_tokens;
+    uint32_t max_output, counted;
+    uint64_t tokens;
+  } rows[] = {{1000, 0, 0, 1000},
+              {LEAST + 1, 0, 0, LEAST + 1},
+              {1, 0, 0, LEAST}, /* whatever is said, this is sent */
+              {1, 30, 0, LEAST + 30},
+              {0, 0, 0, YOI_TOKENS_MAX_PER_TURN}, /* what nobody bounds */
+              {0, 30, 0, YOI_TOKENS_MAX_PER_TURN},
+              {1000, 30, 1, 0}};
+  struct bench b;
+  (void)state;
+  memset(&policy, 0, sizeof policy);
+  policy.says = "{\"decision\":\"abstain\"}";
+  set_up(&b, 0);
+  for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+    turn.worker = "ada";
+    turn.principal = i % 2 == 0 ? "token:ci" : "";
+    turn.turn_tokens = rows[i].turn_tokens;
+    turn.max_output = rows[i].max_output;
+    turn.counted = rows[i].counted;
+    on_loop(&b, start_of_turn);
+    assert_int_equal(b.st, YOI_OK);
+    assert_int_equal(policy.n, i + 1);
+    assert_true(policy.asked.tokens == rows[i].tokens);
+    assert_string_equal(policy.principal, i % 2 == 0 ? "token:ci" : "a"); /* else the runtime */
+    assert_string_equal(policy.worker, "ada");
+    on_loop(&b, release_it);
+  }
+  policy.says = NULL;
+  tear_down(&b);
+}
+
+static void test_a_model_that_policy_denies_is_not_called(void **state) {
+  struct bench b;
+  (void)state;
+  memset(&policy, 0, sizeof policy);
+  policy.says = "{\"decision\":\"deny\",\"reason\":\"enough for today\"}";
+  set_up(&b, 0);
+  turn.worker = turn.principal = "x";
+  on_loop(&b, start_of_turn);
+  assert_int_equal(b.st, YOI_PERMISSION_DENIED);
+  assert_null(b.stream);
+  assert_int_equal(b.e.e.code, YOI_CODE_POLICY_DENIED);
+  assert_string_equal(b.e.message, "policy does not allow the model 'main': enough for today");
+  assert_string_equal(b.e.details, "{\"kind\":\"quota\",\"retryable\":false}");
+  assert_int_equal(m.opens, 0); /* not even opened */
+  policy.says = NULL;
+  tear_down(&b);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_a_model_opens_at_first_use),
@@ -531,6 +652,8 @@ int main(void) {
       cmocka_unit_test(test_a_secret_that_a_model_says_is_not_passed_on),
       cmocka_unit_test(test_what_is_held_comes_before_the_end),
       cmocka_unit_test(test_without_a_long_secret_nothing_is_held),
+      cmocka_unit_test(test_policy_is_asked_for_the_tokens_of_a_turn),
+      cmocka_unit_test(test_a_model_that_policy_denies_is_not_called),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -193,6 +193,49 @@ static void an_operation_is_allowed_or_it_is_not(void **state) {
   }
 }
 
+static void know(struct host_fixture *f, size_t i, const char *operation) {
+  struct yoi__manifest *m = &f->policies[i].instance.plugin->manifest;
+  m->operations[0] = yoi_sdk_str(operation);
+  m->n_operations = 1;
+}
+
+/* Of a generation silence is allow, nobody can be asked, and what is no answer
+ * is deny. */
+static void a_generation_is_allowed_unless_it_is_denied(void **state) {
+  const struct yoi__model_question q = {.model = YOI_LIT("main"),
+                                        .principal = YOI_LIT("token:ci"),
+                                        .runtime_id = YOI_LIT("main"),
+                                        .worker_id = YOI_LIT("ada"),
+                                        .request_id = YOI_LIT("req-1"),
+                                        .tokens = 77};
+  (void)state;
+  for (size_t i = 0; i < sizeof sides / sizeof *sides; i++) {
+    struct host_fixture f;
+    struct yoi_sdk_error e;
+    start(&f, &sides[i]);
+    for (size_t k = 0; k < f.config.n_policies; k++) know(&f, k, k == 0 ? "*" : "model.start");
+    int silent = sides[i].first != NULL && strcmp(sides[i].first, SAYS("abstain")) == 0 &&
+                 (sides[i].second == NULL || strcmp(sides[i].second, SAYS("abstain")) == 0);
+    int allowed = sides[i].first == NULL || silent || sides[i].verdict == ALLOW;
+    yoi_status st = yoi__policy_allows_model(f.host, &q, yoi_sdk_error_init(&e));
+    assert_int_equal(st, allowed ? YOI_OK : YOI_PERMISSION_DENIED);
+    if (!allowed) {
+      assert_int_equal(e.e.code, YOI_CODE_POLICY_DENIED);
+      assert_non_null(strstr(e.message, "policy does not allow the model 'main'"));
+    }
+    if (sides[i].first != NULL) {
+      assert_true(yoi_sdk_str_is(last.operation, "model.start") && last.tokens == 77);
+      assert_true(yoi_sdk_str_is(last.subject, "main") && yoi_sdk_str_is(last.worker_id, "ada"));
+      assert_true(yoi_sdk_str_is(last.principal, "token:ci") && last.size == sizeof last);
+    }
+    for (size_t k = 0; k < f.config.n_policies; k++) know(&f, k, "worker.*");
+    memset(&last, 0, sizeof last);
+    assert_int_equal(yoi__policy_allows_model(f.host, &q, yoi_sdk_error_init(&e)), YOI_OK);
+    assert_int_equal(last.size, 0); /* who does not know of it is not asked */
+    host_fixture_stop(&f);
+  }
+}
+
 static void verdicts_have_names(void **state) {
   (void)state;
   assert_string_equal(yoi__verdict_name(ABSTAIN), "abstain");
@@ -254,6 +297,7 @@ int main(void) {
       cmocka_unit_test(a_call_runs_where_all_layers_allow),
       cmocka_unit_test(a_policy_is_told_of_the_call),
       cmocka_unit_test(an_operation_is_allowed_or_it_is_not),
+      cmocka_unit_test(a_generation_is_allowed_unless_it_is_denied),
       cmocka_unit_test(verdicts_have_names),
       cmocka_unit_test(what_is_logged_is_what_the_config_says),
   };

@@ -106,6 +106,9 @@ const char *fake_model_name(struct fake_host *fh, size_t i);
 const char *fake_model_origin(struct fake_host *fh, size_t i);
 /* The tools that it was offered; empty: none. */
 const char *fake_model_offer(struct fake_host *fh, size_t i);
+/* For whom it is and what may come of it: worker, principal, tokens of the turn,
+ * whether they were counted, most tokens of output, with blanks between them. */
+const char *fake_model_budget(struct fake_host *fh, size_t i);
 uint32_t fake_model_loop(struct fake_host *fh, size_t i);
 size_t fake_model_live(struct fake_host *fh); /* streams not released */
 size_t fake_model_cancelled(struct fake_host *fh);

@@ -46,6 +46,7 @@ struct fake_metric {
 struct fake_request {
   char *messages, *name, *origin; /* origin: request id, blank, trace */
   char *offer;
+  char *budget; /* worker, principal, turn_tokens, counted, max_output_tokens */
   uint32_t loop;
 };
 

@@ -267,11 +267,16 @@ static void remember(struct fake_host *fh, yoi_str name, const yoi_model_request
   *p = 0;
   char origin[512];
   (void)snprintf(origin, sizeof origin, "%.*s %.*s", YOI_ARG(req->request_id), YOI_ARG(req->trace));
+  char budget[512];
+  (void)snprintf(budget, sizeof budget, "%.*s %.*s %llu %u %u", YOI_ARG(req->worker_id),
+                 YOI_ARG(req->principal), (unsigned long long)req->turn_tokens, req->counted,
+                 req->max_output_tokens);
   fh->requests = fake_grow(fh->requests, fh->n_requests + 1, sizeof *fh->requests);
   fh->requests[fh->n_requests++] = (struct fake_request){.messages = all,
                                                          .name = fake_dup(name),
                                                          .offer = fake_dup(req->tools),
                                                          .origin = fake_dup(yoi_sdk_str(origin)),
+                                                         .budget = fake_dup(yoi_sdk_str(budget)),
                                                          .loop = loop};
 }
 
@@ -372,6 +377,11 @@ const char *fake_model_offer(struct fake_host *fh, size_t i) {
   return fh->requests[i].offer;
 }
 
+const char *fake_model_budget(struct fake_host *fh, size_t i) {
+  assert(i < fh->n_requests);
+  return fh->requests[i].budget;
+}
+
 uint32_t fake_model_loop(struct fake_host *fh, size_t i) {
   assert(i < fh->n_requests);
   return fh->requests[i].loop;
@@ -408,6 +418,7 @@ void fake_model_clear(struct fake_host *fh) {
     free(fh->requests[i].messages);
     free(fh->requests[i].name);
     free(fh->requests[i].offer);
+    free(fh->requests[i].budget);
     free(fh->requests[i].origin);
   }
   for (size_t i = 0; i < fh->n_names; i++) free(fh->names[i]);

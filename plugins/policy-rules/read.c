@@ -7,7 +7,10 @@
  *  2. A rule that names something of a tool, and one that asks, is about calls
  *     of tools. One that allows and names neither that nor operations is about
  *     everything but calls of tools: these are allowed where it is said.
- *  3. Answers are made here once.
+ *  3. A rule is about generations of a model when it names "model." in its
+ *     operations, or tokens; "*" does not reach them. What was written about
+ *     callers stays about callers, and of the door nobody knows any more by then.
+ *  4. Answers are made here once.
  */
 #include <sdk/glob.h>
 #include <sdk/jsonw.h>
@@ -65,31 +68,48 @@ static yoi_status read_names(struct reading *r, enum rules_name name) {
   return YOI_OK;
 }
 
-/* What is asked about: the operations, and calls of tools. */
+/* What is asked about: the operations, calls of tools, generations of models. */
+#define CALL YOI_OP__END
+#define MODEL (YOI_OP__END + 1)
+
 static yoi_str asked_about(uint32_t i) {
-  return i < YOI_OP__END ? yoi_sdk_str(yoi_sdk_op_name(i)) : YOI_LIT("tool.start");
+  return i < CALL    ? yoi_sdk_str(yoi_sdk_op_name(i))
+         : i == CALL ? YOI_LIT("tool.start")
+                     : YOI_LIT("model.start");
 }
 
 static yoi_status no_operation(const struct reading *r, yoi_str pattern) {
-  yoi_str all[YOI_OP__END];
-  for (uint32_t i = 1; i <= YOI_OP__END; i++) all[i - 1] = asked_about(i);
-  yoi_str near = yoi_sdk_nearest(pattern, all, YOI_OP__END);
+  yoi_str all[MODEL];
+  for (uint32_t i = 1; i <= MODEL; i++) all[i - 1] = asked_about(i);
+  yoi_str near = yoi_sdk_nearest(pattern, all, MODEL);
   if (near.len == 0) return refuse(r, "no operation is called", pattern);
   return yoi_sdk_fail(r->err, YOI_CODE_INVALID_REQUEST,
                       "rule '%.*s': no operation is called '%.*s', did you mean '%.*s'",
                       YOI_ARG(r->rule->name), YOI_ARG(pattern), YOI_ARG(near));
 }
 
-/* *out_calls: whether one of them is tool.start. */
-static yoi_status check_operations(const struct reading *r, int *out_calls) {
+static int is_of_models(yoi_str pattern) {
+  return yoi_sdk_str_starts(pattern, YOI_LIT("model.")) &&
+         yoi_sdk_glob(pattern, asked_about(MODEL));
+}
+
+/* What the patterns of a rule reach. */
+struct reach {
+  int operations, calls, models;
+};
+
+static yoi_status check_operations(const struct reading *r, struct reach *out) {
   const yoi_sdk_json *e = yoi_sdk_json_first(yoi_sdk_json_get(r->v, "operations"));
-  for (*out_calls = 0; e != NULL; e = yoi_sdk_json_next(e)) {
+  for (; e != NULL; e = yoi_sdk_json_next(e)) {
     yoi_str pattern = {"", 0};
     uint32_t i = 1;
     (void)yoi_sdk_json_str(e, &pattern);
-    while (i <= YOI_OP__END && !yoi_sdk_glob(pattern, asked_about(i))) i++;
-    if (i > YOI_OP__END) return no_operation(r, pattern);
-    *out_calls |= yoi_sdk_glob(pattern, asked_about(YOI_OP__END));
+    while (i < CALL && !yoi_sdk_glob(pattern, asked_about(i))) i++;
+    int calls = yoi_sdk_glob(pattern, asked_about(CALL)), models = is_of_models(pattern);
+    if (i == CALL && !calls && !models) return no_operation(r, pattern);
+    out->operations |= i < CALL;
+    out->calls |= calls;
+    out->models |= models;
   }
   return YOI_OK;
 }
@@ -190,13 +210,31 @@ static int is_about_tools(const struct reading *r) {
   return about;
 }
 
+/* A rule about generations can only deny, and knows of no door and no tool. */
+static yoi_status check_models(const struct reading *r, int tools) {
+  if (r->rule->decision != YOI_VERDICT_DENY)
+    return refuse(r, "a model is called unless a rule denies it, and the decision is",
+                  text(r->v, "decision"));
+  if (tools) return refuse(r, "what it names is known of nothing but", YOI_LIT("tool.start"));
+  if (yoi_sdk_json_count(yoi_sdk_json_get(r->v, "origins")) > 0)
+    return refuse(r, "the door is not known of", YOI_LIT("model.start"));
+  return YOI_OK;
+}
+
 static yoi_status read_kind(struct reading *r) {
   struct rules *all = r->rules;
-  int named = bits_has(&all->names[OPERATION].by, r->at), calls = 0;
+  struct reach reach = {0};
+  int named = bits_has(&all->names[OPERATION].by, r->at);
   int tools = is_about_tools(r), asks = r->rule->decision == YOI_VERDICT_ASK;
-  yoi_status st = check_operations(r, &calls);
+  r->rule->of_tokens = yoi_sdk_json_get(r->v, "tokens") != NULL;
+  yoi_status st = check_operations(r, &reach);
+  if (st == YOI_OK && (reach.models || r->rule->of_tokens)) st = check_models(r, tools);
   if (st != YOI_OK) return st;
-  if (named && !calls && (tools || asks))
+  if (r->rule->of_tokens && named && (reach.operations || reach.calls || !reach.models))
+    return refuse(r, "tokens are known of nothing but", YOI_LIT("model.start"));
+  if (reach.models || r->rule->of_tokens) bits_set(&all->of_models, r->at);
+  if (r->rule->of_tokens) return YOI_OK;
+  if (named && !reach.calls && (tools || asks))
     return refuse(
         r,
         asks ? "a person can be asked about nothing but" : "what it names is known of nothing but",
@@ -253,11 +291,13 @@ static uint32_t read_per(const yoi_sdk_json *v) {
 
 static yoi_status read_quota(struct reading *r, const char *member, uint32_t not_of,
                              const char *why, struct quota *out) {
-  const yoi_sdk_json *v = yoi_sdk_json_get(r->v, member);
+  const yoi_sdk_json *v = yoi_sdk_json_get(r->v, member), *most;
   int64_t count = 0, per_ms = 0;
   if (v == NULL) return YOI_OK;
+  if (out->most > 0) return refuse(r, "it cannot have 'above' and", yoi_sdk_str(member));
   if (r->rule->decision == not_of) return refuse(r, why, text(r->v, "decision"));
-  (void)yoi_sdk_json_int(yoi_sdk_json_get(v, "count"), &count);
+  most = yoi_sdk_json_get(v, "count");
+  (void)yoi_sdk_json_int(most != NULL ? most : yoi_sdk_json_get(v, "max"), &count);
   (void)yoi_sdk_json_int(yoi_sdk_json_get(v, "per_ms"), &per_ms);
   int window = out == &r->rule->above;
   if (window) bits_set(&r->rules->above, r->at);
@@ -270,10 +310,11 @@ static yoi_status read_quotas(struct reading *r) {
   yoi_status st =
       read_quota(r, "rate", YOI_VERDICT_DENY,
                  "a rate is for a rule that allows or asks, and its decision is", &r->rule->rate);
-  return st != YOI_OK ? st
-                      : read_quota(r, "above", YOI_VERDICT_ALLOW,
-                                   "'above' is for a rule that denies or asks, and its decision is",
-                                   &r->rule->above);
+  if (st == YOI_OK)
+    st = read_quota(r, "above", YOI_VERDICT_ALLOW,
+                    "'above' is for a rule that denies or asks, and its decision is",
+                    &r->rule->above);
+  return st != YOI_OK ? st : read_quota(r, "tokens", YOI_VERDICT_ABSTAIN, "", &r->rule->above);
 }
 
 /* ---- answers ----------------------------------------------------------------------- */
@@ -298,8 +339,8 @@ static yoi_status write_answers(struct reading *r) {
   struct rule *x = r->rule;
   const struct quota *q = x->above.most > 0 ? &x->above : &x->rate;
   char often[96];
-  int n = snprintf(often, sizeof often, "more than %llu in %llu ms", (unsigned long long)q->most,
-                   (unsigned long long)(q->per_ns / 1000000u));
+  int n = snprintf(often, sizeof often, "more than %llu%s in %llu ms", (unsigned long long)q->most,
+                   x->of_tokens ? " tokens" : "", (unsigned long long)(q->per_ns / 1000000u));
   yoi_str reason = text(r->v, "reason"), too_often = {often, (size_t)n};
   if (reason.len == 0 && x->above.most > 0) reason = too_often;
   x->answer = write_answer(x, text(r->v, "decision"), reason);

@@ -103,7 +103,8 @@ static void look_into_call(const struct rules *r, const yoi_policy_request *q, s
 
 static struct bits that_fit(const struct rules *r, const yoi_policy_request *q) {
   int call = yoi_sdk_str_is(q->operation, "tool.start");
-  struct bits fit = call ? r->of_calls : r->of_operations;
+  int model = yoi_sdk_str_is(q->operation, "model.start");
+  struct bits fit = call ? r->of_calls : model ? r->of_models : r->of_operations;
   bits_and(&fit, &r->of_origin[q->origin < 4 ? q->origin : 0]);
   look_up(&r->names[OPERATION], q->operation, &fit);
   look_up(&r->names[PRINCIPAL], q->principal, &fit);
@@ -122,6 +123,10 @@ struct deciding {
   struct bits fit;
 };
 
+static uint64_t amount_of(const struct rule *x, const yoi_policy_request *q) {
+  return x->of_tokens ? q->tokens : 1;
+}
+
 /* Takes from each "above" that fits and decides so, those in *taken. The first
  * that has no room; NULL: all have. */
 static struct rule *count_above(const struct deciding *d, struct bits *taken, uint32_t decision) {
@@ -129,7 +134,9 @@ static struct rule *count_above(const struct deciding *d, struct bits *taken, ui
   for (uint32_t i = 0; (i = bits_next(&d->fit, &d->r->above, i)) < RULES_MAX; i++) {
     struct rule *x = &d->r->all[i];
     if (x->decision != decision) continue;
-    if (rules_quota_take(&x->above, d->q, 1, d->now_ns))
+    uint64_t amount = amount_of(x, d->q);
+    if (amount == 0) continue;
+    if (rules_quota_take(&x->above, d->q, amount, d->now_ns))
       bits_set(taken, i);
     else if (full == NULL)
       full = x;
@@ -139,7 +146,7 @@ static struct rule *count_above(const struct deciding *d, struct bits *taken, ui
 
 static void give_back(const struct deciding *d, const struct bits *taken) {
   for (uint32_t i = 0; (i = bits_next(taken, taken, i)) < RULES_MAX; i++)
-    rules_quota_give(&d->r->all[i].above, d->q, 1, d->now_ns);
+    rules_quota_give(&d->r->all[i].above, d->q, amount_of(&d->r->all[i], d->q), d->now_ns);
 }
 
 /* The first that fits and has room in its rate; else *out_full is one that fits. */

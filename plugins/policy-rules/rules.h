@@ -34,6 +34,7 @@ struct rule {
   yoi_str name;
   uint32_t decision; /* YOI_VERDICT_* of host_tool.h */
   struct quota rate, above;
+  int of_tokens;            /* `above` counts tokens, not questions */
   char *answer, *too_often; /* as yoi.policy/1 wants them */
 };
 
@@ -45,7 +46,8 @@ struct rules {
   struct rules_argument *arguments; /* RULES_ARGUMENTS_MAX */
   uint32_t n_arguments;
   struct bits allow, ask, deny, above; /* above: only what is too much */
-  struct bits of_calls, of_operations; /* may fit a call of a tool, and all else */
+  struct bits of_calls, of_models;     /* may fit a call of a tool, a generation, */
+  struct bits of_operations;           /* and all else */
   struct bits of_origin[4];            /* by YOI_ORIGIN_*; 0: not known */
   struct bits of_reads, of_writes;     /* tools that are read-only, and others */
 };

@@ -141,6 +141,50 @@ def command(folder, config, *words):
     return done.returncode, done.stdout.decode().replace(str(path), 'yoi.json')
 
 
+def spent(worker):
+    """How a turn ends that is asked for beyond a budget."""
+    turn = worker.say('more')['turn']
+    assert (turn['state'], turn['reason'], turn['steps']) == ('failed', 'model_error', 1), turn
+    assert turn['error']['details'] == {'kind': 'quota', 'retryable': False}
+    assert turn['error']['message'].startswith('policy does not let the model be called')
+    return True
+
+
+def test_a_budget_of_tokens_is_kept_before_a_model_is_called(new_host):
+    """One turn fits, the second does not; another worker has a budget of its own, until that of
+    the principal is used up too."""
+    turn, hour = 1000000, 3600000  # what the profile allows a turn
+    host = with_policy(
+        new_host,
+        rules(rule('all', operations=['*']),
+              rule('worker', 'deny', reason='enough for today',
+                   tokens={'max': 2 * turn - 1, 'per_ms': hour, 'per': ['worker']}),
+              rule('caller', 'deny', tokens={'max': 2 * turn, 'per_ms': hour})))
+    asked = [Worker.create(host.v1) for _ in range(3)]
+    assert asked[0].say('hello')['turn']['state'] == 'completed'
+    assert spent(asked[0])
+    assert asked[1].say('hello')['turn']['state'] == 'completed'
+    assert spent(asked[2])
+    assert asked[0].get()['state'] == 'idle'
+    # From a browser it is another principal.
+    other = Worker(host.api, '/api/runtimes/main', asked[2].id)
+    assert other.say('hello')['turn']['state'] == 'completed'
+    denied = logged(host, 2, operation='model.start')
+    assert [(e['rule'], e['reason'], e['worker'], e['principal'], e['model']) for e in denied] == [
+        ('worker', 'enough for today', asked[0].id, 'token:runtime-token', 'main'),
+        ('caller', f'more than {2 * turn} tokens in {hour} ms', asked[2].id, 'token:runtime-token',
+         'main')]
+
+
+def test_rules_of_operations_alone_let_models_be_called(new_host):
+    """As in a config that was written before models were a question of policy."""
+    host = with_policy(new_host, rules(
+        rule('all', operations=['*'], rate={'count': 9, 'per_ms': 86400000}),
+        rule('no-browsers', 'deny', origins=['browser'], operations=['*'])))
+    worker = Worker.create(host.v1)
+    assert worker.say('hello')['turn']['state'] == 'completed'
+
+
 def explain(folder, policy, *words):
     # The runtime is not opened, nor is anything else that could fail.
     return command(folder, {'policy': policy, 'runtimes': [configs.stored('/nowhere/at/all')]},
@@ -316,3 +360,15 @@ def test_a_policy_that_has_not_heard_of_an_operation_is_refused(tmp_path, known,
                                     'policy': [rules(rule('all'))]}, 'check', 'CONFIG')
     assert code == 1 and "plugin 'dev.yoi.policy-rules' does not know the operation " \
         f"'{missing}', about which it is asked" in text, text
+
+
+def test_a_policy_that_has_not_heard_of_models_is_not_asked_about_them(tmp_path, new_host):
+    target = dropped('policy-rules', tmp_path / 'old')
+    old = target.read_bytes()
+    assert old.count(b'"model.start"]') == 1
+    target.write_bytes(old.replace(b'"model.start"]', b'"model.stall"]'))
+    host = with_policy(
+        new_host, rules(rule('all', operations=['worker.*']),
+                        rule('none', 'deny', operations=['model.start'])),
+        plugin_path=[str(target.parent), *PLUGIN_PATH])
+    assert Worker.create(host.v1).say('hello')['turn']['state'] == 'completed'

@@ -397,8 +397,8 @@ static void a_call_is_counted_once(void **state) {
 }
 
 static const char two_and_a_rate[] =
-    ALLOW("a", ",\"tools\":[\"fs_write\"],\"rate\":{\"count\":1,\"per_ms\":3600000}") ","
-    ALLOW("b", ",\"tools\":[\"fs_read\"]") "," DENY("two", CALLS ABOVE(2));
+    ALLOW("a", ",\"tools\":[\"fs_write\"],\"rate\":{\"count\":1,\"per_ms\":3600000}") "," ALLOW(
+        "b", ",\"tools\":[\"fs_read\"]") "," DENY("two", CALLS ABOVE(2));
 
 /* Also when it is denied by another limit, or by a rate. */
 static void what_is_denied_is_not_counted(void **state) {
@@ -445,6 +445,93 @@ static void a_rate_of_an_ask_denies(void **state) {
   rules_close(&a.rules);
 }
 
+static void ask_model(struct asking *a, uint64_t tokens) {
+  a->req.operation = YOI_LIT("model.start");
+  a->req.origin = 0;
+  a->req.subject = YOI_LIT("main");
+  a->req.tokens = tokens;
+}
+
+#define TOKENS(max, per) ",\"tokens\":{\"max\":" #max ",\"per_ms\":1000" per "}"
+
+/* What was written of callers says nothing of models, silence no less. */
+static void a_rule_is_about_models_when_it_says_so(void **state) {
+  static const struct {
+    const char *rule;
+    int denies;
+  } rows[] = {
+      {DENY("r", ",\"origins\":[\"browser\"]"), 0},
+      {DENY("r", ""), 0},
+      {DENY("r", ",\"operations\":[\"*\"]"), 0},
+      {DENY("r", ",\"operations\":[\"*.start\"]"), 0},
+      {DENY("r", ",\"above\":{\"count\":1,\"per_ms\":1}"), 0},
+      {ALLOW("r", ",\"operations\":[\"*\"],\"rate\":{\"count\":1,\"per_ms\":86400000}"), 0},
+      {DENY("r", ",\"operations\":[\"model.start\"]"), 1},
+      {DENY("r", ",\"operations\":[\"worker.get\",\"model.*\"],\"workers\":[\"a*\"]"), 1},
+      {DENY("r", ",\"operations\":[\"model.*\"],\"workers\":[\"b*\"]"), 0},
+      {DENY("r", TOKENS(99, "")), 1},
+      {DENY("r", ",\"operations\":[\"model.start\"]" TOKENS(99, "")), 1},
+      {DENY("r", ",\"principals\":[\"embed\"]" TOKENS(99, "")), 0},
+      {DENY("r", TOKENS(100, "")), 0},
+  };
+  (void)state;
+  for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+    struct asking a;
+    open_rules(&a, rows[i].rule);
+    ask_model(&a, 100);
+    says(&a, rows[i].denies ? "\"decision\":\"deny\"" : "abstain");
+    if (rows[i].denies == 0)
+      says(&a, strstr(rows[i].rule, "tokens\":{\"max\":100,") ? "deny" : "abstain");
+    rules_close(&a.rules);
+  }
+}
+
+static void a_budget_is_of_whom_it_says(void **state) {
+  struct asking a;
+  (void)state;
+  open_rules(&a, DENY("day", TOKENS(250, "")) "," DENY("w", TOKENS(200, ",\"per\":[\"worker\"]")));
+  ask_model(&a, 100);
+  says(&a, "abstain");
+  says(&a, "abstain");
+  says(&a,
+       "{\"decision\":\"deny\",\"rule\":\"day\",\"reason\":\"more than 250 tokens in 1000 ms\"}");
+  a.req.tokens = 50; /* "day" has room, "w" has none, and then "day" was not taken from */
+  says(&a, "\"rule\":\"w\"");
+  a.req.worker_id = YOI_LIT("ben");
+  says(&a, "abstain");
+  says(&a, "\"rule\":\"day\"");
+  a.req.tokens = 0; /* a later step of a turn that was counted */
+  says(&a, "abstain");
+  a.req.tokens = 150;
+  a.req.principal = YOI_LIT("token:other");
+  says(&a, "abstain");
+  a.req.principal = YOI_LIT("token:ci");
+  a.now += 999 * MS;
+  says(&a, "\"rule\":\"day\"");
+  a.now += 200 * MS;
+  says(&a, "abstain");
+  a.req.tokens = UINT64_MAX;
+  says(&a, "deny");
+  a.req.operation = YOI_LIT("worker.stop"); /* a budget is about nothing else */
+  says(&a, "abstain");
+  a.req.operation = YOI_LIT("tool.start");
+  says(&a, "abstain");
+  rules_close(&a.rules);
+}
+
+/* Of generations each counts, not only the first of a turn. */
+static void generations_may_be_so_many(void **state) {
+  struct asking a;
+  (void)state;
+  open_rules(&a, DENY("r", ",\"operations\":[\"model.start\"]" ABOVE(2)));
+  ask_model(&a, 100);
+  says(&a, "abstain");
+  a.req.tokens = 0;
+  says(&a, "abstain");
+  says(&a, "{\"decision\":\"deny\",\"rule\":\"r\",\"reason\":\"more than 2 in 1000 ms\"}");
+  rules_close(&a.rules);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(without_a_rule_that_fits_it_abstains),
@@ -466,6 +553,9 @@ int main(void) {
       cmocka_unit_test(what_is_denied_is_not_counted),
       cmocka_unit_test(what_it_abstains_about_is_counted),
       cmocka_unit_test(a_rate_of_an_ask_denies),
+      cmocka_unit_test(a_rule_is_about_models_when_it_says_so),
+      cmocka_unit_test(a_budget_is_of_whom_it_says),
+      cmocka_unit_test(generations_may_be_so_many),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

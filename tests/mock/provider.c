@@ -43,7 +43,7 @@
  *                  stall=K reset=K close=K (instead of event K)
  *                  keep=0 (Connection: close) keep=silent (just closes)
  *   shapes         fragments whole object noindex zero newid legacy two cut
- *                  bad noid long
+ *                  bad noid long; file, work: of tools that there are
  */
 #include "provider_answer.h"
 

@@ -165,6 +165,30 @@ static void unicode(struct answer *a) {
   }
 }
 
+/* A call that is whole; arguments as they stand inside a JSON string. */
+static void whole_call(struct answer *a, int index, const char *name, const char *arguments) {
+  struct yoi_sdk_buf b;
+  yoi_sdk_buf_init(&b, ANSWER_MAX);
+  yoi_sdk_buf_addf(&b,
+                   "{\"tool_calls\":[{\"index\":%d,\"id\":\"call_%s\",\"type\":\"function\","
+                   "\"function\":{\"name\":\"%s\",\"arguments\":\"%s\"}}]}",
+                   index, name, name, arguments);
+  if (!b.failed) chunk(a, b.data, "");
+  yoi_sdk_buf_release(&b);
+}
+
+/* What a coder can do: read, change, run, fetch, at once. */
+static void work(struct answer *a) {
+  char fetch[128];
+  yoi_str port = opt(a->s, "port", "80");
+  (void)snprintf(fetch, sizeof fetch, "{\\\"url\\\":\\\"http://127.0.0.1:%.*s/v1/models\\\"}",
+                 YOI_ARG(port));
+  whole_call(a, 0, "fs_read", "{\\\"path\\\":\\\"a.txt\\\"}");
+  whole_call(a, 1, "fs_write", "{\\\"path\\\":\\\"b.txt\\\",\\\"content\\\":\\\"bee\\\"}");
+  whole_call(a, 2, "shell_run", "{\\\"command\\\":\\\"cat a.txt\\\"}");
+  whole_call(a, 3, "http_fetch", fetch);
+}
+
 static void tool(struct answer *a) {
   yoi_str shape = opt(a->s, "shape", "fragments");
 #define CALL(id, index, name, args)                                                    \
@@ -176,9 +200,9 @@ static void tool(struct answer *a) {
     if (yoi_sdk_str_is(shape, "zero"))
       chunk(a, CALL("\"id\":\"call_b\",", "\"index\":0,", "other", "\"{}\""), "");
   } else if (yoi_sdk_str_is(shape, "file")) { /* of a tool that there is */
-    chunk(a,
-          CALL("\"id\":\"call_a\",", "\"index\":0,", "fs_read", "\"{\\\"path\\\":\\\"a.txt\\\"}\""),
-          "");
+    whole_call(a, 0, "fs_read", "{\\\"path\\\":\\\"a.txt\\\"}");
+  } else if (yoi_sdk_str_is(shape, "work")) {
+    work(a);
   } else if (yoi_sdk_str_is(shape, "object")) {
     chunk(a, CALL("\"id\":\"call_a\",", "\"index\":0,", "lookup", "{\"q\":\"x\",\"n\":1}"), "");
   } else if (yoi_sdk_str_is(shape, "noindex")) {

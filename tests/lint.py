@@ -543,7 +543,6 @@ LIMIT_STANDS_IN = {
     'YOI_LOCAL_MAX': 'host/config.schema.json',
     'YOI_NETWORK_HOSTS_MAX': 'host/config.schema.json',
     'YOI_COMMANDS_MAX': 'host/config.schema.json',
-    'YOI_COMMAND_ENV_MAX': 'host/config.schema.json',
     'YOI_COMMAND_CPU_S_MAX': 'host/config.schema.json',
     'YOI_COMMAND_MEMORY_MAX': 'host/config.schema.json',
     'YOI_COMMAND_PROCESSES_MAX': 'host/config.schema.json',

@@ -120,8 +120,6 @@
 #define YOI_SHELL_SCRIPT_MAX 65536 /* the kernel takes 128 KiB of an argument */
 #define YOI_SHELL_ARGV_MAX 256     /* words of one command */
 #define YOI_SHELL_STDIN_MAX 131072
-#define YOI_SHELL_VALUE_MAX 65536 /* what an operator wrote of one grant */
-#define YOI_SHELL_ENV_MAX 64      /* variables of it */
 #define YOI_SHELL_MS_DEFAULT 120000 /* of a command that names no time */
 #define YOI_SHELL_GRACE_MS 800 /* TERM to KILL; within YOI_CANCEL_GRACE_MS */
 #define YOI_SHELL_PIECE_BYTES 16384 /* of output, read at a time */

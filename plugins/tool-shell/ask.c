@@ -53,17 +53,16 @@ static yoi_status one_of(const struct found *f, yoi_error *err) {
 /* ---- the operator's JSON ---- */
 static yoi_status read_value(struct sh_plugin *p, uint64_t call, const char *grant,
                              struct sh_ask *a, yoi_error *err) {
-  char *text = yoi_sdk_malloc(YOI_SHELL_VALUE_MAX);
+  char *text = yoi_sdk_malloc(YOI_GRANT_VALUE_MAX);
   size_t len = 0;
   if (text == NULL) return yoi_sdk_fail_memory(err);
   yoi_status st =
-      p->grant->value(p->host, call, yoi_sdk_str(grant), text, YOI_SHELL_VALUE_MAX, &len, err);
+      p->grant->value(p->host, call, yoi_sdk_str(grant), text, YOI_GRANT_VALUE_MAX, &len, err);
   if (st == YOI_OUT_OF_RANGE)
     yoi_sdk_fail(err, YOI_CODE_INTERNAL, "'%s' of the host's config is longer than %d bytes", grant,
-                 YOI_SHELL_VALUE_MAX);
-  if (st == YOI_OK &&
-      (yoi_sdk_json_parse((yoi_str){text, len}, 0, &a->value, NULL) != YOI_OK ||
-       yoi_sdk_json_type(a->value) != YOI_SDK_JSON_OBJECT))
+                 YOI_GRANT_VALUE_MAX);
+  if (st == YOI_OK && (yoi_sdk_json_parse((yoi_str){text, len}, 0, &a->value, NULL) != YOI_OK ||
+                       yoi_sdk_json_type(a->value) != YOI_SDK_JSON_OBJECT))
     st = yoi_sdk_fail(err, YOI_CODE_INTERNAL, "'%s' of the host's config is no object", grant);
   yoi_sdk_free(text);
   return st;
@@ -94,14 +93,18 @@ static yoi_status read_limits(const char *grant, struct sh_ask *a, yoi_error *er
 
 static yoi_status read_environment(const char *grant, struct sh_ask *a, yoi_error *err) {
   const yoi_sdk_json *env = yoi_sdk_json_get(a->value, "env");
-  if (yoi_sdk_json_count(env) > YOI_SHELL_ENV_MAX)
-    return yoi_sdk_fail(err, YOI_CODE_INTERNAL, "'%s' of the host's config has more than %d "
-                        "variables", grant, YOI_SHELL_ENV_MAX);
+  if (yoi_sdk_json_count(env) > YOI_COMMAND_ENV_MAX)
+    return yoi_sdk_fail(err, YOI_CODE_INTERNAL,
+                        "'%s' of the host's config has more than %d "
+                        "variables",
+                        grant, YOI_COMMAND_ENV_MAX);
   for (const yoi_sdk_json *v = yoi_sdk_json_first(env); v != NULL; v = yoi_sdk_json_next(v)) {
     yoi_str key = yoi_sdk_json_key(v), value;
     if (!yoi_sdk_json_str(v, &value) || key.len == 0 || memchr(key.ptr, '=', key.len) != NULL)
-      return yoi_sdk_fail(err, YOI_CODE_INTERNAL, "'%s' of the host's config has a variable that "
-                          "is no text", grant);
+      return yoi_sdk_fail(err, YOI_CODE_INTERNAL,
+                          "'%s' of the host's config has a variable that "
+                          "is no text",
+                          grant);
     sh_start_env(&a->start, key, value);
   }
   return YOI_OK;

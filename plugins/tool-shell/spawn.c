@@ -72,7 +72,7 @@ void sh_start_init(struct sh_start *s) {
   s->folder = -1;
   yoi_sdk_buf_init(&s->text.cwd, YOI_MOUNT_PATH_MAX + 1);
   yoi_sdk_buf_init(&s->text.argv, 2 * YOI_TOOL_ARGUMENTS_MAX);
-  yoi_sdk_buf_init(&s->text.env, 2 * YOI_SHELL_VALUE_MAX);
+  yoi_sdk_buf_init(&s->text.env, 2 * YOI_GRANT_VALUE_MAX);
 }
 
 void sh_start_release(struct sh_start *s) {
@@ -105,8 +105,7 @@ static int job_file(const struct sh_start *s) {
   if (fd < 0) return -1;
   if (write_all(fd, (const char *)&job, sizeof job) &&
       write_all(fd, cwd->data != NULL ? cwd->data : "", cwd->len + 1) &&
-      write_all(fd, argv->data, argv->len) &&
-      (env->len == 0 || write_all(fd, env->data, env->len)))
+      write_all(fd, argv->data, argv->len) && (env->len == 0 || write_all(fd, env->data, env->len)))
     return fd;
   close(fd);
   return -1;
@@ -174,8 +173,8 @@ static int connect_both(struct sh_child *c, int at[PLACES]) {
   if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0) return 0;
   c->control = pair[0];
   at[CONTROL] = pair[1];
-  return lift(&at[OUTPUT]) && lift(&at[CONTROL]) &&
-         fcntl(c->output, F_SETFL, O_NONBLOCK) == 0 && fcntl(c->control, F_SETFL, O_NONBLOCK) == 0;
+  return lift(&at[OUTPUT]) && lift(&at[CONTROL]) && fcntl(c->output, F_SETFL, O_NONBLOCK) == 0 &&
+         fcntl(c->control, F_SETFL, O_NONBLOCK) == 0;
 }
 
 static int begin(struct sh_plugin *p, const struct sh_start *s, struct sh_child *c) {

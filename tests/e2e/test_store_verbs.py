@@ -317,7 +317,7 @@ def test_a_backup_brings_damage_back(store):
 # ---- what a start mends by itself ------------------------------------------------
 def a_torn_log(s):
     segment, lines = log_lines(s)
-    put_log(segment, lines[:-3] + [lines[-3][:40]])
+    put_log(segment, lines[:-3] + [lines[-3][:len(lines[-3]) // 2]])
 
 
 def a_torn_file(s):

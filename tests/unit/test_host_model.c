@@ -83,6 +83,7 @@ static yoi_status model_start(void *self, const yoi_model_request *req, yoi_stre
     yoi_sdk_fail_details(err, YOI_LIT("{\"kind\":\"quota\",\"retryable\":false}"));
     return st;
   }
+  if (m.queue != NULL) yoi_sdk_queue_drop(m.queue); /* of the generation before */
   m.queue = yoi_sdk_queue_new(m.host, req->token, 65536, on_cancel, on_release, NULL);
   *out = yoi_sdk_queue_stream(m.queue);
   return YOI_OK;
@@ -324,7 +325,6 @@ static void opens_at_first_use(int step) {
   assert_int_equal(b.st, YOI_END);
   on_loop(&b, release_it);
   assert_int_equal(counted(&b, b.f.host->counters.model_ok), 1);
-  yoi_sdk_queue_drop(m.queue);
   on_loop(&b, start_it); /* open now: straight through */
   assert_int_equal(b.st, YOI_OK);
   assert_int_equal(m.starts, 2);

@@ -98,10 +98,13 @@ def dies(session, kind, call, n):
 def history(v1):
     """All durable events; a cursor of any place names the worker and its epoch."""
     cursor = v1.ok('GET', '/v1/workers/w')['worker']['cursor']
-    start = '-'.join([*cursor.split('-')[:3], '1', '0'])
-    out = v1.ok('GET', f'/v1/workers/w/events?cursor={start}&limit=256&wait=0')['events']
-    assert len(out) < 256
-    return [e for e in out if 'sequence' in e['data']]
+    cursor, found = '-'.join([*cursor.split('-')[:3], '1', '0']), []
+    while True:
+        batch = v1.ok('GET', f'/v1/workers/w/events?cursor={cursor}&wait=0')
+        if not batch['events']:
+            return [e for e in found if 'sequence' in e['data']]
+        found += batch['events']
+        cursor = batch['cursor']
 
 
 def judge(v1, effects):

@@ -1,4 +1,4 @@
-/* sources: host/elf.c host/manifest.c abi/sdk/core abi/sdk/schema; libs: -lcjson -lcrypto
+/* sources: host abi/sdk/core abi/sdk/schema; libs: -lcjson -lcrypto; flags: '-DYOI_LIBDIR="/none"'
  *
  * Any bytes as a shared object: the manifest section is found inside the file
  * or refused, and what it holds is parsed as a manifest. Input that does not

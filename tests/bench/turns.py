@@ -97,7 +97,7 @@ def with_tool(b, provider):
     cpu, plain = [], []
     with tempfile.TemporaryDirectory(prefix='yoi-bench-') as home, contextlib.ExitStack() as stack:
         folder = pathlib.Path(home)
-        shutil.copy(b.build / 'tests/plugins/hands.so', folder)
+        shutil.copy(b.build / 'tests/hands/hands.so', folder)
         host = stack.enter_context(b.host(
             provider.port, plugin_path=[home, *(str(b.build / p) for p in ('runtimes', 'plugins'))],
             runtimes=[{'id': 'bench', 'plugin': 'dev.yoi.embedded',

@@ -238,10 +238,14 @@ def swapped(scene, name, rounds):
     thread.start()
     try:
         worker = scene.worker()
-        items = in_turns(worker, [c for i in range(rounds) for c in (
-            ('fs_read', {'path': f'{name}/in/secret.txt', 'limit': i + 1}),
-            ('fs_list', {'path': name, 'depth': 2, 'limit': i + 1}),
-            ('fs_grep', {'path': name, 'pattern': '.', 'limit': i + 1}))])
+        items = []
+        for _ in range(20):     # a machine may run the calls at one side of the swap only
+            items += in_turns(worker, [c for i in range(rounds) for c in (
+                ('fs_read', {'path': f'{name}/in/secret.txt', 'limit': i + 1}),
+                ('fs_list', {'path': name, 'depth': 2, 'limit': i + 1}),
+                ('fs_grep', {'path': name, 'pattern': '.', 'limit': i + 1}))])
+            if any('inside' in text_of(i) for i in items) and any(i.get('error') for i in items):
+                break
         items += worker.run(*[('fs_write', {'path': f'{name}/n{i}/f', 'content': 'x',
                                             'create_folders': True}) for i in range(60)])
     finally:

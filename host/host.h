@@ -49,10 +49,14 @@
 #define YOI__FREEING 4u
 
 /* Metrics of the host itself; ids of metrics.h. */
+/* Streams of one kind, by how they ended. */
+struct yoi__results {
+  uint32_t ok, error, cancelled;
+};
+
 struct yoi__counters {
   uint32_t wakes_stale, log_dropped, loop_lag, plugins_mapped;
-  uint32_t model_ok, model_error, model_cancelled;
-  uint32_t tool_ok, tool_error, tool_cancelled;
+  struct yoi__results models, tools;
 };
 
 struct yoi__given;

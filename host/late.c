@@ -240,6 +240,30 @@ static void late_release(yoi_stream *stream) {
 
 static const yoi_stream_ops late_ops = {sizeof late_ops, 0, late_next, late_cancel, late_release};
 
+/* ---- counting ------------------------------------------------------------- */
+
+yoi_status yoi__late_counters(struct yoi_embed *host, const char *name, const char *help,
+                              struct yoi__results *out) {
+  const struct {
+    const char *result;
+    uint32_t *id;
+  } all[] = {{"ok", &out->ok}, {"error", &out->error}, {"cancelled", &out->cancelled}};
+  yoi_status st = YOI_OK;
+  for (size_t i = 0; i < sizeof all / sizeof *all && st == YOI_OK; i++)
+    st = yoi__metrics_make_one(host->metrics, YOI_METRIC_COUNTER, yoi_sdk_str(name),
+                               yoi_sdk_str(help), YOI_LIT("result"), yoi_sdk_str(all[i].result),
+                               all[i].id);
+  return st;
+}
+
+void yoi__late_count(struct yoi_embed *host, const struct yoi__results *results, yoi_status final) {
+  yoi__metrics_add(host->metrics,
+                   final == YOI_END                            ? results->ok
+                   : final == YOI_OK || final == YOI_CANCELLED ? results->cancelled
+                                                               : results->error,
+                   1);
+}
+
 /* ---- starting ------------------------------------------------------------ */
 
 static yoi_status start_or_wait(struct yoi__stream *s, const void *req, yoi_error *err) {

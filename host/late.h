@@ -6,6 +6,8 @@
 #include "instance.h"
 #include "strand.h"
 
+struct yoi__results;
+
 /* What differs between the kinds. */
 struct yoi__late_kind {
   /* Calls the plugin's start, with the caller's request. */
@@ -27,6 +29,11 @@ struct yoi__late_kind {
 yoi_status yoi__late_start(struct yoi__instance *in, const struct yoi__late_kind *kind,
                            const void *req, uint64_t token, uint64_t deadline_ns,
                            yoi_str request_id, uint64_t call, yoi_stream **out, yoi_error *err);
+
+/* The counter `name` by result, made once; and one more stream in it. */
+yoi_status yoi__late_counters(struct yoi_embed *host, const char *name, const char *help,
+                              struct yoi__results *out);
+void yoi__late_count(struct yoi_embed *host, const struct yoi__results *results, yoi_status final);
 
 /* [main] The open task of such an instance, which is ctx: opens it if it is
  * not, then wakes who waits. */

@@ -95,13 +95,8 @@ static yoi_status is_busy(yoi_error *err) {
 }
 
 static void count_result(struct yoi__instance *in, yoi_status final, uint64_t call) {
-  const struct yoi__counters *c = &in->top->counters;
   (void)call;
-  yoi__metrics_add(in->top->metrics,
-                   final == YOI_END                             ? c->model_ok
-                   : final == YOI_OK || final == YOI_CANCELLED ? c->model_cancelled
-                                                                : c->model_error,
-                   1);
+  yoi__late_count(in->top, &in->top->counters.models, final);
 }
 
 static const struct yoi__late_kind late_model = {start_now, copy_request, cannot_open, is_busy,
@@ -178,17 +173,7 @@ static yoi_status model_start(const yoi_host *h, yoi_str name, const yoi_model_r
 const yoi_host_model yoi__model_table = {sizeof yoi__model_table, 0, model_list, model_start};
 
 yoi_status yoi__model_counters(struct yoi_embed *host) {
-  static const char help[] = "Generations asked of models, by how they ended.";
-  struct {
-    const char *result;
-    uint32_t *id;
-  } all[] = {{"ok", &host->counters.model_ok},
-             {"error", &host->counters.model_error},
-             {"cancelled", &host->counters.model_cancelled}};
-  yoi_status st = YOI_OK;
-  for (size_t i = 0; i < 3 && st == YOI_OK; i++)
-    st = yoi__metrics_make_one(host->metrics, YOI_METRIC_COUNTER,
-                               YOI_LIT("yoi_model_requests_total"), yoi_sdk_str(help),
-                               YOI_LIT("result"), yoi_sdk_str(all[i].result), all[i].id);
-  return st;
+  return yoi__late_counters(host, "yoi_model_requests_total",
+                            "Generations asked of models, by how they ended.",
+                            &host->counters.models);
 }

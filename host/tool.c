@@ -286,12 +286,7 @@ static yoi_status is_busy(yoi_error *err) {
 }
 
 static void call_over(struct yoi__instance *in, yoi_status final, uint64_t call) {
-  const struct yoi__counters *c = &in->top->counters;
-  yoi__metrics_add(in->top->metrics,
-                   final == YOI_END                            ? c->tool_ok
-                   : final == YOI_OK || final == YOI_CANCELLED ? c->tool_cancelled
-                                                               : c->tool_error,
-                   1);
+  yoi__late_count(in->top, &in->top->counters.tools, final);
   yoi__given_close(in->top, call);
 }
 
@@ -361,17 +356,7 @@ yoi_status yoi__tools_new(struct yoi_embed *host, yoi_error *err) {
 }
 
 yoi_status yoi__tool_counters(struct yoi_embed *host) {
-  static const char help[] = "Calls of tools that were started, by how they ended.";
-  struct {
-    const char *result;
-    uint32_t *id;
-  } all[] = {{"ok", &host->counters.tool_ok},
-             {"error", &host->counters.tool_error},
-             {"cancelled", &host->counters.tool_cancelled}};
-  yoi_status st = YOI_OK;
-  for (size_t i = 0; i < 3 && st == YOI_OK; i++)
-    st = yoi__metrics_make_one(host->metrics, YOI_METRIC_COUNTER, YOI_LIT("yoi_tool_calls_total"),
-                               yoi_sdk_str(help), YOI_LIT("result"), yoi_sdk_str(all[i].result),
-                               all[i].id);
-  return st;
+  return yoi__late_counters(host, "yoi_tool_calls_total",
+                            "Calls of tools that were started, by how they ended.",
+                            &host->counters.tools);
 }

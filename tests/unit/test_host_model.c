@@ -324,13 +324,13 @@ static void opens_at_first_use(int step) {
   on_loop(&b, next_it);
   assert_int_equal(b.st, YOI_END);
   on_loop(&b, release_it);
-  assert_int_equal(counted(&b, b.f.host->counters.model_ok), 1);
+  assert_int_equal(counted(&b, b.f.host->counters.models.ok), 1);
   on_loop(&b, start_it); /* open now: straight through */
   assert_int_equal(b.st, YOI_OK);
   assert_int_equal(m.starts, 2);
   assert_int_equal(m.opens, 1);
   on_loop(&b, release_it);
-  assert_int_equal(counted(&b, b.f.host->counters.model_cancelled), 1);
+  assert_int_equal(counted(&b, b.f.host->counters.models.cancelled), 1);
   tear_down(&b);
 }
 
@@ -354,7 +354,7 @@ static void test_failed_open_answers_and_is_tried_again(void **state) {
   assert_string_equal(b.e.message, "model 'main' cannot be opened");
   assert_string_equal(b.e.details, "{\"kind\":\"not_found\",\"retryable\":false}");
   on_loop(&b, release_it);
-  assert_int_equal(counted(&b, b.f.host->counters.model_error), 1);
+  assert_int_equal(counted(&b, b.f.host->counters.models.error), 1);
   atomic_store(&m.fail_open, 0);
   atomic_store(&b.wakes, 0u);
   on_loop(&b, start_it);
@@ -388,7 +388,7 @@ static void test_start_error_is_passed_on(void **state) {
     assert_int_equal(b.e.e.code, YOI_CODE_MODEL_ERROR);
     assert_string_equal(b.e.details, "{\"kind\":\"quota\",\"retryable\":false}");
     if (!open_first) on_loop(&b, release_it);
-    assert_int_equal(counted(&b, b.f.host->counters.model_error), 1);
+    assert_int_equal(counted(&b, b.f.host->counters.models.error), 1);
     tear_down(&b);
   }
 }
@@ -431,7 +431,7 @@ static void test_cancel_reaches_the_plugin(void **state) {
   assert_int_equal(b.st, YOI_CANCELLED);
   assert_int_equal(b.e.e.code, 0);
   on_loop(&b, release_it);
-  assert_int_equal(counted(&b, b.f.host->counters.model_cancelled), 1);
+  assert_int_equal(counted(&b, b.f.host->counters.models.cancelled), 1);
   tear_down(&b);
 }
 
@@ -532,7 +532,7 @@ static void test_a_secret_that_a_model_says_is_not_passed_on(void **state) {
                       "finish:{\"finish_reason\":\"stop\"};");
   assert_int_equal(b.st, YOI_END);
   on_loop(&b, release_it);
-  assert_int_equal(counted(&b, b.f.host->counters.model_ok), 1);
+  assert_int_equal(counted(&b, b.f.host->counters.models.ok), 1);
   tear_down(&b);
 }
 

@@ -172,13 +172,8 @@ static yoi_status read_threads(struct yoi__manifest *m, const yoi_sdk_json *v, y
       err, "threads", yoi__kind_may_block(m->kind) ? "'parallel' or 'serial'" : "'parallel'", v);
 }
 
-struct first_finding {
-  char pointer[128];
-  char message[256];
-};
-
-static void keep_first(void *ctx, const char *pointer, int is_key, const char *message) {
-  struct first_finding *f = ctx;
+void yoi__manifest_keep(void *ctx, const char *pointer, int is_key, const char *message) {
+  struct yoi__first_finding *f = ctx;
   (void)is_key;
   if (f->message[0] != '\0') return;
   snprintf(f->pointer, sizeof f->pointer, "%s", pointer);
@@ -186,11 +181,11 @@ static void keep_first(void *ctx, const char *pointer, int is_key, const char *m
 }
 
 static yoi_status read_config(struct yoi__manifest *m, const yoi_sdk_json *v, yoi_error *err) {
-  struct first_finding f = {"", ""};
+  struct yoi__first_finding f = {"", ""};
   yoi_str type = {NULL, 0};
   if (yoi_sdk_json_type(v) != YOI_SDK_JSON_OBJECT)
     return yoi__manifest_refuse(err, "config", "a schema", v);
-  if (yoi_sdk_schema_compile(v, keep_first, &f) != YOI_OK) {
+  if (yoi_sdk_schema_compile(v, yoi__manifest_keep, &f) != YOI_OK) {
     return yoi_sdk_fail(err, YOI_CODE_INVALID_REQUEST,
                         "manifest field 'config': no valid schema: '%s': %s", f.pointer, f.message);
   }

@@ -88,27 +88,14 @@ static yoi_str written(const yoi_sdk_json *v) {
   return s;
 }
 
-struct first {
-  char pointer[128];
-  char message[256];
-};
-
-static void keep_first(void *ctx, const char *pointer, int is_key, const char *message) {
-  struct first *f = ctx;
-  (void)is_key;
-  if (f->message[0] != '\0') return;
-  snprintf(f->pointer, sizeof f->pointer, "%s", pointer);
-  snprintf(f->message, sizeof f->message, "%s", message);
-}
-
 static yoi_status read_parameters(struct yoi__manifest_tool *t, const yoi_sdk_json *v, size_t i,
                                   yoi_error *err) {
-  struct first f = {"", ""};
+  struct yoi__first_finding f = {"", ""};
   yoi_str type = {NULL, 0};
   if (!yoi_sdk_json_str(yoi_sdk_json_get(v, "type"), &type) || !yoi_sdk_str_is(type, "object"))
     return yoi__manifest_refuse(err, at(i, "parameters/type").text, "'object'",
                                 yoi_sdk_json_get(v, "type"));
-  yoi_status st = yoi_sdk_schema_new(v, keep_first, &f, &t->arguments);
+  yoi_status st = yoi_sdk_schema_new(v, yoi__manifest_keep, &f, &t->arguments);
   if (st == YOI_RESOURCE_EXHAUSTED) return yoi_sdk_fail_memory(err);
   if (st != YOI_OK)
     return yoi_sdk_fail(err, YOI_CODE_INVALID_REQUEST,

@@ -19,10 +19,6 @@
 #include "shapes.h"
 #include "turn.h"
 
-static yoi_status not_found(yoi_error *err) {
-  return yoi_sdk_fail(err, YOI_CODE_WORKER_NOT_FOUND, "there is no such worker");
-}
-
 yoi_status eng_start_approvals(struct eng_engine *eng, const yoi_request *req, struct eng_worker *w,
                                yoi_stream **out, yoi_error *err) {
   yoi_sdk_json *body = NULL;
@@ -32,7 +28,7 @@ yoi_status eng_start_approvals(struct eng_engine *eng, const yoi_request *req, s
   yoi_status st = eng_ask_parse(req, &body, err);
   yoi_sdk_json_free(body);
   if (st != YOI_OK) return st;
-  if (!w) return not_found(err);
+  if (!w) return eng_ask_no_worker(err);
   yoi_sdk_buf_init(&buf, (size_t)YOI_TOOL_CALLS_MAX * 8 * YOI_TOOL_ARGUMENTS_MAX);
   yoi_sdk_jsonw_init(&jw, &buf);
   yoi_sdk_jsonw_open(&jw, '{');
@@ -50,7 +46,7 @@ yoi_status eng_start_approvals(struct eng_engine *eng, const yoi_request *req, s
   size_t len = 0;
   char *text = buf.failed || gone ? NULL : yoi_sdk_buf_take(&buf, &len);
   yoi_sdk_buf_release(&buf);
-  if (gone) return not_found(err);
+  if (gone) return eng_ask_no_worker(err);
   *out = text ? yoi_sdk_stream_one_take(text, len, 0) : NULL;
   return *out ? YOI_OK : yoi_sdk_fail_memory(err);
 }
@@ -67,7 +63,7 @@ yoi_status eng_start_approve(struct eng_engine *eng, const yoi_request *req, str
   if (!allow && !yoi_sdk_str_is(decision, "deny"))
     st = yoi_sdk_fail(err, YOI_CODE_INVALID_REQUEST, "'decision' is neither 'allow' nor 'deny'");
   else if (!w)
-    st = not_found(err);
+    st = eng_ask_no_worker(err);
   else if (req->subject.len != sizeof op->approval - 1)
     st = yoi_sdk_fail(err, YOI_CODE_APPROVAL_NOT_FOUND, "there is no such approval");
   else if (!(op = eng_op_new(w, req, eng_ask_str(body, "reason"))))

@@ -137,7 +137,7 @@ yoi_status eng_start_artefact(struct eng_engine *eng, const yoi_request *req, st
   (void)yoi_sdk_json_int(yoi_sdk_json_get(body, "start"), &start);
   yoi_sdk_json_free(body);
   if (st != YOI_OK) return st;
-  if (!w) return yoi_sdk_fail(err, YOI_CODE_WORKER_NOT_FOUND, "there is no such worker");
+  if (!w) return eng_ask_no_worker(err);
   if (!yoi_sdk_parse_u64(req->subject, YOI_JSON_INT_MAX, &sequence) || sequence == 0)
     return yoi_sdk_fail(err, YOI_CODE_ARTEFACT_NOT_FOUND, "there is no such artefact");
   struct eng_op *op = eng_op_new(w, req, (yoi_str){0});

@@ -373,6 +373,10 @@ static yoi_status read_input_kind(struct eng_ask_input *a, const yoi_sdk_json *b
   return YOI_OK;
 }
 
+yoi_status eng_ask_no_worker(yoi_error *err) {
+  return yoi_sdk_fail(err, YOI_CODE_WORKER_NOT_FOUND, "there is no such worker");
+}
+
 yoi_status eng_ask_input(struct eng_ask_input *a, const yoi_sdk_json *body, size_t max_bytes,
                          int keyed, yoi_error *err) {
   *a = (struct eng_ask_input){0};

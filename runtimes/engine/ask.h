@@ -45,6 +45,9 @@ yoi_status eng_ask_limit(const yoi_sdk_json *body, size_t standard, size_t max, 
                          yoi_error *err);
 yoi_str eng_ask_str(const yoi_sdk_json *body, const char *name); /* empty: absent */
 
+/* worker_not_found, of an operation on one. */
+yoi_status eng_ask_no_worker(yoi_error *err);
+
 /* The print of (operation, principal, key) when the request has a key, which
  * may be bare or quoted. */
 yoi_status eng_ask_key(const yoi_request *req, struct eng_print *out, bool *keyed, yoi_error *err);

@@ -14,10 +14,6 @@
 #include "queue.h"
 #include "shapes.h"
 
-static yoi_status not_found(yoi_error *err) {
-  return yoi_sdk_fail(err, YOI_CODE_WORKER_NOT_FOUND, "there is no such worker");
-}
-
 static yoi_status too_many_wait(yoi_error *err) {
   yoi_status st =
       yoi_sdk_fail(err, YOI_CODE_QUEUE_FULL, "too many operations wait for this worker");
@@ -52,7 +48,7 @@ static yoi_status start_verb(const yoi_request *req, struct eng_worker *w, yoi_s
   if (st != YOI_OK) return st;
   struct eng_op *op = w ? eng_op_new(w, req, eng_ask_str(body, "reason")) : NULL;
   yoi_sdk_json_free(body);
-  if (!w) return not_found(err);
+  if (!w) return eng_ask_no_worker(err);
   if (!op) return yoi_sdk_fail_memory(err);
   return eng_op_submit(op, out, err);
 }
@@ -278,7 +274,7 @@ void eng_input_step(struct eng_op *op, struct eng_after *after) {
 static yoi_status accept(struct hand *h, struct eng_after *after, yoi_error *err) {
   struct eng_worker *w = h->w;
   yoi_status st, admitted = YOI_OK;
-  if (w->state == ENG_GONE || w->state == ENG_CREATING) return not_found(err);
+  if (w->state == ENG_GONE || w->state == ENG_CREATING) return eng_ask_no_worker(err);
   if (h->op->follow) admitted = eng_watch_admit(h->op, err);
   h->op->watch.denied = admitted != YOI_OK;
   if (replay(h, after, &st, err)) {
@@ -310,7 +306,7 @@ static yoi_status prepare(struct eng_engine *eng, struct hand *h, yoi_error *err
   if (h->ask.is_system && req->origin == YOI_ORIGIN_BROWSER)
     return yoi_sdk_fail(err, YOI_CODE_INVALID_REQUEST,
                         "input of kind 'system' is not for people's surfaces");
-  if (!h->w) return not_found(err);
+  if (!h->w) return eng_ask_no_worker(err);
   h->op = eng_op_new(h->w, req, (yoi_str){0});
   if (!h->op) return yoi_sdk_fail_memory(err);
   h->op->keyed = keyed;
@@ -369,12 +365,12 @@ yoi_status eng_start_events(struct eng_engine *eng, const yoi_request *req, stru
   (void)eng;
   if (st != YOI_OK) return st;
   struct eng_op *op = w ? eng_op_new(w, req, (yoi_str){0}) : NULL;
-  if (!w) st = not_found(err);
+  if (!w) st = eng_ask_no_worker(err);
   if (w && !op) st = yoi_sdk_fail_memory(err);
   if (st == YOI_OK) {
     op->state = ENG_OP_WATCHING;
     pthread_mutex_lock(&w->mu);
-    if (w->state == ENG_GONE) st = not_found(err);
+    if (w->state == ENG_GONE) st = eng_ask_no_worker(err);
     if (st == YOI_OK) st = place(op, eng_ask_str(body, "cursor"), err);
     if (st == YOI_OK) st = eng_watch_admit(op, err);
     pthread_mutex_unlock(&w->mu);

@@ -130,7 +130,7 @@ yoi_status eng_start_transcript(struct eng_engine *eng, const yoi_request *req,
   (void)yoi_sdk_json_int(yoi_sdk_json_get(body, "start"), &start);
   yoi_sdk_json_free(body);
   if (st != YOI_OK) return st;
-  if (!w) return yoi_sdk_fail(err, YOI_CODE_WORKER_NOT_FOUND, "there is no such worker");
+  if (!w) return eng_ask_no_worker(err);
   struct eng_op *op = eng_op_new(w, req, (yoi_str){0});
   if (op) op->page = page_new(op, (uint64_t)start, limit);
   if (!op || !op->page) {

@@ -392,7 +392,7 @@ yoi_status eng_start_get(struct eng_engine *eng, const yoi_request *req, struct 
   yoi_status st = eng_ask_parse(req, &body, err);
   yoi_sdk_json_free(body);
   if (st != YOI_OK) return st;
-  if (!w) return yoi_sdk_fail(err, YOI_CODE_WORKER_NOT_FOUND, "there is no such worker");
+  if (!w) return eng_ask_no_worker(err);
   struct yoi_sdk_buf buf;
   struct yoi_sdk_jsonw jw;
   yoi_sdk_buf_init(&buf, YOI_JSON_BYTES_MAX);
@@ -406,7 +406,7 @@ yoi_status eng_start_get(struct eng_engine *eng, const yoi_request *req, struct 
   yoi_sdk_jsonw_close(&jw, '}');
   if (gone) {
     yoi_sdk_buf_release(&buf);
-    return yoi_sdk_fail(err, YOI_CODE_WORKER_NOT_FOUND, "there is no such worker");
+    return eng_ask_no_worker(err);
   }
   return answer(&buf, out, err);
 }

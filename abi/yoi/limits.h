@@ -36,6 +36,7 @@
 #define YOI_CREATE_BYTES_MAX 65536 /* body of worker.create */
 #define YOI_INPUT_BYTES_MAX 262144 /* content of one input (config) */
 #define YOI_BODY_BYTES_MAX 1048576 /* any body: a bundle is the largest */
+#define YOI_BUNDLE_BYTES_MAX 1048576 /* one bundle: prompts of some hundred pages */
 #define YOI_LIST_LIMIT_MAX 256     /* rows of a page */
 #define YOI_LIST_LIMIT_DEFAULT 100
 #define YOI_DIAGNOSTICS_MAX 32     /* kept per runtime and worker */

@@ -92,6 +92,7 @@ LIBS_CORE = -lcjson -lcrypto -lpthread -ldl
 # ---- what is built -------------------------------------------------------
 SDK_CORE   := $(B)/lib/libyoi-sdk-core.a
 SDK_SCHEMA := $(B)/lib/libyoi-sdk-schema.a
+SDK_RULES  := $(B)/lib/libyoi-sdk-rules.a
 SDK_HTTP   := $(B)/lib/libyoi-sdk-http.a
 ENGINE     := $(B)/lib/libyoi-engine.a
 LIBYOI_A   := $(B)/libyoi.a
@@ -105,8 +106,9 @@ RUNTIMES     := $(filter-out engine,$(notdir $(patsubst %/,%,$(dir $(wildcard ru
 PLUGINS      := $(notdir $(patsubst %/,%,$(dir $(wildcard plugins/*/*.yoi.json))))
 TEST_PLUGINS := $(notdir $(patsubst %/,%,$(dir $(wildcard tests/plugins/*/*.yoi.json))))
 # What needs more than the core: NAME_ARCHIVES of ours, NAME_LIBS of others.
-embedded_ARCHIVES     = $(ENGINE)
-fs-store_ARCHIVES     = $(ENGINE)
+embedded_ARCHIVES     = $(ENGINE) $(SDK_RULES)
+fs-store_ARCHIVES     = $(ENGINE) $(SDK_RULES)
+policy-rules_ARCHIVES = $(SDK_RULES)
 model-openai_ARCHIVES = $(SDK_HTTP)
 model-openai_LIBS     = -lcurl
 tool-http_ARCHIVES    = $(SDK_HTTP)
@@ -187,6 +189,8 @@ $(SDK_CORE): $(call objs,abi/sdk/core)
 	$(archive)
 $(SDK_SCHEMA): $(call objs,abi/sdk/schema)
 	$(archive)
+$(SDK_RULES): $(call objs,abi/sdk/rules)
+	$(archive)
 $(SDK_HTTP): $(call objs,abi/sdk/http)
 	$(archive)
 $(ENGINE): $(call objs,runtimes/engine)
@@ -233,6 +237,7 @@ $(B)/obj/plugins/tool-shell/spawn.o: $(RUNNER)
 $(B)/obj/abi/sdk/core/json_tree.o: EXTRA_CPPFLAGS = -include cjson/cJSON.h
 
 # Files that are embedded in an object (sdk/embed.h) are its prerequisites.
+$(B)/obj/abi/sdk/rules/bundle.o: plugins/policy-rules/policy-rules.yoi.json
 $(call objs,host): $(wildcard host/*.json)
 $(B)/obj/host/cli/config_schema.o: docs/config.schema.json
 $(call objs,runtimes/engine): $(wildcard bundles/builtin/*)
@@ -269,7 +274,7 @@ static: $(B)/yoi-host-static
 
 # ---- tests ---------------------------------------------------------------
 # tests/unit/test_X.c sees the core; tests/unit/NAME/test_X.c also the objects
-# of the plugin NAME (or of sdk/http for `sdk-http`, or those of host/cli that
+# of the plugin NAME (or of sdk/NAME for `sdk-NAME`, or those of host/cli that
 # need nothing else for `cli`) and what lies beside it.
 cli_OBJS      = $(B)/obj/host/cli/safe.o
 unit_dir      = $(notdir $(patsubst %/,%,$(dir $(1))))
@@ -277,23 +282,23 @@ unit_objs     = $(call objs,plugins/$(call unit_dir,$(1))) $(call objs,runtimes/
                 $($(call unit_dir,$(1))_OBJS) \
                 $(patsubst %.c,$(B)/obj/%.o,$(filter-out $(wildcard $(dir $(1))test_*.c),$(wildcard $(dir $(1))*.c)))
 $(B)/obj/tests/unit/%.o: EXTRA_CPPFLAGS = -I. -isystem /usr/share/include/llhttp
-$(B)/tests/unit/test_%: $(B)/obj/tests/unit/test_%.o $(UNIT_SUPPORT) $(ENGINE) $(LIBYOI_A)
+$(B)/tests/unit/test_%: $(B)/obj/tests/unit/test_%.o $(UNIT_SUPPORT) $(ENGINE) $(SDK_RULES) $(LIBYOI_A)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ -lcmocka $(LIBS_CORE)
 define unit_http
 $(B)/tests/unit/$(1): $(B)/obj/tests/unit/$(1).o $(UNIT_SUPPORT) $(call unit_objs,tests/unit/$(1)) \
-  $(SDK_HTTP) $(ENGINE) $(LIBYOI_A)
+  $(SDK_HTTP) $(ENGINE) $(SDK_RULES) $(LIBYOI_A)
 	@mkdir -p $$(@D)
 	$(Q)$(CC) $(LDFLAGS) -o $$@ $$^ -lcmocka $($(call unit_dir,tests/unit/$(1))_LIBS) $(if $(wildcard abi/sdk/http/*.c),-lcurl) $(LIBS_CORE)
 endef
 $(foreach t,$(patsubst tests/unit/%.c,%,$(wildcard tests/unit/*/test_*.c)),$(eval $(call unit_http,$(t))))
 $(B)/obj/tests/bench/%.o: EXTRA_CPPFLAGS = -I.
-$(B)/tests/bench/bench_store: $(filter-out %/plugin.o,$(call objs,runtimes/fs-store)) $(ENGINE)
+$(B)/tests/bench/bench_store: $(filter-out %/plugin.o,$(call objs,runtimes/fs-store)) $(ENGINE) $(SDK_RULES)
 $(patsubst %,$(B)/tests/bench/bench_%,store sqlite lmdb): $(B)/obj/tests/bench/appends.o \
   $(patsubst %,$(B)/obj/runtimes/fs-store/%.o,line crc32c)
 $(B)/tests/bench/%: $(B)/obj/tests/bench/%.o $(B)/obj/tests/bench/load.o $(LIBYOI_A)
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(LDFLAGS) -o $@ $(filter %.o,$^) $(filter $(ENGINE),$^) $(LIBYOI_A) $($(@F)_LIBS) $(LIBS_CORE)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $(filter %.o,$^) $(filter $(ENGINE) $(SDK_RULES),$^) $(LIBYOI_A) $($(@F)_LIBS) $(LIBS_CORE)
 $(B)/tests/mock/%: $(B)/obj/tests/mock/%.o $(SDK_CORE)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LIBS_CORE)

@@ -1,19 +1,19 @@
 /* plugin.c - dev.yoi.policy-rules: who may do what, as a list of rules.
  *
  * The smallest policy that is of use: what is asked is compared with rules
- * (rules.c), and the answer is a text that was made when they were read.
+ * (sdk/rules.h), and the answer is a text that was made when they were read.
  */
+#include <sdk/error.h>
 #include <sdk/mem.h>
 #include <sdk/plugin.h>
+#include <sdk/rules.h>
 #include <sdk/stream.h>
 #include <yoi/host_clock.h>
-
-#include "rules.h"
 
 struct policy {
   const yoi_host *host;
   const yoi_host_clock *clock;
-  struct rules rules;
+  struct yoi_sdk_rules *rules;
 };
 
 static yoi_status rules_policy_open(const yoi_host *host, yoi_str config, void **out_self,
@@ -23,7 +23,7 @@ static yoi_status rules_policy_open(const yoi_host *host, yoi_str config, void *
   p->host = host;
   p->clock = yoi_sdk_host_get(host, YOI_HOST_CLOCK_ID, sizeof *p->clock);
   yoi_status st = p->clock == NULL ? yoi_sdk_fail(err, YOI_CODE_INTERNAL, "the host has no clocks")
-                                   : rules_open(&p->rules, config, err);
+                                   : yoi_sdk_rules_new(config, &p->rules, err);
   if (st == YOI_OK)
     *out_self = p;
   else
@@ -34,15 +34,15 @@ static yoi_status rules_policy_open(const yoi_host *host, yoi_str config, void *
 static void rules_policy_close(void *self) {
   struct policy *p = self;
   if (p == NULL) return;
-  rules_close(&p->rules);
+  yoi_sdk_rules_free(p->rules);
   yoi_sdk_free(p);
 }
 
 static yoi_status rules_policy_start(void *self, const yoi_policy_request *req, yoi_stream **out,
                                      yoi_error *err) {
   struct policy *p = self;
-  const char *answer = rules_decide(&p->rules, req, p->clock->monotonic_ns(p->host));
-  *out = yoi_sdk_stream_one(yoi_sdk_str(answer), 0);
+  *out = yoi_sdk_stream_one(
+      yoi_sdk_rules_decide(p->rules, req, p->clock->monotonic_ns(p->host))->json, 0);
   return *out != NULL ? YOI_OK : yoi_sdk_fail_memory(err);
 }
 

@@ -1,7 +1,4 @@
-/* sources: abi/sdk/core plugins/policy-rules/read.c plugins/policy-rules/rules.c
- * plugins/policy-rules/index.c plugins/policy-rules/value.c plugins/policy-rules/path.c
- * plugins/policy-rules/hostname.c plugins/policy-rules/quota.c abi/sdk/schema/schema_nearest.c;
- * libs: -lcjson -lcrypto
+/* sources: abi/sdk/core abi/sdk/schema abi/sdk/rules; libs: -lcjson -lcrypto
  *
  * Any pattern, and what stands behind its first NUL, without a line feed at its
  * end, as the arguments of a call (as they are when they are JSON, else as a text
@@ -19,10 +16,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "abi/sdk/rules/hostname.h"
+#include "abi/sdk/rules/internal.h"
+#include "abi/sdk/rules/path.h"
 #include "must.h"
-#include "plugins/policy-rules/hostname.h"
-#include "plugins/policy-rules/path.h"
-#include "plugins/policy-rules/rules.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -48,7 +45,7 @@ static int write_arguments(yoi_str text, struct yoi_sdk_buf *out) {
 static int fits(const char *member, const char *decision, yoi_str pattern, yoi_str arguments) {
   struct yoi_sdk_buf b;
   struct yoi_sdk_jsonw w;
-  struct rules r;
+  struct yoi_sdk_rules *r = NULL;
   struct yoi_sdk_error e;
   yoi_sdk_buf_init(&b, YOI_JSON_BYTES_MAX);
   yoi_sdk_jsonw_init(&w, &b);
@@ -59,7 +56,7 @@ static int fits(const char *member, const char *decision, yoi_str pattern, yoi_s
                                     : "/x");
   yoi_sdk_jsonw_str(&w, pattern);
   yoi_sdk_buf_adds(&b, YOI_LIT("}}]}"));
-  yoi_status st = rules_open(&r, yoi_sdk_buf_str(&b), yoi_sdk_error_init(&e));
+  yoi_status st = yoi_sdk_rules_new(yoi_sdk_buf_str(&b), &r, yoi_sdk_error_init(&e));
   yoi_sdk_buf_release(&b);
   if (st != YOI_OK) return -1;
   yoi_policy_request q = {.size = sizeof q,
@@ -67,8 +64,8 @@ static int fits(const char *member, const char *decision, yoi_str pattern, yoi_s
                           .principal = YOI_LIT("p"),
                           .tool = YOI_LIT("t"),
                           .arguments = arguments};
-  int answer = strstr(rules_decide(&r, &q, 1), "abstain") == NULL;
-  rules_close(&r);
+  int answer = yoi_sdk_rules_decide(r, &q, 1)->verdict != YOI_VERDICT_ABSTAIN;
+  yoi_sdk_rules_free(r);
   return answer;
 }
 
@@ -85,48 +82,50 @@ static void strict(yoi_str pattern, yoi_str arguments) {
 static void paths(yoi_str pattern, yoi_str text) {
   char path[VALUE_MAX], again[VALUE_MAX], p[VALUE_MAX];
   size_t n, m, len = 0;
-  if (!rules_path_normal(text, path, sizeof path, &n)) return;
+  if (!yoi__sdk_rules_path_normal(text, path, sizeof path, &n)) return;
   yoi_str normal = {path, n};
-  MUST(rules_path_normal(normal, again, sizeof again, &m) && n == m &&
+  MUST(yoi__sdk_rules_path_normal(normal, again, sizeof again, &m) && n == m &&
        memcmp(path, again, n) == 0);
   MUST(n == 0 || (path[0] != '/' && path[n - 1] != '/'));
-  MUST(rules_path_glob(YOI_LIT("**"), normal));
-  MUST(!rules_path_glob(YOI_LIT("**/.."), normal) && !rules_path_glob(YOI_LIT("../**"), normal));
-  if (rules_path_pattern(pattern, p, sizeof p, &len) != NULL) return;
+  MUST(yoi__sdk_rules_path_glob(YOI_LIT("**"), normal));
+  MUST(!yoi__sdk_rules_path_glob(YOI_LIT("**/.."), normal) &&
+       !yoi__sdk_rules_path_glob(YOI_LIT("../**"), normal));
+  if (yoi__sdk_rules_path_pattern(pattern, p, sizeof p, &len) != NULL) return;
   struct index x = {.kind = INDEX_PATH};
   struct bits found = {{0}};
-  MUST(rules_index_add(&x, (yoi_str){p, len}, 0) && rules_index_add(&x, YOI_LIT("a/*"), 1));
-  MUST(rules_index_build(&x));
-  rules_index_find(&x, normal, &found);
-  MUST(bits_has(&found, 0) == rules_path_glob((yoi_str){p, len}, normal));
-  MUST(bits_has(&found, 1) == rules_path_glob(YOI_LIT("a/*"), normal));
-  rules_index_free(&x);
+  MUST(yoi__sdk_rules_index_add(&x, (yoi_str){p, len}, 0) &&
+       yoi__sdk_rules_index_add(&x, YOI_LIT("a/*"), 1));
+  MUST(yoi__sdk_rules_index_build(&x));
+  yoi__sdk_rules_index_find(&x, normal, &found);
+  MUST(bits_has(&found, 0) == yoi__sdk_rules_path_glob((yoi_str){p, len}, normal));
+  MUST(bits_has(&found, 1) == yoi__sdk_rules_path_glob(YOI_LIT("a/*"), normal));
+  yoi__sdk_rules_index_free(&x);
 }
 
 static void hosts(yoi_str pattern, yoi_str text) {
   char host[HOSTNAME_MAX + 1], again[HOSTNAME_MAX + 1], url[HOSTNAME_MAX + 16];
   size_t n, m;
-  if (rules_hostname_pattern(pattern, host, &n) == NULL) {
+  if (yoi__sdk_rules_hostname_pattern(pattern, host, &n) == NULL) {
     MUST(n > 0 && n <= HOSTNAME_MAX && strlen(host) == n);
-    MUST(rules_hostname_pattern((yoi_str){host, n}, again, &m) == NULL && n == m);
+    MUST(yoi__sdk_rules_hostname_pattern((yoi_str){host, n}, again, &m) == NULL && n == m);
     MUST(memcmp(host, again, n) == 0);
   }
-  if (!rules_hostname_of_url(text, host, &n)) return;
+  if (!yoi__sdk_rules_hostname_of_url(text, host, &n)) return;
   int len = snprintf(url, sizeof url, "http://%.*s/", (int)n, host);
   MUST(n > 0 && n <= HOSTNAME_MAX);
-  MUST(rules_hostname_of_url((yoi_str){url, (size_t)len}, again, &m) && n == m);
+  MUST(yoi__sdk_rules_hostname_of_url((yoi_str){url, (size_t)len}, again, &m) && n == m);
   MUST(memcmp(host, again, n) == 0 && yoi_sdk_glob(YOI_LIT("*"), (yoi_str){host, n}));
 }
 
 static void texts(yoi_str pattern, yoi_str text) {
   struct index x = {.kind = INDEX_TEXT};
   struct bits found = {{0}};
-  MUST(rules_index_add(&x, pattern, 3) && rules_index_add(&x, text, 64));
-  MUST(rules_index_build(&x));
-  rules_index_find(&x, text, &found);
+  MUST(yoi__sdk_rules_index_add(&x, pattern, 3) && yoi__sdk_rules_index_add(&x, text, 64));
+  MUST(yoi__sdk_rules_index_build(&x));
+  yoi__sdk_rules_index_find(&x, text, &found);
   MUST(bits_has(&found, 3) == yoi_sdk_glob(pattern, text));
   MUST(bits_has(&found, 64) == yoi_sdk_glob(text, text));
-  rules_index_free(&x);
+  yoi__sdk_rules_index_free(&x);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {

@@ -31,7 +31,8 @@ struct quota_window {
   uint64_t used[QUOTA_SLOTS];
 };
 
-int rules_quota_open(struct quota *q, int window, uint32_t per, uint64_t most, uint64_t per_ns) {
+int yoi__sdk_rules_quota_open(struct quota *q, int window, uint32_t per, uint64_t most,
+                              uint64_t per_ns) {
   q->per = per;
   q->per_ns = per_ns;
   q->room = 16;
@@ -45,7 +46,7 @@ int rules_quota_open(struct quota *q, int window, uint32_t per, uint64_t most, u
   return 1;
 }
 
-void rules_quota_close(struct quota *q) {
+void yoi__sdk_rules_quota_close(struct quota *q) {
   if (q->most > 0) pthread_mutex_destroy(&q->mu);
   yoi_sdk_free(q->rates);
   yoi_sdk_free(q->windows);
@@ -156,8 +157,8 @@ static int take_window(struct quota *q, uint64_t whose, uint64_t amount, uint64_
   return 1;
 }
 
-int rules_quota_take(struct quota *q, const yoi_policy_request *req, uint64_t amount,
-                     uint64_t now_ns) {
+int yoi__sdk_rules_quota_take(struct quota *q, const yoi_policy_request *req, uint64_t amount,
+                              uint64_t now_ns) {
   if (q->most == 0) return 1;
   uint64_t whose = whose_of(q, req);
   pthread_mutex_lock(&q->mu);
@@ -166,8 +167,8 @@ int rules_quota_take(struct quota *q, const yoi_policy_request *req, uint64_t am
   return room;
 }
 
-void rules_quota_give(struct quota *q, const yoi_policy_request *req, uint64_t amount,
-                      uint64_t at_ns) {
+void yoi__sdk_rules_quota_give(struct quota *q, const yoi_policy_request *req, uint64_t amount,
+                               uint64_t at_ns) {
   if (q->windows == NULL) return;
   uint64_t whose = whose_of(q, req), then = part_at(q, at_ns);
   pthread_mutex_lock(&q->mu);

@@ -22,7 +22,7 @@
  *  3. Nothing is counted for what this policy denies, and nothing twice for a
  *     call that was counted before.
  */
-#include "rules.h"
+#include "internal.h"
 
 /* ---- what fits ------------------------------------------------------------------- */
 
@@ -33,7 +33,7 @@ static void leave(struct bits *fit, const struct bits *by, const struct bits *fo
 static void look_up(const struct rules_named *named, yoi_str text, struct bits *fit) {
   struct bits found = {{0}};
   if (named->index.n == 0) return;
-  rules_index_find(&named->index, text, &found);
+  yoi__sdk_rules_index_find(&named->index, text, &found);
   leave(fit, &named->by, &found);
 }
 
@@ -47,21 +47,21 @@ static void look_at(const struct rules_named *named, const struct bits *dots, yo
                     struct several *s) {
   struct value v;
   struct bits found = {{0}};
-  int clear = s->n++ < RULES_ELEMENTS_MAX && rules_value_read(&v, named->index.kind, raw);
+  int clear = s->n++ < RULES_ELEMENTS_MAX && yoi__sdk_rules_value_read(&v, named->index.kind, raw);
   if (s->n > RULES_ELEMENTS_MAX) return;
   if (clear) {
-    rules_index_find(&named->index, v.text, &found);
+    yoi__sdk_rules_index_find(&named->index, v.text, &found);
     bits_or(&s->one, &found);
     if (v.dots && dots != NULL) bits_and(&found, dots);
   } else {
     s->one = named->by;
   }
   bits_and(&s->all, &found);
-  rules_value_release(&v);
+  yoi__sdk_rules_value_release(&v);
 }
 
 /* raw: a value, or an array of them. empty: what fits when there is none. */
-static void look_at_all(const struct rules *r, const struct rules_named *named,
+static void look_at_all(const struct yoi_sdk_rules *r, const struct rules_named *named,
                         const struct bits *dots, yoi_str raw, const struct bits *empty,
                         struct bits *fit) {
   struct several s = {.all = named->by};
@@ -86,7 +86,8 @@ static int is_asked_about(const struct rules_named *named, const struct bits *fi
   return bits_next(&named->by, fit, 0) < RULES_MAX;
 }
 
-static void look_into_call(const struct rules *r, const yoi_policy_request *q, struct bits *fit) {
+static void look_into_call(const struct yoi_sdk_rules *r, const yoi_policy_request *q,
+                           struct bits *fit) {
   static const struct bits none;
   const struct rules_named *grants = &r->names[GRANT];
   bits_and(fit, q->tool_flags & YOI_TOOL_READ_ONLY ? &r->of_reads : &r->of_writes);
@@ -97,11 +98,12 @@ static void look_into_call(const struct rules *r, const yoi_policy_request *q, s
   for (uint32_t i = 0; i < r->n_arguments; i++) {
     const struct rules_argument *a = &r->arguments[i];
     if (is_asked_about(&a->named, fit))
-      look_at_all(r, &a->named, &a->dots, rules_value_find(&a->place, q->arguments), &none, fit);
+      look_at_all(r, &a->named, &a->dots, yoi__sdk_rules_value_find(&a->place, q->arguments), &none,
+                  fit);
   }
 }
 
-static struct bits that_fit(const struct rules *r, const yoi_policy_request *q) {
+static struct bits that_fit(const struct yoi_sdk_rules *r, const yoi_policy_request *q) {
   int call = yoi_sdk_str_is(q->operation, "tool.start");
   int model = yoi_sdk_str_is(q->operation, "model.start");
   struct bits fit = call ? r->of_calls : model ? r->of_models : r->of_operations;
@@ -117,7 +119,7 @@ static struct bits that_fit(const struct rules *r, const yoi_policy_request *q) 
 /* ---- which counts ------------------------------------------------------------------ */
 
 struct deciding {
-  struct rules *r;
+  struct yoi_sdk_rules *r;
   const yoi_policy_request *q;
   uint64_t now_ns;
   struct bits fit;
@@ -136,7 +138,7 @@ static struct rule *count_above(const struct deciding *d, struct bits *taken, ui
     if (x->decision != decision) continue;
     uint64_t amount = amount_of(x, d->q);
     if (amount == 0) continue;
-    if (rules_quota_take(&x->above, d->q, amount, d->now_ns))
+    if (yoi__sdk_rules_quota_take(&x->above, d->q, amount, d->now_ns))
       bits_set(taken, i);
     else if (full == NULL)
       full = x;
@@ -146,7 +148,7 @@ static struct rule *count_above(const struct deciding *d, struct bits *taken, ui
 
 static void give_back(const struct deciding *d, const struct bits *taken) {
   for (uint32_t i = 0; (i = bits_next(taken, taken, i)) < RULES_MAX; i++)
-    rules_quota_give(&d->r->all[i].above, d->q, amount_of(&d->r->all[i], d->q), d->now_ns);
+    yoi__sdk_rules_quota_give(&d->r->all[i].above, d->q, amount_of(&d->r->all[i], d->q), d->now_ns);
 }
 
 /* The first that fits and has room in its rate; else *out_full is one that fits. */
@@ -155,31 +157,39 @@ static struct rule *first(const struct deciding *d, const struct bits *kind,
   for (uint32_t i = 0; (i = bits_next(&d->fit, kind, i)) < RULES_MAX; i++) {
     struct rule *x = &d->r->all[i];
     if (bits_has(&d->r->above, i)) continue;
-    if (d->q->asked_again || rules_quota_take(&x->rate, d->q, 1, d->now_ns)) return x;
+    if (d->q->asked_again || yoi__sdk_rules_quota_take(&x->rate, d->q, 1, d->now_ns)) return x;
     if (*out_full == NULL) *out_full = x;
   }
   return NULL;
 }
 
-const char *rules_decide(struct rules *r, const yoi_policy_request *req, uint64_t now_ns) {
+#define ABSTAIN "{\"decision\":\"abstain\"}"
+static const struct yoi_sdk_rules_answer abstained = {
+    .verdict = YOI_VERDICT_ABSTAIN,
+    .json = {ABSTAIN, sizeof ABSTAIN - 1},
+};
+
+const struct yoi_sdk_rules_answer *yoi_sdk_rules_decide(struct yoi_sdk_rules *r,
+                                                        const yoi_policy_request *req,
+                                                        uint64_t now_ns) {
   struct deciding d = {r, req, now_ns, that_fit(r, req)};
   struct bits taken = {{0}};
   struct rule *x, *full = NULL, *asks = NULL;
   for (uint32_t i = 0; (i = bits_next(&d.fit, &r->deny, i)) < RULES_MAX; i++)
-    if (!bits_has(&r->above, i)) return r->all[i].answer;
+    if (!bits_has(&r->above, i)) return &r->all[i].answer;
   if (!req->asked_again) {
     x = count_above(&d, &taken, YOI_VERDICT_DENY);
     if (x == NULL) asks = count_above(&d, &taken, YOI_VERDICT_ASK);
     if (x != NULL) {
       give_back(&d, &taken);
-      return x->answer;
+      return &x->answer;
     }
   }
   x = first(&d, &r->ask, &full);
   if (x == NULL && full == NULL) x = asks;
   if (x == NULL && full == NULL) x = first(&d, &r->allow, &full);
-  if (x != NULL) return x->answer;
-  if (full == NULL) return "{\"decision\":\"abstain\"}";
+  if (x != NULL) return &x->answer;
+  if (full == NULL) return &abstained;
   give_back(&d, &taken);
-  return full->too_often;
+  return &full->too_often;
 }

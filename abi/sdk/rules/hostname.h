@@ -11,10 +11,11 @@
  * it, IPv6 in brackets. 0: it is no such URL, or one of those that readers of
  * URLs differ about: with a user, a backslash, white space, percent signs or
  * other than ASCII in its host, an address in another form than the usual. */
-int rules_hostname_of_url(yoi_str url, char out[HOSTNAME_MAX + 1], size_t *out_len);
+int yoi__sdk_rules_hostname_of_url(yoi_str url, char out[HOSTNAME_MAX + 1], size_t *out_len);
 
 /* A host, "*.NAME" for all below it, or "*", in the same form. NULL, or what is
  * wrong with it. */
-const char *rules_hostname_pattern(yoi_str pattern, char out[HOSTNAME_MAX + 1], size_t *out_len);
+const char *yoi__sdk_rules_hostname_pattern(yoi_str pattern, char out[HOSTNAME_MAX + 1],
+                                            size_t *out_len);
 
 #endif

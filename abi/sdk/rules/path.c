@@ -22,7 +22,7 @@ static int next_segment(yoi_str s, size_t *at, yoi_str *out) {
   return 1;
 }
 
-int rules_path_normal(yoi_str path, char *out, size_t cap, size_t *out_len) {
+int yoi__sdk_rules_path_normal(yoi_str path, char *out, size_t cap, size_t *out_len) {
   size_t at = 0, n = 0;
   yoi_str s;
   *out_len = 0;
@@ -48,7 +48,7 @@ static int has_two_stars(yoi_str s) {
   return 0;
 }
 
-const char *rules_path_pattern(yoi_str pattern, char *out, size_t cap, size_t *out_len) {
+const char *yoi__sdk_rules_path_pattern(yoi_str pattern, char *out, size_t cap, size_t *out_len) {
   size_t at = 0;
   yoi_str s;
   if (pattern.len > 0 && pattern.ptr[0] == '/') return "a path begins at its folder, not with '/'";
@@ -56,10 +56,10 @@ const char *rules_path_pattern(yoi_str pattern, char *out, size_t cap, size_t *o
     if (yoi_sdk_str_is(s, "..")) return "no path that has '..' fits a pattern";
     if (!is_any(s) && has_two_stars(s)) return "'**' stands alone between slashes";
   }
-  return rules_path_normal(pattern, out, cap, out_len) ? NULL : "it is too long";
+  return yoi__sdk_rules_path_normal(pattern, out, cap, out_len) ? NULL : "it is too long";
 }
 
-int rules_path_glob(yoi_str pattern, yoi_str path) {
+int yoi__sdk_rules_path_glob(yoi_str pattern, yoi_str path) {
   size_t p = 0, t = 0, star = SIZE_MAX, from = 0;
   yoi_str ps, ts;
   for (;;) {

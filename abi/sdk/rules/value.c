@@ -31,7 +31,7 @@ static int put_step(char **out, yoi_str token) {
   return 1;
 }
 
-const char *rules_value_place_open(struct value_place *p, yoi_str key) {
+const char *yoi__sdk_rules_value_place_open(struct value_place *p, yoi_str key) {
   *p = (struct value_place){.steps = yoi_sdk_calloc(1, key.len + 1), .n = 1};
   if (p->steps == NULL) return "memory is short";
   if (key.len == 0 || key.ptr[0] != '/') {
@@ -51,7 +51,7 @@ const char *rules_value_place_open(struct value_place *p, yoi_str key) {
   return NULL;
 }
 
-void rules_value_place_close(struct value_place *p) {
+void yoi__sdk_rules_value_place_close(struct value_place *p) {
   yoi_sdk_free(p->steps);
   p->steps = NULL;
 }
@@ -66,7 +66,7 @@ static yoi_str element(yoi_str array, const char *step) {
   return e;
 }
 
-yoi_str rules_value_find(const struct value_place *p, yoi_str arguments) {
+yoi_str yoi__sdk_rules_value_find(const struct value_place *p, yoi_str arguments) {
   const char *step = p->steps;
   yoi_str v = yoi_sdk_json_raw_get(arguments, step);
   for (uint32_t i = 1; i < p->n && v.len > 0; i++) {
@@ -107,7 +107,7 @@ static int has_dots(yoi_str s) {
   return 0;
 }
 
-int rules_value_read(struct value *v, uint32_t kind, yoi_str raw) {
+int yoi__sdk_rules_value_read(struct value *v, uint32_t kind, yoi_str raw) {
   int is_string = raw.len > 1 && raw.ptr[0] == '"';
   v->text = (yoi_str){NULL, 0};
   v->dots = 0;
@@ -116,8 +116,8 @@ int rules_value_read(struct value *v, uint32_t kind, yoi_str raw) {
   if (v->text.len > VALUE_MAX) return 0;
   int good = 1;
   size_t len = 0;
-  if (kind == INDEX_PATH) good = rules_path_normal(v->text, v->room, sizeof v->room, &len);
-  if (kind == INDEX_HOST) good = rules_hostname_of_url(v->text, v->room, &len);
+  if (kind == INDEX_PATH) good = yoi__sdk_rules_path_normal(v->text, v->room, sizeof v->room, &len);
+  if (kind == INDEX_HOST) good = yoi__sdk_rules_hostname_of_url(v->text, v->room, &len);
   if (kind == INDEX_TEXT)
     v->dots = has_dots(v->text);
   else
@@ -125,6 +125,6 @@ int rules_value_read(struct value *v, uint32_t kind, yoi_str raw) {
   return good;
 }
 
-void rules_value_release(struct value *v) {
+void yoi__sdk_rules_value_release(struct value *v) {
   yoi_sdk_buf_release(&v->unescaped);
 }

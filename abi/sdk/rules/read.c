@@ -23,14 +23,16 @@
 #include <yoi/request.h>
 
 #include "hostname.h"
+#include "internal.h"
 #include "path.h"
-#include "rules.h"
 
 struct reading {
-  struct rules *rules;
-  struct rule *rule; /* the current one */
-  uint32_t at;       /* its number */
+  struct yoi_sdk_rules *rules;
+  struct rule *rule;  /* the current one */
+  uint32_t at;        /* its number */
+  const char *member; /* what of it is read */
   const yoi_sdk_json *v;
+  int of_bundle;
   yoi_error *err;
 };
 
@@ -58,11 +60,13 @@ static const struct {
 
 static yoi_status read_names(struct reading *r, enum rules_name name) {
   struct rules_named *named = &r->rules->names[name];
+  r->member = names[name].member;
   const yoi_sdk_json *e = yoi_sdk_json_first(yoi_sdk_json_get(r->v, names[name].member));
   for (; e != NULL; e = yoi_sdk_json_next(e)) {
     yoi_str pattern = {"", 0};
     (void)yoi_sdk_json_str(e, &pattern);
-    if (!rules_index_add(&named->index, pattern, r->at)) return yoi_sdk_fail_memory(r->err);
+    if (!yoi__sdk_rules_index_add(&named->index, pattern, r->at))
+      return yoi_sdk_fail_memory(r->err);
     bits_set(&named->by, r->at);
   }
   return YOI_OK;
@@ -126,7 +130,7 @@ static const struct {
 
 static yoi_status find_argument(struct reading *r, uint32_t kind, yoi_str key,
                                 struct rules_argument **out) {
-  struct rules *all = r->rules;
+  struct yoi_sdk_rules *all = r->rules;
   for (uint32_t i = 0; i < all->n_arguments; i++) {
     *out = &all->arguments[i];
     if ((*out)->named.index.kind == kind && yoi_sdk_str_eq((*out)->key, key)) return YOI_OK;
@@ -138,7 +142,8 @@ static yoi_status find_argument(struct reading *r, uint32_t kind, yoi_str key,
   struct rules_argument *a = *out = &all->arguments[all->n_arguments++];
   a->named.index.kind = kind;
   a->key = key;
-  const char *why = rules_value_place_open(&a->place, key);
+  const char *why = yoi__sdk_rules_value_place_open(&a->place, key);
+  if (a->place.steps == NULL) return yoi_sdk_fail_memory(r->err);
   return why == NULL ? YOI_OK : refuse(r, why, key);
 }
 
@@ -154,10 +159,10 @@ static yoi_status add_pattern(struct reading *r, struct rules_argument *a, yoi_s
   yoi_str made = {room, 0};
   switch (a->named.index.kind) {
     case INDEX_PATH:
-      why = rules_path_pattern(pattern, room, sizeof room, &made.len);
+      why = yoi__sdk_rules_path_pattern(pattern, room, sizeof room, &made.len);
       break;
     case INDEX_HOST:
-      why = rules_hostname_pattern(pattern, room, &made.len);
+      why = yoi__sdk_rules_hostname_pattern(pattern, room, &made.len);
       break;
     default:
       made = pattern;
@@ -167,7 +172,7 @@ static yoi_status add_pattern(struct reading *r, struct rules_argument *a, yoi_s
   if (why != NULL)
     return yoi_sdk_fail(r->err, YOI_CODE_INVALID_REQUEST, "rule '%.*s': the pattern '%.*s': %s",
                         YOI_ARG(r->rule->name), YOI_ARG(pattern), why);
-  if (!rules_index_add(&a->named.index, made, r->at)) return yoi_sdk_fail_memory(r->err);
+  if (!yoi__sdk_rules_index_add(&a->named.index, made, r->at)) return yoi_sdk_fail_memory(r->err);
   bits_set(&a->named.by, r->at);
   return YOI_OK;
 }
@@ -191,6 +196,7 @@ static yoi_status add_patterns(struct reading *r, uint32_t kind, yoi_str key,
 static yoi_status read_arguments(struct reading *r, uint32_t kind) {
   const yoi_sdk_json *v = yoi_sdk_json_get(r->v, compared[kind].member), *e;
   yoi_status st = YOI_OK;
+  r->member = compared[kind].member;
   if (yoi_sdk_json_type(v) == YOI_SDK_JSON_ARRAY)
     return add_patterns(r, kind, yoi_sdk_str(compared[kind].otherwise), v);
   for (e = yoi_sdk_json_first(v); e != NULL && st == YOI_OK; e = yoi_sdk_json_next(e))
@@ -201,7 +207,7 @@ static yoi_status read_arguments(struct reading *r, uint32_t kind) {
 /* ---- what a rule is about ---------------------------------------------------------- */
 
 static int is_about_tools(const struct reading *r) {
-  const struct rules *all = r->rules;
+  const struct yoi_sdk_rules *all = r->rules;
   int about = yoi_sdk_json_get(r->v, "read_only") != NULL;
   for (uint32_t i = 0; i < RULES_NAMES; i++)
     about |= names[i].of_tools && bits_has(&all->names[i].by, r->at);
@@ -222,7 +228,12 @@ static yoi_status check_models(const struct reading *r, int tools) {
 }
 
 static yoi_status read_kind(struct reading *r) {
-  struct rules *all = r->rules;
+  struct yoi_sdk_rules *all = r->rules;
+  r->member = NULL;
+  if (r->of_bundle) {
+    bits_set(&all->of_calls, r->at);
+    return YOI_OK;
+  }
   struct reach reach = {0};
   int named = bits_has(&all->names[OPERATION].by, r->at);
   int tools = is_about_tools(r), asks = r->rule->decision == YOI_VERDICT_ASK;
@@ -294,6 +305,7 @@ static yoi_status read_quota(struct reading *r, const char *member, uint32_t not
   const yoi_sdk_json *v = yoi_sdk_json_get(r->v, member), *most;
   int64_t count = 0, per_ms = 0;
   if (v == NULL) return YOI_OK;
+  r->member = member;
   if (out->most > 0) return refuse(r, "it cannot have 'above' and", yoi_sdk_str(member));
   if (r->rule->decision == not_of) return refuse(r, why, text(r->v, "decision"));
   most = yoi_sdk_json_get(v, "count");
@@ -301,7 +313,8 @@ static yoi_status read_quota(struct reading *r, const char *member, uint32_t not
   (void)yoi_sdk_json_int(yoi_sdk_json_get(v, "per_ms"), &per_ms);
   int window = out == &r->rule->above;
   if (window) bits_set(&r->rules->above, r->at);
-  return rules_quota_open(out, window, read_per(v), (uint64_t)count, (uint64_t)per_ms * 1000000u)
+  return yoi__sdk_rules_quota_open(out, window, read_per(v), (uint64_t)count,
+                                   (uint64_t)per_ms * 1000000u)
              ? YOI_OK
              : yoi_sdk_fail_memory(r->err);
 }
@@ -319,10 +332,10 @@ static yoi_status read_quotas(struct reading *r) {
 
 /* ---- answers ----------------------------------------------------------------------- */
 
-static char *write_answer(const struct rule *r, yoi_str decision, yoi_str reason) {
+static int write_answer(struct yoi_sdk_rules_answer *out, const struct rule *r, yoi_str decision,
+                        yoi_str reason) {
   struct yoi_sdk_buf b;
   struct yoi_sdk_jsonw w;
-  size_t len;
   yoi_sdk_buf_init(&b, 4096);
   yoi_sdk_jsonw_init(&w, &b);
   yoi_sdk_jsonw_open(&w, '{');
@@ -330,28 +343,34 @@ static char *write_answer(const struct rule *r, yoi_str decision, yoi_str reason
   yoi_sdk_jsonw_kstr(&w, "rule", r->name);
   yoi_sdk_jsonw_kstr_opt(&w, "reason", reason);
   yoi_sdk_jsonw_close(&w, '}');
-  char *out = b.failed ? NULL : yoi_sdk_buf_take(&b, &len);
+  out->rule = r->name;
+  out->reason = reason;
+  out->json.ptr = b.failed ? NULL : yoi_sdk_buf_take(&b, &out->json.len);
   yoi_sdk_buf_release(&b);
-  return out;
+  return out->json.ptr != NULL;
 }
 
 static yoi_status write_answers(struct reading *r) {
   struct rule *x = r->rule;
   const struct quota *q = x->above.most > 0 ? &x->above : &x->rate;
-  char often[96];
-  int n = snprintf(often, sizeof often, "more than %llu%s in %llu ms", (unsigned long long)q->most,
-                   x->of_tokens ? " tokens" : "", (unsigned long long)(q->per_ns / 1000000u));
-  yoi_str reason = text(r->v, "reason"), too_often = {often, (size_t)n};
+  int n = snprintf(x->often, sizeof x->often, "more than %llu%s in %llu ms",
+                   (unsigned long long)q->most, x->of_tokens ? " tokens" : "",
+                   (unsigned long long)(q->per_ns / 1000000u));
+  yoi_str reason = text(r->v, "reason"), too_often = {x->often, (size_t)n};
   if (reason.len == 0 && x->above.most > 0) reason = too_often;
-  x->answer = write_answer(x, text(r->v, "decision"), reason);
-  x->too_often = write_answer(x, YOI_LIT("deny"), too_often);
-  return x->answer != NULL && x->too_often != NULL ? YOI_OK : yoi_sdk_fail_memory(r->err);
+  x->answer.verdict = x->decision;
+  x->too_often.verdict = YOI_VERDICT_DENY;
+  return write_answer(&x->answer, x, text(r->v, "decision"), reason) &&
+                 write_answer(&x->too_often, x, YOI_LIT("deny"), too_often)
+             ? YOI_OK
+             : yoi_sdk_fail_memory(r->err);
 }
 
 /* ---- all of it --------------------------------------------------------------------- */
 
 static yoi_status read_rule(struct reading *r) {
   yoi_status st = YOI_OK;
+  r->member = "name";
   r->rule->name = text(r->v, "name");
   for (const struct rule *other = r->rules->all; other < r->rule; other++)
     if (yoi_sdk_str_eq(other->name, r->rule->name))
@@ -366,54 +385,75 @@ static yoi_status read_rule(struct reading *r) {
   return st == YOI_OK ? write_answers(r) : st;
 }
 
-static int build(struct rules *r) {
+static int build(struct yoi_sdk_rules *r) {
   int good = 1;
-  for (uint32_t i = 0; i < RULES_NAMES; i++) good = rules_index_build(&r->names[i].index) && good;
+  for (uint32_t i = 0; i < RULES_NAMES; i++)
+    good = yoi__sdk_rules_index_build(&r->names[i].index) && good;
   for (uint32_t i = 0; i < r->n_arguments; i++)
-    good = rules_index_build(&r->arguments[i].named.index) && good;
+    good = yoi__sdk_rules_index_build(&r->arguments[i].named.index) && good;
   return good;
 }
 
-yoi_status rules_open(struct rules *r, yoi_str config, yoi_error *err) {
-  struct yoi_sdk_json_error jerr;
-  *r = (struct rules){.n = 0};
-  yoi_status st = yoi_sdk_json_parse(config, 0, &r->tree, &jerr);
-  if (st != YOI_OK)
-    return yoi_sdk_fail(err, YOI_CODE_INVALID_JSON, "invalid config: %s", jerr.message);
-  struct reading reading = {.rules = r, .err = err};
-  const yoi_sdk_json *list = yoi_sdk_json_get(r->tree, "rules");
+static yoi_status read_all(struct reading *r, const yoi_sdk_json *list) {
+  struct yoi_sdk_rules *all = r->rules;
   size_t n = yoi_sdk_json_count(list);
-  r->all = yoi_sdk_calloc(n + 1, sizeof *r->all);
-  r->arguments = yoi_sdk_calloc(RULES_ARGUMENTS_MAX, sizeof *r->arguments);
   if (n > RULES_MAX)
-    st = yoi_sdk_fail(err, YOI_CODE_LIMIT_REACHED, "more than %d rules", RULES_MAX);
-  else if (r->all == NULL || r->arguments == NULL)
-    st = yoi_sdk_fail_memory(err);
-  reading.v = yoi_sdk_json_first(list);
-  for (; reading.v != NULL && st == YOI_OK; reading.v = yoi_sdk_json_next(reading.v)) {
-    reading.at = r->n++;
-    reading.rule = &r->all[reading.at];
-    st = read_rule(&reading);
+    return yoi_sdk_fail(r->err, YOI_CODE_LIMIT_REACHED, "more than %d rules", RULES_MAX);
+  all->all = yoi_sdk_calloc(n + 1, sizeof *all->all);
+  all->arguments = yoi_sdk_calloc(RULES_ARGUMENTS_MAX, sizeof *all->arguments);
+  if (all->all == NULL || all->arguments == NULL) return yoi_sdk_fail_memory(r->err);
+  for (r->v = yoi_sdk_json_first(list); r->v != NULL; r->v = yoi_sdk_json_next(r->v)) {
+    r->at = all->n++;
+    r->rule = &all->all[r->at];
+    yoi_status st = read_rule(r);
+    if (st != YOI_OK) return st;
   }
-  if (st == YOI_OK && !build(r)) st = yoi_sdk_fail_memory(err);
-  if (st != YOI_OK) rules_close(r);
+  return build(all) ? YOI_OK : yoi_sdk_fail_memory(r->err);
+}
+
+yoi_status yoi__sdk_rules_read(yoi_sdk_json *tree, const yoi_sdk_json *list, int of_bundle,
+                               struct yoi_sdk_rules **out, struct rules_where *where,
+                               yoi_error *err) {
+  struct yoi_sdk_rules *all = yoi_sdk_calloc(1, sizeof *all);
+  if (all == NULL) {
+    yoi_sdk_json_free(tree);
+    return yoi_sdk_fail_memory(err);
+  }
+  all->tree = tree;
+  struct reading r = {.rules = all, .of_bundle = of_bundle, .err = err};
+  yoi_status st = read_all(&r, list);
+  *where = (struct rules_where){r.at, r.rule != NULL ? r.member : NULL, r.rule != NULL};
+  if (st == YOI_OK)
+    *out = all;
+  else
+    yoi_sdk_rules_free(all);
   return st;
 }
 
-void rules_close(struct rules *r) {
+yoi_status yoi_sdk_rules_new(yoi_str config, struct yoi_sdk_rules **out, yoi_error *err) {
+  struct yoi_sdk_json_error jerr;
+  struct rules_where where;
+  yoi_sdk_json *tree = NULL;
+  if (yoi_sdk_json_parse(config, 0, &tree, &jerr) != YOI_OK)
+    return yoi_sdk_fail(err, YOI_CODE_INVALID_JSON, "invalid config: %s", jerr.message);
+  return yoi__sdk_rules_read(tree, yoi_sdk_json_get(tree, "rules"), 0, out, &where, err);
+}
+
+void yoi_sdk_rules_free(struct yoi_sdk_rules *r) {
+  if (r == NULL) return;
   for (uint32_t i = 0; i < r->n; i++) {
-    rules_quota_close(&r->all[i].rate);
-    rules_quota_close(&r->all[i].above);
-    yoi_sdk_free(r->all[i].answer);
-    yoi_sdk_free(r->all[i].too_often);
+    yoi__sdk_rules_quota_close(&r->all[i].rate);
+    yoi__sdk_rules_quota_close(&r->all[i].above);
+    yoi_sdk_str_free(&r->all[i].answer.json);
+    yoi_sdk_str_free(&r->all[i].too_often.json);
   }
-  for (uint32_t i = 0; i < RULES_NAMES; i++) rules_index_free(&r->names[i].index);
+  for (uint32_t i = 0; i < RULES_NAMES; i++) yoi__sdk_rules_index_free(&r->names[i].index);
   for (uint32_t i = 0; i < r->n_arguments; i++) {
-    rules_index_free(&r->arguments[i].named.index);
-    rules_value_place_close(&r->arguments[i].place);
+    yoi__sdk_rules_index_free(&r->arguments[i].named.index);
+    yoi__sdk_rules_value_place_close(&r->arguments[i].place);
   }
   yoi_sdk_free(r->arguments);
   yoi_sdk_free(r->all);
   yoi_sdk_json_free(r->tree);
-  *r = (struct rules){.n = 0};
+  yoi_sdk_free(r);
 }

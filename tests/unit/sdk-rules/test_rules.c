@@ -9,12 +9,12 @@
 #include <string.h>
 #include <yoi/request.h>
 
-#include "plugins/policy-rules/rules.h"
+#include "abi/sdk/rules/internal.h"
 
 #define MS 1000000u
 
 struct asking {
-  struct rules rules;
+  struct yoi_sdk_rules *rules;
   struct yoi_sdk_error se;
   yoi_policy_request req;
   uint64_t now;
@@ -31,11 +31,31 @@ static void open_rules(struct asking *a, const char *rules) {
                                .worker_id = YOI_LIT("ada")}};
   snprintf(config, sizeof config, "{\"rules\":[%s]}", rules);
   yoi_error *err = yoi_sdk_error_init(&a->se);
-  if (rules_open(&a->rules, yoi_sdk_str(config), err) != YOI_OK) fail_msg("%s", a->se.message);
+  if (yoi_sdk_rules_new(yoi_sdk_str(config), &a->rules, err) != YOI_OK)
+    fail_msg("%s", a->se.message);
+}
+
+/* What stands in the JSON text stands beside it, too. */
+static void is_whole(const struct yoi_sdk_rules_answer *x) {
+  static const char *const words[] = {"abstain", "allow", "ask", "deny"};
+  struct yoi_sdk_buf b;
+  struct yoi_sdk_jsonw w;
+  yoi_sdk_buf_init(&b, 4096);
+  yoi_sdk_jsonw_init(&w, &b);
+  yoi_sdk_jsonw_open(&w, '{');
+  assert_in_range(x->verdict, YOI_VERDICT_ABSTAIN, YOI_VERDICT_DENY);
+  yoi_sdk_jsonw_kstr(&w, "decision", yoi_sdk_str(words[x->verdict]));
+  yoi_sdk_jsonw_kstr_opt(&w, "rule", x->rule);
+  yoi_sdk_jsonw_kstr_opt(&w, "reason", x->reason);
+  yoi_sdk_jsonw_close(&w, '}');
+  assert_true(yoi_sdk_str_eq(yoi_sdk_buf_str(&b), x->json));
+  yoi_sdk_buf_release(&b);
 }
 
 static void says(struct asking *a, const char *part) {
-  const char *answer = rules_decide(&a->rules, &a->req, a->now);
+  const struct yoi_sdk_rules_answer *x = yoi_sdk_rules_decide(a->rules, &a->req, a->now);
+  const char *answer = x->json.ptr;
+  is_whole(x);
   if (strstr(answer, part) == NULL) fail_msg("'%s' is not in %s", part, answer);
 }
 
@@ -48,10 +68,10 @@ static void without_a_rule_that_fits_it_abstains(void **state) {
   (void)state;
   open_rules(&a, "");
   says(&a, "{\"decision\":\"abstain\"}");
-  rules_close(&a.rules);
+  yoi_sdk_rules_free(a.rules);
   open_rules(&a, ALLOW("a", ",\"operations\":[\"worker.get\"]"));
   says(&a, "abstain");
-  rules_close(&a.rules);
+  yoi_sdk_rules_free(a.rules);
 }
 
 static void all_that_a_rule_names_must_fit(void **state) {
@@ -79,13 +99,13 @@ static void all_that_a_rule_names_must_fit(void **state) {
     snprintf(rule, sizeof rule, "{\"name\":\"r\",\"decision\":\"allow\",%s}", rows[i].member);
     open_rules(&a, rule);
     says(&a, rows[i].fits ? "{\"decision\":\"allow\",\"rule\":\"r\"}" : "abstain");
-    rules_close(&a.rules);
+    yoi_sdk_rules_free(a.rules);
     snprintf(rule, sizeof rule, "{\"name\":\"r\",\"decision\":\"allow\",%s,\"runtimes\":[\"no\"]}",
              rows[i].member);
     if (strstr(rows[i].member, "runtimes") != NULL) continue;
     open_rules(&a, rule);
     says(&a, "abstain");
-    rules_close(&a.rules);
+    yoi_sdk_rules_free(a.rules);
   }
 }
 
@@ -95,7 +115,7 @@ static void what_is_about_no_worker_fits_no_worker(void **state) {
   open_rules(&a, ALLOW("a", ",\"workers\":[\"a*\"]"));
   a.req.worker_id = (yoi_str){NULL, 0};
   says(&a, "abstain");
-  rules_close(&a.rules);
+  yoi_sdk_rules_free(a.rules);
 }
 
 static void a_deny_counts_wherever_it_stands(void **state) {
@@ -107,7 +127,7 @@ static void a_deny_counts_wherever_it_stands(void **state) {
   says(&a, "{\"decision\":\"deny\",\"rule\":\"d\",\"reason\":\"she \\\"rests\\\"\"}");
   a.req.worker_id = YOI_LIT("ben");
   says(&a, "\"rule\":\"a\"");
-  rules_close(&a.rules);
+  yoi_sdk_rules_free(a.rules);
 }
 
 static void a_rate_fills_up_again(void **state) {
@@ -131,7 +151,7 @@ static void a_rate_fills_up_again(void **state) {
   says(&a, "deny");
   a.now -= 1000 * MS; /* a clock that goes back gives nothing */
   says(&a, "deny");
-  rules_close(&a.rules);
+  yoi_sdk_rules_free(a.rules);
 }
 
 static void another_rule_that_allows_helps(void **state) {
@@ -141,7 +161,7 @@ static void another_rule_that_allows_helps(void **state) {
   says(&a, "\"rule\":\"a\"");
   says(&a, "\"rule\":\"b\"");
   says(&a, "\"decision\":\"deny\",\"rule\":\"a\"");
-  rules_close(&a.rules);
+  yoi_sdk_rules_free(a.rules);
 }
 
 static void what_is_denied_costs_no_rate(void **state) {
@@ -152,7 +172,7 @@ static void what_is_denied_costs_no_rate(void **state) {
   says(&a, "deny");
   a.req.worker_id = YOI_LIT("ada");
   says(&a, "allow");
-  rules_close(&a.rules);
+  yoi_sdk_rules_free(a.rules);
 }
 
 /* More principals than are remembered: each is served, none is forgotten that
@@ -173,7 +193,7 @@ static void the_one_used_longest_ago_is_forgotten(void **state) {
   says(&a, "deny");
   a.req.principal = YOI_LIT("token:0");
   says(&a, "allow");
-  rules_close(&a.rules);
+  yoi_sdk_rules_free(a.rules);
 }
 
 /* ---- calls of tools ----------------------------------------------------------- */
@@ -230,9 +250,10 @@ static void what_a_rule_names_of_a_call(void **state) {
       snprintf(rule, sizeof rule, "{\"name\":\"r\",\"decision\":\"%s\",%s}",
                denies ? "deny" : "allow", rows[i].member);
       open_call(&a, rule);
-      if (fits == (strstr(rules_decide(&a.rules, &a.req, a.now), "abstain") != NULL))
+      if (fits ==
+          (strstr(yoi_sdk_rules_decide(a.rules, &a.req, a.now)->json.ptr, "abstain") != NULL))
         fail_msg("%s", rule);
-      rules_close(&a.rules);
+      yoi_sdk_rules_free(a.rules);
     }
   }
 }
@@ -285,10 +306,11 @@ static void what_is_not_clear_is_not_allowed(void **state) {
                rows[i].member);
       open_call(&a, rule);
       a.req.arguments = yoi_sdk_str(rows[i].arguments);
-      int fits = strstr(rules_decide(&a.rules, &a.req, a.now), decisions[k]) != NULL;
+      int fits =
+          strstr(yoi_sdk_rules_decide(a.rules, &a.req, a.now)->json.ptr, decisions[k]) != NULL;
       if (fits != (k == 0 ? rows[i].allow : rows[i].strict))
         fail_msg("%s: %s", rule, rows[i].arguments);
-      rules_close(&a.rules);
+      yoi_sdk_rules_free(a.rules);
     }
   }
 }
@@ -306,7 +328,7 @@ static void an_array_may_be_so_long(void **state) {
       open_call(&a, denies ? DENY("r", ",\"paths\":[\"b\"]") : ALLOW("r", ",\"paths\":[\"a\"]"));
       a.req.arguments = yoi_sdk_str(arguments);
       says(&a, (n > RULES_ELEMENTS_MAX) == denies ? "\"rule\":\"r\"" : "abstain");
-      rules_close(&a.rules);
+      yoi_sdk_rules_free(a.rules);
     }
   }
 }
@@ -325,7 +347,7 @@ static void a_door_that_is_not_known_is_not_allowed(void **state) {
       int known = origin >= YOI_ORIGIN_EMBED && origin <= YOI_ORIGIN_BROWSER;
       int fits = known ? origin == YOI_ORIGIN_RUNTIME : denies;
       says(&a, fits ? "\"rule\":\"r\"" : "abstain");
-      rules_close(&a.rules);
+      yoi_sdk_rules_free(a.rules);
     }
   }
 }
@@ -338,11 +360,11 @@ static void without_grants_it_uses_no_more_than_is_named(void **state) {
   says(&a, "\"rule\":\"a\"");
   a.req.grants = YOI_LIT("[]");
   says(&a, "\"rule\":\"a\"");
-  rules_close(&a.rules);
+  yoi_sdk_rules_free(a.rules);
   open_call(&a, DENY("d", ",\"grants\":[\"mount:*\"]"));
   a.req.grants = YOI_LIT("");
   says(&a, "abstain");
-  rules_close(&a.rules);
+  yoi_sdk_rules_free(a.rules);
 }
 
 #define ASK(name, more) "{\"name\":\"" name "\",\"decision\":\"ask\"" more "}"
@@ -360,7 +382,7 @@ static void ask_stands_between_deny_and_allow(void **state) {
   says(&a, "{\"decision\":\"deny\",\"rule\":\"d\"}");
   a.req.operation = YOI_LIT("worker.stop"); /* nothing of this is about it */
   says(&a, "abstain");
-  rules_close(&a.rules);
+  yoi_sdk_rules_free(a.rules);
 }
 
 #define ABOVE(count) ",\"above\":{\"count\":" #count ",\"per_ms\":1000}"
@@ -379,7 +401,7 @@ static void above_is_what_is_too_much(void **state) {
   a.req.principal = YOI_LIT("token:ci");
   a.now += 2000 * MS;
   says(&a, "\"rule\":\"a\"");
-  rules_close(&a.rules);
+  yoi_sdk_rules_free(a.rules);
 }
 
 static void a_call_is_counted_once(void **state) {
@@ -393,7 +415,7 @@ static void a_call_is_counted_once(void **state) {
   says(&a, "\"rule\":\"a\"");
   a.req.asked_again = 0;
   says(&a, "deny");
-  rules_close(&a.rules);
+  yoi_sdk_rules_free(a.rules);
 }
 
 static const char two_and_a_rate[] =
@@ -412,7 +434,7 @@ static void what_is_denied_is_not_counted(void **state) {
   a.req.tool = YOI_LIT("fs_read");
   says(&a, "\"rule\":\"a\"");
   says(&a, "\"rule\":\"two\"");
-  rules_close(&a.rules);
+  yoi_sdk_rules_free(a.rules);
   open_call(&a, two_and_a_rate);
   says(&a, "\"rule\":\"a\"");
   says(&a, "{\"decision\":\"deny\",\"rule\":\"a\"");
@@ -420,7 +442,7 @@ static void what_is_denied_is_not_counted(void **state) {
   a.req.tool = YOI_LIT("fs_read");
   says(&a, "\"rule\":\"b\"");
   says(&a, "\"rule\":\"two\"");
-  rules_close(&a.rules);
+  yoi_sdk_rules_free(a.rules);
 }
 
 /* Another policy may allow it: a policy may be nothing but a limit. */
@@ -430,7 +452,7 @@ static void what_it_abstains_about_is_counted(void **state) {
   open_call(&a, DENY("d", CALLS ABOVE(1)));
   says(&a, "abstain");
   says(&a, "\"rule\":\"d\"");
-  rules_close(&a.rules);
+  yoi_sdk_rules_free(a.rules);
 }
 
 static void a_rate_of_an_ask_denies(void **state) {
@@ -442,7 +464,7 @@ static void a_rate_of_an_ask_denies(void **state) {
   says(&a, "{\"decision\":\"deny\",\"rule\":\"q\"");
   a.req.worker_id = YOI_LIT("ben");
   says(&a, "\"decision\":\"ask\"");
-  rules_close(&a.rules);
+  yoi_sdk_rules_free(a.rules);
 }
 
 static void ask_model(struct asking *a, uint64_t tokens) {
@@ -482,7 +504,7 @@ static void a_rule_is_about_models_when_it_says_so(void **state) {
     says(&a, rows[i].denies ? "\"decision\":\"deny\"" : "abstain");
     if (rows[i].denies == 0)
       says(&a, strstr(rows[i].rule, "tokens\":{\"max\":100,") ? "deny" : "abstain");
-    rules_close(&a.rules);
+    yoi_sdk_rules_free(a.rules);
   }
 }
 
@@ -516,7 +538,7 @@ static void a_budget_is_of_whom_it_says(void **state) {
   says(&a, "abstain");
   a.req.operation = YOI_LIT("tool.start");
   says(&a, "abstain");
-  rules_close(&a.rules);
+  yoi_sdk_rules_free(a.rules);
 }
 
 /* Of generations each counts, not only the first of a turn. */
@@ -529,7 +551,7 @@ static void generations_may_be_so_many(void **state) {
   a.req.tokens = 0;
   says(&a, "abstain");
   says(&a, "{\"decision\":\"deny\",\"rule\":\"r\",\"reason\":\"more than 2 in 1000 ms\"}");
-  rules_close(&a.rules);
+  yoi_sdk_rules_free(a.rules);
 }
 
 int main(void) {

@@ -15,10 +15,10 @@ struct value_place {
 
 /* The name of a member, or, with a slash in front, a JSON pointer (RFC 6901).
  * NULL, or what is wrong with it. */
-const char *rules_value_place_open(struct value_place *p, yoi_str key);
-void rules_value_place_close(struct value_place *p);
+const char *yoi__sdk_rules_value_place_open(struct value_place *p, yoi_str key);
+void yoi__sdk_rules_value_place_close(struct value_place *p);
 /* The raw value; {NULL,0}: there is none. */
-yoi_str rules_value_find(const struct value_place *p, yoi_str arguments);
+yoi_str yoi__sdk_rules_value_find(const struct value_place *p, yoi_str arguments);
 
 struct value {
   yoi_str text;
@@ -30,7 +30,7 @@ struct value {
 /* 1: out->text is to be compared, in the way INDEX_* of index.h: a string, an
  * integer, true, false or null; as a path or the host of a URL strings alone.
  * 0: it cannot be. Released in both cases. */
-int rules_value_read(struct value *out, uint32_t kind, yoi_str raw);
-void rules_value_release(struct value *v);
+int yoi__sdk_rules_value_read(struct value *out, uint32_t kind, yoi_str raw);
+void yoi__sdk_rules_value_release(struct value *v);
 
 #endif

@@ -8,7 +8,7 @@
 
 /* How a pattern is compared. */
 #define INDEX_TEXT 0u /* sdk/glob.h */
-#define INDEX_PATH 1u /* path.h: both sides as rules_path_normal makes them */
+#define INDEX_PATH 1u /* path.h: both sides as yoi__sdk_rules_path_normal makes them */
 #define INDEX_HOST 2u /* hostname.h: likewise */
 
 struct index_pattern {
@@ -30,11 +30,11 @@ struct index {
 #define INDEX_LITERAL_MAX 1023 /* longer beginnings are cut; any would do */
 
 /* Copies the pattern. 0: memory is short. */
-int rules_index_add(struct index *x, yoi_str pattern, uint32_t rule);
+int yoi__sdk_rules_index_add(struct index *x, yoi_str pattern, uint32_t rule);
 /* After the last add, before the first find. 0: memory is short. */
-int rules_index_build(struct index *x);
+int yoi__sdk_rules_index_build(struct index *x);
 /* Adds to *out the rules that have a pattern that fits. */
-void rules_index_find(const struct index *x, yoi_str text, struct bits *out);
-void rules_index_free(struct index *x);
+void yoi__sdk_rules_index_find(const struct index *x, yoi_str text, struct bits *out);
+void yoi__sdk_rules_index_free(struct index *x);
 
 #endif

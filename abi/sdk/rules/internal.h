@@ -1,17 +1,25 @@
-/* rules.h - the list of rules: read once, asked from any thread. */
-#ifndef RULES_H
-#define RULES_H
+/* internal.h - the list of rules: read once, asked from any thread.
+ *
+ *   read.c      a list as it is looked at
+ *   bundle.c    what of it a bundle may say
+ *   rules.c     which rules fit, and which of them counts
+ *   index.c     many patterns against one text
+ *   value.c     texts out of the arguments of a call; path.c, hostname.c
+ *   quota.c     counts
+ */
+#ifndef YOI_SDK_RULES_INTERNAL_H
+#define YOI_SDK_RULES_INTERNAL_H
 
 #include <sdk/error.h>
 #include <sdk/json.h>
-#include <yoi/host_tool.h>
-#include <yoi/policy.h>
+#include <sdk/rules.h>
 
 #include "index.h"
 #include "quota.h"
 #include "value.h"
 
 #define RULES_ARGUMENTS_MAX 32 /* arguments that all rules together look at */
+#define RULES_OFTEN_MAX 96     /* "more than N tokens in N ms" */
 #define RULES_ELEMENTS_MAX 64  /* of an array in an argument, likewise of grants */
 
 /* What a rule may name, beside arguments. */
@@ -34,11 +42,12 @@ struct rule {
   yoi_str name;
   uint32_t decision; /* YOI_VERDICT_* of host_tool.h */
   struct quota rate, above;
-  int of_tokens;            /* `above` counts tokens, not questions */
-  char *answer, *too_often; /* as yoi.policy/1 wants them */
+  int of_tokens;                                 /* `above` counts tokens, not questions */
+  struct yoi_sdk_rules_answer answer, too_often; /* json is owned */
+  char often[RULES_OFTEN_MAX];                   /* the reason of too_often */
 };
 
-struct rules {
+struct yoi_sdk_rules {
   yoi_sdk_json *tree; /* owns the texts */
   struct rule *all;
   uint32_t n;
@@ -52,10 +61,18 @@ struct rules {
   struct bits of_reads, of_writes;     /* tools that are read-only, and others */
 };
 
-/* read.c: config was checked against the schema. An error names the rule. */
-yoi_status rules_open(struct rules *r, yoi_str config, yoi_error *err);
-void rules_close(struct rules *r);
-/* The answer, which lives as long as r. now_ns: CLOCK_MONOTONIC. */
-const char *rules_decide(struct rules *r, const yoi_policy_request *req, uint64_t now_ns);
+/* Where reading ended: in which rule, and in what of it; NULL: not known. */
+struct rules_where {
+  uint32_t at;
+  const char *member;
+  int known; /* 0: it is about none of them */
+};
+
+/* read.c: `list` was checked against the schema, and is in `tree`, which is the
+ * rules' from now on, also when this fails. of_bundle: they are about calls of
+ * tools only. */
+yoi_status yoi__sdk_rules_read(yoi_sdk_json *tree, const yoi_sdk_json *list, int of_bundle,
+                               struct yoi_sdk_rules **out, struct rules_where *where,
+                               yoi_error *err);
 
 #endif

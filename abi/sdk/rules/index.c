@@ -26,7 +26,7 @@
 #define SEED 14695981039346656037u /* FNV-1a; a chain is compared byte by byte */
 #define STEP(h, c) (((h) ^ (unsigned char)(c)) * 1099511628211u)
 
-int rules_index_add(struct index *x, yoi_str pattern, uint32_t rule) {
+int yoi__sdk_rules_index_add(struct index *x, yoi_str pattern, uint32_t rule) {
   if (x->n == x->room) {
     uint32_t room = x->room > 0 ? x->room * 2 : 8;
     struct index_pattern *all = yoi_sdk_realloc(x->all, room * sizeof *all);
@@ -99,7 +99,7 @@ static void put(struct index *x, uint32_t i) {
   *chain = i + 1;
 }
 
-int rules_index_build(struct index *x) {
+int yoi__sdk_rules_index_build(struct index *x) {
   if (x->n == 0) return 1;
   merge(x);
   uint32_t size = 16;
@@ -113,7 +113,8 @@ int rules_index_build(struct index *x) {
 }
 
 static int fits(const struct index *x, const struct index_pattern *p, yoi_str text) {
-  return x->kind == INDEX_PATH ? rules_path_glob(p->text, text) : yoi_sdk_glob(p->text, text);
+  return x->kind == INDEX_PATH ? yoi__sdk_rules_path_glob(p->text, text)
+                               : yoi_sdk_glob(p->text, text);
 }
 
 static void walk(const struct index *x, uint32_t chain, size_t literal, uint64_t hash, yoi_str text,
@@ -135,14 +136,14 @@ static void side(const struct index *x, const uint64_t *lengths, const uint32_t 
   }
 }
 
-void rules_index_find(const struct index *x, yoi_str text, struct bits *out) {
+void yoi__sdk_rules_index_find(const struct index *x, yoi_str text, struct bits *out) {
   if (x->n == 0) return;
   side(x, x->begin_lengths, x->begins, 0, text, out);
   side(x, x->end_lengths, x->ends, 1, text, out);
   walk(x, x->rest, 0, SEED, text, out);
 }
 
-void rules_index_free(struct index *x) {
+void yoi__sdk_rules_index_free(struct index *x) {
   for (uint32_t i = 0; i < x->n; i++) yoi_sdk_str_free(&x->all[i].text);
   yoi_sdk_free(x->all);
   yoi_sdk_free(x->begins);

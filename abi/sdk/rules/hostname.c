@@ -104,7 +104,7 @@ static yoi_str authority_of(yoi_str url) {
   return (yoi_str){NULL, 0};
 }
 
-int rules_hostname_of_url(yoi_str url, char out[HOSTNAME_MAX + 1], size_t *out_len) {
+int yoi__sdk_rules_hostname_of_url(yoi_str url, char out[HOSTNAME_MAX + 1], size_t *out_len) {
   yoi_str host = authority_of(url);
   size_t colon = host.len;
   *out_len = 0;
@@ -117,7 +117,8 @@ int rules_hostname_of_url(yoi_str url, char out[HOSTNAME_MAX + 1], size_t *out_l
   return write_host(host, out, out_len);
 }
 
-const char *rules_hostname_pattern(yoi_str pattern, char out[HOSTNAME_MAX + 1], size_t *out_len) {
+const char *yoi__sdk_rules_hostname_pattern(yoi_str pattern, char out[HOSTNAME_MAX + 1],
+                                            size_t *out_len) {
   size_t star = yoi_sdk_str_starts(pattern, YOI_LIT("*.")) ? 2 : 0;
   yoi_str name = {pattern.ptr + star, pattern.len - star};
   char host[HOSTNAME_MAX + 1];

@@ -11,8 +11,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "plugins/policy-rules/index.h"
-#include "plugins/policy-rules/path.h"
+#include "abi/sdk/rules/index.h"
+#include "abi/sdk/rules/path.h"
 
 /* A small generator, so that a failure can be seen again. */
 static uint32_t next(uint32_t *seed) {
@@ -40,31 +40,31 @@ static void compare(uint32_t kind, const char *pattern_letters, const char *text
       size_t len = patterns[i].len;
       memcpy(made[i], room, sizeof room);
       if (kind == INDEX_PATH &&
-          rules_path_pattern(patterns[i], made[i], sizeof made[i], &len) != NULL)
+          yoi__sdk_rules_path_pattern(patterns[i], made[i], sizeof made[i], &len) != NULL)
         len = 0;
       patterns[i] = (yoi_str){made[i], len};
-      assert_true(rules_index_add(&x, patterns[i], i * 25));
+      assert_true(yoi__sdk_rules_index_add(&x, patterns[i], i * 25));
     }
-    assert_true(rules_index_build(&x));
+    assert_true(yoi__sdk_rules_index_build(&x));
     for (int t = 0; t < 20; t++) {
       struct bits found = {{0}};
       yoi_str text = any(&seed, text_letters, room, 7);
       char normal[16];
       size_t len;
       if (kind == INDEX_PATH) {
-        if (!rules_path_normal(text, normal, sizeof normal, &len)) continue;
+        if (!yoi__sdk_rules_path_normal(text, normal, sizeof normal, &len)) continue;
         text = (yoi_str){normal, len};
       }
-      rules_index_find(&x, text, &found);
+      yoi__sdk_rules_index_find(&x, text, &found);
       for (uint32_t i = 0; i < PATTERNS; i++) {
-        int alone = kind == INDEX_PATH ? rules_path_glob(patterns[i], text)
+        int alone = kind == INDEX_PATH ? yoi__sdk_rules_path_glob(patterns[i], text)
                                        : yoi_sdk_glob(patterns[i], text);
         fits += (uint32_t)alone;
         if (bits_has(&found, i * 25) != alone)
           fail_msg("'%.*s' and '%.*s'", YOI_ARG(patterns[i]), YOI_ARG(text));
       }
     }
-    rules_index_free(&x);
+    yoi__sdk_rules_index_free(&x);
   }
   assert_true(fits > 1000);
 }
@@ -84,12 +84,13 @@ static void the_same_pattern_is_there_once(void **state) {
   struct index x = {.kind = INDEX_TEXT};
   struct bits found = {{0}};
   (void)state;
-  for (uint32_t i = 0; i < RULES_MAX; i++) assert_true(rules_index_add(&x, YOI_LIT("fs_*"), i));
-  assert_true(rules_index_build(&x));
+  for (uint32_t i = 0; i < RULES_MAX; i++)
+    assert_true(yoi__sdk_rules_index_add(&x, YOI_LIT("fs_*"), i));
+  assert_true(yoi__sdk_rules_index_build(&x));
   assert_int_equal(x.n, 1);
-  rules_index_find(&x, YOI_LIT("fs_write"), &found);
+  yoi__sdk_rules_index_find(&x, YOI_LIT("fs_write"), &found);
   for (uint32_t i = 0; i < RULES_MAX; i++) assert_true(bits_has(&found, i));
-  rules_index_free(&x);
+  yoi__sdk_rules_index_free(&x);
 }
 
 static void a_long_beginning_is_cut(void **state) {
@@ -99,11 +100,11 @@ static void a_long_beginning_is_cut(void **state) {
   (void)state;
   memset(long_text, 'a', sizeof long_text);
   for (uint32_t i = 0; i < 3; i++)
-    assert_true(rules_index_add(&x, (yoi_str){long_text, INDEX_LITERAL_MAX - 1 + i}, i));
-  assert_true(rules_index_build(&x));
-  rules_index_find(&x, (yoi_str){long_text, INDEX_LITERAL_MAX + 1}, &found);
+    assert_true(yoi__sdk_rules_index_add(&x, (yoi_str){long_text, INDEX_LITERAL_MAX - 1 + i}, i));
+  assert_true(yoi__sdk_rules_index_build(&x));
+  yoi__sdk_rules_index_find(&x, (yoi_str){long_text, INDEX_LITERAL_MAX + 1}, &found);
   assert_true(!bits_has(&found, 0) && !bits_has(&found, 1) && bits_has(&found, 2));
-  rules_index_free(&x);
+  yoi__sdk_rules_index_free(&x);
 }
 
 static void bits_are_found_in_order(void **state) {

@@ -8,7 +8,7 @@
 #include <sdk/mem.h>
 #include <string.h>
 
-#include "plugins/policy-rules/rules.h"
+#include "abi/sdk/rules/internal.h"
 
 #define ALLOW(name, more) "{\"name\":\"" name "\",\"decision\":\"allow\"" more "}"
 #define ASK(name, more) "{\"name\":\"" name "\",\"decision\":\"ask\"" more "}"
@@ -61,12 +61,12 @@ static void what_can_never_fit_is_refused(void **state) {
   };
   (void)state;
   for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-    struct rules r;
+    struct yoi_sdk_rules *r = NULL;
     struct yoi_sdk_error se;
     char config[1024];
     snprintf(config, sizeof config, "{\"rules\":[%s]}", rows[i].rules);
     yoi_error *err = yoi_sdk_error_init(&se);
-    assert_int_not_equal(rules_open(&r, yoi_sdk_str(config), err), YOI_OK);
+    assert_int_not_equal(yoi_sdk_rules_new(yoi_sdk_str(config), &r, err), YOI_OK);
     assert_string_equal(se.message, rows[i].message);
   }
 }
@@ -75,7 +75,7 @@ static void there_may_be_so_many(void **state) {
   static char config[RULES_MAX * 64];
   (void)state;
   for (int n = RULES_MAX; n <= RULES_MAX + 1; n++) {
-    struct rules r;
+    struct yoi_sdk_rules *r = NULL;
     struct yoi_sdk_error se;
     size_t at = (size_t)snprintf(config, sizeof config, "{\"rules\":[");
     for (int i = 0; i < n; i++)
@@ -83,9 +83,9 @@ static void there_may_be_so_many(void **state) {
                              "%s{\"name\":\"r%d\",\"decision\":\"allow\"}", i > 0 ? "," : "", i);
     snprintf(config + at, sizeof config - at, "]}");
     yoi_error *err = yoi_sdk_error_init(&se);
-    yoi_status st = rules_open(&r, yoi_sdk_str(config), err);
+    yoi_status st = yoi_sdk_rules_new(yoi_sdk_str(config), &r, err);
     assert_int_equal(st == YOI_OK, n == RULES_MAX);
-    if (st == YOI_OK) rules_close(&r);
+    if (st == YOI_OK) yoi_sdk_rules_free(r);
   }
 }
 
@@ -93,7 +93,7 @@ static void so_many_arguments_may_be_named(void **state) {
   char config[4096];
   (void)state;
   for (int n = RULES_ARGUMENTS_MAX; n <= RULES_ARGUMENTS_MAX + 1; n++) {
-    struct rules r;
+    struct yoi_sdk_rules *r = NULL;
     struct yoi_sdk_error se;
     size_t at = (size_t)snprintf(config, sizeof config, "{\"rules\":[");
     for (int i = 0; i < n; i++)
@@ -104,10 +104,10 @@ static void so_many_arguments_may_be_named(void **state) {
                              i == 0 ? "," DENY("again", ",\"arguments\":{\"a0\":\"y\"}") : "");
     snprintf(config + at, sizeof config - at, "]}");
     yoi_error *err = yoi_sdk_error_init(&se);
-    yoi_status st = rules_open(&r, yoi_sdk_str(config), err);
+    yoi_status st = yoi_sdk_rules_new(yoi_sdk_str(config), &r, err);
     assert_int_equal(st == YOI_OK, n == RULES_ARGUMENTS_MAX);
     if (st == YOI_OK)
-      rules_close(&r);
+      yoi_sdk_rules_free(r);
     else
       assert_string_equal(se.message,
                           "rule 'r32': more than 32 arguments are looked at by all rules");
@@ -127,13 +127,13 @@ static void memory_may_be_short(void **state) {
   uint64_t n = 0;
   (void)state;
   while (st != YOI_OK) {
-    struct rules r;
+    struct yoi_sdk_rules *r = NULL;
     struct yoi_sdk_error se;
     yoi_error *err = yoi_sdk_error_init(&se);
     (void)yoi_sdk_mem_fail_at(++n);
-    st = rules_open(&r, yoi_sdk_str(config), err);
+    st = yoi_sdk_rules_new(yoi_sdk_str(config), &r, err);
     (void)yoi_sdk_mem_fail_at(0);
-    if (st == YOI_OK) rules_close(&r);
+    if (st == YOI_OK) yoi_sdk_rules_free(r);
     assert_true(n < 1000);
   }
   assert_true(n > 20);

@@ -10,7 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "plugins/policy-rules/hostname.h"
+#include "abi/sdk/rules/hostname.h"
 
 static void a_host_has_one_form(void **state) {
   static const struct {
@@ -84,7 +84,7 @@ static void a_host_has_one_form(void **state) {
   for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
     char out[HOSTNAME_MAX + 1];
     size_t len = 99;
-    int good = rules_hostname_of_url(yoi_sdk_str(rows[i].url), out, &len);
+    int good = yoi__sdk_rules_hostname_of_url(yoi_sdk_str(rows[i].url), out, &len);
     if (good != (rows[i].host != NULL)) fail_msg("'%s'", rows[i].url);
     if (good && (len != strlen(rows[i].host) || memcmp(out, rows[i].host, len) != 0))
       fail_msg("'%s': '%.*s'", rows[i].url, (int)len, out);
@@ -97,13 +97,14 @@ static void labels_and_names_have_their_lengths(void **state) {
   (void)state;
   for (int n = 63; n <= 64; n++) {
     (void)snprintf(url, sizeof url, "http://%0*d.example/", n, 0);
-    assert_int_equal(rules_hostname_of_url(yoi_sdk_str(url), out, &len), n == 63);
+    assert_int_equal(yoi__sdk_rules_hostname_of_url(yoi_sdk_str(url), out, &len), n == 63);
   }
   for (int n = HOSTNAME_MAX; n <= HOSTNAME_MAX + 1; n++) {
     size_t at = (size_t)snprintf(url, sizeof url, "http://");
     for (int i = 0; i < n; i++) url[at++] = i % 2 != 0 && i < n - 1 ? '.' : 'a';
     url[at] = '\0';
-    assert_int_equal(rules_hostname_of_url(yoi_sdk_str(url), out, &len), n == HOSTNAME_MAX);
+    assert_int_equal(yoi__sdk_rules_hostname_of_url(yoi_sdk_str(url), out, &len),
+                     n == HOSTNAME_MAX);
   }
 }
 
@@ -135,7 +136,7 @@ static void patterns_have_the_same_form(void **state) {
   for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
     char out[HOSTNAME_MAX + 1];
     size_t len;
-    const char *why = rules_hostname_pattern(yoi_sdk_str(rows[i].pattern), out, &len);
+    const char *why = yoi__sdk_rules_hostname_pattern(yoi_sdk_str(rows[i].pattern), out, &len);
     if (rows[i].why != NULL) {
       assert_non_null(why);
       assert_string_equal(why, rows[i].why);

@@ -30,15 +30,16 @@ struct quota {
 };
 
 /* `window`: else a rate. 0: memory is short. */
-int rules_quota_open(struct quota *q, int window, uint32_t per, uint64_t most, uint64_t per_ns);
-void rules_quota_close(struct quota *q);
+int yoi__sdk_rules_quota_open(struct quota *q, int window, uint32_t per, uint64_t most,
+                              uint64_t per_ns);
+void yoi__sdk_rules_quota_close(struct quota *q);
 
 /* [any] 1: there was room, and it is counted. Of a rate `amount` is 1. now_ns:
  * CLOCK_MONOTONIC. */
-int rules_quota_take(struct quota *q, const yoi_policy_request *req, uint64_t amount,
-                     uint64_t now_ns);
+int yoi__sdk_rules_quota_take(struct quota *q, const yoi_policy_request *req, uint64_t amount,
+                              uint64_t now_ns);
 /* [any] Of a window: what was taken at at_ns, was not used after all. */
-void rules_quota_give(struct quota *q, const yoi_policy_request *req, uint64_t amount,
-                      uint64_t at_ns);
+void yoi__sdk_rules_quota_give(struct quota *q, const yoi_policy_request *req, uint64_t amount,
+                               uint64_t at_ns);
 
 #endif

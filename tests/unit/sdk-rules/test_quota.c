@@ -10,7 +10,7 @@
 #include <sdk/str.h>
 #include <stdio.h>
 
-#include "plugins/policy-rules/quota.h"
+#include "abi/sdk/rules/quota.h"
 
 #define MS 1000000u
 #define START 7000050000000u /* not at the edge of a part */
@@ -33,16 +33,16 @@ static void no_span_has_more(void **state) {
   uint64_t now = START;
   uint32_t seed = 1, n = 0;
   (void)state;
-  assert_true(rules_quota_open(&q, 1, QUOTA_PER_PRINCIPAL, 3, 1000 * MS));
+  assert_true(yoi__sdk_rules_quota_open(&q, 1, QUOTA_PER_PRINCIPAL, 3, 1000 * MS));
   for (int i = 0; i < TRIES; i++) {
     seed = seed * 1664525u + 1013904223u;
     now += (seed >> 20) * MS / 10;
-    if (!rules_quota_take(&q, &r, 1, now)) continue;
+    if (!yoi__sdk_rules_quota_take(&q, &r, 1, now)) continue;
     taken[n++] = now;
     if (n > 3) assert_true(now - taken[n - 4] >= 1000 * MS);
   }
   assert_true(n > 400); /* about as many as there may be: some 800 s / 1.14 s x 3 */
-  rules_quota_close(&q);
+  yoi__sdk_rules_quota_close(&q);
 }
 
 static void it_counts_for_whom_it_says(void **state) {
@@ -58,12 +58,12 @@ static void it_counts_for_whom_it_says(void **state) {
   for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
     struct quota q = {0};
     yoi_policy_request a = by("p", "w"), b = by("q", "w"), c = by("p", "v");
-    assert_true(rules_quota_open(&q, 1, rows[i].per, 1, 1000 * MS));
-    assert_true(rules_quota_take(&q, &a, 1, START));
-    assert_false(rules_quota_take(&q, &a, 1, START));
-    assert_int_equal(rules_quota_take(&q, &b, 1, START), rows[i].principals);
-    assert_int_equal(rules_quota_take(&q, &c, 1, START), rows[i].workers);
-    rules_quota_close(&q);
+    assert_true(yoi__sdk_rules_quota_open(&q, 1, rows[i].per, 1, 1000 * MS));
+    assert_true(yoi__sdk_rules_quota_take(&q, &a, 1, START));
+    assert_false(yoi__sdk_rules_quota_take(&q, &a, 1, START));
+    assert_int_equal(yoi__sdk_rules_quota_take(&q, &b, 1, START), rows[i].principals);
+    assert_int_equal(yoi__sdk_rules_quota_take(&q, &c, 1, START), rows[i].workers);
+    yoi__sdk_rules_quota_close(&q);
   }
 }
 
@@ -73,40 +73,43 @@ static void tools_of_one_name_are_told_apart(void **state) {
   (void)state;
   b.plugin = YOI_LIT("org.example.fs");
   c.tool = YOI_LIT("fs_read");
-  assert_true(rules_quota_open(&q, 1, QUOTA_PER_TOOL, 1, 1000 * MS));
-  assert_true(rules_quota_take(&q, &a, 1, START) && rules_quota_take(&q, &b, 1, START) &&
-              rules_quota_take(&q, &c, 1, START));
-  assert_false(rules_quota_take(&q, &a, 1, START));
+  assert_true(yoi__sdk_rules_quota_open(&q, 1, QUOTA_PER_TOOL, 1, 1000 * MS));
+  assert_true(yoi__sdk_rules_quota_take(&q, &a, 1, START) &&
+              yoi__sdk_rules_quota_take(&q, &b, 1, START) &&
+              yoi__sdk_rules_quota_take(&q, &c, 1, START));
+  assert_false(yoi__sdk_rules_quota_take(&q, &a, 1, START));
   /* "ab" "c" is not "a" "bc" */
   a.plugin = YOI_LIT("ab"), a.tool = YOI_LIT("c");
   b.plugin = YOI_LIT("a"), b.tool = YOI_LIT("bc");
-  assert_true(rules_quota_take(&q, &a, 1, START) && rules_quota_take(&q, &b, 1, START));
-  rules_quota_close(&q);
+  assert_true(yoi__sdk_rules_quota_take(&q, &a, 1, START) &&
+              yoi__sdk_rules_quota_take(&q, &b, 1, START));
+  yoi__sdk_rules_quota_close(&q);
 }
 
 static void amounts_and_what_is_given_back(void **state) {
   struct quota q = {0};
   yoi_policy_request r = by("p", "w"), other = by("q", "w");
   (void)state;
-  assert_true(rules_quota_open(&q, 1, QUOTA_PER_PRINCIPAL, 100, 1000 * MS));
-  assert_false(rules_quota_take(&q, &r, 101, START));
-  assert_true(rules_quota_take(&q, &r, 100, START));
-  assert_false(rules_quota_take(&q, &r, 1, START + MS));
-  rules_quota_give(&q, &r, 40, START);
-  assert_false(rules_quota_take(&q, &r, 41, START + MS));
-  assert_true(rules_quota_take(&q, &r, 40, START + MS));
-  rules_quota_give(&q, &other, 40, START);                 /* of whom nothing is known */
-  rules_quota_give(&q, &r, 1000, START + 3600000ull * MS); /* not there yet */
-  assert_false(rules_quota_take(&q, &r, 1, START + 2 * MS));
-  rules_quota_give(&q, &r, 1000, START); /* no more than there was */
-  assert_true(rules_quota_take(&q, &r, 100, START + 3 * MS));
-  assert_false(rules_quota_take(&q, &r, 1, START + 3 * MS));
+  assert_true(yoi__sdk_rules_quota_open(&q, 1, QUOTA_PER_PRINCIPAL, 100, 1000 * MS));
+  assert_false(yoi__sdk_rules_quota_take(&q, &r, 101, START));
+  assert_true(yoi__sdk_rules_quota_take(&q, &r, 100, START));
+  assert_false(yoi__sdk_rules_quota_take(&q, &r, 1, START + MS));
+  yoi__sdk_rules_quota_give(&q, &r, 40, START);
+  assert_false(yoi__sdk_rules_quota_take(&q, &r, 41, START + MS));
+  assert_true(yoi__sdk_rules_quota_take(&q, &r, 40, START + MS));
+  yoi__sdk_rules_quota_give(&q, &other, 40, START);                 /* of whom nothing is known */
+  yoi__sdk_rules_quota_give(&q, &r, 1000, START + 3600000ull * MS); /* not there yet */
+  assert_false(yoi__sdk_rules_quota_take(&q, &r, 1, START + 2 * MS));
+  yoi__sdk_rules_quota_give(&q, &r, 1000, START); /* no more than there was */
+  assert_true(yoi__sdk_rules_quota_take(&q, &r, 100, START + 3 * MS));
+  assert_false(yoi__sdk_rules_quota_take(&q, &r, 1, START + 3 * MS));
   /* Long ago: it does not count any more, and cannot be given back. */
-  assert_true(rules_quota_take(&q, &r, 100, START + 3600000ull * MS));
-  rules_quota_give(&q, &r, 100, START);
-  assert_false(rules_quota_take(&q, &r, 1, START + 3600000ull * MS));
-  assert_false(rules_quota_take(&q, &r, 1, START)); /* a clock that goes back gives nothing */
-  rules_quota_close(&q);
+  assert_true(yoi__sdk_rules_quota_take(&q, &r, 100, START + 3600000ull * MS));
+  yoi__sdk_rules_quota_give(&q, &r, 100, START);
+  assert_false(yoi__sdk_rules_quota_take(&q, &r, 1, START + 3600000ull * MS));
+  assert_false(
+      yoi__sdk_rules_quota_take(&q, &r, 1, START)); /* a clock that goes back gives nothing */
+  yoi__sdk_rules_quota_close(&q);
 }
 
 /* Who makes names has no more than others: the table is full, and then nobody
@@ -115,22 +118,22 @@ static void many_names_do_not_help(void **state) {
   struct quota q = {0};
   char name[32];
   (void)state;
-  assert_true(rules_quota_open(&q, 1, QUOTA_PER_WORKER, 1, 1000 * MS));
+  assert_true(yoi__sdk_rules_quota_open(&q, 1, QUOTA_PER_WORKER, 1, 1000 * MS));
   for (int i = 0; i <= QUOTA_WINDOWS_MAX; i++) {
     (void)snprintf(name, sizeof name, "w%d", i);
     yoi_policy_request r = by("p", name);
-    assert_int_equal(rules_quota_take(&q, &r, 1, START), i < QUOTA_WINDOWS_MAX);
+    assert_int_equal(yoi__sdk_rules_quota_take(&q, &r, 1, START), i < QUOTA_WINDOWS_MAX);
   }
   for (int i = 0; i < QUOTA_WINDOWS_MAX; i++) {
     (void)snprintf(name, sizeof name, "w%d", i);
     yoi_policy_request r = by("p", name);
-    assert_false(rules_quota_take(&q, &r, 1, START + MS));
+    assert_false(yoi__sdk_rules_quota_take(&q, &r, 1, START + MS));
   }
   yoi_policy_request r = by("p", "another");
-  assert_false(rules_quota_take(&q, &r, 1, START + MS));
-  assert_true(rules_quota_take(&q, &r, 1, START + 2000 * MS));
+  assert_false(yoi__sdk_rules_quota_take(&q, &r, 1, START + MS));
+  assert_true(yoi__sdk_rules_quota_take(&q, &r, 1, START + 2000 * MS));
   assert_int_equal(q.used, 1);
-  rules_quota_close(&q);
+  yoi__sdk_rules_quota_close(&q);
 }
 
 static void *take_all(void *ctx) {
@@ -140,7 +143,7 @@ static void *take_all(void *ctx) {
   for (int i = 0; i < 4000; i++) {
     (void)snprintf(name, sizeof name, "w%d", i % 100);
     yoi_policy_request r = by("p", name);
-    taken += (uint64_t)rules_quota_take(q, &r, 1, START);
+    taken += (uint64_t)yoi__sdk_rules_quota_take(q, &r, 1, START);
   }
   return (void *)(uintptr_t)taken;
 }
@@ -150,16 +153,15 @@ static void threads_take_no_more_together(void **state) {
   struct quota q = {0};
   uint64_t all = 0;
   (void)state;
-  assert_true(rules_quota_open(&q, 1, QUOTA_PER_WORKER, 7, 1000 * MS));
-  for (int i = 0; i < 4; i++)
-    assert_int_equal(pthread_create(&threads[i], NULL, take_all, &q), 0);
+  assert_true(yoi__sdk_rules_quota_open(&q, 1, QUOTA_PER_WORKER, 7, 1000 * MS));
+  for (int i = 0; i < 4; i++) assert_int_equal(pthread_create(&threads[i], NULL, take_all, &q), 0);
   for (int i = 0; i < 4; i++) {
     void *taken = NULL;
     assert_int_equal(pthread_join(threads[i], &taken), 0);
     all += (uintptr_t)taken;
   }
   assert_int_equal(all, 7 * 100);
-  rules_quota_close(&q);
+  yoi__sdk_rules_quota_close(&q);
 }
 
 int main(void) {

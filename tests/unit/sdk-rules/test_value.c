@@ -10,8 +10,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "plugins/policy-rules/index.h"
-#include "plugins/policy-rules/value.h"
+#include "abi/sdk/rules/index.h"
+#include "abi/sdk/rules/value.h"
 
 static void a_value_is_found_by_name_or_pointer(void **state) {
   static const char arguments[] =
@@ -45,29 +45,29 @@ static void a_value_is_found_by_name_or_pointer(void **state) {
   (void)state;
   for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
     struct value_place p;
-    assert_null(rules_value_place_open(&p, yoi_sdk_str(rows[i].key)));
-    yoi_str raw = rules_value_find(&p, yoi_sdk_str(arguments));
+    assert_null(yoi__sdk_rules_value_place_open(&p, yoi_sdk_str(rows[i].key)));
+    yoi_str raw = yoi__sdk_rules_value_find(&p, yoi_sdk_str(arguments));
     if (rows[i].raw == NULL ? raw.len > 0 : !yoi_sdk_str_is(raw, rows[i].raw))
       fail_msg("'%s': %.*s", rows[i].key, (int)raw.len, raw.ptr);
-    assert_int_equal(rules_value_find(&p, YOI_LIT("")).len, 0);
-    assert_int_equal(rules_value_find(&p, YOI_LIT("{\"path\":")).len, 0);
-    rules_value_place_close(&p);
+    assert_int_equal(yoi__sdk_rules_value_find(&p, YOI_LIT("")).len, 0);
+    assert_int_equal(yoi__sdk_rules_value_find(&p, YOI_LIT("{\"path\":")).len, 0);
+    yoi__sdk_rules_value_place_close(&p);
   }
 }
 
 static void a_pointer_that_is_none_is_refused(void **state) {
   struct value_place p;
   (void)state;
-  assert_non_null(rules_value_place_open(&p, YOI_LIT("/a~2")));
-  rules_value_place_close(&p);
-  assert_non_null(rules_value_place_open(&p, YOI_LIT("/a/~")));
-  rules_value_place_close(&p);
+  assert_non_null(yoi__sdk_rules_value_place_open(&p, YOI_LIT("/a~2")));
+  yoi__sdk_rules_value_place_close(&p);
+  assert_non_null(yoi__sdk_rules_value_place_open(&p, YOI_LIT("/a/~")));
+  yoi__sdk_rules_value_place_close(&p);
   for (int n = VALUE_STEPS_MAX; n <= VALUE_STEPS_MAX + 1; n++) {
     char key[2 * VALUE_STEPS_MAX + 2];
     for (int i = 0; i < 2 * n; i++) key[i] = i % 2 == 0 ? '/' : 'x';
-    const char *why = rules_value_place_open(&p, (yoi_str){key, 2 * (size_t)n});
+    const char *why = yoi__sdk_rules_value_place_open(&p, (yoi_str){key, 2 * (size_t)n});
     assert_int_equal(why == NULL, n == VALUE_STEPS_MAX);
-    rules_value_place_close(&p);
+    yoi__sdk_rules_value_place_close(&p);
   }
 }
 
@@ -111,11 +111,11 @@ static void what_has_one_text_is_compared(void **state) {
   (void)state;
   for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
     struct value v;
-    int good = rules_value_read(&v, rows[i].kind, yoi_sdk_str(rows[i].raw));
+    int good = yoi__sdk_rules_value_read(&v, rows[i].kind, yoi_sdk_str(rows[i].raw));
     if (good != (rows[i].text != NULL)) fail_msg("'%s'", rows[i].raw);
     if (good && !yoi_sdk_str_is(v.text, rows[i].text)) fail_msg("'%s'", rows[i].raw);
     if (good) assert_int_equal(v.dots, rows[i].dots);
-    rules_value_release(&v);
+    yoi__sdk_rules_value_release(&v);
   }
 }
 
@@ -126,8 +126,8 @@ static void what_is_too_long_is_not_compared(void **state) {
     for (int n = VALUE_MAX; n <= VALUE_MAX + 1; n++) {
       struct value v;
       (void)snprintf(raw, sizeof raw, "\"%s%0*d\"", escaped ? "\\n" : "", n - escaped, 0);
-      assert_int_equal(rules_value_read(&v, INDEX_TEXT, yoi_sdk_str(raw)), n == VALUE_MAX);
-      rules_value_release(&v);
+      assert_int_equal(yoi__sdk_rules_value_read(&v, INDEX_TEXT, yoi_sdk_str(raw)), n == VALUE_MAX);
+      yoi__sdk_rules_value_release(&v);
     }
   }
 }

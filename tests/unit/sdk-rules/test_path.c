@@ -10,7 +10,7 @@
 #include <sdk/str.h>
 #include <string.h>
 
-#include "plugins/policy-rules/path.h"
+#include "abi/sdk/rules/path.h"
 
 static void a_path_has_one_form(void **state) {
   static const struct {
@@ -38,7 +38,7 @@ static void a_path_has_one_form(void **state) {
   for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
     char out[64];
     size_t len = 99;
-    int good = rules_path_normal(yoi_sdk_str(rows[i].path), out, sizeof out, &len);
+    int good = yoi__sdk_rules_path_normal(yoi_sdk_str(rows[i].path), out, sizeof out, &len);
     assert_int_equal(good, rows[i].normal != NULL);
     assert_int_equal(len, good ? strlen(rows[i].normal) : 0);
     if (good) assert_memory_equal(out, rows[i].normal, len);
@@ -49,10 +49,10 @@ static void it_may_be_so_long(void **state) {
   char out[4];
   size_t len;
   (void)state;
-  assert_true(rules_path_normal(YOI_LIT("./abcd"), out, sizeof out, &len) && len == 4);
-  assert_true(rules_path_normal(YOI_LIT("a/bc"), out, sizeof out, &len) && len == 4);
-  assert_false(rules_path_normal(YOI_LIT("abcde"), out, sizeof out, &len));
-  assert_false(rules_path_normal(YOI_LIT("a/bcd"), out, sizeof out, &len));
+  assert_true(yoi__sdk_rules_path_normal(YOI_LIT("./abcd"), out, sizeof out, &len) && len == 4);
+  assert_true(yoi__sdk_rules_path_normal(YOI_LIT("a/bc"), out, sizeof out, &len) && len == 4);
+  assert_false(yoi__sdk_rules_path_normal(YOI_LIT("abcde"), out, sizeof out, &len));
+  assert_false(yoi__sdk_rules_path_normal(YOI_LIT("a/bcd"), out, sizeof out, &len));
 }
 
 static void a_pattern_fits_whole_segments(void **state) {
@@ -92,7 +92,8 @@ static void a_pattern_fits_whole_segments(void **state) {
   };
   (void)state;
   for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
-    if (rules_path_glob(yoi_sdk_str(rows[i].pattern), yoi_sdk_str(rows[i].path)) != rows[i].fits)
+    if (yoi__sdk_rules_path_glob(yoi_sdk_str(rows[i].pattern), yoi_sdk_str(rows[i].path)) !=
+        rows[i].fits)
       fail_msg("'%s' and '%s'", rows[i].pattern, rows[i].path);
 }
 
@@ -113,7 +114,8 @@ static void a_pattern_that_no_path_can_fit_is_refused(void **state) {
   for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
     char out[16];
     size_t len;
-    const char *why = rules_path_pattern(yoi_sdk_str(rows[i].pattern), out, sizeof out, &len);
+    const char *why =
+        yoi__sdk_rules_path_pattern(yoi_sdk_str(rows[i].pattern), out, sizeof out, &len);
     if (rows[i].why != NULL) {
       assert_non_null(why);
       assert_string_equal(why, rows[i].why);

@@ -10,6 +10,8 @@
  *     it is "." or "..".
  *  3. Of many patterns the index finds what each finds alone.
  *  4. "**" fits every path, and "*" every host.
+ *  5. The text as the rules of a bundle is taken, or refused as invalid or as
+ *     unsupported. What is taken abstains from what is no call of a tool.
  */
 #include <sdk/glob.h>
 #include <stdio.h>
@@ -128,6 +130,22 @@ static void texts(yoi_str pattern, yoi_str text) {
   yoi__sdk_rules_index_free(&x);
 }
 
+static void bundle(yoi_str text) {
+  struct yoi_sdk_rules *r = NULL;
+  struct yoi_sdk_error e;
+  yoi_error *err = yoi_sdk_error_init(&e);
+  yoi_policy_request q = {
+      .size = sizeof q, .operation = YOI_LIT("worker.stop"), .principal = YOI_LIT("p")};
+  if (yoi_sdk_rules_of_bundle(text, &r, err) != YOI_OK) {
+    MUST(r == NULL);
+    MUST(err->code == YOI_CODE_BUNDLE_INVALID || err->code == YOI_CODE_UNSUPPORTED_DECLARATION);
+    MUST(yoi_sdk_json_check(yoi_sdk_str(e.details), 0, NULL) == YOI_OK);
+    return;
+  }
+  MUST(yoi_sdk_rules_decide(r, &q, 1)->verdict == YOI_VERDICT_ABSTAIN);
+  yoi_sdk_rules_free(r);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   const char *all = (const char *)data, *nul = size > 0 ? memchr(data, 0, size) : NULL;
   struct yoi_sdk_buf arguments;
@@ -140,5 +158,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   paths(pattern, text);
   hosts(pattern, text);
   texts(pattern, text);
+  bundle(text);
   return 0;
 }

@@ -61,11 +61,11 @@ struct yoi_sdk_rules {
   struct bits of_reads, of_writes;     /* tools that are read-only, and others */
 };
 
-/* Where reading ended: in which rule, and in what of it; NULL: not known. */
+/* Where reading ended. */
 struct rules_where {
-  uint32_t at;
-  const char *member;
-  int known; /* 0: it is about none of them */
+  uint32_t at;        /* in which rule */
+  const char *member; /* in what of it; NULL: not known */
+  int known;          /* 0: in none of them */
 };
 
 /* read.c: `list` was checked against the schema, and is in `tree`, which is the

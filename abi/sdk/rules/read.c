@@ -6,7 +6,8 @@
  *     is a hole.
  *  2. A rule that names something of a tool, and one that asks, is about calls
  *     of tools. One that allows and names neither that nor operations is about
- *     everything but calls of tools: these are allowed where it is said.
+ *     everything but calls of tools: these are allowed where it is said. A rule of
+ *     a bundle is about calls of tools whatever it names.
  *  3. A rule is about generations of a model when it names "model." in its
  *     operations, or tokens; "*" does not reach them. What was written about
  *     callers stays about callers, and of the door nobody knows any more by then.

@@ -92,6 +92,7 @@ LIBS_CORE = -lcjson -lcrypto -lpthread -ldl
 # ---- what is built -------------------------------------------------------
 SDK_CORE   := $(B)/lib/libyoi-sdk-core.a
 SDK_SCHEMA := $(B)/lib/libyoi-sdk-schema.a
+SDK_BUNDLE := $(B)/lib/libyoi-sdk-bundle.a
 SDK_RULES  := $(B)/lib/libyoi-sdk-rules.a
 SDK_HTTP   := $(B)/lib/libyoi-sdk-http.a
 ENGINE     := $(B)/lib/libyoi-engine.a
@@ -106,8 +107,8 @@ RUNTIMES     := $(filter-out engine,$(notdir $(patsubst %/,%,$(dir $(wildcard ru
 PLUGINS      := $(notdir $(patsubst %/,%,$(dir $(wildcard plugins/*/*.yoi.json))))
 TEST_PLUGINS := $(notdir $(patsubst %/,%,$(dir $(wildcard tests/plugins/*/*.yoi.json))))
 # What needs more than the core: NAME_ARCHIVES of ours, NAME_LIBS of others.
-embedded_ARCHIVES     = $(ENGINE) $(SDK_RULES)
-fs-store_ARCHIVES     = $(ENGINE) $(SDK_RULES)
+embedded_ARCHIVES     = $(ENGINE) $(SDK_BUNDLE) $(SDK_RULES)
+fs-store_ARCHIVES     = $(ENGINE) $(SDK_BUNDLE) $(SDK_RULES)
 policy-rules_ARCHIVES = $(SDK_RULES)
 model-openai_ARCHIVES = $(SDK_HTTP)
 model-openai_LIBS     = -lcurl
@@ -191,14 +192,16 @@ $(SDK_SCHEMA): $(call objs,abi/sdk/schema)
 	$(archive)
 $(SDK_RULES): $(call objs,abi/sdk/rules)
 	$(archive)
+$(SDK_BUNDLE): $(call objs,abi/sdk/bundle)
+	$(archive)
 $(SDK_HTTP): $(call objs,abi/sdk/http)
 	$(archive)
 $(ENGINE): $(call objs,runtimes/engine)
 	$(archive)
 # One archive holds all that an application needs beside the system's.
-$(LIBYOI_A): $(call objs,host) $(call objs,abi/sdk/core) $(call objs,abi/sdk/schema)
+$(LIBYOI_A): $(foreach d,host abi/sdk/core abi/sdk/schema abi/sdk/bundle abi/sdk/rules,$(call objs,$(d)))
 	$(archive)
-$(LIBYOI_SO): $(call objs,host) $(SDK_SCHEMA) $(SDK_CORE) host/libyoi.map
+$(LIBYOI_SO): $(call objs,host) $(SDK_BUNDLE) $(SDK_RULES) $(SDK_SCHEMA) $(SDK_CORE) host/libyoi.map
 	@$(if $(V),,echo '  ld      $@')
 	$(Q)$(CC) -shared $(LDFLAGS) $(SLIM) $(DEFS) -Wl,-soname,libyoi.so.1 -Wl,--version-script=host/libyoi.map \
 	  -o $@ $(filter %.o %.a,$^) $(LIBS_CORE)

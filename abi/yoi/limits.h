@@ -36,7 +36,19 @@
 #define YOI_CREATE_BYTES_MAX 65536 /* body of worker.create */
 #define YOI_INPUT_BYTES_MAX 262144 /* content of one input (config) */
 #define YOI_BODY_BYTES_MAX 1048576 /* any body: a bundle is the largest */
-#define YOI_BUNDLE_BYTES_MAX 1048576 /* one bundle: prompts of some hundred pages */
+#define YOI_BUNDLE_BYTES_MAX 1048576 /* one: prompts of some hundred pages */
+#define YOI_BUNDLE_ENTRIES_MAX 256 /* of each section, and rules of a policy */
+#define YOI_BUNDLE_PROMPT_BYTES_MAX 262144 /* one prompt: as one input */
+#define YOI_BUNDLE_DIGESTS_MAX 32  /* of a pin: builds of one version */
+#define YOI_BUNDLE_DETAIL_MAX 256  /* of provenance: a branch and a commit */
+#define YOI_BUNDLE_LABEL_MAX 128   /* names of workspace and project: a line */
+#define YOI_BUNDLE_PATTERN_MAX 1024 /* of an argument, in a rule */
+#define YOI_BUNDLE_FINDINGS_MAX 64 /* told of each code: a screen or two */
+#define YOI_RULE_ARGUMENTS_MAX 16  /* by name, in one rule */
+#define YOI_RULE_RATE_COUNT_MAX 1000000
+#define YOI_RULE_RATE_MS_MAX 86400000 /* a day */
+#define YOI_RULE_ABOVE_MS_MAX 2678400000 /* 31 days */
+#define YOI_LANGUAGE_MAX 35        /* BCP 47, 4.4.1 */
 #define YOI_LIST_LIMIT_MAX 256     /* rows of a page */
 #define YOI_LIST_LIMIT_DEFAULT 100
 #define YOI_DIAGNOSTICS_MAX 32     /* kept per runtime and worker */

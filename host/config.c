@@ -372,13 +372,13 @@ yoi_status yoi__config_read_secrets(struct yoi__config *c, yoi_error *err) {
 }
 
 int yoi__config_granted(const struct yoi__config *c, const struct yoi__plugin *p, yoi_str text) {
-  struct yoi__grant grant, pattern;
-  if (yoi__grant_pattern(text, &grant) != NULL) return 0;
+  struct yoi_sdk_grant grant, pattern;
+  if (yoi_sdk_grant_pattern(text, &grant) != NULL) return 0;
   for (size_t i = 0; i < c->n_entries; i++) {
     const struct yoi__config_plugin *e = &c->entries[i];
     if (!e->has_grants || !yoi_sdk_str_eq(e->id, p->manifest.id)) continue;
     for (size_t k = 0; k < e->n_grants; k++) {
-      if (yoi__grant_pattern(e->grants[k], &pattern) == NULL && yoi__grant_covers(&pattern, &grant))
+      if (yoi_sdk_grant_pattern(e->grants[k], &pattern) == NULL && yoi_sdk_grant_covers(&pattern, &grant))
         return 1;
     }
     return 0;

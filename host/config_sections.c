@@ -212,8 +212,8 @@ void yoi__build_search(struct yoi__build *b) {
 /* ---- plugins ------------------------------------------------------------------- */
 
 static void check_pattern(struct yoi__build *b, yoi_str text, const char *pointer) {
-  struct yoi__grant pattern;
-  const char *expected = yoi__grant_pattern(text, &pattern);
+  struct yoi_sdk_grant pattern;
+  const char *expected = yoi_sdk_grant_pattern(text, &pattern);
   if (expected != NULL) yoi__findings_add(&b->found, pointer, 0, "expected %s", expected);
 }
 

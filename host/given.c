@@ -65,7 +65,7 @@ static void put(struct yoi__given_list *l, size_t *at, yoi_str text) {
   *own = (yoi_str){l->bytes + *at, text.len};
   memcpy(l->bytes + *at, text.ptr, text.len);
   *at += text.len;
-  (void)yoi__grant_parse(*own, &l->grants[l->n++]);
+  (void)yoi_sdk_grant_parse(*own, &l->grants[l->n++]);
 }
 
 static yoi_status read_tree(const yoi_sdk_json *tree, struct yoi__given_list *out, yoi_error *err) {
@@ -75,10 +75,10 @@ static yoi_status read_tree(const yoi_sdk_json *tree, struct yoi__given_list *ou
     return yoi_sdk_fail(err, YOI_CODE_INVALID_REQUEST,
                         "grants of a call: expected an array of at most %d", YOI_TOOL_GRANTS_MAX);
   for (const yoi_sdk_json *v = yoi_sdk_json_first(tree); v != NULL; v = yoi_sdk_json_next(v)) {
-    struct yoi__grant grant;
+    struct yoi_sdk_grant grant;
     yoi_str text = {NULL, 0};
     const char *expected = "a string";
-    if (yoi_sdk_json_str(v, &text)) expected = yoi__grant_parse(text, &grant);
+    if (yoi_sdk_json_str(v, &text)) expected = yoi_sdk_grant_parse(text, &grant);
     if (expected != NULL)
       return yoi_sdk_fail(err, YOI_CODE_INVALID_REQUEST,
                           "grants of a call: '%.*s' is no grant: expected %s",
@@ -223,13 +223,13 @@ yoi_status yoi__given_get(struct yoi_embed *host, const struct yoi__instance *in
 }
 
 yoi_status yoi__given_has(struct yoi_embed *host, const struct yoi__instance *in, uint64_t call,
-                          const struct yoi__grant *grant, yoi_error *err) {
+                          const struct yoi_sdk_grant *grant, yoi_error *err) {
   struct yoi__given_list list;
   yoi_status st = yoi__given_get(host, in, call, &list, err);
   if (st != YOI_OK) return st;
   for (size_t i = 0; i < list.n; i++)
-    if (yoi__grant_covers(&list.grants[i], grant))
+    if (yoi_sdk_grant_covers(&list.grants[i], grant))
       return yoi__grant_for(host->config, in->plugin, grant, err);
   return yoi_sdk_fail(err, YOI_CODE_GRANT_MISSING, "this call was not given the grant '%s'",
-                      yoi__grant_show(grant).text);
+                      yoi_sdk_grant_show(grant).text);
 }

@@ -36,7 +36,7 @@ yoi_status yoi__given_check(struct yoi_embed *host, const struct yoi__plugin *p,
 /* The grants of a call: a copy, so that nothing is locked while they are used. */
 struct yoi__given_list {
   size_t n;
-  struct yoi__grant grants[YOI_TOOL_GRANTS_MAX]; /* names lie in `bytes` */
+  struct yoi_sdk_grant grants[YOI_TOOL_GRANTS_MAX]; /* names lie in `bytes` */
   yoi_str texts[YOI_TOOL_GRANTS_MAX];
   char bytes[YOI_TOOL_GRANTS_MAX * YOI_GRANT_MAX];
 };
@@ -45,6 +45,6 @@ yoi_status yoi__given_get(struct yoi_embed *host, const struct yoi__instance *in
                           struct yoi__given_list *out, yoi_error *err);
 /* [any] OK: the call has it, and it is in force now. */
 yoi_status yoi__given_has(struct yoi_embed *host, const struct yoi__instance *in, uint64_t call,
-                          const struct yoi__grant *grant, yoi_error *err);
+                          const struct yoi_sdk_grant *grant, yoi_error *err);
 
 #endif

@@ -146,8 +146,8 @@ static yoi_status read_grants(struct yoi__manifest *m, const yoi_sdk_json *v, yo
   yoi_status st = read_list("grants", v, m->grants, &m->n_grants, err);
   const yoi_sdk_json *e = yoi_sdk_json_first(v);
   for (size_t i = 0; st == YOI_OK && i < m->n_grants; i++, e = yoi_sdk_json_next(e)) {
-    struct yoi__grant pattern;
-    const char *expected = yoi__grant_pattern(m->grants[i], &pattern);
+    struct yoi_sdk_grant pattern;
+    const char *expected = yoi_sdk_grant_pattern(m->grants[i], &pattern);
     if (expected == NULL && m->kind != 0 &&
         yoi__grant_local(&pattern) != (m->kind == YOI_KIND_TOOL))
       expected = yoi__grant_local(&pattern) ? "'model:NAME': the others are for tools"

@@ -37,17 +37,17 @@ static yoi_status grant_list(const yoi_host *h, uint64_t call,
 static yoi_status grant_value(const yoi_host *h, uint64_t call, yoi_str text, char *buf, size_t cap,
                               size_t *out_len, yoi_error *err) {
   struct yoi_embed *top = of(h)->top;
-  struct yoi__grant grant;
+  struct yoi_sdk_grant grant;
   *out_len = 0;
-  const char *expected = yoi__grant_parse(text, &grant);
-  if (expected == NULL && grant.kind != YOI__GRANT_SHELL && grant.kind != YOI__GRANT_GIT)
+  const char *expected = yoi_sdk_grant_parse(text, &grant);
+  if (expected == NULL && grant.kind != YOI_SDK_GRANT_SHELL && grant.kind != YOI_SDK_GRANT_GIT)
     expected = "'shell:NAME' or 'git:NAME', which have a value";
   if (expected != NULL)
     return yoi_sdk_fail(err, YOI_CODE_INVALID_REQUEST, "value of a grant: expected %s", expected);
   yoi_status st = yoi__given_has(top, of(h), call, &grant, err);
   if (st != YOI_OK) return st;
   yoi_str value =
-      yoi__local_commands(&top->config->local, grant.kind == YOI__GRANT_GIT, grant.name)->value;
+      yoi__local_commands(&top->config->local, grant.kind == YOI_SDK_GRANT_GIT, grant.name)->value;
   *out_len = value.len;
   if (value.len > cap)
     return yoi_sdk_fail(err, YOI_CODE_LIMIT_TOO_LARGE,
@@ -66,8 +66,8 @@ const yoi_host_grant yoi__grant_table = {.size = sizeof yoi__grant_table,
 static yoi_status mount_open(const yoi_host *h, uint64_t call, yoi_str mount, yoi_str path,
                              uint32_t flags, int32_t *out_fd, yoi_error *err) {
   struct yoi_embed *top = of(h)->top;
-  struct yoi__grant grant = {
-      .kind = YOI__GRANT_MOUNT, .writable = (flags & YOI_MOUNT_WRITE) != 0, .name = mount};
+  struct yoi_sdk_grant grant = {
+      .kind = YOI_SDK_GRANT_MOUNT, .writable = (flags & YOI_MOUNT_WRITE) != 0, .name = mount};
   *out_fd = -1;
   yoi_status st = yoi__mount_flags(flags, err);
   if (st == YOI_OK && !yoi_sdk_name_valid(mount))
@@ -95,7 +95,7 @@ static yoi_status find_lists(const struct yoi__instance *in, uint64_t call, stru
   out->n = 0;
   yoi_status st = yoi__given_get(in->top, in, call, &list, err);
   for (size_t i = 0; i < list.n; i++)
-    if (list.grants[i].kind == YOI__GRANT_NET &&
+    if (list.grants[i].kind == YOI_SDK_GRANT_NET &&
         yoi__grant_for(c, in->plugin, &list.grants[i], NULL) == YOI_OK)
       out->all[out->n++] = yoi__local_network(&c->local, list.grants[i].name);
   return st;

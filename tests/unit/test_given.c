@@ -73,16 +73,16 @@ static void a_call_has_what_it_was_given(void **state) {
   assert_true(yoi_sdk_str_is(l.texts[2], "mount:rw:rw"));
   assert_true(l.grants[2].writable && yoi_sdk_str_is(l.grants[2].name, "rw"));
   static const struct {
-    struct yoi__grant grant;
+    struct yoi_sdk_grant grant;
     yoi_status st;
   } cases[] = {
-      {{YOI__GRANT_MOUNT, 0, {"ro", 2}}, YOI_OK},
-      {{YOI__GRANT_MOUNT, 1, {"ro", 2}}, YOI_PERMISSION_DENIED},
-      {{YOI__GRANT_MOUNT, 0, {"rw", 2}}, YOI_OK},
-      {{YOI__GRANT_MOUNT, 1, {"rw", 2}}, YOI_OK},
-      {{YOI__GRANT_MOUNT, 0, {"r", 1}}, YOI_PERMISSION_DENIED},
-      {{YOI__GRANT_NET, 0, {"docs", 4}}, YOI_OK},
-      {{YOI__GRANT_SHELL, 0, {"docs", 4}}, YOI_PERMISSION_DENIED},
+      {{YOI_SDK_GRANT_MOUNT, 0, {"ro", 2}}, YOI_OK},
+      {{YOI_SDK_GRANT_MOUNT, 1, {"ro", 2}}, YOI_PERMISSION_DENIED},
+      {{YOI_SDK_GRANT_MOUNT, 0, {"rw", 2}}, YOI_OK},
+      {{YOI_SDK_GRANT_MOUNT, 1, {"rw", 2}}, YOI_OK},
+      {{YOI_SDK_GRANT_MOUNT, 0, {"r", 1}}, YOI_PERMISSION_DENIED},
+      {{YOI_SDK_GRANT_NET, 0, {"docs", 4}}, YOI_OK},
+      {{YOI_SDK_GRANT_SHELL, 0, {"docs", 4}}, YOI_PERMISSION_DENIED},
   };
   for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
     assert_int_equal(yoi__given_has(t->f.host, &t->a, call, &cases[i].grant, NULL), cases[i].st);
@@ -99,8 +99,8 @@ static void a_call_has_what_it_was_given(void **state) {
 
 static void it_is_asked_again_at_each_use(void **state) {
   struct tools *t = *state;
-  const struct yoi__grant read = {YOI__GRANT_MOUNT, 0, {"rw", 2}};
-  const struct yoi__grant write = {YOI__GRANT_MOUNT, 1, {"rw", 2}};
+  const struct yoi_sdk_grant read = {YOI_SDK_GRANT_MOUNT, 0, {"rw", 2}};
+  const struct yoi_sdk_grant write = {YOI_SDK_GRANT_MOUNT, 1, {"rw", 2}};
   struct yoi_sdk_error e;
   uint64_t call = begin(t, &t->a, "[\"mount:rw:rw\"]");
   t->mounts[1].writable = 0;
@@ -231,7 +231,7 @@ static void memory_that_is_short_is_said(void **state) {
 
 static void *open_and_close(void *ctx) {
   struct tools *t = ctx;
-  const struct yoi__grant docs = {YOI__GRANT_NET, 0, {"docs", 4}};
+  const struct yoi_sdk_grant docs = {YOI_SDK_GRANT_NET, 0, {"docs", 4}};
   uint64_t old = 0;
   for (int i = 0; i < ROUNDS; i++) {
     struct yoi__given_list l;

@@ -23,14 +23,14 @@ static void a_text_is_one_grant_or_none(void **state) {
     int writable;
     const char *name;
   } cases[] = {
-      {"model:main", YOI__GRANT_MODEL, 0, "main"},
-      {"mount:work:ro", YOI__GRANT_MOUNT, 0, "work"},
-      {"mount:work:rw", YOI__GRANT_MOUNT, 1, "work"},
-      {"mount:A.b_9-:rw", YOI__GRANT_MOUNT, 1, "A.b_9-"},
-      {"mount:" N64 ":rw", YOI__GRANT_MOUNT, 1, N64},
-      {"net:docs", YOI__GRANT_NET, 0, "docs"},
-      {"shell:work", YOI__GRANT_SHELL, 0, "work"},
-      {"git:" N64, YOI__GRANT_GIT, 0, N64},
+      {"model:main", YOI_SDK_GRANT_MODEL, 0, "main"},
+      {"mount:work:ro", YOI_SDK_GRANT_MOUNT, 0, "work"},
+      {"mount:work:rw", YOI_SDK_GRANT_MOUNT, 1, "work"},
+      {"mount:A.b_9-:rw", YOI_SDK_GRANT_MOUNT, 1, "A.b_9-"},
+      {"mount:" N64 ":rw", YOI_SDK_GRANT_MOUNT, 1, N64},
+      {"net:docs", YOI_SDK_GRANT_NET, 0, "docs"},
+      {"shell:work", YOI_SDK_GRANT_SHELL, 0, "work"},
+      {"git:" N64, YOI_SDK_GRANT_GIT, 0, N64},
       {"mount:work", 0, 0, ""},
       {"mount:work:", 0, 0, ""},
       {"mount:work:RO", 0, 0, ""},
@@ -52,29 +52,29 @@ static void a_text_is_one_grant_or_none(void **state) {
       {"", 0, 0, ""},
   };
   for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-    struct yoi__grant g;
-    const char *expected = yoi__grant_parse(yoi_sdk_str(cases[i].text), &g);
+    struct yoi_sdk_grant g;
+    const char *expected = yoi_sdk_grant_parse(yoi_sdk_str(cases[i].text), &g);
     if ((expected == NULL) != (cases[i].kind != 0)) fail_msg("'%s'", cases[i].text);
     if (expected != NULL) continue;
     assert_int_equal(g.kind, cases[i].kind);
     assert_int_equal(g.writable, cases[i].writable);
     assert_true(yoi_sdk_str_is(g.name, cases[i].name));
-    assert_string_equal(yoi__grant_show(&g).text, cases[i].text);
+    assert_string_equal(yoi_sdk_grant_show(&g).text, cases[i].text);
   }
-  struct yoi__grant g;
-  assert_non_null(yoi__grant_parse((yoi_str){NULL, 0}, &g));
-  assert_non_null(yoi__grant_parse((yoi_str){"net:a\0b", 7}, &g));
+  struct yoi_sdk_grant g;
+  assert_non_null(yoi_sdk_grant_parse((yoi_str){NULL, 0}, &g));
+  assert_non_null(yoi_sdk_grant_parse((yoi_str){"net:a\0b", 7}, &g));
 }
 
 static void a_grant_has_at_most_its_maximum(void **state) {
   (void)state;
   char text[YOI_GRANT_MAX + 2];
-  struct yoi__grant g;
+  struct yoi_sdk_grant g;
   memset(text, 'x', sizeof text);
   memcpy(text, "net:", 4);
   /* The name is what is too long up to the maximum, then all of it is. */
-  assert_non_null(strstr(yoi__grant_parse((yoi_str){text, YOI_GRANT_MAX}, &g), "a name of"));
-  assert_non_null(strstr(yoi__grant_parse((yoi_str){text, YOI_GRANT_MAX + 1}, &g), "model:NAME"));
+  assert_non_null(strstr(yoi_sdk_grant_parse((yoi_str){text, YOI_GRANT_MAX}, &g), "a name of"));
+  assert_non_null(strstr(yoi_sdk_grant_parse((yoi_str){text, YOI_GRANT_MAX + 1}, &g), "model:NAME"));
 }
 
 static void a_pattern_covers_what_it_names(void **state) {
@@ -96,18 +96,18 @@ static void a_pattern_covers_what_it_names(void **state) {
       {"git:a", "git:A", 0},
   };
   for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-    struct yoi__grant p, g;
-    assert_null(yoi__grant_pattern(yoi_sdk_str(cases[i].pattern), &p));
-    assert_null(yoi__grant_pattern(yoi_sdk_str(cases[i].grant), &g));
-    if (yoi__grant_covers(&p, &g) != cases[i].covers)
+    struct yoi_sdk_grant p, g;
+    assert_null(yoi_sdk_grant_pattern(yoi_sdk_str(cases[i].pattern), &p));
+    assert_null(yoi_sdk_grant_pattern(yoi_sdk_str(cases[i].grant), &g));
+    if (yoi_sdk_grant_covers(&p, &g) != cases[i].covers)
       fail_msg("'%s' and '%s'", cases[i].pattern, cases[i].grant);
   }
   static const char *const none[] = {"mount",    "mount:",     "mount:**", "mount:a*",
                                      "mount:*:", "mount:*:rx", "*",        "*:*",
                                      "tool:*",   "net:*:ro",   ""};
   for (size_t i = 0; i < sizeof none / sizeof *none; i++) {
-    struct yoi__grant p;
-    if (yoi__grant_pattern(yoi_sdk_str(none[i]), &p) == NULL) fail_msg("'%s'", none[i]);
+    struct yoi_sdk_grant p;
+    if (yoi_sdk_grant_pattern(yoi_sdk_str(none[i]), &p) == NULL) fail_msg("'%s'", none[i]);
   }
 }
 
@@ -166,12 +166,12 @@ static void in_force(const char *wanted, const char *const *given, const char *g
   struct yoi__config_plugin e = {
       .id = YOI_LIT("a.b"), .has_grants = given != NULL, .grants = patterns};
   struct yoi__config c = config_of(&e, 1);
-  struct yoi__grant g;
+  struct yoi_sdk_grant g;
   struct yoi_sdk_error err;
   for (; given != NULL && given[e.n_grants] != NULL; e.n_grants++)
     patterns[e.n_grants] = yoi_sdk_str(given[e.n_grants]);
   if (wanted != NULL) p.manifest.grants[p.manifest.n_grants++] = yoi_sdk_str(wanted);
-  assert_null(yoi__grant_parse(yoi_sdk_str(grant), &g));
+  assert_null(yoi_sdk_grant_parse(yoi_sdk_str(grant), &g));
   yoi_status st = yoi__grant_for(&c, &p, &g, yoi_sdk_error_init(&err));
   assert_int_equal(st, missing == NULL ? YOI_OK : YOI_PERMISSION_DENIED);
   if (missing != NULL && strstr(err.message, missing) == NULL) fail_msg("%s", err.message);

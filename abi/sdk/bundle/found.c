@@ -42,6 +42,10 @@ void *yoi_sdk__bundle_keep(struct bundle_reader *r, size_t n, size_t size) {
 }
 
 static void token(struct yoi_sdk_buf *out, const struct bundle_place *p) {
+  if (p->index == BUNDLE_POINTER) {
+    yoi_sdk_buf_adds(out, p->key);
+    return;
+  }
   yoi_sdk_buf_addc(out, '/');
   if (p->key.ptr == NULL) {
     yoi_sdk_buf_addf(out, "%zu", p->index);

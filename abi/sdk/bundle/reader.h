@@ -13,9 +13,10 @@
 
 struct bundle_place {
   const struct bundle_place *up;
-  yoi_str key;  /* ptr NULL: an element of an array */
+  yoi_str key; /* ptr NULL: an element of an array */
   size_t index;
 };
+#define BUNDLE_POINTER SIZE_MAX /* index: the key is the rest of a pointer */
 
 struct bundle_found {
   struct yoi_sdk_bundle_finding f; /* pointer and message are owned */

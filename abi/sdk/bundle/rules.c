@@ -7,6 +7,8 @@
  */
 #include "reader.h"
 
+#include <sdk/error.h>
+#include <sdk/rules.h>
 #include <string.h>
 
 #define N(a) (sizeof(a) / sizeof(a)[0])
@@ -200,9 +202,42 @@ static const struct bundle_member rule_members[] = {
     {"tokens", 0, read_host_key, 0, NULL, 0},
 };
 
+/* What the matcher that will be asked says to them. It names rules: it is left
+ * out where one could be a credential. */
+static void compile(struct bundle_reader *r, const yoi_sdk_json *v) {
+  struct yoi_sdk_rules *rules = NULL;
+  struct yoi_sdk_error e;
+  struct yoi_sdk_buf text;
+  struct yoi_sdk_jsonw w;
+  struct bundle_place place;
+  yoi_sdk_json *details = NULL;
+  yoi_str at = {"", 0};
+  yoi_sdk_buf_init(&text, YOI_BUNDLE_BYTES_MAX);
+  yoi_sdk_jsonw_init(&w, &text);
+  yoi_sdk_json_write(v, &w);
+  yoi_status st = text.failed ? YOI_RESOURCE_EXHAUSTED
+                              : yoi_sdk_rules_of_bundle(yoi_sdk_buf_str(&text), &rules,
+                                                        yoi_sdk_error_init(&e));
+  if (text.failed == YOI_OUT_OF_RANGE) {
+    /* written out, escapes are longer than they came */
+    yoi_sdk__bundle_say(r, 0, YOI_CODE_BUNDLE_INVALID, "rules", "expected fewer rules");
+  } else if (text.failed || (st != YOI_OK && e.e.code == YOI_CODE_INTERNAL)) {
+    r->short_of_memory = 1;
+  } else if (st != YOI_OK) {
+    if (yoi_sdk_json_parse(yoi_sdk_str(e.details), 0, &details, NULL) == YOI_OK)
+      (void)yoi_sdk_json_str(yoi_sdk_json_get(details, "pointer"), &at);
+    yoi_sdk__bundle_enter(r, &place, at, BUNDLE_POINTER);
+    yoi_sdk__bundle_say(r, 0, (uint32_t)e.e.code, "rules", "%s", e.message);
+    yoi_sdk__bundle_leave(r);
+    yoi_sdk_json_free(details);
+  }
+  yoi_sdk_rules_free(rules);
+  yoi_sdk_buf_release(&text);
+}
+
 void yoi_sdk__bundle_rules(struct bundle_reader *r, const yoi_sdk_json *v,
                            const struct bundle_member *m, void *out) {
-  size_t i = 0;
+  size_t i = 0, before = r->n_found;
   if (!yoi_sdk__bundle_array(r, v, (size_t)m->most)) return;
   for (const yoi_sdk_json *e = yoi_sdk_json_first(v); e != NULL; e = yoi_sdk_json_next(e), i++) {
     struct bundle_place place;
@@ -210,5 +245,6 @@ void yoi_sdk__bundle_rules(struct bundle_reader *r, const yoi_sdk_json *v,
     yoi_sdk__bundle_object(r, e, rule_members, N(rule_members), NULL);
     yoi_sdk__bundle_leave(r);
   }
+  if (r->n_found == before && r->n_of[0] == 0) compile(r, v);
   *(const yoi_sdk_json **)out = v;
 }

@@ -43,6 +43,8 @@ int yoi_sdk_sha256_final(struct yoi_sdk_sha256 *h,
 #define YOI_SDK_DIGEST_SIZE 72
 void yoi_sdk_digest_text(const uint8_t sha[YOI_SDK_SHA256_SIZE],
                          char out[YOI_SDK_DIGEST_SIZE]);
+/* The inverse, of exactly that form; 0 when s is not. */
+int yoi_sdk_digest_bytes(yoi_str s, uint8_t out[YOI_SDK_SHA256_SIZE]);
 /* Equal, in time that depends on given's length only. An empty secret is no
  * secret and equals nothing. */
 int yoi_sdk_secret_eq(yoi_str secret, yoi_str given);

@@ -19,12 +19,16 @@
 
 struct eng_log; /* one worker's place in a store */
 
+struct eng_ticket;
+/* frames: of a read; the array is borrowed for the call, the references are
+ * taken over. CANCELLED: the store stops. DATA_LOSS, of a read: what comes
+ * behind these frames is damaged, and nothing can be appended. */
+typedef void eng_ticket_fn(struct eng_ticket *t, yoi_status st, struct eng_frame *const *frames,
+                           size_t n);
+
 /* Embedded in whoever asks, and alive until done. */
 struct eng_ticket {
-  /* frames: of a read; the array is borrowed for the call, the references are
-   * taken over. CANCELLED: the store stops. DATA_LOSS, of a read: what comes
-   * behind these frames is damaged, and nothing can be appended. */
-  void (*done)(struct eng_ticket *t, yoi_status st, struct eng_frame *const *frames, size_t n);
+  eng_ticket_fn *done;
   struct eng_ticket *next; /* the store's */
 };
 
@@ -36,7 +40,9 @@ enum eng_mark { ENG_MARK_IDLE, ENG_MARK_BUSY, ENG_MARK_STOPPED, ENG_MARK_CORRUPT
 struct eng_birth {
   uint64_t epoch; /* of the worker's cursors */
   bool keyed;     /* its create had a key */
+  bool bundled;   /* it was made of a bundle, of that sha256 */
   uint8_t key[16];
+  uint8_t bundle[32];
 };
 
 /* A worker that open found. */
@@ -89,6 +95,16 @@ struct eng_store_ops {
                int items_only, struct eng_ticket *t);
   /* The worker's records, all of them. */
   void (*remove)(struct eng_store *s, struct eng_log *log, struct eng_ticket *t);
+  /* Bundles, which are files that never change; NULL: the engine alone keeps
+   * them. `bundles` names all, behind open: [main]. The others are done as
+   * appends are, and in the order in which they were asked; to put one again is
+   * nothing. digest: "sha256:...", copied. */
+  yoi_status (*bundles)(struct eng_store *s,
+                        void (*found)(void *ctx, yoi_str digest, yoi_str bytes), void *ctx,
+                        yoi_error *err);
+  void (*bundle_put)(struct eng_store *s, const char *digest, struct eng_text *bytes,
+                     struct eng_ticket *t);
+  void (*bundle_remove)(struct eng_store *s, const char *digest, struct eng_ticket *t);
   /* What is amiss now; how many. NULL: nothing ever is. */
   size_t (*amiss)(struct eng_store *s, struct eng_amiss out[ENG_AMISS_MAX]);
   /* The next one that is to be removed; 0: none now. One that was named and is

@@ -18,7 +18,10 @@
 #include <pthread.h>
 #include <sdk/hard.h>
 #include <sdk/mem.h>
+#include <sdk/id.h>
 #include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
 #include <yoi/limits.h>
 
 #define STRIPES YOI_SDK_HARD(64u, 1u)
@@ -46,15 +49,22 @@ struct counts {
   uint64_t writes, fail_at, fail_times, reads, fail_read_at, fail_read_times;
 };
 
+struct vault_bundle {
+  struct vault_bundle *next;
+  struct eng_text *bytes;
+  char digest[YOI_SDK_DIGEST_SIZE];
+};
+
 struct eng_vault {
   pthread_mutex_t mu;
   struct vault_log *first;
+  struct vault_bundle *bundles;
   struct counts counts; /* of the last store, for the next one */
   bool expires;
   struct eng_expired expired; /* without an id: nobody is */
 };
 
-enum job_kind { JOB_APPEND, JOB_READ, JOB_REMOVE };
+enum job_kind { JOB_APPEND, JOB_READ, JOB_REMOVE, JOB_BUNDLE };
 
 struct job {
   struct job *next;
@@ -65,6 +75,8 @@ struct job {
   uint64_t from;      /* read */
   size_t n;           /* append: frames; read: limit */
   int items_only;
+  struct eng_text *bytes; /* bundle: a reference; NULL: it is removed */
+  char digest[YOI_SDK_DIGEST_SIZE];
   struct eng_frame *frames[];
 };
 
@@ -224,6 +236,36 @@ static void do_remove(struct mem_store *m, struct eng_log *log, struct eng_ticke
   t->done(t, fails ? YOI_INTERNAL : YOI_OK, NULL, 0);
 }
 
+static void drop_bundle(struct vault_bundle **at) {
+  struct vault_bundle *b = *at;
+  *at = b->next;
+  eng_text_unref(b->bytes);
+  yoi_sdk_free(b);
+}
+
+/* One that is put again takes the place of the other. */
+static void do_bundle(struct mem_store *m, const char *digest, struct eng_text *bytes,
+                      struct eng_ticket *t) {
+  struct eng_vault *v = m->vault;
+  yoi_status st = write_fails(m) ? YOI_INTERNAL : YOI_OK;
+  struct vault_bundle *b = st == YOI_OK && bytes ? yoi_sdk_calloc(1, sizeof *b) : NULL;
+  if (st == YOI_OK && bytes && !b) st = YOI_RESOURCE_EXHAUSTED;
+  pthread_mutex_lock(&v->mu);
+  for (struct vault_bundle **at = &v->bundles; st == YOI_OK && *at;)
+    if (strcmp((*at)->digest, digest) == 0)
+      drop_bundle(at);
+    else
+      at = &(*at)->next;
+  if (b) {
+    b->bytes = eng_text_ref(bytes);
+    (void)snprintf(b->digest, sizeof b->digest, "%s", digest);
+    b->next = v->bundles;
+    v->bundles = b;
+  }
+  pthread_mutex_unlock(&v->mu);
+  t->done(t, st, NULL, 0);
+}
+
 /* 0: memory is short, and the ticket is done. */
 static int enqueue(struct mem_store *m, const struct job *what, struct eng_frame *const *frames) {
   size_t n = what->kind == JOB_APPEND ? what->n : 0;
@@ -296,6 +338,7 @@ static struct job *dequeue(struct mem_store *m) {
 static void job_free(struct job *j) {
   if (j->kind == JOB_APPEND)
     for (size_t i = 0; i < j->n; i++) eng_frame_unref(j->frames[i]);
+  if (j->kind == JOB_BUNDLE) eng_text_unref(j->bytes);
   yoi_sdk_free(j);
 }
 
@@ -312,6 +355,9 @@ int eng_store_mem_step(struct eng_store *s) {
       break;
     case JOB_REMOVE:
       do_remove(m, j->log, j->ticket);
+      break;
+    case JOB_BUNDLE:
+      do_bundle(m, j->digest, j->bytes, j->ticket);
       break;
   }
   job_free(j);
@@ -358,6 +404,7 @@ void eng_vault_free(struct eng_vault *v) {
     log_clear(&l->log);
     yoi_sdk_free(l);
   }
+  while (v->bundles) drop_bundle(&v->bundles);
   pthread_mutex_destroy(&v->mu);
   yoi_sdk_free(v);
 }
@@ -417,6 +464,31 @@ static yoi_status vault_open(struct eng_store *s,
   return YOI_OK;
 }
 
+static yoi_status vault_bundles(struct eng_store *s,
+                                void (*found)(void *ctx, yoi_str digest, yoi_str bytes), void *ctx,
+                                yoi_error *err) {
+  (void)err;
+  for (const struct vault_bundle *b = mem_of(s)->vault->bundles; b; b = b->next)
+    found(ctx, yoi_sdk_str(b->digest), eng_text_str(b->bytes));
+  return YOI_OK;
+}
+
+static void change_bundle(struct eng_store *s, const char *digest, struct eng_text *bytes,
+                          struct eng_ticket *t) {
+  struct mem_store *m = mem_of(s);
+  if (!m->late) {
+    do_bundle(m, digest, bytes, t);
+    return;
+  }
+  struct job j = {.kind = JOB_BUNDLE, .ticket = t, .bytes = bytes ? eng_text_ref(bytes) : NULL};
+  (void)snprintf(j.digest, sizeof j.digest, "%s", digest);
+  if (!enqueue(m, &j, NULL)) eng_text_unref(bytes);
+}
+
+static void vault_bundle_remove(struct eng_store *s, const char *digest, struct eng_ticket *t) {
+  change_bundle(s, digest, NULL, t);
+}
+
 void eng_vault_expires(struct eng_vault *v) {
   v->expires = true;
 }
@@ -435,6 +507,9 @@ static int vault_expired(struct eng_store *s, struct eng_expired *out) {
 
 static const struct eng_store_ops vault_ops = {
     .open = vault_open,
+    .bundles = vault_bundles,
+    .bundle_put = change_bundle,
+    .bundle_remove = vault_bundle_remove,
     .log_new = mem_log_new,
     .log_free = mem_log_free,
     .append = mem_append,

@@ -71,16 +71,21 @@ static void put_worker(struct yoi_sdk_buf *b, yoi_str id) {
   put_text(b, "\"");
 }
 
+/* At most 32 of them, as a member's value. */
+static void put_bytes(struct yoi_sdk_buf *b, const char *head, const uint8_t *bytes, size_t n) {
+  char hex[64];
+  yoi_sdk_hex(bytes, n, hex);
+  yoi_sdk_buf_adds(b, yoi_sdk_str(head));
+  yoi_sdk_buf_add(b, hex, 2 * n);
+  put_text(b, "\"");
+}
+
 static void put_birth(struct yoi_sdk_buf *b, const struct eng_birth *birth) {
-  char key[2 * sizeof birth->key];
   put_text(b, ",\"epoch\":\"");
   put_hex(b, birth->epoch, 16);
   put_text(b, "\"");
-  if (!birth->keyed) return;
-  yoi_sdk_hex(birth->key, sizeof birth->key, key);
-  put_text(b, ",\"key\":\"");
-  yoi_sdk_buf_add(b, key, sizeof key);
-  put_text(b, "\"");
+  if (birth->keyed) put_bytes(b, ",\"key\":\"", birth->key, sizeof birth->key);
+  if (birth->bundled) put_bytes(b, ",\"bundle\":\"", birth->bundle, sizeof birth->bundle);
 }
 
 void fs_line_record(struct yoi_sdk_buf *b, const struct fs_line *l) {
@@ -292,13 +297,17 @@ static int take_mark(struct scan *s, enum eng_mark *out) {
   return 0;
 }
 
+static int take_bytes(struct scan *s, uint8_t *out, size_t n) {
+  yoi_str hex;
+  return take_word(s, &hex) && hex.len == 2 * n && yoi_sdk_unhex(hex, out, n);
+}
+
 static int take_birth(struct scan *s, struct eng_birth *out) {
-  yoi_str key;
   if (!take_hex(s, &out->epoch, 16)) return 0;
-  if (!take(s, ",\"key\":\"")) return 1;
-  out->keyed = true;
-  return take_word(s, &key) && key.len == 2 * sizeof out->key &&
-         yoi_sdk_unhex(key, out->key, sizeof out->key);
+  out->keyed = take(s, ",\"key\":\"") != 0;
+  if (out->keyed && !take_bytes(s, out->key, sizeof out->key)) return 0;
+  out->bundled = take(s, ",\"bundle\":\"") != 0;
+  return !out->bundled || take_bytes(s, out->bundle, sizeof out->bundle);
 }
 
 /* What `place` says stands inside of data. */

@@ -15,6 +15,7 @@
 
 #include "crc32c.h"
 #include "offline.h"
+#include "shelf.h"
 
 #define OPEN (O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK | O_NOCTTY)
 #define INDEX "index.jsonl"
@@ -301,11 +302,46 @@ static yoi_status one_folder(struct fs_off *o, int folder_fd, const char *folder
   return st;
 }
 
+/* ---- bundles ---------------------------------------------------------------------- */
+
+static yoi_status one_bundle(struct fs_off *o, int folder_fd, const char *folder,
+                             const char *name) {
+  char path[FS_PATH_SIZE + 256], digest[YOI_SDK_DIGEST_SIZE], *bytes = NULL;
+  const struct fs_place p = {.file = path};
+  size_t len = 0, n = strlen(name);
+  snprintf(path, sizeof path, "%s/%s", folder, name);
+  if (n > 4 && strcmp(name + n - 4, ".tmp") == 0) {
+    fs_off_warn(o, &p, "left", "left over by something that was interrupted");
+  } else if (!fs_shelf_name(name, digest)) {
+    fs_off_warn(o, &p, "foreign", "nothing of a store; nothing reads it");
+  } else {
+    if (!fs_shelf_read(folder_fd, name, digest, &bytes, &len))
+      fs_off_warn(o, &p, "bundle",
+                  "its bytes are not those of its name: the bundle is missing until it is put "
+                  "again");
+    yoi_sdk_free(bytes);
+  }
+  return YOI_OK;
+}
+
+static yoi_status bundles(struct fs_off *o) {
+  struct stat sb;
+  int fd = openat(o->root.fd, "bundles", OPEN | O_DIRECTORY);
+  if (fd < 0 && errno == ENOENT) return YOI_OK;
+  if (fd < 0) return fs_off_fail(o, "cannot open", "bundles", errno);
+  yoi_status st = fs_off_look(o, fd, S_IFDIR, "bundles", &sb)
+                      ? fs_off_each(o, fd, "bundles", one_bundle)
+                      : YOI_OK;
+  close(fd);
+  return st;
+}
+
 /* ---- all -------------------------------------------------------------------------- */
 
 static yoi_status one_of_root(struct fs_off *o, int folder_fd, const char *folder,
                               const char *name) {
-  static const char *const ours[] = {"LOCK", "store.json", INDEX, "log", "workers", "archive"};
+  static const char *const ours[] = {"LOCK", "store.json", INDEX,    "log",
+                                     "workers", "archive",  "bundles"};
   const struct fs_place p = {.file = name};
   (void)folder_fd, (void)folder;
   for (size_t i = 0; i < sizeof ours / sizeof *ours; i++)
@@ -330,6 +366,7 @@ yoi_status fs_off_scan(struct fs_off *o) {
   if (st == YOI_OK) st = index_file(o);
   if (st == YOI_OK && o->root.workers_fd >= 0)
     st = fs_off_each(o, o->root.workers_fd, "workers", one_folder);
+  if (st == YOI_OK) st = bundles(o);
   if (st == YOI_OK) st = fs_off_read_log(o);
   if (st != YOI_OK) return st;
   if (o->n > 1) qsort(o->workers, o->n, sizeof *o->workers, by_id);

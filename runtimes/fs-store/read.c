@@ -213,7 +213,20 @@ static yoi_status read_all(struct reading *x) {
   return st == YOI_END ? YOI_OK : st;
 }
 
+/* A bundle's file is written or removed. */
+static void serve_change(struct fs_store *s, struct fs_read *r, bool stopping) {
+  struct eng_ticket *t = r->ticket;
+  yoi_status st = stopping ? YOI_CANCELLED : fs_shelf_change(s, r->digest, r->bytes);
+  eng_text_unref(r->bytes);
+  yoi_sdk_free(r);
+  t->done(t, st, NULL, 0);
+}
+
 static void serve(struct fs_store *s, struct fs_read *r, bool stopping) {
+  if (r->log == NULL) {
+    serve_change(s, r, stopping);
+    return;
+  }
   struct reading x = {.s = s, .r = r};
   yoi_status st = stopping ? YOI_CANCELLED : read_all(&x);
   for (size_t i = 0; i < x.n_chunks; i++) fs_chunk_unref(x.chunks[i]);

@@ -120,8 +120,7 @@ int fs_open_worker(const struct fs_root *r, yoi_str id, int flags) {
   return open_beneath(r->workers_fd, name, flags);
 }
 
-/* A folder below another, made when it is not there; -1 and errno. */
-static int folder_below(int dir_fd, const char *name) {
+int fs_folder_below(int dir_fd, const char *name) {
   int made = mkdirat(dir_fd, name, 0700) == 0;
   if (!made && errno != EEXIST) return -1;
   if (made && fsync(dir_fd) != 0) return -1;
@@ -149,8 +148,8 @@ int fs_archive_worker(const struct fs_root *r, yoi_str id, uint64_t epoch) {
   fs_name_worker(id, name);
   snprintf(second, sizeof second, "%.*s.%016llx.jsonl", YOI_ARG(id), (unsigned long long)epoch);
   name[2] = '\0';
-  int archive_fd = folder_below(r->fd, "archive");
-  int fd = archive_fd >= 0 ? folder_below(archive_fd, name) : -1;
+  int archive_fd = fs_folder_below(r->fd, "archive");
+  int fd = archive_fd >= 0 ? fs_folder_below(archive_fd, name) : -1;
   int error = fd < 0 ? errno : 0;
   name[2] = '/';
   if (error == 0) error = link_file(r->workers_fd, name, fd, second);

@@ -33,6 +33,8 @@ int fs_archive_worker(const struct fs_root *r, yoi_str id, uint64_t epoch);
 /* Opens a worker's file, and makes its folder when it is to be made. -1 and
  * errno. */
 int fs_open_worker(const struct fs_root *r, yoi_str id, int flags);
+/* A folder below another, made when it is not there; -1 and errno. */
+int fs_folder_below(int dir_fd, const char *name);
 /* Gives what lies there another name, and changes nothing else of it; an errno. */
 int fs_move_aside(int dir_fd, const char *name);
 /* 1: such an error of opening is of what is no file, where one of ours has to be. */

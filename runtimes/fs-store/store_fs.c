@@ -61,6 +61,8 @@ static size_t store_amiss(struct eng_store *store, struct eng_amiss out[ENG_AMIS
                                         "and stay", false},
       [FS_AMISS_INDEX] = {"warning", "the index was of no use and was made anew", true},
       [FS_AMISS_LOST] = {"error", "records of a worker are damaged or lost", true},
+      [FS_AMISS_BUNDLE] = {"warning", "the file of a bundle was damaged: it is missing until it "
+                                      "is put again", true},
   };
   struct fs_store *s = fs_of(store);
   size_t n = 0;
@@ -226,6 +228,35 @@ static void store_read(struct eng_store *store, struct eng_log *log, uint64_t fr
   fs_read_put(s, r);
 }
 
+static void put_change(struct fs_store *s, const char *digest, struct eng_text *bytes,
+                       struct eng_ticket *t) {
+  struct fs_read *r = yoi_sdk_calloc(1, sizeof *r);
+  if (r == NULL) {
+    t->done(t, YOI_RESOURCE_EXHAUSTED, NULL, 0);
+    return;
+  }
+  r->ticket = t;
+  r->bytes = bytes != NULL ? eng_text_ref(bytes) : NULL;
+  snprintf(r->digest, sizeof r->digest, "%s", digest);
+  fs_read_put(s, r);
+}
+
+static void store_bundle_put(struct eng_store *store, const char *digest, struct eng_text *bytes,
+                             struct eng_ticket *t) {
+  put_change(fs_of(store), digest, bytes, t);
+}
+
+static void store_bundle_remove(struct eng_store *store, const char *digest,
+                                struct eng_ticket *t) {
+  put_change(fs_of(store), digest, NULL, t);
+}
+
+static yoi_status store_bundles(struct eng_store *store,
+                                void (*found)(void *ctx, yoi_str digest, yoi_str bytes), void *ctx,
+                                yoi_error *err) {
+  return fs_shelf_open(fs_of(store), found, ctx, err);
+}
+
 /* ---- life ------------------------------------------------------------------------ */
 
 static int start_threads(struct fs_store *s) {
@@ -344,6 +375,9 @@ static const struct eng_store_ops ops = {
     .append = store_append,
     .read = store_read,
     .remove = store_remove,
+    .bundles = store_bundles,
+    .bundle_put = store_bundle_put,
+    .bundle_remove = store_bundle_remove,
     .amiss = store_amiss,
     .expired = store_expired,
     .stop = store_stop,

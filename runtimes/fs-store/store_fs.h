@@ -28,6 +28,7 @@
 #include "line.h"
 #include "lines.h"
 #include "root.h"
+#include "shelf.h"
 
 #define FS_READERS 2
 #define FS_OFFSET_EVERY 64 /* records from one remembered offset to the next */
@@ -98,8 +99,10 @@ struct fs_job {
 
 struct fs_read {
   struct fs_read *next;
-  struct eng_log *log; /* a reference */
+  struct eng_log *log; /* a reference; NULL: a bundle is changed */
   struct eng_ticket *ticket;
+  struct eng_text *bytes; /* of that bundle, a reference; NULL: it is removed */
+  char digest[YOI_SDK_DIGEST_SIZE];
   uint64_t from;
   size_t limit;
   int items_only;
@@ -140,6 +143,7 @@ enum fs_amiss {
   FS_AMISS_ARCHIVE,
   FS_AMISS_INDEX,
   FS_AMISS_LOST,
+  FS_AMISS_BUNDLE,
   FS_AMISS_COUNT
 };
 

@@ -81,6 +81,11 @@ void yoi_sdk_digest_text(const uint8_t sha[YOI_SDK_SHA256_SIZE], char out[YOI_SD
   out[YOI_SDK_DIGEST_SIZE - 1] = '\0';
 }
 
+int yoi_sdk_digest_bytes(yoi_str s, uint8_t out[YOI_SDK_SHA256_SIZE]) {
+  return s.len == YOI_SDK_DIGEST_SIZE - 1 && memcmp(s.ptr, "sha256:", 7) == 0 &&
+         yoi_sdk_unhex((yoi_str){s.ptr + 7, s.len - 7}, out, YOI_SDK_SHA256_SIZE);
+}
+
 /* With unequal lengths `given` is compared with itself: the same work, and
  * nothing to be learnt from the clock. An empty secret is a missing one and
  * equals nothing. */

@@ -170,6 +170,19 @@ yoi_status fs_rig_remove(struct fs_rig *r, const char *id) {
   return YOI_OK;
 }
 
+yoi_status fs_rig_bundle(struct fs_rig *r, const char *digest, const char *bytes) {
+  struct waiting w;
+  struct eng_text *text = bytes ? eng_text_new(yoi_sdk_str(bytes)) : NULL;
+  begin(&w);
+  if (text)
+    r->store->ops->bundle_put(r->store, digest, text, &w.ticket);
+  else
+    r->store->ops->bundle_remove(r->store, digest, &w.ticket);
+  yoi_status st = wait_for(&w);
+  eng_text_unref(text);
+  return st;
+}
+
 yoi_status fs_rig_read(struct fs_rig *r, const char *id, uint64_t from, uint64_t *out) {
   struct waiting w;
   *out = from - 1;

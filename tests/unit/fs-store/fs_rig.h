@@ -54,6 +54,8 @@ int fs_rig_found(const struct fs_rig *r, const char *id);
 /* Appends n records behind the last, which say their sequence; waits. */
 yoi_status fs_rig_append(struct fs_rig *r, const char *id, size_t n, enum eng_mark mark);
 yoi_status fs_rig_remove(struct fs_rig *r, const char *id);
+/* Puts a bundle's file, or removes it (NULL); waits. */
+yoi_status fs_rig_bundle(struct fs_rig *r, const char *digest, const char *bytes);
 /* Reads all records of a worker, and asserts that each is the one that was
  * appended; how many there are in *out. */
 yoi_status fs_rig_read(struct fs_rig *r, const char *id, uint64_t from, uint64_t *out);

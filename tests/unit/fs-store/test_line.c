@@ -41,7 +41,8 @@ static const struct fs_line full = {
     .aux = {"{\"key\":1}", 9},
     .spec = {"{\"s\":{}}", 8},
     .born = true,
-    .birth = {.epoch = 0xfedcba9876543210u, .keyed = true, .key = "0123456789abcde"},
+    .birth = {.epoch = 0xfedcba9876543210u, .keyed = true, .bundled = true,
+              .key = "0123456789abcde", .bundle = "fedcba9876543210fedcba987654321"},
 };
 
 static yoi_str line_of(struct yoi_sdk_buf *b) {
@@ -75,6 +76,8 @@ static void a_record_is_read_as_it_was_written(void **state) {
   assert_true(out.born);
   assert_int_equal(out.birth.epoch, l.birth.epoch);
   assert_memory_equal(out.birth.key, l.birth.key, sizeof l.birth.key);
+  assert_true(out.birth.keyed && out.birth.bundled);
+  assert_memory_equal(out.birth.bundle, l.birth.bundle, sizeof l.birth.bundle);
   l = (struct fs_line){.n = UINT64_MAX, .worker = full.worker, .seq = UINT64_MAX, .more = true,
                        .event = YOI_EVENT_TURN_ENDED, .data = YOI_LIT("{}")};
   yoi_sdk_buf_clear(&b);

@@ -243,7 +243,7 @@ $(B)/obj/abi/sdk/core/json_tree.o: EXTRA_CPPFLAGS = -include cjson/cJSON.h
 $(B)/obj/abi/sdk/rules/bundle.o: plugins/policy-rules/policy-rules.yoi.json
 $(call objs,host): $(wildcard host/*.json)
 $(B)/obj/host/cli/config_schema.o: docs/config.schema.json
-$(call objs,runtimes/engine): $(wildcard bundles/builtin/*)
+$(call objs,runtimes/engine): bundles/builtin.json
 
 # ---- the static build ----------------------------------------------------
 # One program with the plugins in it: their plugin.c again, with an entry and a

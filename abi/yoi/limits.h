@@ -37,6 +37,8 @@
 #define YOI_INPUT_BYTES_MAX 262144 /* content of one input (config) */
 #define YOI_BODY_BYTES_MAX 1048576 /* any body: a bundle is the largest */
 #define YOI_BUNDLE_BYTES_MAX 1048576 /* one: prompts of some hundred pages */
+#define YOI_BUNDLES_MAX 256 /* of one runtime: their bytes are in memory */
+#define YOI_BUNDLES_BYTES_MAX 67108864 /* of all of them together */
 #define YOI_BUNDLE_ENTRIES_MAX 256 /* of each section, and rules of a policy */
 #define YOI_BUNDLE_PROMPT_BYTES_MAX 262144 /* one prompt: as one input */
 #define YOI_BUNDLE_DIGESTS_MAX 32  /* of a pin: builds of one version */

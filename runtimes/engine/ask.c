@@ -2,8 +2,7 @@
  *
  * Everything that a caller sends is checked here, once, against the table of
  * fields in yoi/ops.h; what is not listed there is refused and never ignored.
- * What exists in the design and not yet in code answers a typed error:
- * config_bundle and workspace. Invariants:
+ * Invariants:
  *
  *  1. Nothing of a refused body has any effect.
  *  2. A fingerprint is over the validated fields, in the table's order, with
@@ -199,16 +198,54 @@ static yoi_status read_profile(struct eng_ask_create *a, const yoi_sdk_json *v, 
   if (yoi_sdk_str_is(a->profile_kind, "runtime_default"))
     return a->profile_value.len ? refuse(err, "profile", "is runtime_default and has no value")
                                 : YOI_OK;
-  int named = yoi_sdk_str_is(a->profile_kind, "named");
+  int named = yoi_sdk_str_is(a->profile_kind, "named"), bundled = a->bundle_id.len > 0;
   if (!named && !yoi_sdk_str_is(a->profile_kind, "builtin"))
     return refuse(err, "profile", "is of none of the kinds runtime_default, builtin, named");
   if (a->profile_value.len == 0) return refuse(err, "profile", "needs a value");
   if (!yoi_sdk_name_valid(a->profile_value)) return refuse(err, "profile", "has no name as value");
-  if (named)
+  if (named && !bundled)
     return yoi_sdk_fail(err, YOI_CODE_INVALID_PROFILE,
                         "profile '%.*s' would be in a bundle, and none is given",
                         YOI_ARG(a->profile_value));
+  if (!named && bundled)
+    return yoi_sdk_fail(err, YOI_CODE_INVALID_PROFILE,
+                        "profile '%.*s' is a builtin one, and a bundle is given; one of the "
+                        "bundle is of the kind 'named'",
+                        YOI_ARG(a->profile_value));
   return YOI_OK;
+}
+
+/* The default of a bundle is the one that a runtime without a default has. */
+yoi_str eng_ask_profile(const struct eng_ask_create *a) {
+  return a->profile_value.len == 0 && a->bundle_id.len > 0 ? YOI_LIT("companion")
+                                                           : a->profile_value;
+}
+
+static yoi_status read_bundle(struct eng_ask_create *a, const yoi_sdk_json *v, yoi_error *err) {
+  static const char *const names[] = {"id", "digest"};
+  yoi_str *const out[] = {&a->bundle_id, &a->bundle_digest};
+  if (!v) return YOI_OK;
+  yoi_status st = read_strings(v, "config_bundle", names, out, 2, err);
+  if (st != YOI_OK) return st;
+  if (a->bundle_id.len == 0 || a->bundle_digest.len == 0)
+    return refuse(err, "config_bundle", "needs both 'id' and 'digest'");
+  if (!yoi_sdk_id_valid(a->bundle_id))
+    return yoi_sdk_fail(err, YOI_CODE_INVALID_IDENTIFIER,
+                        "'id' of 'config_bundle' is not an identifier");
+  if (!yoi_sdk_digest_valid(a->bundle_digest))
+    return yoi_sdk_fail(err, YOI_CODE_INVALID_IDENTIFIER,
+                        "'digest' of 'config_bundle' is not 'sha256:' and 64 digits of "
+                        "lower-case hex");
+  return YOI_OK;
+}
+
+static yoi_status read_workspace(struct eng_ask_create *a, yoi_error *err) {
+  if (a->workspace.len == 0) return YOI_OK;
+  if (!yoi_sdk_id_valid(a->workspace))
+    return yoi_sdk_fail(err, YOI_CODE_INVALID_IDENTIFIER, "'workspace' is not an identifier");
+  return a->bundle_id.len > 0
+             ? YOI_OK
+             : refuse(err, "workspace", "is that of a bundle, and no 'config_bundle' is given");
 }
 
 /* Their names; whether the profile has them is seen once it is resolved. */
@@ -272,6 +309,9 @@ static int print_create(struct eng_ask_create *a) {
   yoi_sdk_sha256_field(h, a->purpose);
   yoi_sdk_sha256_field(h, a->profile_kind);
   yoi_sdk_sha256_field(h, a->profile_value);
+  yoi_sdk_sha256_field(h, a->bundle_id);
+  yoi_sdk_sha256_field(h, a->bundle_digest);
+  yoi_sdk_sha256_field(h, a->workspace);
   for (const yoi_sdk_json *o = yoi_sdk_json_first(a->capabilities); o; o = yoi_sdk_json_next(o)) {
     yoi_sdk_sha256_field(h, eng_ask_str(o, "name"));
     yoi_sdk_sha256_field(h, eng_ask_str(o, "reason"));
@@ -283,19 +323,16 @@ yoi_status eng_ask_create(struct eng_ask_create *a, const yoi_sdk_json *body, yo
   *a = (struct eng_ask_create){
       .worker_id = eng_ask_str(body, "worker_id"),
       .display_name = eng_ask_str(body, "display_name"),
+      .workspace = eng_ask_str(body, "workspace"),
   };
   if (yoi_sdk_json_get(body, "worker_id") && !yoi_sdk_id_valid(a->worker_id))
     return yoi_sdk_fail(err, YOI_CODE_INVALID_IDENTIFIER, "'worker_id' is not an identifier");
   if (has_control(a->display_name)) return refuse(err, "display_name", "has control characters");
   yoi_status st = read_intent(a, yoi_sdk_json_get(body, "intent"), err);
   if (st != YOI_OK) return st;
-  if (yoi_sdk_json_get(body, "config_bundle"))
-    return yoi_sdk_fail(err, YOI_CODE_UNSUPPORTED_OPERATION,
-                        "this runtime does not know bundles ('config_bundle')");
-  if (yoi_sdk_json_get(body, "workspace"))
-    return yoi_sdk_fail(err, YOI_CODE_UNSUPPORTED_OPERATION,
-                        "this runtime does not know workspaces ('workspace')");
-  st = read_profile(a, yoi_sdk_json_get(body, "profile"), err);
+  st = read_bundle(a, yoi_sdk_json_get(body, "config_bundle"), err);
+  if (st == YOI_OK) st = read_workspace(a, err);
+  if (st == YOI_OK) st = read_profile(a, yoi_sdk_json_get(body, "profile"), err);
   if (st == YOI_OK)
     st = read_capabilities(a, yoi_sdk_json_get(body, "requested_capabilities"), err);
   if (st == YOI_OK && !print_create(a)) st = yoi_sdk_fail_memory(err);

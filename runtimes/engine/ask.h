@@ -19,10 +19,14 @@ struct eng_ask_create {
   yoi_str worker_id, display_name;               /* empty: not given */
   yoi_str intent_kind, objective, role, purpose; /* kind never empty */
   yoi_str profile_kind, profile_value;           /* kind never empty */
-  const yoi_sdk_json *capabilities;              /* requested; may be NULL */
+  yoi_str bundle_id, bundle_digest;              /* both or none */
+  yoi_str workspace;
+  const yoi_sdk_json *capabilities; /* requested; may be NULL */
   struct eng_print print;
 };
 yoi_status eng_ask_create(struct eng_ask_create *a, const yoi_sdk_json *body, yoi_error *err);
+/* The name of the profile that is asked for; empty: the first builtin one. */
+yoi_str eng_ask_profile(const struct eng_ask_create *a);
 /* OK, or grant_missing naming each requested capability that the spec has not. */
 yoi_status eng_ask_granted(const struct eng_ask_create *a, const struct eng_spec *spec,
                            yoi_error *err);

@@ -7,6 +7,7 @@
  *   dir_mu      directory and keys
  *   uses.mu     the list of awake workers
  *   specs.mu    resolved specs
+ *   bundles.mu  the bundles that are here
  * Those below the first may be taken under it, never together. loads.mu (reads
  * that wait for a place) and slots.mu (turns by cookie) are taken alone, and so
  * is the lock of an operation that waits for a load (defer.c).
@@ -23,6 +24,7 @@
 #include <yoi/host_loop.h>
 #include <yoi/ops.h>
 
+#include "bundles.h"
 #include "directory.h"
 #include "engine.h"
 #include "spec.h"
@@ -128,6 +130,7 @@ struct eng_engine {
   struct eng_limits limits;
   struct eng_store *store;
   struct eng_specs specs;
+  struct eng_bundles bundles;
   char instance_id[37];
   bool durable;                   /* its store outlives it: a drain drops nothing that waits */
   bool sleeps;                    /* it can be opened: workers sleep until they are asked for */
@@ -184,7 +187,8 @@ typedef yoi_status eng_start_fn(struct eng_engine *eng, const yoi_request *req,
                                 struct eng_worker *w, yoi_stream **out, yoi_error *err);
 eng_start_fn eng_start_describe, eng_start_create, eng_start_list, eng_start_get, eng_start_input,
     eng_start_cancel, eng_start_stop, eng_start_delete, eng_start_transcript, eng_start_events,
-    eng_start_approvals, eng_start_approve, eng_start_artefact;
+    eng_start_approvals, eng_start_approve, eng_start_artefact, eng_start_bundle_put,
+    eng_start_bundle_have, eng_start_bundle_get, eng_start_bundle_list, eng_start_bundle_delete;
 
 /* What retention asks for: worker.delete of a stopped worker. No caller can. */
 #define ENG_OP_EXPIRE YOI_OP__END

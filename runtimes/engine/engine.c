@@ -174,6 +174,7 @@ static yoi_status find_workers(struct eng_engine *eng, yoi_error *err) {
   struct census c = {.eng = eng};
   if (!eng->sleeps) return YOI_OK;
   yoi_status st = eng->store->ops->open(eng->store, on_found, &c, err);
+  if (st == YOI_OK) st = eng_bundles_open(eng, err);
   if (st == YOI_OK && c.short_of_memory) st = yoi_sdk_fail_memory(err);
   /* Others may still be opened: loops run when the host is ready for it. */
   if (st == YOI_OK && c.busy && eng->loop->post(eng->host, 0, load_busy, eng) != YOI_OK)
@@ -201,14 +202,17 @@ yoi_status eng_open(const yoi_host *host, yoi_str config, const struct eng_optio
       (!eng_directory_init(&eng->directory) || !yoi_sdk_uuid7(eng_wall(eng), eng->instance_id)))
     st = yoi_sdk_fail(err, YOI_CODE_INTERNAL, "there is no randomness");
   if (st == YOI_OK) {
-    const struct eng_around around = {host, eng->models, eng->tools, eng->grants};
-    st = eng_specs_init(&eng->specs, &around, options->profile, err);
+    const struct eng_around around = {
+        host, eng->models, eng->tools, eng->grants,
+        yoi_sdk_host_get(host, YOI_HOST_PLUGIN_ID, sizeof *around.plugins)};
+    st = eng_specs_init(&eng->specs, &around, options->builtin, err);
   }
   if (st != YOI_OK) {
     eng->store->ops->close(eng->store);
     yoi_sdk_free(eng);
     return st;
   }
+  eng_bundles_init(&eng->bundles);
   pthread_mutex_init(&eng->dir_mu, NULL);
   pthread_mutex_init(&eng->slots.mu, NULL);
   pthread_mutex_init(&eng->keep.mu, NULL);
@@ -281,6 +285,7 @@ void eng_close(void *self) {
   eng->store->ops->close(eng->store);
   eng_directory_release(&eng->directory);
   eng_table_release(&eng->keys);
+  eng_bundles_release(&eng->bundles);
   eng_specs_release(&eng->specs);
   pthread_mutex_destroy(&eng->dir_mu);
   pthread_mutex_destroy(&eng->slots.mu);
@@ -310,6 +315,11 @@ static eng_start_fn *const starts[YOI_OP__END + 1] = {
     [YOI_OP_WORKER_APPROVALS] = eng_start_approvals,
     [YOI_OP_WORKER_APPROVE] = eng_start_approve,
     [YOI_OP_WORKER_ARTEFACT] = eng_start_artefact,
+    [YOI_OP_BUNDLE_PUT] = eng_start_bundle_put,
+    [YOI_OP_BUNDLE_HAVE] = eng_start_bundle_have,
+    [YOI_OP_BUNDLE_GET] = eng_start_bundle_get,
+    [YOI_OP_BUNDLE_LIST] = eng_start_bundle_list,
+    [YOI_OP_BUNDLE_DELETE] = eng_start_bundle_delete,
     [ENG_OP_EXPIRE] = eng_start_delete,
 };
 
@@ -364,8 +374,9 @@ yoi_status eng_start(void *self, const yoi_request *req, yoi_stream **out, yoi_e
   if (r.op >= YOI_OP__END || !starts[r.op])
     return yoi_sdk_fail(err, YOI_CODE_UNSUPPORTED_OPERATION,
                         "this runtime does not know the operation");
-  bool of_worker =
-      r.op != YOI_OP_RUNTIME_DESCRIBE && r.op != YOI_OP_WORKER_CREATE && r.op != YOI_OP_WORKER_LIST;
+  bool of_worker = r.op != YOI_OP_RUNTIME_DESCRIBE && r.op != YOI_OP_WORKER_CREATE &&
+                   r.op != YOI_OP_WORKER_LIST &&
+                   (r.op < YOI_OP_BUNDLE_PUT || r.op > YOI_OP_BUNDLE_DELETE);
   if (!of_worker) return start_on(self, &r, NULL, out, err);
   if (!yoi_sdk_id_valid(r.worker_id))
     return yoi_sdk_fail(err, YOI_CODE_INVALID_IDENTIFIER, "the worker id is not an identifier");

@@ -20,7 +20,7 @@ struct eng_options {
   yoi_str version;
   yoi_str state_kind;      /* memory | durable */
   struct eng_store *store; /* taken over, also when open fails */
-  yoi_str profile;         /* JSON of the builtin one; empty: the companion */
+  yoi_str builtin;         /* a bundle in the place of the builtin one, or empty */
   uint64_t history_max;    /* of limits.history_bytes; 0: YOI_HISTORY_BYTES_MAX */
 };
 

@@ -155,6 +155,7 @@ yoi_status eng_model_start(struct eng_turn *t) {
       .messages = messages,
       .n_messages = t->context->n,
       .tools = t->w->spec->offer,
+      .parameters = yoi_sdk_str(t->w->spec->parameters),
       .worker_id = t->w->entry.id,
       .principal = t->principal,
       .turn_tokens = t->w->spec->limits.tokens,

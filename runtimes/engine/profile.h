@@ -1,43 +1,18 @@
-/* profile.h - the built-in profiles: recipes of prompt, model, tools, limits. */
+/* profile.h - words that profiles and specs have in common: limits, verdicts. */
 #ifndef ENG_PROFILE_H
 #define ENG_PROFILE_H
 
-#include <sdk/json.h>
-#include <stdbool.h>
+#include <sdk/bundle.h>
 
-/* Of one turn; see the profile's page for the meaning. */
+/* Of one turn; docs/bundles.md says what each means. */
 struct eng_turn_limits {
-  uint32_t steps, wall_ms;
-  uint64_t tokens, tool_output_bytes, context_tokens;
-  uint64_t tool_result_bytes, approval_ms;
+#define ENG_LIMIT(name, standard, max) uint64_t name;
+  YOI_SDK_BUNDLE_LIMITS(ENG_LIMIT)
+#undef ENG_LIMIT
 };
-
-struct eng_profile_tool {
-  yoi_str name, plugin;
-  const yoi_sdk_json *grants; /* array of strings, or NULL */
-  uint32_t verdict;           /* YOI_VERDICT_* */
-  bool optional;              /* left out where the host lacks it or a grant of it */
-};
-
-/* Texts lie in tree. */
-struct eng_profile {
-  yoi_str name, prompt_name, model;
-  yoi_str prompt; /* the text; owned by the program */
-  struct eng_turn_limits limits;
-  struct eng_profile_tool *tools;
-  uint32_t n_tools;
-  yoi_sdk_json *tree;
-};
-
-/* Reads one: JSON, and its prompt. The error is invalid_profile. */
-yoi_status eng_profile_init(struct eng_profile *p, yoi_str json, yoi_str prompt, yoi_error *err);
-void eng_profile_release(struct eng_profile *p);
-
-/* Those that are compiled in, in this order; NULL behind them. */
-yoi_str eng_builtin(size_t i, yoi_str *out_prompt);
 
 /* The limits of an object of a profile or a spec: what it leaves out has its
- * default, and none passes the maximum of yoi/limits.h. */
+ * default, and none passes the maximum of yoi/limits.h. invalid_profile. */
 yoi_status eng_limits_read(struct eng_turn_limits *out, const yoi_sdk_json *v, yoi_error *err);
 void eng_limits_write(const struct eng_turn_limits *l, struct yoi_sdk_jsonw *w);
 

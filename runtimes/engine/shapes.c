@@ -38,7 +38,15 @@ int eng_shape_fixed(struct eng_worker *w, const struct eng_ask_create *a) {
   yoi_sdk_jsonw_kstr(&jw, "kind", a->profile_kind);
   yoi_sdk_jsonw_kstr_opt(&jw, "value", a->profile_value);
   yoi_sdk_jsonw_close(&jw, '}');
-  yoi_sdk_jsonw_kraw(&jw, "config_bundle", YOI_LIT("null"));
+  yoi_sdk_jsonw_key(&jw, "config_bundle");
+  if (a->bundle_id.len > 0) {
+    yoi_sdk_jsonw_open(&jw, '{');
+    yoi_sdk_jsonw_kstr(&jw, "id", a->bundle_id);
+    yoi_sdk_jsonw_kstr(&jw, "digest", a->bundle_digest);
+    yoi_sdk_jsonw_close(&jw, '}');
+  } else {
+    yoi_sdk_jsonw_null(&jw);
+  }
   w->fixed = buf.failed ? NULL : yoi_sdk_strndup(buf.data, buf.len);
   yoi_sdk_buf_release(&buf);
   if (!w->fixed) return 0;

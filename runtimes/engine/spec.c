@@ -1,18 +1,19 @@
-/* spec.c - what create resolves a profile to.
+/* spec.c - what workers were resolved to, read and shared.
  *
- * Create resolves once: the name of the model that this host has, the prompt,
- * the tools with their plugins and grants, the limits. The result stands with
- * the worker, so that a later change of the host's config does not change what
- * a worker is, and a restart needs nothing else. It names no path, address or
- * secret and is shown whole. Invariants:
+ * Create resolves once (resolve.c), and the result stands with the worker, so
+ * that a later change of the host's config or of a bundle does not change what a
+ * worker is, and a restart needs nothing else. Invariants:
  *
- *  1. Equal specs are one object: there is one per (profile, model), and of
- *     those that were restored from records one per text.
- *  2. What a spec says is what was asked for; what is there now, the host says
+ *  1. There is one way from the text of a spec to what the engine works with,
+ *     whether it was resolved a moment ago or comes from a record; the record
+ *     may have been edited, and is checked as a profile is.
+ *  2. Equal specs are one object: there is one per text.
+ *  3. What a spec says is what was asked for; what is there now, the host says
  *     at each use. A tool that has gone since is known here, and not offered.
  */
 #include "spec.h"
 
+#include <sdk/embed.h>
 #include <sdk/error.h>
 #include <sdk/id.h>
 #include <sdk/json.h>
@@ -20,16 +21,22 @@
 
 #include "artefact.h"
 
-yoi_status eng_specs_init(struct eng_specs *s, const struct eng_around *around, yoi_str profile,
+YOI_SDK_EMBED(eng_builtin, "bundles/builtin.json");
+
+struct eng_made {
+  struct eng_made *next;
+  struct eng_spec *spec; /* a reference */
+  char digest[YOI_SDK_DIGEST_SIZE]; /* of the bundle; empty: a builtin one */
+  char profile[YOI_NAME_MAX + 1];
+};
+
+yoi_status eng_specs_init(struct eng_specs *s, const struct eng_around *around, yoi_str builtin,
                           yoi_error *err) {
-  yoi_status st = YOI_OK;
+  yoi_str own = {eng_builtin, (size_t)(eng_builtin_end - eng_builtin)};
   *s = (struct eng_specs){.around = *around};
   pthread_mutex_init(&s->mu, NULL);
-  for (size_t i = 0; st == YOI_OK && i < ENG_PROFILES; i++) {
-    yoi_str prompt, json = eng_builtin(i, &prompt);
-    if (i == 0 && profile.len > 0) json = profile;
-    st = eng_profile_init(&s->profiles[i], json, prompt, err);
-  }
+  yoi_status st =
+      yoi_sdk_bundle_new(builtin.len > 0 ? builtin : own, NULL, NULL, &s->builtin, err);
   if (st != YOI_OK) eng_specs_release(s);
   return st;
 }
@@ -41,64 +48,30 @@ static void spec_free(struct eng_spec *spec) {
     yoi_sdk_free(spec->tools[i].plugin);
     yoi_sdk_free(spec->tools[i].grants);
   }
+  for (uint32_t i = 0; i < spec->n_rules; i++) yoi_sdk_rules_free(spec->rules[i]);
+  yoi_sdk_free(spec->rules);
   yoi_sdk_free(spec->tools);
   eng_text_unref(spec->json);
   yoi_sdk_free(spec->model);
+  yoi_sdk_free(spec->parameters);
   yoi_sdk_str_free(&spec->prompt);
   yoi_sdk_str_free(&spec->offer);
   yoi_sdk_free(spec);
 }
 
+/* Workers let their references go before. */
 void eng_specs_release(struct eng_specs *s) {
   while (s->made) {
-    struct eng_spec *spec = s->made;
-    s->made = spec->next;
-    spec_free(spec);
+    struct eng_made *m = s->made;
+    s->made = m->next;
+    eng_spec_unref(s, m->spec);
+    yoi_sdk_free(m);
   }
-  for (size_t i = 0; i < ENG_PROFILES; i++) eng_profile_release(&s->profiles[i]);
+  yoi_sdk_bundle_free(s->builtin);
   pthread_mutex_destroy(&s->mu);
 }
 
-/* ---- which model ---- */
-
-struct census {
-  yoi_str wanted;
-  char name[YOI_NAME_MAX + 1]; /* the wanted one, else the last one seen */
-  size_t n;
-  int found;
-  struct yoi_sdk_buf names; /* JSON strings */
-};
-
-static void count_model(void *ctx, yoi_str name) {
-  struct census *c = ctx;
-  struct yoi_sdk_jsonw w;
-  yoi_sdk_jsonw_init(&w, &c->names);
-  if (c->n++ > 0) yoi_sdk_buf_addc(&c->names, ',');
-  yoi_sdk_jsonw_str(&w, name);
-  if (c->found || name.len > YOI_NAME_MAX) return;
-  c->found = yoi_sdk_str_eq(name, c->wanted);
-  memcpy(c->name, name.ptr, name.len);
-  c->name[name.len] = 0;
-}
-
-static yoi_status refuse_models(const struct eng_profile *p, const struct census *c,
-                                yoi_error *err) {
-  char details[YOI_ERROR_DETAILS_MAX];
-  yoi_status st;
-  if (c->n == 0)
-    st = yoi_sdk_fail(err, YOI_CODE_INVALID_PROFILE,
-                      "profile '%.*s' needs a model, and this host has none", YOI_ARG(p->name));
-  else
-    st = yoi_sdk_fail(err, YOI_CODE_INVALID_PROFILE,
-                      "profile '%.*s' needs a model '%.*s'; this host has [%.*s]", YOI_ARG(p->name),
-                      YOI_ARG(p->model), (int)c->names.len, c->names.data);
-  int n = snprintf(details, sizeof details, "{\"models\":[%.*s]}", (int)c->names.len,
-                   c->names.data ? c->names.data : "");
-  if (n > 0 && (size_t)n < sizeof details) yoi_sdk_fail_details(err, (yoi_str){details, (size_t)n});
-  return st;
-}
-
-/* ---- tools ---- */
+/* ---- what it says ---- */
 
 const struct eng_spec_tool *eng_spec_tool(const struct eng_spec *spec, yoi_str name) {
   for (uint32_t i = 0; i < spec->n_tools; i++)
@@ -117,6 +90,21 @@ int eng_spec_has(const struct eng_spec *spec, yoi_str capability) {
   }
   return 0;
 }
+
+uint32_t eng_spec_judge(const struct eng_spec *spec, const yoi_policy_request *req,
+                        uint64_t now_ns, yoi_str *out_rule, yoi_str *out_reason) {
+  uint32_t verdict = YOI_VERDICT_ABSTAIN;
+  for (uint32_t i = 0; i < spec->n_rules; i++) {
+    const struct yoi_sdk_rules_answer *a = yoi_sdk_rules_decide(spec->rules[i], req, now_ns);
+    if (a->verdict <= verdict) continue;
+    verdict = a->verdict;
+    *out_rule = a->rule;
+    *out_reason = a->reason;
+  }
+  return verdict;
+}
+
+/* ---- its tools ---- */
 
 static char *written(const yoi_sdk_json *v) {
   struct yoi_sdk_buf buf;
@@ -188,232 +176,7 @@ static int make_offer(const struct eng_around *a, struct eng_spec *spec) {
   return !failed && (n == 0 || spec->offer.ptr);
 }
 
-/* What create refuses. OK with *out_has 0: it is optional and not there. */
-static yoi_status check_tool(const struct eng_around *a, const struct eng_profile *p,
-                             const struct eng_profile_tool *t, int *out_has, yoi_error *err) {
-  yoi_tool_info info = {.size = sizeof info};
-  yoi_status st = YOI_NOT_FOUND;
-  if (a->tools) st = a->tools->find(a->host, t->plugin, t->name, &info, NULL);
-  *out_has = st == YOI_OK;
-  if (st != YOI_OK && !t->optional)
-    return yoi_sdk_fail(err, YOI_CODE_UNSUPPORTED_DECLARATION,
-                        "profile '%.*s' needs tool '%.*s' of plugin '%.*s', which this host "
-                        "does not have",
-                        YOI_ARG(p->name), YOI_ARG(t->name), YOI_ARG(t->plugin));
-  for (const yoi_sdk_json *g = yoi_sdk_json_first(t->grants); g && *out_has;
-       g = yoi_sdk_json_next(g)) {
-    struct yoi_sdk_error e;
-    yoi_str grant = {0};
-    (void)yoi_sdk_json_str(g, &grant);
-    if (a->grants && a->grants->check(a->host, grant, yoi_sdk_error_init(&e)) == YOI_OK) continue;
-    *out_has = 0;
-    if (t->optional) continue;
-    st = yoi_sdk_fail(err, YOI_CODE_GRANT_MISSING,
-                      "profile '%.*s' needs the grant '%.*s' for tool '%.*s', which this host "
-                      "does not have",
-                      YOI_ARG(p->name), YOI_ARG(grant), YOI_ARG(t->name));
-    char details[YOI_GRANT_MAX + 32];
-    int n = snprintf(details, sizeof details, "{\"missing\":[\"%.*s\"]}", YOI_ARG(grant));
-    yoi_sdk_fail_details(err, (yoi_str){details, (size_t)n});
-    return st;
-  }
-  return YOI_OK;
-}
-
-static yoi_status add_tools(const struct eng_around *a, const struct eng_profile *p,
-                            struct eng_spec *spec, yoi_error *err) {
-  if (p->n_tools == 0) return YOI_OK;
-  spec->tools = yoi_sdk_calloc(p->n_tools, sizeof *spec->tools);
-  if (!spec->tools) return yoi_sdk_fail_memory(err);
-  for (uint32_t i = 0; i < p->n_tools; i++) {
-    const struct eng_profile_tool *t = &p->tools[i];
-    int has = 0;
-    yoi_status st = check_tool(a, p, t, &has, err);
-    if (st != YOI_OK) return st;
-    if (has && !add_tool(spec, t->name, t->plugin, t->grants, t->verdict))
-      return yoi_sdk_fail_memory(err);
-  }
-  return make_offer(a, spec) ? YOI_OK : yoi_sdk_fail_memory(err);
-}
-
-/* ---- making one ---- */
-
-static void write_tools(const struct eng_around *a, const struct eng_spec *spec,
-                        struct yoi_sdk_jsonw *w) {
-  yoi_sdk_jsonw_key(w, "tools");
-  yoi_sdk_jsonw_open(w, '[');
-  for (uint32_t i = 0; i < spec->n_tools; i++) {
-    const struct eng_spec_tool *t = &spec->tools[i];
-    yoi_tool_info info;
-    (void)ask_host(a, t->plugin, t->name, &info);
-    yoi_sdk_jsonw_open(w, '{');
-    yoi_sdk_jsonw_kstr(w, "name", yoi_sdk_str(t->name));
-    yoi_sdk_jsonw_kstr(w, "plugin", yoi_sdk_str(t->plugin));
-    if (info.digest.len > 0)
-      yoi_sdk_jsonw_kstr(w, "plugin_digest", info.digest);
-    else
-      yoi_sdk_jsonw_kraw(w, "plugin_digest", YOI_LIT("null"));
-    yoi_sdk_jsonw_kstr(w, "policy", yoi_sdk_str(eng_verdict_name(t->verdict)));
-    yoi_sdk_jsonw_kraw(w, "grants", yoi_sdk_str(t->grants));
-    yoi_sdk_jsonw_close(w, '}');
-  }
-  yoi_sdk_jsonw_close(w, ']');
-}
-
-/* The model, and what the tools have, each once. */
-static void write_grants(const struct eng_spec *spec, struct yoi_sdk_jsonw *w) {
-  char grant[YOI_NAME_MAX + 8];
-  int n = snprintf(grant, sizeof grant, "model:%s", spec->model);
-  yoi_sdk_jsonw_key(w, "grants");
-  yoi_sdk_jsonw_open(w, '[');
-  yoi_sdk_jsonw_str(w, (yoi_str){grant, (size_t)n});
-  for (uint32_t i = 0; i < spec->n_tools; i++) {
-    yoi_str raw, other, list = yoi_sdk_str(spec->tools[i].grants);
-    for (size_t pos = 0; yoi_sdk_json_raw_each(list, &pos, &raw);) {
-      bool seen = false;
-      for (uint32_t k = 0; k < i && !seen; k++)
-        for (size_t at = 0;
-             !seen && yoi_sdk_json_raw_each(yoi_sdk_str(spec->tools[k].grants), &at, &other);)
-          seen = yoi_sdk_str_eq(raw, other) != 0;
-      if (!seen) yoi_sdk_jsonw_raw(w, raw);
-    }
-  }
-  yoi_sdk_jsonw_close(w, ']');
-}
-
-static void write_spec(const struct eng_around *a, const struct eng_profile *p,
-                       const struct eng_spec *spec, struct yoi_sdk_jsonw *w) {
-  yoi_sdk_jsonw_open(w, '{');
-  yoi_sdk_jsonw_kstr(w, "source", YOI_LIT("builtin"));
-  yoi_sdk_jsonw_kraw(w, "bundle", YOI_LIT("null"));
-  yoi_sdk_jsonw_kstr(w, "profile", p->name);
-  yoi_sdk_jsonw_key(w, "prompts");
-  yoi_sdk_jsonw_open(w, '[');
-  yoi_sdk_jsonw_open(w, '{');
-  yoi_sdk_jsonw_kstr(w, "name", p->prompt_name);
-  yoi_sdk_jsonw_kstr(w, "media_type", YOI_LIT("text/markdown"));
-  yoi_sdk_jsonw_kstr(w, "text", p->prompt);
-  yoi_sdk_jsonw_close(w, '}');
-  yoi_sdk_jsonw_close(w, ']');
-  yoi_sdk_jsonw_kraw(w, "language", YOI_LIT("null"));
-  yoi_sdk_jsonw_kraw(w, "workspace", YOI_LIT("null"));
-  yoi_sdk_jsonw_kstr(w, "model", yoi_sdk_str(spec->model));
-  write_tools(a, spec, w);
-  write_grants(spec, w);
-  yoi_sdk_jsonw_kraw(w, "policies", YOI_LIT("[]"));
-  yoi_sdk_jsonw_key(w, "limits");
-  eng_limits_write(&spec->limits, w);
-  yoi_sdk_jsonw_close(w, '}');
-}
-
-static int add_prompt(struct eng_spec *spec, yoi_str prompt) {
-  struct yoi_sdk_buf buf;
-  size_t len = 0;
-  yoi_sdk_buf_init(&buf, YOI_BODY_BYTES_MAX);
-  yoi_sdk_json_escape(&buf, prompt);
-  if (!buf.failed) spec->prompt.ptr = yoi_sdk_buf_take(&buf, &len);
-  spec->prompt.len = len;
-  yoi_sdk_buf_release(&buf);
-  return spec->prompt.ptr != NULL;
-}
-
-static yoi_status spec_new(const struct eng_around *a, const struct eng_profile *p,
-                           const char *model, struct eng_spec **out, yoi_error *err) {
-  struct eng_spec *spec = yoi_sdk_calloc(1, sizeof *spec);
-  struct yoi_sdk_buf buf;
-  struct yoi_sdk_jsonw w;
-  if (!spec) return yoi_sdk_fail_memory(err);
-  spec->limits = p->limits;
-  spec->profile = p;
-  spec->refs = 1;
-  spec->model = yoi_sdk_strndup(model, strlen(model));
-  yoi_status st = spec->model && add_prompt(spec, p->prompt) ? YOI_OK : yoi_sdk_fail_memory(err);
-  if (st == YOI_OK) st = add_tools(a, p, spec, err);
-  if (st == YOI_OK) {
-    yoi_sdk_buf_init(&buf, YOI_BODY_BYTES_MAX);
-    yoi_sdk_jsonw_init(&w, &buf);
-    write_spec(a, p, spec, &w);
-    if (!buf.failed) spec->json = eng_text_new(yoi_sdk_buf_str(&buf));
-    yoi_sdk_buf_release(&buf);
-    if (!spec->json) st = yoi_sdk_fail_memory(err);
-  }
-  if (st == YOI_OK)
-    *out = spec;
-  else
-    spec_free(spec);
-  return st;
-}
-
-/* specs.mu held. */
-static struct eng_spec *find_made(const struct eng_specs *s, const struct eng_profile *p,
-                                  const char *model) {
-  struct eng_spec *spec = s->made;
-  while (spec && !(spec->profile == p && strcmp(spec->model, model) == 0)) spec = spec->next;
-  return spec;
-}
-
-static const struct eng_profile *find_profile(const struct eng_specs *s, yoi_str name) {
-  for (size_t i = 0; i < ENG_PROFILES; i++)
-    if (name.len == 0 || yoi_sdk_str_eq(s->profiles[i].name, name)) return &s->profiles[i];
-  return NULL;
-}
-
-yoi_status eng_specs_resolve(struct eng_specs *s, yoi_str name, struct eng_spec **out,
-                             yoi_error *err) {
-  const struct eng_profile *p = find_profile(s, name);
-  if (!p)
-    return yoi_sdk_fail(err, YOI_CODE_INVALID_PROFILE, "there is no builtin profile '%.*s'",
-                        YOI_ARG(name));
-  struct census c = {.wanted = p->model};
-  yoi_sdk_buf_init(&c.names, 16384);
-  s->around.models->list(s->around.host, count_model, &c);
-  yoi_status st = YOI_OK;
-  if (!c.found && c.n != 1) st = refuse_models(p, &c, err);
-  yoi_sdk_buf_release(&c.names);
-  if (st != YOI_OK) return st;
-  pthread_mutex_lock(&s->mu);
-  *out = find_made(s, p, c.name);
-  pthread_mutex_unlock(&s->mu);
-  if (*out) return YOI_OK;
-  struct eng_spec *made = NULL; /* without the lock: the host is asked */
-  st = spec_new(&s->around, p, c.name, &made, err);
-  if (st != YOI_OK) return st;
-  pthread_mutex_lock(&s->mu);
-  *out = find_made(s, p, c.name); /* made meanwhile */
-  if (!*out) {
-    made->next = s->made;
-    s->made = *out = made;
-  }
-  pthread_mutex_unlock(&s->mu);
-  if (*out != made) spec_free(made);
-  return YOI_OK;
-}
-
-/* ---- from a record ---- */
-
-struct eng_spec *eng_spec_ref(struct eng_specs *s, struct eng_spec *spec) {
-  pthread_mutex_lock(&s->mu);
-  spec->refs++;
-  pthread_mutex_unlock(&s->mu);
-  return spec;
-}
-
-void eng_spec_unref(struct eng_specs *s, struct eng_spec *spec) {
-  if (!spec) return;
-  pthread_mutex_lock(&s->mu);
-  bool last = --spec->refs == 0;
-  struct eng_spec **at = &s->made;
-  while (last && *at != spec) at = &(*at)->next;
-  if (last) *at = spec->next;
-  pthread_mutex_unlock(&s->mu);
-  if (last) spec_free(spec);
-}
-
-static struct eng_spec *find_text(const struct eng_specs *s, yoi_str json) {
-  struct eng_spec *spec = s->made;
-  while (spec && !yoi_sdk_str_eq(eng_text_str(spec->json), json)) spec = spec->next;
-  return spec;
-}
+/* ---- reading one ---- */
 
 static yoi_status read_tool(struct eng_spec *spec, const yoi_sdk_json *v) {
   yoi_str name = {0}, plugin = {0}, policy = {0};
@@ -440,54 +203,265 @@ static yoi_status read_tools(struct eng_spec *spec, const yoi_sdk_json *v) {
   return st;
 }
 
-/* What the engine needs of it, checked as a profile is: the record may have
- * been edited. */
+/* The rules of one policy of a bundle. */
+static yoi_status read_policy(struct eng_spec *spec, const yoi_sdk_json *v) {
+  char *text = written(yoi_sdk_json_get(v, "rules"));
+  if (!text) return YOI_RESOURCE_EXHAUSTED;
+  struct yoi_sdk_error e;
+  yoi_status st = yoi_sdk_rules_of_bundle(yoi_sdk_str(text), &spec->rules[spec->n_rules],
+                                          yoi_sdk_error_init(&e));
+  yoi_sdk_free(text);
+  if (st == YOI_OK) spec->n_rules++;
+  return st == YOI_OK || st == YOI_RESOURCE_EXHAUSTED ? st : YOI_DATA_LOSS;
+}
+
+static yoi_status read_policies(struct eng_spec *spec, const yoi_sdk_json *v) {
+  size_t n = yoi_sdk_json_count(v);
+  if (n == 0) return YOI_OK;
+  if (n > YOI_BUNDLE_ENTRIES_MAX) return YOI_DATA_LOSS;
+  spec->rules = yoi_sdk_calloc(n, sizeof *spec->rules);
+  if (!spec->rules) return YOI_RESOURCE_EXHAUSTED;
+  yoi_status st = YOI_OK;
+  for (const yoi_sdk_json *e = yoi_sdk_json_first(v); e && st == YOI_OK; e = yoi_sdk_json_next(e))
+    st = read_policy(spec, e);
+  return st;
+}
+
+static void add_words(struct yoi_sdk_buf *b, const char *before, yoi_str text) {
+  if (text.len == 0) return;
+  yoi_sdk_buf_adds(b, yoi_sdk_str(before));
+  yoi_sdk_buf_adds(b, text);
+}
+
+/* The texts of the prompts, those of workflows under their names; then where
+ * and in which language the work is. */
+static yoi_status read_prompts(struct eng_spec *spec, const yoi_sdk_json *tree) {
+  const yoi_sdk_json *place = yoi_sdk_json_get(tree, "workspace");
+  struct yoi_sdk_buf words, escaped;
+  yoi_str s = {0};
+  size_t len = 0, n = 0;
+  yoi_status st = YOI_OK;
+  yoi_sdk_buf_init(&words, YOI_BODY_BYTES_MAX);
+  yoi_sdk_buf_init(&escaped, 6 * (size_t)YOI_BODY_BYTES_MAX);
+  for (const yoi_sdk_json *p = yoi_sdk_json_first(yoi_sdk_json_get(tree, "prompts")); p;
+       p = yoi_sdk_json_next(p)) {
+    yoi_str workflow = {0}, text = {0};
+    (void)yoi_sdk_json_str(yoi_sdk_json_get(p, "workflow"), &workflow);
+    if (!yoi_sdk_json_str(yoi_sdk_json_get(p, "text"), &text)) st = YOI_DATA_LOSS;
+    add_words(&words, "\n\n# ", workflow);
+    add_words(&words, n++ > 0 ? "\n\n" : "", text);
+  }
+  if (yoi_sdk_json_str(yoi_sdk_json_get(tree, "language"), &s))
+    add_words(&words, "\n\nLanguage: ", s);
+  if (yoi_sdk_json_str(yoi_sdk_json_get(place, "name"), &s))
+    add_words(&words, "\n\nWorkspace: ", s);
+  if (yoi_sdk_json_str(yoi_sdk_json_get(place, "project"), &s))
+    add_words(&words, "\n\nProject: ", s);
+  if (n == 0) st = YOI_DATA_LOSS;
+  if (!words.failed) yoi_sdk_json_escape(&escaped, yoi_sdk_buf_str(&words));
+  if (!words.failed && !escaped.failed) spec->prompt.ptr = yoi_sdk_buf_take(&escaped, &len);
+  spec->prompt.len = spec->prompt.ptr ? len : 0;
+  yoi_sdk_buf_release(&words);
+  yoi_sdk_buf_release(&escaped);
+  return st == YOI_OK && !spec->prompt.ptr ? YOI_RESOURCE_EXHAUSTED : st;
+}
+
 static yoi_status spec_read(struct eng_spec *spec, const yoi_sdk_json *tree) {
-  yoi_str model = {0}, prompt = {0};
-  const yoi_sdk_json *first = yoi_sdk_json_first(yoi_sdk_json_get(tree, "prompts"));
+  yoi_str model = {0};
+  const yoi_sdk_json *parameters = yoi_sdk_json_get(tree, "parameters");
   if (!yoi_sdk_json_str(yoi_sdk_json_get(tree, "model"), &model) || !yoi_sdk_name_valid(model) ||
-      !yoi_sdk_json_str(yoi_sdk_json_get(first, "text"), &prompt) ||
       eng_limits_read(&spec->limits, yoi_sdk_json_get(tree, "limits"), NULL) != YOI_OK)
     return YOI_DATA_LOSS;
   spec->model = yoi_sdk_strndup(model.ptr, model.len);
-  if (!spec->model || !add_prompt(spec, prompt)) return YOI_RESOURCE_EXHAUSTED;
-  return read_tools(spec, yoi_sdk_json_get(tree, "tools"));
+  if (!spec->model) return YOI_RESOURCE_EXHAUSTED;
+  if (yoi_sdk_json_type(parameters) == YOI_SDK_JSON_OBJECT) {
+    spec->parameters = written(parameters);
+    if (!spec->parameters) return YOI_RESOURCE_EXHAUSTED;
+  }
+  yoi_status st = read_prompts(spec, tree);
+  if (st == YOI_OK) st = read_tools(spec, yoi_sdk_json_get(tree, "tools"));
+  if (st == YOI_OK) st = read_policies(spec, yoi_sdk_json_get(tree, "policies"));
+  return st;
 }
 
-yoi_status eng_specs_restore(struct eng_specs *s, struct eng_text *json, struct eng_spec **out) {
+static yoi_status spec_new(const struct eng_around *a, struct eng_text *json,
+                           struct eng_spec **out) {
   yoi_sdk_json *tree = NULL;
   struct yoi_sdk_json_error jerr;
-  pthread_mutex_lock(&s->mu);
-  struct eng_spec *spec = find_text(s, eng_text_str(json));
-  if (spec) spec->refs++;
-  pthread_mutex_unlock(&s->mu);
-  *out = spec;
-  if (spec) return YOI_OK;
   yoi_status st = yoi_sdk_json_parse(eng_text_str(json), 0, &tree, &jerr);
   if (st == YOI_INVALID_ARGUMENT) return YOI_DATA_LOSS;
   if (st != YOI_OK) return st;
-  spec = yoi_sdk_calloc(1, sizeof *spec);
+  struct eng_spec *spec = yoi_sdk_calloc(1, sizeof *spec);
   st = !spec                                            ? YOI_RESOURCE_EXHAUSTED
        : yoi_sdk_json_type(tree) != YOI_SDK_JSON_OBJECT ? YOI_DATA_LOSS
                                                         : spec_read(spec, tree);
   yoi_sdk_json_free(tree);
-  if (st == YOI_OK && !make_offer(&s->around, spec)) st = YOI_RESOURCE_EXHAUSTED;
-  if (st != YOI_OK) {
-    spec_free(spec);
-    return st;
-  }
-  spec->json = eng_text_ref(json);
-  spec->refs = 1;
-  pthread_mutex_lock(&s->mu);
-  struct eng_spec *other = find_text(s, eng_text_str(json)); /* made meanwhile */
-  if (other) {
-    other->refs++;
+  if (st == YOI_OK && !make_offer(a, spec)) st = YOI_RESOURCE_EXHAUSTED;
+  if (st == YOI_OK) {
+    spec->json = eng_text_ref(json);
+    spec->refs = 1;
+    *out = spec;
   } else {
-    spec->next = s->made;
-    s->made = spec;
+    spec_free(spec);
+  }
+  return st;
+}
+
+/* ---- sharing ---- */
+
+struct eng_spec *eng_spec_ref(struct eng_specs *s, struct eng_spec *spec) {
+  pthread_mutex_lock(&s->mu);
+  spec->refs++;
+  pthread_mutex_unlock(&s->mu);
+  return spec;
+}
+
+void eng_spec_unref(struct eng_specs *s, struct eng_spec *spec) {
+  if (!spec) return;
+  pthread_mutex_lock(&s->mu);
+  bool last = --spec->refs == 0;
+  struct eng_spec **at = &s->all;
+  while (last && *at != spec) at = &(*at)->next;
+  if (last) *at = spec->next;
+  pthread_mutex_unlock(&s->mu);
+  if (last) spec_free(spec);
+}
+
+/* specs.mu held: with a reference. */
+static struct eng_spec *find_text(const struct eng_specs *s, yoi_str json) {
+  struct eng_spec *spec = s->all;
+  while (spec && !yoi_sdk_str_eq(eng_text_str(spec->json), json)) spec = spec->next;
+  if (spec) spec->refs++;
+  return spec;
+}
+
+yoi_status eng_specs_restore(struct eng_specs *s, struct eng_text *json, struct eng_spec **out) {
+  struct eng_spec *spec = NULL;
+  pthread_mutex_lock(&s->mu);
+  *out = find_text(s, eng_text_str(json));
+  pthread_mutex_unlock(&s->mu);
+  if (*out) return YOI_OK;
+  yoi_status st = spec_new(&s->around, json, &spec); /* without the lock: the host is asked */
+  if (st != YOI_OK) return st;
+  pthread_mutex_lock(&s->mu);
+  *out = find_text(s, eng_text_str(json)); /* made meanwhile */
+  if (!*out) {
+    spec->next = s->all;
+    s->all = *out = spec;
   }
   pthread_mutex_unlock(&s->mu);
-  if (other) spec_free(spec);
-  *out = other ? other : spec;
+  if (*out != spec) spec_free(spec);
   return YOI_OK;
+}
+
+/* ---- what was made of what ---- */
+
+/* specs.mu held: with a reference. model NULL: any. */
+static struct eng_spec *find_made(const struct eng_specs *s, const char *digest, yoi_str profile,
+                                  const char *model) {
+  for (const struct eng_made *m = s->made; m; m = m->next) {
+    if (strcmp(m->digest, digest) != 0 || !yoi_sdk_str_is(profile, m->profile) ||
+        (model && strcmp(m->spec->model, model) != 0))
+      continue;
+    m->spec->refs++;
+    return m->spec;
+  }
+  return NULL;
+}
+
+static struct eng_spec *look_up(struct eng_specs *s, const char *digest, yoi_str profile,
+                                const char *model) {
+  pthread_mutex_lock(&s->mu);
+  struct eng_spec *spec = find_made(s, digest, profile, model);
+  pthread_mutex_unlock(&s->mu);
+  return spec;
+}
+
+/* For the next create. Where memory is short it is resolved again. */
+static void remember(struct eng_specs *s, const char *digest, yoi_str profile,
+                     struct eng_spec *spec) {
+  struct eng_made *m = yoi_sdk_calloc(1, sizeof *m);
+  if (!m) return;
+  (void)snprintf(m->digest, sizeof m->digest, "%s", digest);
+  (void)snprintf(m->profile, sizeof m->profile, "%.*s", YOI_ARG(profile));
+  m->spec = eng_spec_ref(s, spec);
+  pthread_mutex_lock(&s->mu);
+  struct eng_spec *other = find_made(s, digest, profile, spec->model); /* made meanwhile */
+  if (!other) {
+    m->next = s->made;
+    s->made = m;
+  }
+  pthread_mutex_unlock(&s->mu);
+  if (!other) return;
+  eng_spec_unref(s, other);
+  eng_spec_unref(s, m->spec);
+  yoi_sdk_free(m);
+}
+
+static yoi_status resolve(struct eng_specs *s, const struct eng_recipe *r, const char *model,
+                          struct eng_spec **out, yoi_error *err) {
+  struct yoi_sdk_buf buf;
+  struct eng_text *json = NULL;
+  yoi_sdk_buf_init(&buf, 2 * (size_t)YOI_BODY_BYTES_MAX);
+  yoi_status st = eng_resolve(&s->around, r, model, &buf, err);
+  if (st == YOI_OK) json = eng_text_new(yoi_sdk_buf_str(&buf));
+  yoi_sdk_buf_release(&buf);
+  if (st != YOI_OK) return st;
+  st = json ? eng_specs_restore(s, json, out) : YOI_RESOURCE_EXHAUSTED;
+  eng_text_unref(json);
+  if (st == YOI_OK) return st;
+  return st == YOI_RESOURCE_EXHAUSTED
+             ? yoi_sdk_fail_memory(err)
+             : yoi_sdk_fail(err, YOI_CODE_INTERNAL, "the profile was resolved to what is no spec");
+}
+
+yoi_status eng_specs_resolve(struct eng_specs *s, const struct eng_wanted *wanted,
+                             struct eng_spec **out, yoi_error *err) {
+  const char *digest = wanted->bytes ? wanted->digest : "";
+  yoi_str profile =
+      wanted->profile.len > 0 || wanted->bytes ? wanted->profile : s->builtin->profiles[0].name;
+  struct yoi_sdk_bundle *bundle = NULL;
+  struct eng_recipe r;
+  char model[YOI_NAME_MAX + 1];
+  /* The model of a bundle is one and no other: nothing has to be read for it. */
+  *out = wanted->bytes ? look_up(s, digest, profile, NULL) : NULL;
+  if (*out && eng_resolve_has_model(&s->around, (*out)->model)) return YOI_OK;
+  eng_spec_unref(s, *out);
+  yoi_status st = YOI_OK;
+  if (wanted->bytes)
+    st = yoi_sdk_bundle_new(eng_text_str(wanted->bytes), NULL, NULL, &bundle, err);
+  if (st == YOI_OK)
+    st = eng_resolve_profile(bundle ? bundle : s->builtin, !bundle, profile, &r, err);
+  if (st == YOI_OK) st = eng_resolve_model(&s->around, &r, model, err);
+  if (st == YOI_OK) {
+    *out = look_up(s, digest, profile, model);
+    if (!*out) {
+      st = resolve(s, &r, model, out, err);
+      if (st == YOI_OK) remember(s, digest, profile, *out);
+    }
+  }
+  yoi_sdk_bundle_free(bundle);
+  return st;
+}
+
+void eng_specs_forget(struct eng_specs *s, const char *digest) {
+  struct eng_made *gone = NULL;
+  pthread_mutex_lock(&s->mu);
+  for (struct eng_made **at = &s->made; *at;) {
+    struct eng_made *m = *at;
+    if (strcmp(m->digest, digest) != 0) {
+      at = &m->next;
+      continue;
+    }
+    *at = m->next;
+    m->next = gone;
+    gone = m;
+  }
+  pthread_mutex_unlock(&s->mu);
+  while (gone) {
+    struct eng_made *m = gone;
+    gone = m->next;
+    eng_spec_unref(s, m->spec);
+    yoi_sdk_free(m);
+  }
 }

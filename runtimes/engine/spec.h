@@ -4,12 +4,11 @@
 #define ENG_SPEC_H
 
 #include <pthread.h>
-#include <yoi/host_grant.h>
-#include <yoi/host_model.h>
-#include <yoi/host_tool.h>
+#include <sdk/rules.h>
 
 #include "frame.h"
 #include "profile.h"
+#include "resolve.h"
 
 /* A tool that the worker may call. */
 struct eng_spec_tool {
@@ -20,55 +19,61 @@ struct eng_spec_tool {
 };
 
 /* The part of a resolved spec that does not depend on the worker; workers of
- * one profile and model share it. Immutable. */
+ * one bundle, profile and model share it. Immutable, but for what the rules
+ * count. */
 struct eng_spec {
   struct eng_text *json; /* its members, as one JSON object */
   char *model;           /* the model's name on this host */
-  yoi_str prompt;        /* the prompt, escaped for a JSON string; owned */
+  char *parameters;      /* for it: a JSON object, or NULL */
+  yoi_str prompt;        /* all that stands before the intent, escaped for a JSON
+                          * string; owned */
   yoi_str offer;         /* what a model is told of its tools: a JSON array, or
                           * empty; owned */
   struct eng_spec_tool *tools;
-  uint32_t n_tools;
+  struct yoi_sdk_rules **rules; /* of the bundle's policies */
+  uint32_t n_tools, n_rules;
   struct eng_turn_limits limits;
-  const struct eng_profile *profile; /* resolved: of */
   struct eng_spec *next;
-  uint32_t refs; /* of workers, and one more when resolved; specs.mu */
+  uint32_t refs; /* of workers, and one more while it is known what it was made
+                  * of; specs.mu */
 };
 
-/* What a spec is resolved against. tools and grants may be NULL: an older
- * host. */
-struct eng_around {
-  const yoi_host *host;
-  const yoi_host_model *models;
-  const yoi_host_tool *tools;
-  const yoi_host_grant *grants;
-};
+struct eng_made; /* a spec, and what create made it of */
 
-#define ENG_PROFILES 2
-
-/* The builtin profiles, and the specs that were made of them. */
 struct eng_specs {
   pthread_mutex_t mu;
-  struct eng_profile profiles[ENG_PROFILES]; /* the first is the default */
   struct eng_around around;
-  struct eng_spec *made; /* at most one per profile and model of the host, and
-                          * those that awake workers were restored with */
+  struct yoi_sdk_bundle *builtin; /* its first profile is the default */
+  struct eng_spec *all;           /* those that somebody refers to, one per text */
+  struct eng_made *made;
 };
 
-/* profile: JSON text in the place of the first one; empty for the companion. */
-yoi_status eng_specs_init(struct eng_specs *s, const struct eng_around *around, yoi_str profile,
+/* builtin: a bundle in the place of the one that is compiled in, or empty. */
+yoi_status eng_specs_init(struct eng_specs *s, const struct eng_around *around, yoi_str builtin,
                           yoi_error *err);
 void eng_specs_release(struct eng_specs *s);
-/* The spec of a builtin profile on this host, the first one when name is
- * empty; lives as long as s. Errors: invalid_profile (no such profile; no such
- * model, and not a single one), unsupported_declaration (a tool that is not
- * here), grant_missing. */
-yoi_status eng_specs_resolve(struct eng_specs *s, yoi_str name, struct eng_spec **out,
-                             yoi_error *err);
+
+/* What a create asks for: a profile (empty: the first builtin one) of a bundle,
+ * or, without bytes, a builtin one. */
+struct eng_wanted {
+  yoi_str profile;
+  const char *digest;
+  struct eng_text *bytes; /* borrowed */
+};
+/* Its spec on this host, with a reference. Errors: those of resolve.h. */
+yoi_status eng_specs_resolve(struct eng_specs *s, const struct eng_wanted *wanted,
+                             struct eng_spec **out, yoi_error *err);
+/* The bundle is gone: what was made of it is no longer kept for others. */
+void eng_specs_forget(struct eng_specs *s, const char *digest);
+
 /* The tool of that name, or NULL. */
 const struct eng_spec_tool *eng_spec_tool(const struct eng_spec *spec, yoi_str name);
 /* 1: the spec has a tool or a grant of that name. */
 int eng_spec_has(const struct eng_spec *spec, yoi_str capability);
+/* What the bundle's rules say of a call: YOI_VERDICT_*; *out_rule and
+ * *out_reason live as long as the spec. [any] */
+uint32_t eng_spec_judge(const struct eng_spec *spec, const yoi_policy_request *req,
+                        uint64_t now_ns, yoi_str *out_rule, yoi_str *out_reason);
 
 struct eng_spec *eng_spec_ref(struct eng_specs *s, struct eng_spec *spec);
 /* NULL is accepted. */

@@ -53,8 +53,45 @@ static int key_of(const struct eng_turn *t, const struct eng_call *c, char hex[6
   return 1;
 }
 
-static yoi_tool_call question(const struct eng_turn *t, const struct eng_call *c) {
-  return (yoi_tool_call){
+/* What the rules of its bundle say of a call, and which one does. */
+struct of_bundle {
+  uint32_t verdict;
+  yoi_str rule, reason;
+};
+
+static struct of_bundle ask_bundle(const struct eng_turn *t, const yoi_tool_call *q,
+                                   const struct eng_call *c) {
+  struct of_bundle b = {.verdict = YOI_VERDICT_ABSTAIN};
+  if (t->w->spec->n_rules == 0) return b;
+  const yoi_policy_request req = {
+      .size = sizeof req,
+      .operation = YOI_LIT("tool.start"),
+      .principal = q->principal,
+      .worker_id = q->worker_id,
+      .request_id = q->request_id,
+      .tool = q->name,
+      .plugin = q->plugin,
+      .arguments = q->arguments,
+      .grants = q->grants,
+      .tool_flags = c->tool->flags,
+      .asked_again = (q->flags & YOI_TOOL_CALL_DECIDED) != 0,
+  };
+  b.verdict = eng_spec_judge(t->w->spec, &req, eng_mono(t->w->eng), &b.rule, &b.reason);
+  return b;
+}
+
+/* The host knows the layer and not its rules. */
+static void name_rule(yoi_tool_decision *d, const struct of_bundle *b) {
+  if (d->plugin[0] || strcmp(d->rule, "bundle") != 0 || b->rule.len == 0) return;
+  (void)snprintf(d->rule, sizeof d->rule, "bundle/%.*s", YOI_ARG(b->rule));
+  if (b->reason.len > 0)
+    (void)snprintf(d->reason, sizeof d->reason, "%.*s",
+                   (int)yoi_sdk_utf8_cut(b->reason, sizeof d->reason - 1), b->reason.ptr);
+}
+
+static yoi_tool_call question(const struct eng_turn *t, const struct eng_call *c,
+                              struct of_bundle *out_bundle) {
+  yoi_tool_call q = {
       .size = sizeof(yoi_tool_call),
       .flags = c->state == ENG_CALL_NEW && !c->judged ? 0 : YOI_TOOL_CALL_DECIDED,
       .deadline_ns = c->until,
@@ -72,6 +109,9 @@ static yoi_tool_call question(const struct eng_turn *t, const struct eng_call *c
       .trace = t->trace,
       .profile_verdict = c->tool->verdict,
   };
+  *out_bundle = ask_bundle(t, &q, c);
+  q.bundle_verdict = out_bundle->verdict;
+  return q;
 }
 
 /* The same call over and over: nothing new will come of it. */
@@ -144,10 +184,12 @@ static void judge(struct eng_turn *t, struct eng_call *c) {
     return;
   }
   match_plugin(t, c);
-  yoi_tool_call q = question(t, c);
+  struct of_bundle of_bundle;
+  yoi_tool_call q = question(t, c, &of_bundle);
   c->said = (yoi_tool_decision){.size = sizeof c->said};
   yoi_status st = host_tools(t)->decide(t->w->eng->host, &q, &c->said, err);
   c->judged = st == YOI_OK;
+  name_rule(&c->said, &of_bundle);
   if (st != YOI_OK) {
     eng_call_end(c, ENG_CALL_ERROR, err->code, "%s", err->message);
   } else if (c->said.verdict != YOI_VERDICT_ALLOW && c->said.verdict != YOI_VERDICT_ASK) {
@@ -286,7 +328,8 @@ static void start(struct eng_turn *t, struct eng_call *c) {
   struct yoi_sdk_error se;
   yoi_error *err = yoi_sdk_error_init(&se);
   char key[64];
-  yoi_tool_call q = question(t, c);
+  struct of_bundle of_bundle;
+  yoi_tool_call q = question(t, c, &of_bundle);
   if (!key_of(t, c, key)) {
     eng_call_end(c, ENG_CALL_ERROR, YOI_CODE_INTERNAL, "the tool was not started: memory is short");
     return;

@@ -61,6 +61,8 @@ static struct eng_worker *alloc(struct eng_engine *eng, yoi_str id, const struct
   w->epoch = birth->epoch;
   w->keyed = birth->keyed;
   memcpy(w->key.b, birth->key, sizeof w->key.b);
+  w->bundled = birth->bundled;
+  memcpy(w->bundle, birth->bundle, sizeof w->bundle);
   atomic_init(&w->refs, 1);
   atomic_init(&w->state, ENG_CREATING);
   atomic_init(&w->awake, true);
@@ -68,8 +70,10 @@ static struct eng_worker *alloc(struct eng_engine *eng, yoi_str id, const struct
   return w;
 }
 
-struct eng_worker *eng_worker_new(struct eng_engine *eng, yoi_str id, const struct eng_print *key) {
+struct eng_worker *eng_worker_new(struct eng_engine *eng, yoi_str id, const struct eng_print *key,
+                                  yoi_str bundle) {
   struct eng_birth birth = {.keyed = key != NULL};
+  birth.bundled = yoi_sdk_digest_bytes(bundle, birth.bundle) != 0;
   if (!yoi_sdk_random(&birth.epoch, sizeof birth.epoch)) return NULL;
   if (key) memcpy(birth.key, key->b, sizeof birth.key);
   struct eng_worker *w = alloc(eng, id, &birth);

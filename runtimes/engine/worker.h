@@ -79,6 +79,7 @@ struct eng_worker {
   bool resting;          /* the store is told that it sleeps: not to be read yet */
   bool used;             /* in the list of sleep.c; uses.mu */
   bool keyed;            /* its create had a key */
+  bool bundled;          /* it was made of `bundle` */
   bool kept;             /* in the keep list */
   bool listed;
   bool held;       /* cancel and what is like it waits: a tool is being started */
@@ -97,6 +98,7 @@ struct eng_worker {
   char *fixed;                           /* JSON members that never change, see shapes.c */
   yoi_str intent;                        /* its JSON, inside fixed */
   struct eng_print key, print;           /* of the create */
+  uint8_t bundle[YOI_SDK_SHA256_SIZE];   /* a digest */
   struct eng_item *items;
   uint32_t n_items, cap_items;
   struct eng_turn *turn;      /* RUNNING only */
@@ -121,7 +123,8 @@ struct eng_worker {
 
 /* A worker in CREATING with one reference; key: of its create, or NULL. NULL:
  * memory is short. */
-struct eng_worker *eng_worker_new(struct eng_engine *eng, yoi_str id, const struct eng_print *key);
+struct eng_worker *eng_worker_new(struct eng_engine *eng, yoi_str id, const struct eng_print *key,
+                                  yoi_str bundle);
 /* One that the store named, asleep; takes the log over unless it returns
  * NULL: memory is short. */
 struct eng_worker *eng_worker_found(struct eng_engine *eng, const struct eng_found *f);

@@ -111,7 +111,8 @@ static struct eng_worker *prepare(const struct creation *c, struct eng_spec *spe
     if (!yoi_sdk_uuid7(now, uuid)) return NULL;
     id = yoi_sdk_str(uuid);
   }
-  struct eng_worker *w = eng_worker_new(c->eng, id, c->keyed ? &c->key : NULL);
+  struct eng_worker *w =
+      eng_worker_new(c->eng, id, c->keyed ? &c->key : NULL, c->ask.bundle_digest);
   if (!w) return NULL;
   w->spec = eng_spec_ref(&c->eng->specs, spec);
   w->created_ns = now;
@@ -161,6 +162,30 @@ static void unstage(struct eng_worker *w, struct eng_after *after) {
   eng_active_done(w->eng);
 }
 
+/* What is asked for, resolved on this host; with a reference. */
+static yoi_status resolve(const struct creation *c, struct eng_spec **out, yoi_error *err) {
+  const struct eng_ask_create *a = &c->ask;
+  struct eng_bundle_of b = {.bytes = NULL};
+  yoi_status st = YOI_OK;
+  if (a->bundle_id.len > 0 && !eng_bundles_find(c->eng, a->bundle_digest, &b))
+    return eng_bundles_missing(a->bundle_digest, err);
+  if (b.bytes && !yoi_sdk_str_is(a->bundle_id, b.id))
+    st = yoi_sdk_fail(err, YOI_CODE_BUNDLE_DIGEST_MISMATCH,
+                      "the bundle of that digest is '%s', not '%.*s'", b.id,
+                      YOI_ARG(a->bundle_id));
+  else if (b.bytes && a->workspace.len > 0 && !yoi_sdk_str_is(a->workspace, b.workspace))
+    st = yoi_sdk_fail(err, YOI_CODE_POLICY_DENIED,
+                      "the bundle '%s' is of another workspace than '%.*s'", b.id,
+                      YOI_ARG(a->workspace));
+  const struct eng_wanted wanted = {eng_ask_profile(a), b.digest, b.bytes};
+  if (st == YOI_OK) st = eng_specs_resolve(&c->eng->specs, &wanted, out, err);
+  eng_text_unref(b.bytes);
+  if (st != YOI_OK) return st;
+  st = eng_ask_granted(a, *out, err);
+  if (st != YOI_OK) eng_spec_unref(&c->eng->specs, *out);
+  return st;
+}
+
 static yoi_status create(const struct creation *c, yoi_stream **out, yoi_error *err) {
   struct eng_engine *eng = c->eng;
   struct eng_spec *spec = NULL;
@@ -169,10 +194,10 @@ static yoi_status create(const struct creation *c, yoi_stream **out, yoi_error *
   bool by_key;
   if (atomic_load(&eng->draining))
     return yoi_sdk_fail(err, YOI_CODE_SHUTTING_DOWN, "the runtime is shutting down");
-  yoi_status st = eng_specs_resolve(&eng->specs, c->ask.profile_value, &spec, err);
-  if (st == YOI_OK) st = eng_ask_granted(&c->ask, spec, err);
+  yoi_status st = resolve(c, &spec, err);
   if (st != YOI_OK) return st;
   struct eng_worker *w = prepare(c, spec, &op, &after);
+  eng_spec_unref(&eng->specs, spec);
   if (!w) return yoi_sdk_fail_memory(err);
   pthread_mutex_lock(&eng->dir_mu);
   struct eng_worker *other = first_attempt(c, &by_key);
@@ -433,6 +458,7 @@ static void write_counts(struct eng_engine *eng, struct yoi_sdk_jsonw *w) {
   yoi_sdk_jsonw_kint(w, "workers", (int64_t)n);
   yoi_sdk_jsonw_kint(w, "running", (int64_t)atomic_load(&eng->running));
   yoi_sdk_jsonw_kint(w, "watchers", (int64_t)atomic_load(&eng->watchers));
+  yoi_sdk_jsonw_kint(w, "bundles", (int64_t)eng_bundles_count(eng));
   yoi_sdk_jsonw_close(w, '}');
 }
 
@@ -460,7 +486,8 @@ yoi_status eng_start_describe(struct eng_engine *eng, const yoi_request *req,
       YOI_OP_WORKER_GET,       YOI_OP_WORKER_INPUT,     YOI_OP_WORKER_CANCEL,
       YOI_OP_WORKER_STOP,      YOI_OP_WORKER_DELETE,    YOI_OP_WORKER_TRANSCRIPT,
       YOI_OP_WORKER_EVENTS,    YOI_OP_WORKER_APPROVALS, YOI_OP_WORKER_APPROVE,
-      YOI_OP_WORKER_ARTEFACT};
+      YOI_OP_WORKER_ARTEFACT,  YOI_OP_BUNDLE_PUT,       YOI_OP_BUNDLE_HAVE,
+      YOI_OP_BUNDLE_GET,       YOI_OP_BUNDLE_LIST,      YOI_OP_BUNDLE_DELETE};
   yoi_sdk_json *body = NULL;
   yoi_status st = eng_ask_parse(req, &body, err);
   yoi_sdk_json_free(body);
@@ -488,7 +515,8 @@ yoi_status eng_start_describe(struct eng_engine *eng, const yoi_request *req,
   yoi_sdk_jsonw_key(&w, "capabilities");
   yoi_sdk_jsonw_open(&w, '[');
   for (size_t i = 0; i < sizeof ops / sizeof ops[0]; i++)
-    if (!draining || (ops[i] != YOI_OP_WORKER_CREATE && ops[i] != YOI_OP_WORKER_INPUT))
+    if (!draining || (ops[i] != YOI_OP_WORKER_CREATE && ops[i] != YOI_OP_WORKER_INPUT &&
+                      ops[i] != YOI_OP_BUNDLE_PUT))
       yoi_sdk_jsonw_str(&w, yoi_sdk_str(yoi_sdk_op_name(ops[i])));
   yoi_sdk_jsonw_close(&w, ']');
   write_counts(eng, &w);

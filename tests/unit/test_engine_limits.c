@@ -2,6 +2,7 @@
  * say, the history. */
 #include <stdlib.h>
 
+#include "support/builtin.h"
 #include "support/rig.h"
 
 #define CREATE YOI_OP_WORKER_CREATE
@@ -197,12 +198,13 @@ static void tool_output_is_limited(void **state) {
 
 static void a_profile_that_passes_a_maximum_is_refused(void **state) {
   struct rig *r = *state;
-  const struct eng_options o = {.store = eng_store_mem_new(),
-                                .profile = YOI_LIT(PROFILE("\"steps\":257"))};
+  char *builtin = builtin_of(PROFILE("\"steps\":257"));
+  const struct eng_options o = {.store = eng_store_mem_new(), .builtin = yoi_sdk_str(builtin)};
   void *self = NULL;
   assert_int_equal(eng_open(fake_host_instance(r->fh), YOI_LIT("{}"), &o, &self, r->err),
                    YOI_INVALID_ARGUMENT);
-  assert_int_equal(r->err->code, YOI_CODE_INVALID_PROFILE);
+  assert_int_equal(r->err->code, YOI_CODE_BUNDLE_INVALID);
+  free(builtin);
 }
 
 int main(void) {

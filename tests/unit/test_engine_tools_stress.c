@@ -7,6 +7,7 @@
 #include <sdk/json.h>
 #include <stdlib.h>
 
+#include "support/builtin.h"
 #include "support/fake_tool.h"
 #include "support/rig.h"
 
@@ -142,10 +143,11 @@ static void everything(bool late) {
   pthread_mutex_init(&y.mu, NULL);
   y.fh = fake_host_new(LOOPS);
   y.store = late ? eng_store_mem_new_late(on_queued, &y) : eng_store_mem_new();
+  char *builtin = builtin_of(PROFILE);
   const struct eng_options o = {.kind = YOI_LIT("test"),
                                 .state_kind = YOI_LIT("memory"),
                                 .store = y.store,
-                                .profile = YOI_LIT(PROFILE)};
+                                .builtin = yoi_sdk_str(builtin)};
   assert_int_equal(
       eng_open(fake_host_instance(y.fh), (yoi_str){0}, &o, &y.self, yoi_sdk_error_init(&se)),
       YOI_OK);
@@ -168,6 +170,7 @@ static void everything(bool late) {
   eng_close(y.self);
   for (uint32_t i = 0; i < THREADS; i++) fake_token_free(y.fh, hands[i].token);
   fake_host_free(y.fh);
+  free(builtin);
   pthread_mutex_destroy(&y.mu);
 }
 

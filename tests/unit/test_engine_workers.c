@@ -97,8 +97,8 @@ static void create_refuses_what_it_cannot_do(void **state) {
       {"{\"profile\":{\"kind\":\"builtin\",\"value\":\"x\"}}", YOI_CODE_INVALID_PROFILE},
       {"{\"profile\":{\"kind\":\"named\",\"value\":\"companion\"}}", YOI_CODE_INVALID_PROFILE},
       {"{\"config_bundle\":{\"id\":\"a\",\"digest\":\"sha256:00\"}}",
-       YOI_CODE_UNSUPPORTED_OPERATION},
-      {"{\"workspace\":\"acme\"}", YOI_CODE_UNSUPPORTED_OPERATION},
+       YOI_CODE_INVALID_IDENTIFIER},
+      {"{\"workspace\":\"acme\"}", YOI_CODE_INVALID_REQUEST},
       {"{\"requested_capabilities\":[{\"name\":\"fs_read\"}]}", YOI_CODE_GRANT_MISSING},
       {"{\"requested_capabilities\":[{\"reason\":\"x\"}]}", YOI_CODE_INVALID_REQUEST},
       {"{\"requested_capabilities\":[\"fs_read\"]}", YOI_CODE_INVALID_REQUEST},
@@ -342,7 +342,8 @@ static void describe_says_what_it_is(void **state) {
                  "\"history_bytes\":67108864,\"transcript_items\":256,\"watchers\":7%s}",
                  r->vault ? ",\"loaded_workers\":4096" : "");
   assert_string_equal(rig_get(r, "runtime.limits"), limits);
-  assert_string_equal(rig_get(r, "runtime.counts"), "{\"workers\":1,\"running\":0,\"watchers\":0}");
+  assert_string_equal(rig_get(r, "runtime.counts"),
+                      "{\"workers\":1,\"running\":0,\"watchers\":0,\"bundles\":0}");
   assert_true(rig_has(r, "\"worker.events\""));
   assert_true(rig_has(r, "\"worker.approve\""));
   assert_int_equal(strlen(rig_get(r, "runtime.instance_id")), 38);
@@ -350,7 +351,7 @@ static void describe_says_what_it_is(void **state) {
 
 static void unknown_operations_are_typed(void **state) {
   struct rig *r = *state;
-  static const uint32_t ops[] = {0, YOI_OP_BUNDLE_PUT, YOI_OP_BUNDLE_LIST, YOI_OP_HOST_READY, 999};
+  static const uint32_t ops[] = {0, YOI_OP_HOST_READY, YOI_OP_HOST_BUNDLES, 999};
   for (size_t i = 0; i < sizeof ops / sizeof ops[0]; i++)
     rig_refused(r, ops[i], "a", "", YOI_CODE_UNSUPPORTED_OPERATION);
   rig_refused(r, GET, "A", "", YOI_CODE_INVALID_IDENTIFIER);

@@ -375,7 +375,10 @@ static yoi_status tool_decide(const yoi_host *h, const yoi_tool_call *call, yoi_
   pthread_mutex_unlock(&fh->mu);
   if (st != YOI_OK) return st;
   *out = (yoi_tool_decision){.size = sizeof *out, .verdict = verdict, .rule = "test"};
-  if (verdict == YOI_VERDICT_DENY)
+  if (call->bundle_verdict > verdict)
+    *out = (yoi_tool_decision){
+        .size = sizeof *out, .verdict = call->bundle_verdict, .rule = "bundle"};
+  if (out->verdict == YOI_VERDICT_DENY)
     (void)snprintf(out->reason, sizeof out->reason, "no, said the test");
   return YOI_OK;
 }
@@ -398,6 +401,7 @@ static yoi_status start_work(struct fake_host *fh, const yoi_tool_call *call, ui
   yoi_status st = ask(fh, call, true, &verdict, err);
   assert((call->flags & YOI_TOOL_CALL_DECIDED) != 0 && call->idempotency_key.len == 64);
   if (st != YOI_OK) return st;
+  if (call->bundle_verdict > verdict) verdict = call->bundle_verdict;
   if (verdict == YOI_VERDICT_DENY)
     return yoi_sdk_fail(err, YOI_CODE_POLICY_DENIED, "no, said the test at the start");
   if (verdict == YOI_VERDICT_ASK && call->approval.len == 0)

@@ -5,6 +5,7 @@
 #include <sdk/mem.h>
 #include <stdlib.h>
 
+#include "builtin.h"
 #include "runtimes/engine/worker.h"
 
 static struct eng_store *new_store(const struct rig *r) {
@@ -26,7 +27,7 @@ static void begin(struct rig *r) {
       .version = YOI_LIT("1.0.0"),
       .state_kind = yoi_sdk_str(r->kind),
       .store = r->store,
-      .profile = yoi_sdk_str(r->profile),
+      .builtin = yoi_sdk_str(r->profile),
   };
   yoi_status st =
       eng_open(fake_host_instance(r->fh), yoi_sdk_str(r->config), &options, &r->self, r->err);
@@ -40,7 +41,7 @@ void rig_open_as(struct rig *r, unsigned mode, const char *config, const char *p
       .mode = mode,
       .late = (mode & RIG_LATE) != 0,
       .config = copy(config),
-      .profile = copy(profile),
+      .profile = builtin_of(profile),
       .kind = copy(state_kind ? state_kind : "memory"),
       .fh = fake_host_new(2),
       .text = calloc(1, 1),

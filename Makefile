@@ -146,6 +146,7 @@ EXAMPLES  := $(patsubst docs/examples/%.c,$(B)/examples/%,$(wildcard docs/exampl
 MOCKS     := $(patsubst tests/mock/%.c,$(B)/tests/mock/%,$(wildcard tests/mock/*.c))
 SHIM      := $(B)/tests/fault/shim.so
 VALIDATE  := $(B)/tests/schema/validate
+READ      := $(B)/tests/bundles/read
 
 .PHONY: help all static core run test unit e2e lint abi-check bench fuzz soak clean \
         packages-run packages-test packages-bench test-binaries core-binaries
@@ -308,6 +309,9 @@ $(B)/tests/mock/%: $(B)/obj/tests/mock/%.o $(SDK_CORE)
 $(VALIDATE): $(B)/obj/tests/schema/validate.o $(SDK_SCHEMA) $(SDK_CORE)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LIBS_CORE)
+$(READ): $(B)/obj/tests/bundles/read.o $(SDK_BUNDLE) $(SDK_RULES) $(SDK_SCHEMA) $(SDK_CORE)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LIBS_CORE)
 # Preloaded, also before a sanitizer's runtime, so never sanitized itself; it
 # defines what the checks of FORTIFY_SOURCE would make of its own calls.
 $(SHIM): tests/fault/shim.c Makefile
@@ -319,7 +323,7 @@ $(B)/examples/%: docs/examples/%.c $(LIBYOI_A)
 	  $(LIBYOI_A) $(LIBS_CORE)
 
 test-binaries: all static $(so_test_plugins) $(UNIT_CORE) $(UNIT_HTTP) $(MOCKS) $(BENCH) $(SHIM) \
-  $(VALIDATE)
+  $(VALIDATE) $(READ)
 
 core-binaries: $(YOI_HOST) $(LIBYOI_SO) $(CORE_RUNTIMES:%=$(B)/runtimes/%.so) \
                $(CORE_PLUGINS:%=$(B)/plugins/%.so) $(so_test_plugins) $(UNIT_CORE)

@@ -303,9 +303,10 @@ static int argument(yoi_str s) {
   return s.len <= YOI_BUNDLE_PATTERN_MAX && yoi_sdk__bundle_location(s) == NULL;
 }
 
+/* A runtime does not know by which id it is called. */
 static int per(yoi_str s) {
-  static const char *const words[] = {"principal", "runtime", "worker", "tool"};
-  return is_any(s, words, 4);
+  static const char *const words[] = {"principal", "worker", "tool"};
+  return yoi_sdk_str_is(s, "runtime") ? BUNDLE_MORE : is_any(s, words, 3);
 }
 
 /* ---- the table ------------------------------------------------------------------------- */
@@ -348,4 +349,4 @@ GRAMMAR(grant_pattern, "grant-pattern", grant_pattern, "a grant, or a pattern of
 GRAMMAR(path_glob, "path-glob", path_glob, "a pattern of paths below a mount, 'docs/**'");
 GRAMMAR(host, "host-pattern", host, "a host, or '*.NAME'");
 GRAMMAR(argument, "argument-pattern", argument, "one line of at most 1024 bytes");
-GRAMMAR(per, "per", per, "'principal', 'runtime', 'worker' or 'tool'");
+GRAMMAR(per, "per", per, "'principal', 'worker' or 'tool'");

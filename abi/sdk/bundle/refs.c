@@ -5,7 +5,8 @@
  *   pin --> the plugin of a tool or a policy
  *
  *  1. A reference that is no text of its grammar is no reference: it was said.
- *  2. What is used by something unused is used: each finding has one cause.
+ *  2. A mistake is told once: what is used by something unused is used, and what
+ *     a reference that leads nowhere may have meant is not called unused.
  *  3. A grant is used by exactly the text that it is: "mount:a:rw" is no
  *     "mount:a:ro".
  */
@@ -22,7 +23,8 @@ struct names {
   yoi_str *name; /* empty: it has none */
   unsigned char *used;
   uint32_t n;
-  int unsure; /* a reference to it cannot be read: who knows what it was */
+  int unsure; /* a reference to it leads nowhere: who knows what was meant */
+  int unread; /* it, or the name of an entry, cannot be read */
 };
 
 static yoi_str text_of(const yoi_sdk_json *v) {
@@ -52,15 +54,20 @@ static int names_of(struct bundle_reader *r, const yoi_sdk_json *tree, const cha
   const yoi_sdk_json *list = yoi_sdk_json_get(tree, section);
   size_t n = yoi_sdk_json_type(list) == YOI_SDK_JSON_ARRAY ? yoi_sdk_json_count(list) : 0;
   *out = (struct names){.section = section, .member = member, .list = list};
-  if (n == 0 || n > YOI_BUNDLE_ENTRIES_MAX) return 1;
+  out->unread = (list != NULL && yoi_sdk_json_type(list) != YOI_SDK_JSON_ARRAY) ||
+                n > YOI_BUNDLE_ENTRIES_MAX;
+  if (n == 0 || out->unread) return 1;
   out->name = yoi_sdk_calloc(n, sizeof *out->name);
   out->used = yoi_sdk_calloc(n, 1);
   if (out->name == NULL || out->used == NULL) {
     r->short_of_memory = 1;
     return 0;
   }
-  for (const yoi_sdk_json *e = yoi_sdk_json_first(list); e != NULL; e = yoi_sdk_json_next(e))
-    out->name[out->n++] = fitting(*member == '\0' ? e : yoi_sdk_json_get(e, member), g);
+  for (const yoi_sdk_json *e = yoi_sdk_json_first(list); e != NULL; e = yoi_sdk_json_next(e)) {
+    yoi_str name = fitting(*member == '\0' ? e : yoi_sdk_json_get(e, member), g);
+    if (name.len == 0) out->unread = 1;
+    out->name[out->n++] = name;
+  }
   return 1;
 }
 
@@ -100,16 +107,15 @@ static void say_unused(struct bundle_reader *r, const struct names *s) {
  * said. An empty name is none. */
 static uint32_t resolve(struct bundle_reader *r, struct names *s, yoi_str name) {
   uint32_t i = find(s, name);
-  if (name.len == 0) {
-    s->unsure = 1;
-    return NONE;
-  }
-  if (i != NONE)
+  if (i != NONE) {
     s->used[i] = 1;
-  else
+    return i;
+  }
+  s->unsure = 1;
+  if (name.len > 0 && !s->unread)
     yoi_sdk__bundle_say(r, 0, YOI_CODE_BUNDLE_INVALID, "dangling", "expected an entry of '%s'",
                         s->section);
-  return i;
+  return NONE;
 }
 
 static uint32_t member(struct bundle_reader *r, const yoi_sdk_json *entry, const char *name,
@@ -194,22 +200,38 @@ static void model(struct bundle_reader *r, const yoi_sdk_json *e, struct all *a,
   (void)member(r, e, "ref", &a->grants, &yoi_sdk__bundle_model_ref);
 }
 
+/* A plugin need not be pinned. */
+static void use_pin(const yoi_sdk_json *e, struct names *plugins) {
+  yoi_str id = fitting(yoi_sdk_json_get(e, "plugin"), &yoi_sdk__bundle_plugin_id);
+  uint32_t pin = find(plugins, id);
+  if (pin != NONE) plugins->used[pin] = 1;
+  if (id.len == 0) plugins->unsure = 1;
+}
+
 static void tool(struct bundle_reader *r, const yoi_sdk_json *e, struct all *a, void *entries,
                  uint32_t i) {
-  uint32_t n, pin = find(&a->plugins, text_of(yoi_sdk_json_get(e, "plugin")));
+  uint32_t n;
   (void)entries;
   (void)i;
-  if (pin != NONE) a->plugins.used[pin] = 1;
+  use_pin(e, &a->plugins);
   (void)members(r, e, "grants", &a->grants, &yoi_sdk__bundle_grant, &n);
 }
 
 static void policy(struct bundle_reader *r, const yoi_sdk_json *e, struct all *a, void *entries,
                    uint32_t i) {
-  uint32_t pin = find(&a->plugins, text_of(yoi_sdk_json_get(e, "plugin")));
   (void)r;
   (void)entries;
   (void)i;
-  if (pin != NONE) a->plugins.used[pin] = 1;
+  use_pin(e, &a->plugins);
+}
+
+/* Who uses something cannot be read: that nothing uses it would be a guess. */
+static void doubt(struct all *a) {
+  if (a->profiles.unread || a->profiles.n == 0)
+    a->prompts.unsure = a->models.unsure = a->tools.unsure = a->workflows.unsure = 1;
+  if (a->workflows.unread) a->prompts.unsure = 1;
+  if (a->models.unread || a->tools.unread) a->grants.unsure = 1;
+  if (a->tools.unread || a->policies.unread) a->plugins.unsure = 1;
 }
 
 /* The lists are ours until the bundle is handed out. */
@@ -236,6 +258,7 @@ void yoi_sdk__bundle_refs(struct bundle_reader *r, const yoi_sdk_json *tree,
     each(r, &a.models, &a, ours(b->models), model);
     each(r, &a.tools, &a, ours(b->tools), tool);
     each(r, &a.policies, &a, ours(b->policies), policy);
+    doubt(&a);
     struct names *const used[] = {&a.prompts, &a.models, &a.tools,
                                   &a.plugins, &a.grants, &a.workflows};
     for (size_t i = 0; i < sizeof used / sizeof *used; i++) say_unused(r, used[i]);

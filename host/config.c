@@ -378,7 +378,8 @@ int yoi__config_granted(const struct yoi__config *c, const struct yoi__plugin *p
     const struct yoi__config_plugin *e = &c->entries[i];
     if (!e->has_grants || !yoi_sdk_str_eq(e->id, p->manifest.id)) continue;
     for (size_t k = 0; k < e->n_grants; k++) {
-      if (yoi_sdk_grant_pattern(e->grants[k], &pattern) == NULL && yoi_sdk_grant_covers(&pattern, &grant))
+      if (yoi_sdk_grant_pattern(e->grants[k], &pattern) == NULL &&
+          yoi_sdk_grant_covers(&pattern, &grant))
         return 1;
     }
     return 0;

@@ -9,11 +9,9 @@ import copy
 import hashlib
 import json
 import pathlib
-import random
 import subprocess
 
 import jsonschema
-import pytest
 
 from lib.host import BUILD
 from lib.tables import ROOT
@@ -29,9 +27,9 @@ def read(*bundles):
     """What the reader says of each: texts, bytes, or values to write."""
     texts = [b if isinstance(b, bytes) else (b if isinstance(b, str) else json.dumps(b)).encode()
              for b in bundles]
-    done = subprocess.run([str(pathlib.Path(BUILD) / 'tests/bundles/read')], check=True, timeout=120,
+    done = subprocess.run([str(pathlib.Path(BUILD) / 'tests/bundles/read')], check=True,
                           input=b''.join(b'%d\n%s' % (len(t), t) for t in texts),
-                          stdout=subprocess.PIPE)
+                          stdout=subprocess.PIPE, timeout=120)
     answers = [json.loads(line) for line in done.stdout.splitlines()]
     assert len(answers) == len(texts)
     return answers

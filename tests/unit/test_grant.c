@@ -74,7 +74,8 @@ static void a_grant_has_at_most_its_maximum(void **state) {
   memcpy(text, "net:", 4);
   /* The name is what is too long up to the maximum, then all of it is. */
   assert_non_null(strstr(yoi_sdk_grant_parse((yoi_str){text, YOI_GRANT_MAX}, &g), "a name of"));
-  assert_non_null(strstr(yoi_sdk_grant_parse((yoi_str){text, YOI_GRANT_MAX + 1}, &g), "model:NAME"));
+  assert_non_null(
+      strstr(yoi_sdk_grant_parse((yoi_str){text, YOI_GRANT_MAX + 1}, &g), "model:NAME"));
 }
 
 static void a_pattern_covers_what_it_names(void **state) {

@@ -274,10 +274,19 @@ static int grant_pattern(yoi_str s) {
   return of(s, YOI_GRANT_MAX, "._-*?:") && yoi_sdk__bundle_location(s) == NULL;
 }
 
+/* A place of one machine. Folders of a mount and public addresses, which are what
+ * arguments of tools are about, are none in a rule. */
+static int of_one_machine(yoi_str s) {
+  static const char *const usual[] = {"path.socket",  "path.session", "path.cache",
+                                      "endpoint.url", "endpoint.port"};
+  const char *where = yoi_sdk__bundle_location(s);
+  return where != NULL && (strchr("/~$%\\", s.ptr[0]) != NULL ||
+                           !is_any(yoi_sdk_str(where), usual, sizeof usual / sizeof *usual));
+}
+
 /* Relative to a mount: a path below it, never around it. */
 static int path_glob(yoi_str s) {
-  if (s.len < 1 || s.len > YOI_GLOB_BYTES_MAX || s.ptr[0] == '/' || s.ptr[0] == '~') return 0;
-  if (yoi_sdk__bundle_location(s) != NULL) return 0;
+  if (s.len < 1 || s.len > YOI_GLOB_BYTES_MAX || of_one_machine(s)) return 0;
   for (size_t i = 0, begin = 0; i <= s.len; i++) {
     if (i < s.len && s.ptr[i] != '/') {
       unsigned char c = (unsigned char)s.ptr[i];
@@ -296,11 +305,11 @@ static int host(yoi_str s) {
   return of(s, 253, ".-*") && yoi_sdk__bundle_location(s) == NULL;
 }
 
-/* A pattern for an argument of a tool: any line that is no place. */
+/* A pattern for an argument of a tool: any line that is no place of one machine. */
 static int argument(yoi_str s) {
   for (size_t i = 0; i < s.len; i++)
     if ((unsigned char)s.ptr[i] < 0x20 || s.ptr[i] == 0x7F) return 0;
-  return s.len <= YOI_BUNDLE_PATTERN_MAX && yoi_sdk__bundle_location(s) == NULL;
+  return s.len <= YOI_BUNDLE_PATTERN_MAX && !of_one_machine(s);
 }
 
 /* A runtime does not know by which id it is called. */

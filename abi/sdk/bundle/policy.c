@@ -1,4 +1,4 @@
-/* rules.c - policies and the parameters of models: what of them this version
+/* policy.c - rules and the parameters of models: what of them this version
  * takes from a bundle.
  *
  * In a bundle a rule is about calls of tools. The other keys of a rule, which

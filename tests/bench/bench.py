@@ -3,8 +3,8 @@
 
 bench.py --build DIR [--rounds 3] [--only PART,...] [--write]
 
-Parts: routed turns requests watchers idle start scrub appends store. Every figure
-stands beside a reference that runs in the same minutes, several rounds each in
+Parts: routed turns requests watchers idle start scrub bundles appends store.
+Every figure stands beside a reference that runs in the same minutes, several rounds each in
 turn; the table has the median and the spread. All answers are looked at:
 figures of wrong ones end the run. Nothing passes or fails by its time. The
 table goes to the output, with --write also into docs/benchmarks.md; everything
@@ -22,6 +22,7 @@ import time
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 
 import appends  # noqa: E402
+import bundles  # noqa: E402
 import idle  # noqa: E402
 import routed  # noqa: E402
 import scrub  # noqa: E402
@@ -33,7 +34,8 @@ import watchers  # noqa: E402
 from harness import ROOT, SKIPPED, Bench  # noqa: E402
 
 PARTS = {'routed': routed, 'turns': turns, 'requests': singles, 'watchers': watchers,
-         'idle': idle, 'start': start, 'scrub': scrub, 'appends': appends, 'store': store}
+         'idle': idle, 'start': start, 'scrub': scrub, 'bundles': bundles,
+         'appends': appends, 'store': store}
 BEGIN, END = '<!-- measured: begin -->', '<!-- measured: end -->'
 
 

@@ -133,20 +133,25 @@ def test_credentials_are_refused_within_prose_and_escapes():
     answers = read(*(planted(text, PROSE[0]) for _, text in cases))
     for (rule, text), answer in zip(cases, answers):
         refused(answer, rule, PROSE[0], text)
-    for rule, value in CREDENTIALS:
-        spelt = ''.join(f'\\u{ord(c):04x}' for c in value)
-        text = json.dumps(planted('HERE', PROSE[0])).replace('HERE', spelt)
-        refused(read(text)[0], rule, PROSE[0], value)
+    whole = json.dumps(planted('HERE', PROSE[0]))
+    answers = read(*(whole.replace('HERE', ''.join(f'\\u{ord(c):04x}' for c in value))
+                     for _, value in CREDENTIALS))
+    for (rule, value), answer in zip(CREDENTIALS, answers):
+        refused(answer, rule, PROSE[0], value)
 
 
 def test_credentials_are_refused_in_keys_and_unknown_members_and_not_shown():
-    for rule, value in CREDENTIALS:
-        in_key, below, beside, parameter, argument, twice = read(
+    bundles = []
+    for _, value in CREDENTIALS:
+        bundles += [
             planted(1, f'/profiles/0/limits/{escaped(value)}'),
             planted([{value: 1}], '/extra'), planted({'a': [value]}, '/extra'),
             planted(1, f'/models/0/parameters/{escaped(value)}'),
             planted('x', f'/policies/0/rules/0/arguments/{escaped(value)}'),
-            '{%s: 1, %s: 2}' % (json.dumps(value), json.dumps(value)))
+            '{%s: 1, %s: 2}' % (json.dumps(value), json.dumps(value))]
+    answers = iter(read(*bundles))
+    for rule, value in CREDENTIALS:
+        in_key, below, beside, parameter, argument, twice = (next(answers) for _ in range(6))
         refused(in_key, rule, '/profiles/0/limits', value)
         refused(below, rule, '/extra/0', value)
         refused(beside, rule, '/extra/a/0', value)

@@ -148,7 +148,7 @@ SHIM      := $(B)/tests/fault/shim.so
 VALIDATE  := $(B)/tests/schema/validate
 READ      := $(B)/tests/bundles/read
 
-.PHONY: help all static core run test unit e2e lint abi-check bench fuzz soak clean \
+.PHONY: help all static core bundles run test unit e2e lint abi-check bench fuzz soak clean \
         packages-run packages-test packages-bench test-binaries core-binaries
 .DEFAULT_GOAL := all
 .SECONDARY:
@@ -160,6 +160,7 @@ help:
 	@echo 'make static     build yoi-host-static, one program with all plugins in it'
 	@echo 'make core       build and test without any HTTP library'
 	@echo 'make unit | e2e the unit tests | the black-box tests'
+	@echo 'make bundles    build bundles/builtin.json anew from bundles/builtin/'
 	@echo 'make lint       house rules: names, tags, includes, lengths, docs'
 	@echo 'make abi-check  headers alone, layouts, exported symbols'
 	@echo 'make bench      measure; WRITE=1 puts the table into docs/benchmarks.md'
@@ -168,7 +169,8 @@ help:
 	@echo 'make clean      remove build/'
 	@echo 'variants: CC=clang, SANITIZE=address,undefined, SANITIZE=thread, HARD=1'
 
-all: $(YOI_HOST) $(LIBYOI_A) $(LIBYOI_SO) $(so_runtimes) $(so_plugins) $(EXAMPLES)
+all: $(YOI_HOST) $(LIBYOI_A) $(LIBYOI_SO) $(so_runtimes) $(so_plugins) $(EXAMPLES) \
+     $(B)/bundles/default.json
 	@:
 
 # ---- compiling -----------------------------------------------------------
@@ -246,6 +248,14 @@ $(call objs,host): $(wildcard host/*.json)
 $(B)/obj/host/cli/config_schema.o: docs/config.schema.json
 $(call objs,runtimes/engine): bundles/builtin.json
 
+# ---- bundles -------------------------------------------------------------
+$(B)/bundles/default.json: $(YOI_HOST) $(wildcard bundles/default/*.json bundles/default/prompts/*)
+	@mkdir -p $(@D)
+	$(Q)$(YOI_HOST) bundle build bundles/default -o $@
+# Checked in, because it is compiled in; a test says when it is not up to date.
+bundles: $(YOI_HOST)
+	$(Q)$(YOI_HOST) bundle build bundles/builtin -o bundles/builtin.json
+
 # ---- the static build ----------------------------------------------------
 # One program with the plugins in it: their plugin.c again, with an entry and a
 # manifest of a name of its own, and beside it what their shared objects are
@@ -279,8 +289,8 @@ static: $(B)/yoi-host-static
 # ---- tests ---------------------------------------------------------------
 # tests/unit/test_X.c sees the core; tests/unit/NAME/test_X.c also the objects
 # of the plugin NAME (or of sdk/NAME for `sdk-NAME`, or those of host/cli that
-# need nothing else for `cli`) and what lies beside it.
-cli_OBJS      = $(B)/obj/host/cli/safe.o
+# need only cli_say for `cli`) and what lies beside it.
+cli_OBJS      = $(patsubst %,$(B)/obj/host/cli/%.o,safe file text_diff bundle_source)
 unit_dir      = $(notdir $(patsubst %/,%,$(dir $(1))))
 unit_objs     = $(call objs,plugins/$(call unit_dir,$(1))) $(call objs,runtimes/$(call unit_dir,$(1))) \
                 $($(call unit_dir,$(1))_OBJS) \

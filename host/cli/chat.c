@@ -314,24 +314,8 @@ static int open_host(struct cli_chat *c, const struct cli_config *config, const 
   struct yoi_sdk_error se;
   yoi_error *err = yoi_sdk_error_init(&se);
   struct yoi_sdk_buf text;
-  yoi_sdk_buf_init(&text, 2 * YOI_CONFIG_BYTES_MAX);
-  /* What is wrong with the part that is left out does not matter here; what
-   * is wrong elsewhere is said with its place in the file. */
-  yoi_status st = cli_config_for_chat(config, &text)
-                      ? yoi_host_check(text.data, text.len, config->base_dir, NULL, NULL)
-                      : YOI_INVALID_ARGUMENT;
-  if (st != YOI_OK && cli_config_findings(config, 1) > 0) {
-    yoi_sdk_buf_release(&text);
-    return CLI_INVALID;
-  }
-  if (st != YOI_OK) yoi_sdk_fail_memory(err);
-  if (st == YOI_OK) st = yoi_host_new(text.data, text.len, config->base_dir, &c->host, err);
-  if (st == YOI_OK) st = yoi_host_start(c->host, err);
-  yoi_sdk_buf_release(&text);
-  if (st != YOI_OK) {
-    cli_say_error("cannot start", err);
-    return CLI_FAILED;
-  }
+  int code = cli_step_host(config, &c->host);
+  if (code != CLI_OK) return code;
   c->runtime = yoi_sdk_str(o->runtime);
   yoi_sdk_buf_init(&text, YOI_JSON_BYTES_MAX);
   int ok = (c->runtime.len > 0 || choose_runtime(c, err)) && make_worker(c, o, &text, err) &&

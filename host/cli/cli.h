@@ -13,7 +13,7 @@
 
 /* Exit codes; docs/operate.md. 128 + n: ended by the signal n. */
 #define CLI_OK 0
-#define CLI_INVALID 1  /* the config, or a plugin, is wrong or cannot be read */
+#define CLI_INVALID 1  /* the config, a plugin or a bundle is wrong or cannot be read */
 #define CLI_USAGE 2    /* the command line is wrong */
 #define CLI_FAILED 3   /* the host could not start */
 #define CLI_TURN 4     /* chat: a turn did not complete */
@@ -29,6 +29,7 @@ int cli_config_schema(int argc, char **argv);
 int cli_plugins(int argc, char **argv);
 int cli_policy(int argc, char **argv);
 int cli_store(int argc, char **argv);
+int cli_bundle(int argc, char **argv);
 int cli_version(int argc, char **argv);
 /* `check` behind its command line; path NULL: the default config. */
 int cli_check_file(const char *path);
@@ -62,6 +63,14 @@ struct cli_option {
 int cli_arguments(int argc, char **argv, const struct cli_option *options, size_t n_options,
                   const char **const *places, size_t n_places);
 
+/* ---- file.c ------------------------------------------------------------ */
+/* All that fd gives, owned, NUL-terminated; NULL and errno (EFBIG: more than
+ * max bytes). */
+char *cli_file_read(int fd, size_t max, size_t *out_len);
+/* Puts a file there whole, or nothing; replaces regular files only. 0: it was
+ * said why not. */
+int cli_file_write(const char *path, yoi_str bytes);
+
 /* ---- config.c: the config as text ------------------------------------- */
 struct cli_config {
   char *text; /* what the host is made from; the default's when no file */
@@ -84,11 +93,16 @@ uint64_t cli_config_connections(const struct cli_config *c);
 int cli_config_logs_json(const struct cli_config *c);
 /* The same config for a conversation in this process: no ingress, driven by
  * steps, and a log of errors only when it says nothing of a log. 0: no memory. */
-int cli_config_for_chat(const struct cli_config *c, struct yoi_sdk_buf *out);
+int cli_config_for_steps(const struct cli_config *c, struct yoi_sdk_buf *out);
 /* One line on the model that answers: `main`, else the first. */
 void cli_config_model(const struct cli_config *c, struct yoi_sdk_buf *out);
 /* Where a person looks: the first browser surface; empty when there is none. */
 void cli_config_url(const struct cli_config *c, struct yoi_sdk_buf *out);
+
+/* ---- step_host.c: a host of a config within a command ------------------- */
+/* Checks, makes and starts one for cli_config_for_steps's text. CLI_OK: *out is
+ * the caller's; else what was wrong was said. */
+int cli_step_host(const struct cli_config *c, struct yoi_embed **out);
 
 /* ---- linked.c ---------------------------------------------------------- */
 /* Tells the library what is linked into this program. 0: it said why not. */

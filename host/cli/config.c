@@ -7,7 +7,6 @@
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <sdk/hard.h>
 #include <sdk/json.h>
 #include <sdk/mem.h>
 #include <stdio.h>
@@ -17,11 +16,10 @@
 
 #include "cli.h"
 
-/* Reads at most max bytes; NULL and errno (EFBIG: more; EPERM: everybody may
- * write to it, and so decide what this process runs). */
-static char *read_file(const char *path, size_t max, size_t *out_len) {
+/* NULL and errno (EPERM: everybody may write to it, and so decide what this
+ * process runs). */
+static char *read_config(const char *path, size_t *out_len) {
   char *text = NULL;
-  size_t len = 0;
   int fd = open(path, O_RDONLY | O_CLOEXEC), saved;
   struct stat sb;
   if (fd < 0) return NULL;
@@ -30,25 +28,7 @@ static char *read_file(const char *path, size_t max, size_t *out_len) {
     errno = EPERM;
     goto out;
   }
-  text = yoi_sdk_malloc(max + 1);
-  if (!text) {
-    errno = ENOMEM;
-    goto out;
-  }
-  for (;;) {
-    ssize_t n = read(fd, text + len, yoi_sdk_short(max + 1 - len));
-    if (n == 0) break;
-    if (n < 0 && errno == EINTR) continue;
-    if (n > 0) len += (size_t)n;
-    if (n < 0 || len > max) {
-      if (n > 0) errno = EFBIG;
-      yoi_sdk_free(text);
-      text = NULL;
-      goto out;
-    }
-  }
-  text[len] = 0;
-  *out_len = len;
+  text = cli_file_read(fd, YOI_CONFIG_BYTES_MAX, out_len);
 out:
   saved = errno;
   close(fd);
@@ -82,7 +62,7 @@ int cli_config_read(const char *path, struct cli_config *out) {
   const char *slash = strrchr(path, '/');
   size_t n = !slash ? 0 : slash == path ? 1 : (size_t)(slash - path);
   out->base_dir = n ? yoi_sdk_strndup(path, n) : yoi_sdk_strndup(".", 1);
-  out->text = read_file(path, YOI_CONFIG_BYTES_MAX, &out->len);
+  out->text = read_config(path, &out->len);
   /* To the library nothing at all is the default config; as a file it is one
    * that was cut off, and no reason to open a port. */
   int empty = out->text && out->len == 0;
@@ -170,7 +150,7 @@ int cli_config_logs_json(const struct cli_config *c) {
   return json;
 }
 
-int cli_config_for_chat(const struct cli_config *c, struct yoi_sdk_buf *out) {
+int cli_config_for_steps(const struct cli_config *c, struct yoi_sdk_buf *out) {
   static const char *const replaced[] = {"ingress", "step", "loops"};
   struct yoi_sdk_jsonw w;
   yoi_sdk_json *tree = parse(c);

@@ -51,6 +51,13 @@ static const struct command {
      "store check | repair | compact | export | cat | stat   CONFIG RUNTIME-ID\n"
      "      [--worker ID] [--to FOLDER] [--private] [--yes] [--json]",
      "look at, mend, or take out what a runtime keeps on a disk; no host may run it"},
+    {"bundle", cli_bundle,
+     "bundle build FOLDER [-o FILE]\n"
+     "  yoi-host bundle lint FILE|FOLDER... [--json] | digest FILE|FOLDER\n"
+     "  yoi-host bundle show FILE|FOLDER [--json] | diff A B\n"
+     "  yoi-host bundle push CONFIG RUNTIME-ID FILE|FOLDER... [--json]\n"
+     "  yoi-host bundle pull CONFIG RUNTIME-ID DIGEST [-o FILE]",
+     "make bundles of profiles, prompts and tools, look at them, and give them to a runtime"},
     {"version", cli_version, "version", "print the version"},
 };
 #define N_COMMANDS (sizeof commands / sizeof *commands)
@@ -88,9 +95,10 @@ static int help(void) {
       "\nWithout CONFIG the default is used: one worker runtime in memory, a page and an\n"
       "API for people on http://127.0.0.1:38800/, and the language model of\n"
       "OPENAI_BASE_URL when that is set.\n\n"
-      "Exit codes: 0 fine, 1 the config or a plugin is wrong, 2 the command line is wrong,\n"
-      "3 the host could not start, 4 a turn of a chat did not complete, 5 it could not go on,\n"
-      "6 what a runtime keeps is damaged, 7 policy does not allow it, 128 + n ended by signal n.");
+      "Exit codes: 0 fine, 1 the config, a plugin or a bundle is wrong, or two bundles differ,\n"
+      "2 the command line is wrong, 3 the host could not start or a runtime refused, 4 a turn\n"
+      "of a chat did not complete, 5 it could not go on, 6 what a runtime keeps is damaged,\n"
+      "7 policy does not allow it, 128 + n ended by signal n.");
   return fflush(stdout) == 0 ? CLI_OK : CLI_INTERNAL;
 }
 

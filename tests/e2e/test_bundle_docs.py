@@ -1,0 +1,66 @@
+"""The sessions of docs/bundles.md are what yoi-host bundle really says: each `$`
+line is run in one shell in an empty folder, and its output is compared with what
+stands below it, digests as DIGEST. The tables name every member there is."""
+import json
+import re
+import subprocess
+
+import pytest
+from lib import wait
+from lib.host import BINARY, ROOT, environment
+
+PAGE = (ROOT / 'docs/bundles.md').read_text()
+
+
+def session():
+    """[(command, output)]"""
+    found = []
+    for text in re.findall(r'<!-- session -->\n+```console\n(.*?)```', PAGE, re.S):
+        for part in re.split(r'^\$ ', text, flags=re.M)[1:]:
+            command, _, output = part.partition('\n')
+            found.append((command, output.strip('\n')))
+    return found
+
+
+@pytest.fixture(scope='module', name='answers')
+def run_session(tmp_path_factory):
+    folder = tmp_path_factory.mktemp('session')
+    script = '\n'.join(f"{command}\nprintf '\\n@@@@\\n'" for command, _ in session())
+    done = subprocess.run(['bash', '-c', f'yoi-host() {{ {BINARY} "$@"; }}\nexec 2>&1\n{script}'],
+                          cwd=folder, env=environment(tmp_path_factory.mktemp('env')),
+                          stdout=subprocess.PIPE, check=False, timeout=wait.bound(60))
+    said = re.sub(r'[0-9a-f]{64}', 'DIGEST', done.stdout.decode())
+    return [part.strip('\n') for part in said.split('\n@@@@\n')[:-1]]
+
+
+def test_there_is_a_session():
+    verbs = {command.split()[2] for command, _ in session() if command.startswith('yoi-host')}
+    assert verbs >= {'lint', 'build', 'digest', 'show', 'diff'}
+
+
+@pytest.mark.parametrize('at', range(len(session())), ids=lambda i: session()[i][0][:40])
+def test_the_answer_is_what_the_page_shows(answers, at):
+    assert answers[at] == session()[at][1], f'it really is:\n{answers[at]}'
+
+
+def members(schema, root):
+    """The names that a schema knows, at any depth."""
+    if '$ref' in schema:
+        found = root
+        for token in schema['$ref'].lstrip('#/').split('/'):
+            found = found[token]
+        return members(found, root)
+    out = set(schema.get('properties', {}))
+    for inner in [*schema.get('properties', {}).values(), schema.get('items', {}),
+                  *schema.get('anyOf', []), *schema.get('oneOf', []), *schema.get('allOf', [])]:
+        if isinstance(inner, dict):
+            out |= members(inner, root)
+    return out
+
+
+def test_every_member_is_on_the_page():
+    schema = json.loads((ROOT / 'bundles/bundle.schema.json').read_text())
+    known = members(schema, schema)
+    assert len(known) > 30
+    words = set(re.findall(r'\w+', PAGE))
+    assert known <= words, known - words

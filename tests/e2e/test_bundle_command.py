@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import pathlib
+import resource
 import shutil
 import socket
 import stat
@@ -156,6 +157,18 @@ def test_the_output_is_put_there_whole_or_not_at_all(run, small, tmp_path):
     assert run('build', small, '-o', '-').stdout == target.read_bytes()
     assert os.listdir(out) == ['b.json']
     assert b'No such file' in run('build', small, '-o', tmp_path / 'no/b.json', code=3).stderr
+
+
+def test_a_disk_that_is_full_leaves_what_was_there(small, tmp_path):
+    out = tmp_path / 'out'
+    out.mkdir()
+    (out / 'b.json').write_text('before')
+    done = subprocess.run([str(BINARY), 'bundle', 'build', str(small), '-o', str(out / 'b.json')],
+                          env=environment(tmp_path / 'env'), stderr=subprocess.PIPE, check=False,
+                          timeout=wait.bound(30), preexec_fn=lambda: resource.setrlimit(
+                              resource.RLIMIT_FSIZE, (200, 200)))
+    assert done.returncode == 3 and b'File too large' in done.stderr
+    assert os.listdir(out) == ['b.json'] and (out / 'b.json').read_text() == 'before'
 
 
 def test_only_a_regular_file_is_replaced(run, small, tmp_path):

@@ -127,8 +127,8 @@ static void put_shared(struct yoi_sdk_buf *out, const struct yoi_sdk_bundle *b) 
   for (uint32_t i = 0; i < b->n_prompts; i++) {
     const struct yoi_sdk_bundle_prompt *p = &b->prompts[i];
     left(out, "", i ? "" : "prompts");
-    yoi_sdk_buf_addf(out, "%.*s, %zu bytes, %.*s\n", YOI_ARG(p->name), p->text.len,
-                     YOI_ARG(p->media_type));
+    yoi_sdk_buf_addf(out, "%.*s, %zu bytes%s%.*s\n", YOI_ARG(p->name), p->text.len,
+                     p->media_type.len ? ", " : "", YOI_ARG(p->media_type));
   }
 }
 
@@ -244,7 +244,7 @@ static void write_rest(struct yoi_sdk_jsonw *w, const struct yoi_sdk_bundle *b) 
   for (uint32_t i = 0; i < b->n_prompts; i++) {
     yoi_sdk_jsonw_open(w, '{');
     yoi_sdk_jsonw_kstr(w, "name", b->prompts[i].name);
-    yoi_sdk_jsonw_kstr(w, "media_type", b->prompts[i].media_type);
+    yoi_sdk_jsonw_kstr_opt(w, "media_type", b->prompts[i].media_type);
     yoi_sdk_jsonw_kint(w, "bytes", (int64_t)b->prompts[i].text.len);
     yoi_sdk_jsonw_close(w, '}');
   }

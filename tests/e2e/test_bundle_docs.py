@@ -43,28 +43,19 @@ def test_the_answer_is_what_the_page_shows(answers, at):
     assert answers[at] == session()[at][1], f'it really is:\n{answers[at]}'
 
 
-def members(schema, root):
-    """The names that a schema knows, at any depth."""
-    if '$ref' in schema:
-        found = root
-        for token in schema['$ref'].lstrip('#/').split('/'):
-            found = found[token]
-        return members(found, root)
-    out = set(schema.get('properties', {}))
-    for inner in [*schema.get('properties', {}).values(), schema.get('items', {}),
-                  *schema.get('anyOf', []), *schema.get('oneOf', []), *schema.get('allOf', [])]:
-        if isinstance(inner, dict):
-            out |= members(inner, root)
-    return out
+def members(schema):
+    """The names that a schema knows, wherever they stand in it."""
+    if isinstance(schema, list):
+        return set().union(*map(members, schema))
+    if not isinstance(schema, dict):
+        return set()
+    own = schema.get('properties', {})
+    return set(own).union(*map(members, schema.values())) if isinstance(own, dict) else set()
 
 
-SCHEMA = ROOT / 'bundles/bundle.schema.json'
-
-
-@pytest.mark.skipif(not SCHEMA.exists(), reason='there is no schema yet')
 def test_every_member_is_on_the_page():
-    schema = json.loads(SCHEMA.read_text())
-    known = members(schema, schema)
+    schema = json.loads((ROOT / 'bundles/bundle.schema.json').read_text())
+    known = members(schema)
     assert len(known) > 30
     words = set(re.findall(r'\w+', PAGE))
     assert known <= words, known - words

@@ -102,24 +102,35 @@ static int check(struct opening *o, struct cli_bundle *out) {
   return CLI_INTERNAL;
 }
 
+/* What stands there cannot be a bundle, whatever is in it. */
+static int refuse(struct opening *o, const char *rule, const char *why) {
+  struct cli_bundle_finding f = {.file = o->path,
+                                 .line = 1,
+                                 .column = 1,
+                                 .code = YOI_CODE_BUNDLE_INVALID,
+                                 .rule = rule,
+                                 .pointer = "",
+                                 .message = why};
+  o->report(o->ctx, &f);
+  return CLI_INVALID;
+}
+
+static int unreadable(struct opening *o, int why) {
+  char message[MESSAGE_MAX];
+  snprintf(message, sizeof message, "cannot be read: %s", strerror(why));
+  return refuse(o, "unreadable", message);
+}
+
 static int open_file(struct opening *o, int fd, struct cli_bundle *out) {
   out->bytes = cli_file_read(fd, YOI_BUNDLE_BYTES_MAX, &out->len);
   int why = errno;
   close(fd);
   if (out->bytes) return check(o, out);
   if (why == ENOMEM) return no_memory(o->path);
+  if (why != EFBIG) return unreadable(o, why);
   char message[MESSAGE_MAX];
-  snprintf(message, sizeof message, why == EFBIG ? "is larger than %d bytes" : "cannot be read",
-           YOI_BUNDLE_BYTES_MAX);
-  struct cli_bundle_finding f = {.file = o->path,
-                                 .line = 1,
-                                 .column = 1,
-                                 .code = YOI_CODE_BUNDLE_INVALID,
-                                 .rule = why == EFBIG ? "too-large" : "unreadable",
-                                 .pointer = "",
-                                 .message = message};
-  o->report(o->ctx, &f);
-  return CLI_INVALID;
+  snprintf(message, sizeof message, "is larger than %d bytes", YOI_BUNDLE_BYTES_MAX);
+  return refuse(o, "too-large", message);
 }
 
 static int open_folder(struct opening *o, int fd, struct cli_bundle *out) {
@@ -150,18 +161,9 @@ int cli_bundle_open(const char *path, cli_bundle_report_fn report, void *ctx,
   *out = (struct cli_bundle){0};
   if (fd >= 0 && fstat(fd, &sb) == 0)
     return S_ISDIR(sb.st_mode) ? open_folder(&o, fd, out) : open_file(&o, fd, out);
-  char message[MESSAGE_MAX];
-  snprintf(message, sizeof message, "cannot be read: %s", strerror(errno));
+  int why = errno;
   if (fd >= 0) close(fd);
-  struct cli_bundle_finding f = {.file = path,
-                                 .line = 1,
-                                 .column = 1,
-                                 .code = YOI_CODE_BUNDLE_INVALID,
-                                 .rule = "unreadable",
-                                 .pointer = "",
-                                 .message = message};
-  report(ctx, &f);
-  return CLI_INVALID;
+  return unreadable(&o, why);
 }
 
 void cli_bundle_close(struct cli_bundle *b) {

@@ -89,11 +89,11 @@ static void report(struct cli_bundle_source *s, const char *file, uint32_t line,
 
 /* ---- reading ---------------------------------------------------------------- */
 
-static char *join(const char *folder, const char *name) {
+static char *prompt_file(const char *name) {
   struct yoi_sdk_buf b;
   size_t n;
   yoi_sdk_buf_init(&b, PATH_BYTES_MAX);
-  yoi_sdk_buf_addf(&b, "%s%s%s", folder, folder[0] ? "/" : "", name);
+  yoi_sdk_buf_addf(&b, PROMPTS "/%s", name);
   return yoi_sdk_buf_take(&b, &n);
 }
 
@@ -148,6 +148,8 @@ static int read_text(struct cli_bundle_source *s, int folder, const char *name, 
   if (!out->text && why == EFBIG) {
     report(s, file, 1, 1, "too-large", "", "is larger than %d bytes, more than a whole bundle",
            YOI_BUNDLE_BYTES_MAX);
+  } else if (!out->text && why == ENOMEM) {
+    s->failed = 1;
   } else if (!out->text) {
     report(s, file, 1, 1, "unreadable", "", "cannot be read: %s", strerror(why));
   }
@@ -175,7 +177,7 @@ static void release_text(struct cli_bundle_text *t) {
 
 /* The names that a folder has, in byte order; -1: it was reported. Owned. */
 static int list(struct cli_bundle_source *s, int fd, const char *file, char **names) {
-  int copy = dup(fd), n = 0;
+  int copy = fcntl(fd, F_DUPFD_CLOEXEC, 0), n = 0;
   DIR *d = copy >= 0 ? fdopendir(copy) : NULL;
   struct dirent *e;
   if (!d) {
@@ -240,7 +242,7 @@ static struct cli_bundle_text *add_prompt(struct cli_bundle_source *s, struct cl
 }
 
 static void read_prompt(struct cli_bundle_source *s, int folder, const char *name) {
-  char *file = join(PROMPTS, name);
+  char *file = prompt_file(name);
   const char *type;
   struct cli_bundle_text p = {0};
   size_t n = prompt_name(name, &type);

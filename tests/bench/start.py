@@ -44,10 +44,11 @@ def starts(b):
         host = [b.build / 'yoi-host', b.config(home, 9)]
         node = shutil.which('node') or shutil.which('nodejs')
         ref = ()
+        prompt = ROOT / 'bundles/builtin/prompts/companion.system.md'
         if node:
             ref = ('the plain Node server',
-                   ready(b, [], [node, ROOT / 'tests/bench/plain.mjs', '9',
-                                 ROOT / 'bundles/builtin/companion.md'], 'listening')[0])
+                   ready(b, [], [node, ROOT / 'tests/bench/plain.mjs', '9', prompt],
+                         'listening')[0])
         else:
             skip('the start beside a plain Node server', 'node is not installed')
         warm, result = ready(b, [], host)

@@ -23,7 +23,7 @@ def node(port, client):
         yield None
         return
     child = Child(pinned(SERVER, [program, ROOT / 'tests/bench/plain.mjs', port,
-                                  ROOT / 'bundles/builtin/companion.md', client]),
+                                  ROOT / 'bundles/builtin/prompts/companion.system.md', client]),
                   r'listening (\d+)\n',
                   env=dict(os.environ, NODE_ENV='production'))
     child.port = child.found.group(1)

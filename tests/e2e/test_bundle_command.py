@@ -95,8 +95,7 @@ def test_the_form_of_the_bytes(run, small):
 @pytest.mark.parametrize('name', ['default', 'builtin'])
 def test_building_twice_gives_the_same_bytes(run, tmp_path, name):
     one, two = tmp_path / 'one', tmp_path / 'a longer name' / 'two'
-    source = source_of(name, tmp_path / 'source')
-    shutil.copytree(source, one)
+    shutil.copytree(BUNDLES / name, one)
     two.mkdir(parents=True)
     # Written the other way round, so that the folder has another order, at
     # another time, with other modes.
@@ -448,21 +447,8 @@ def test_build_takes_a_folder(run, small, tmp_path):
 
 
 # ---- those of the tree -----------------------------------------------------------
-# What the engine read before these were bundles; not part of the source.
-OLD = {'companion.json', 'companion.md', 'coder.json', 'coder.md'}
-
-
-def source_of(name, folder):
-    """The source of a bundle of the tree, as build takes it."""
-    if name == 'default':
-        return BUNDLES / name
-    shutil.copytree(BUNDLES / name, folder, ignore=shutil.ignore_patterns(*OLD))
-    return folder
-
-
-def test_the_built_in_profiles_are_the_ones_that_are_checked_in(run, tmp_path):
-    source = source_of('builtin', tmp_path / 'source')
-    assert built(run, source) == (BUNDLES / 'builtin.json').read_bytes(), 'make bundles'
+def test_the_built_in_profiles_are_the_ones_that_are_checked_in(run):
+    assert built(run, BUNDLES / 'builtin') == (BUNDLES / 'builtin.json').read_bytes(), 'make bundles'
     found = json.loads((BUNDLES / 'builtin.json').read_text())
     assert (found['id'], found['workspace_id']) == ('builtin', 'builtin')
     assert [p['name'] for p in found['profiles']] == ['companion', 'coder']

@@ -8,10 +8,6 @@ from lib import configs, wait
 from lib.host import BINARY, BUILD, environment
 from test_bundle_command import BUNDLES, SMALL, digest_of, write
 
-# Takes bundle operations, which the runtimes here do not have yet.
-ENGINE = pytest.mark.skip(reason='needs bundle.put and bundle.get in the engine')
-
-
 @pytest.fixture(name='run')
 def runner(tmp_path):
     (tmp_path / 'yoi.json').write_text(json.dumps(configs.standard(
@@ -32,7 +28,6 @@ def runner(tmp_path):
 DEFAULT = BUILD / 'bundles/default.json'
 
 
-@ENGINE
 def test_what_was_pushed_is_pulled(run, tmp_path):
     data = DEFAULT.read_bytes()
     for _ in range(2):
@@ -43,7 +38,6 @@ def test_what_was_pushed_is_pulled(run, tmp_path):
     assert (tmp_path / 'pulled.json').read_bytes() == data
 
 
-@ENGINE
 def test_several_are_pushed_folders_too(run, tmp_path):
     small = write(tmp_path / 'small', SMALL)
     done = run('push', 'yoi.json', 'main', small, BUNDLES / 'default', '--json')
@@ -55,7 +49,6 @@ def test_several_are_pushed_folders_too(run, tmp_path):
         assert digest_of(run('pull', 'yoi.json', 'main', row['digest']).stdout) == row['digest']
 
 
-@ENGINE
 def test_one_that_is_not_there_is_said(run, tmp_path):
     done = run('pull', 'yoi.json', 'main', 'sha256:' + 64 * '0', '-o', 'x.json', code=3)
     assert b'cannot pull' in done.stderr and not (tmp_path / 'x.json').exists()

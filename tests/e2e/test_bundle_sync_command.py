@@ -6,6 +6,7 @@ import subprocess
 import pytest
 from lib import configs, wait
 from lib.host import BINARY, BUILD, environment
+from lib.worker import Worker
 from test_bundle_command import BUNDLES, SMALL, digest_of, write
 
 @pytest.fixture(name='run')
@@ -47,6 +48,19 @@ def test_several_are_pushed_folders_too(run, tmp_path):
     assert rows[1]['digest'] == digest_of(DEFAULT.read_bytes())
     for row in rows:
         assert digest_of(run('pull', 'yoi.json', 'main', row['digest']).stdout) == row['digest']
+
+
+def test_a_worker_is_made_of_what_was_pushed(run, new_host, tmp_path):
+    run('push', 'yoi.json', 'main', DEFAULT)
+    host = new_host(configs.standard(runtimes=[configs.stored(tmp_path / 'state')]))
+    ref = {'id': 'default', 'digest': digest_of(DEFAULT.read_bytes())}
+    worker = Worker.create(host.v1, config_bundle=ref,
+                           profile={'kind': 'named', 'value': 'companion'})
+    assert worker.say('hello')['message']['content'][0]['text'] == 'You said: hello'
+    spec = worker.get()['spec']
+    assert (spec['source'], spec['bundle']) == ('bundle', ref)
+    # Without a word on the profile it is the runtime's default, by its name.
+    assert Worker.create(host.v1, config_bundle=ref).get()['spec']['profile'] == 'companion'
 
 
 def test_one_that_is_not_there_is_said(run, tmp_path):

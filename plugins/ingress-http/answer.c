@@ -111,29 +111,58 @@ static int result_status(const struct http_match *m, uint32_t event_flags) {
   return m->op == YOI_OP_BUNDLE_PUT && created ? 201 : m->status;
 }
 
-/* Where a new worker is; its id is taken from the answer and checked. */
+/* The digest that the path names; nothing else gets into a field. */
+static yoi_str digest_of(const struct http_match *m) {
+  yoi_str prefix = YOI_LIT("sha256:"), s = yoi_sdk_str(m->subject);
+  uint8_t sha[YOI_SDK_SHA256_SIZE];
+  if (!yoi_sdk_str_starts(s, prefix) ||
+      !yoi_sdk_unhex((yoi_str){s.ptr + prefix.len, s.len - prefix.len}, sha, sizeof sha))
+    return (yoi_str){NULL, 0};
+  return s;
+}
+
+yoi_str http_answer_tag(const struct http_match *m) {
+  int bytes = m->op == YOI_OP_BUNDLE_GET || m->op == YOI_OP_BUNDLE_HAVE;
+  return bytes ? digest_of(m) : (yoi_str){NULL, 0};
+}
+
+/* Where a new worker or bundle is; an id is taken from the answer and checked. */
 static yoi_str location(struct http_conn *c, yoi_str text, char *out, size_t cap) {
   const struct http_match *m = &c->x->match;
   yoi_str id = yoi_sdk_json_raw_get(yoi_sdk_json_raw_get(text, "worker"), "worker_id");
+  int n = 0;
+  if (m->op == YOI_OP_BUNDLE_PUT && digest_of(m).len > 0) {
+    n = snprintf(out, cap, "/v1/config-bundles/%s", m->subject);
+    return (yoi_str){out, (size_t)n};
+  }
   if (m->op != YOI_OP_WORKER_CREATE || id.len < 3) return (yoi_str){NULL, 0};
   id = (yoi_str){id.ptr + 1, id.len - 2};
   if (!yoi_sdk_id_valid(id)) return (yoi_str){NULL, 0};
-  int n = is_wrapped(c) ? snprintf(out, cap, "/api/runtimes/%s/workers/%.*s", m->runtime_id,
-                                   YOI_ARG(id))
-                        : snprintf(out, cap, "/v1/workers/%.*s", YOI_ARG(id));
+  n = is_wrapped(c) ? snprintf(out, cap, "/api/runtimes/%s/workers/%.*s", m->runtime_id,
+                               YOI_ARG(id))
+                    : snprintf(out, cap, "/v1/workers/%.*s", YOI_ARG(id));
   return (yoi_str){out, (size_t)n};
+}
+
+/* HEAD of a bundle is answered from what is known of it: how long its bytes are. */
+static uint64_t bytes_of(yoi_str have) {
+  int64_t n = 0;
+  yoi_str raw = yoi_sdk_json_raw_get(yoi_sdk_json_raw_get(have, "bundle"), "bytes");
+  return yoi_sdk_json_raw_int(raw, &n) && n > 0 ? (uint64_t)n : have.len;
 }
 
 void http_answer_result(struct http_conn *c, yoi_str text, uint32_t event_flags) {
   const struct http_match *m = &c->x->match;
   char prefix[96], where[2 * YOI_ID_MAX + 32];
-  struct http_reply r = http_answer_reply(c, result_status(m, event_flags), HTTP_TYPE_JSON);
+  int status = c->x->unchanged ? 304 : result_status(m, event_flags);
+  struct http_reply r = http_answer_reply(c, status, HTTP_TYPE_JSON);
   size_t wrapped = 0;
   if (r.status == 201) r.location = location(c, text, where, sizeof where);
-  if (r.status == 204) r.type = NULL, text.len = 0;
+  r.etag = http_answer_tag(m);
   if (m->op == YOI_OP_HOST_METRICS) r.type = HTTP_TYPE_METRICS;
   else if (m->op != YOI_OP_BUNDLE_GET) wrapped = wrap(c, prefix, &text);
-  r.length = wrapped + text.len;
+  r.length = m->op == YOI_OP_BUNDLE_HAVE ? bytes_of(text) : wrapped + text.len;
+  if (r.status == 204 || r.status == 304) r.type = NULL, text.len = wrapped = 0;
   http_reply_head(&c->loop->out, &r);
   if (r.head) text.len = 0;
   else if (wrapped > 0) yoi_sdk_buf_add(&c->loop->out, prefix, wrapped);

@@ -42,7 +42,8 @@
   X(CONNECT, "CONNECT")
 
 /* X(SYMBOL, name, repetition). ONE: a second one is refused. DROP: several
- * count as none, as W3C trace context wants it. LIST: each line is read when
+ * count as none, as W3C trace context wants it (for if-none-match that is an
+ * answer with its content). LIST: each line is read when
  * it comes, into a member of its own. */
 #define HTTP_FIELDS(X)                        \
   X(HOST, "host", ONE)                        \
@@ -61,6 +62,7 @@
   X(YOI_TIMEOUT_MS, "yoi-timeout-ms", ONE)    \
   X(YOI_HOPS, "yoi-hops", ONE)                \
   X(LAST_EVENT_ID, "last-event-id", ONE)      \
+  X(IF_NONE_MATCH, "if-none-match", DROP)     \
   X(CONNECTION, "connection", LIST)           \
   X(ACCEPT, "accept", LIST)
 

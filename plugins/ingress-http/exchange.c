@@ -142,6 +142,8 @@ yoi_status http_exchange_head(struct http_conn *c, yoi_error *err) {
   if ((st = http_route_query(&x->match, r, &x->params, &x->body, err)) != YOI_OK) return st;
   if ((st = take_fields(c, err)) != YOI_OK) return st;
   if ((st = take_form(x, err)) != YOI_OK) return st;
+  yoi_str tag = http_answer_tag(&x->match);
+  x->unchanged = tag.len > 0 && http_none_match(http_request_field(r, HTTPF_IF_NONE_MATCH), tag);
   return take_body_rules(x, err);
 }
 

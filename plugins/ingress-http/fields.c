@@ -135,6 +135,20 @@ int http_idempotency_key(yoi_str s, yoi_str *out) {
   return yoi_sdk_token_valid(s, YOI_IDEMPOTENCY_KEY_MAX);
 }
 
+/* Our tags have no comma in them; one that has is none of ours, in parts too. */
+int http_none_match(yoi_str field, yoi_str tag) {
+  size_t pos = 0;
+  yoi_str one;
+  while (http_list_next(field, &pos, &one)) {
+    if (yoi_sdk_str_is(one, "*")) return 1;
+    if (yoi_sdk_str_starts(one, YOI_LIT("W/"))) one.ptr += 2, one.len -= 2;
+    if (one.len == tag.len + 2 && one.ptr[0] == '"' && one.ptr[one.len - 1] == '"' &&
+        memcmp(one.ptr + 1, tag.ptr, tag.len) == 0)
+      return 1;
+  }
+  return 0;
+}
+
 int http_seconds(yoi_str s, uint64_t max_ms, uint64_t *out_ms) {
   size_t i = 0, digits = 0;
   uint64_t ms = 0, unit = 1000;

@@ -23,6 +23,8 @@ unsigned http_accept_bits(yoi_str line);
 int http_is_json(yoi_str content_type);
 /* The key, bare or as a quoted string (RFC 8941); *out points into s. */
 int http_idempotency_key(yoi_str s, yoi_str *out);
+/* 1: If-None-Match has "tag" in it, strong or weak, or is "*": the caller has it. */
+int http_none_match(yoi_str field, yoi_str tag);
 /* Seconds with at most three decimals, as milliseconds; 2 when the number is
  * well-formed and above max_ms (*out is max_ms then). */
 int http_seconds(yoi_str s, uint64_t max_ms, uint64_t *out_ms);

@@ -91,6 +91,7 @@ struct http_exchange {
   uint8_t keep_alive; /* the connection may go on behind the answer */
   uint8_t routed;     /* match is good */
   uint8_t has_trace;  /* trace_id is good */
+  uint8_t unchanged;  /* the caller has the bundle that it asks for */
   uint32_t hops;
   uint64_t begun_ms; /* its first byte */
   uint64_t deadline_ns;
@@ -306,6 +307,8 @@ yoi_status http_limit_reached(yoi_error *err, const char *message, const char *l
                               uint32_t max);
 /* A result; its text stays with the stream. */
 void http_answer_result(struct http_conn *c, yoi_str text, uint32_t event_flags);
+/* The inside of the ETag of what is asked for; empty: it has none. */
+yoi_str http_answer_tag(const struct http_match *m);
 /* A JSON object made here, wrapped for /api; copied. */
 void http_answer_json(struct http_conn *c, int status, yoi_str json);
 void http_answer_static(struct http_conn *c, const char *type, yoi_str text);

@@ -48,6 +48,7 @@ const char *http_reason(int status) {
   case 201: return "Created";
   case 202: return "Accepted";
   case 204: return "No Content";
+  case 304: return "Not Modified";
   case 400: return "Bad Request";
   case 401: return "Unauthorized";
   case 403: return "Forbidden";
@@ -104,7 +105,13 @@ void http_reply_head(struct yoi_sdk_buf *b, const struct http_reply *r) {
     if (r->chunked) add(b, "Transfer-Encoding: chunked", (yoi_str){NULL, 0});
     else if (!events) add_number(b, "Content-Length: ", r->length);
   }
-  add(b, "Cache-Control: no-store", (yoi_str){NULL, 0});
+  /* What has a tag may be kept, but whether it is still there has to be asked. */
+  if (r->etag.len > 0) {
+    yoi_sdk_buf_addf(b, "ETag: \"%.*s\"\r\n", YOI_ARG(r->etag));
+    add(b, "Cache-Control: private, no-cache", (yoi_str){NULL, 0});
+  } else {
+    add(b, "Cache-Control: no-store", (yoi_str){NULL, 0});
+  }
   add(b, "X-Content-Type-Options: nosniff", (yoi_str){NULL, 0});
   /* Proxies that gather an answer before passing it on would hold events. */
   if (events) add(b, "X-Accel-Buffering: no", (yoi_str){NULL, 0});

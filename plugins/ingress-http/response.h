@@ -29,6 +29,7 @@ struct http_reply {
   yoi_str request_id;
   const char *allow;    /* 405; NULL else */
   yoi_str location;     /* 201; empty else */
+  yoi_str etag;         /* the inside of it; empty: none */
   uint32_t retry_after_ms;
 };
 

@@ -38,6 +38,12 @@ static void heads(void **state) {
                       "X-Content-Type-Options: nosniff\r\nX-Request-Id: r\r\n"
                       "Connection: close\r\n\r\n");
   yoi_sdk_buf_release(&out);
+  head((struct http_reply){.status = 304, .etag = YOI_LIT("sha256:00")});
+  assert_string_equal(out.data,
+                      "HTTP/1.1 304 Not Modified\r\nDate: DATE\r\nETag: \"sha256:00\"\r\n"
+                      "Cache-Control: private, no-cache\r\n"
+                      "X-Content-Type-Options: nosniff\r\n\r\n");
+  yoi_sdk_buf_release(&out);
   head((struct http_reply){.status = 200, .type = HTTP_TYPE_SSE, .chunked = 1});
   assert_non_null(strstr(out.data, "Content-Type: text/event-stream\r\n"));
   assert_non_null(strstr(out.data, "Transfer-Encoding: chunked\r\n"));

@@ -306,6 +306,18 @@ static void values_of_fields(void **state) {
     assert_int_equal(http_seconds(yoi_sdk_str(no[i]), 1000, &ms), 0);
 }
 
+static void tags_that_a_caller_has(void **state) {
+  static const char *const yes[] = {"\"t:1\"", "*", "W/\"t:1\"", "\"a\", \"t:1\"", " \"t:1\" ,",
+                                    "W/\"a\",\"b\",W/\"t:1\""};
+  static const char *const no[] = {"",          "t:1",        "\"t:1",       "\"t:2\"", "\"T:1\"",
+                                   "w/\"t:1\"", "W/ \"t:1\"", "\"a, t:1, b\"", "**",      "W/*"};
+  (void)state;
+  for (size_t i = 0; i < sizeof yes / sizeof *yes; i++)
+    assert_true(http_none_match(yoi_sdk_str(yes[i]), YOI_LIT("t:1")));
+  for (size_t i = 0; i < sizeof no / sizeof *no; i++)
+    assert_false(http_none_match(yoi_sdk_str(no[i]), YOI_LIT("t:1")));
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(every_operation_has_its_route),
@@ -320,6 +332,7 @@ int main(void) {
       cmocka_unit_test(the_ingress_has_parameters_of_its_own),
       cmocka_unit_test(bodies_have_their_sizes),
       cmocka_unit_test(values_of_fields),
+      cmocka_unit_test(tags_that_a_caller_has),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

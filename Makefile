@@ -246,6 +246,7 @@ $(B)/obj/abi/sdk/core/json_tree.o: EXTRA_CPPFLAGS = -include cjson/cJSON.h
 $(B)/obj/abi/sdk/rules/bundle.o: plugins/policy-rules/policy-rules.yoi.json
 $(call objs,host): $(wildcard host/*.json)
 $(B)/obj/host/cli/config_schema.o: docs/config.schema.json
+$(B)/obj/host/create.o: bundles/builtin.json
 $(call objs,runtimes/engine): bundles/builtin.json
 
 # ---- bundles -------------------------------------------------------------

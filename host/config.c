@@ -2,7 +2,7 @@
  *
  *   text --parse--> tree --schema--> sections, each of which may look at what
  *   the earlier ones made: scalars, secrets, search (plugins are found),
- *   entries, runtimes, models, ingress --> config, or findings
+ *   entries, bundles, runtimes, models, ingress --> config, or findings
  *
  * Invariants:
  *  1. Every check runs whatever the earlier ones found, so that one run says
@@ -13,9 +13,6 @@
  *     `serve` refuses, but for secrets (not read here) and plugin code (not
  *     run here).
  *  4. The default config is text and goes the same way.
- *  5. Keys of the design that this version does not enforce are refused, each
- *     with a message that says so: `later` below. A key leaves that list in
- *     the change that brings the schema its row.
  */
 #include "config.h"
 
@@ -76,6 +73,7 @@ void yoi__config_memory_free(void *memory) {
 
 void yoi__config_free(struct yoi__config *c) {
   if (c == NULL) return;
+  for (size_t i = 0; i < c->n_bundles; i++) yoi_sdk_bundle_free(c->bundles[i].it);
   yoi__catalogue_free(c->plugins);
   yoi__secrets_free(c->secrets);
   yoi__local_release(&c->local);
@@ -84,30 +82,6 @@ void yoi__config_free(struct yoi__config *c) {
 }
 
 /* ---- the schema -------------------------------------------------------------- */
-
-/* Keys of later versions, by the pointer of their parent; * is an index. */
-static const struct later {
-  const char *parent, *key;
-} later[] = {
-    {"", "bundles"},
-    {"/runtimes/*", "require_bundle"},
-    {"/runtimes/*", "workspaces"},
-    {"/runtimes/*", "bundle"},
-};
-
-/* 1: the pointer is parent, '/', key. */
-static int is_at(const char *pointer, const char *parent, const char *key) {
-  while (*parent != '\0') {
-    if (*parent == '*') {
-      if (*pointer < '0' || *pointer > '9') return 0;
-      while (*pointer >= '0' && *pointer <= '9') pointer++;
-    } else if (*pointer++ != *parent) {
-      return 0;
-    }
-    parent++;
-  }
-  return *pointer == '/' && strcmp(pointer + 1, key) == 0;
-}
 
 /* 1: it is the declaration of one secret, "/local/secrets/NAME". */
 static int is_secret(const char *pointer) {
@@ -122,11 +96,6 @@ static void on_schema_finding(void *ctx, const char *pointer, int is_key, const 
   if (!is_key && is_secret(pointer))
     message =
         "expected {\"file\": PATH} or {\"env\": VARIABLE}; the value itself never stands here";
-  for (size_t i = 0; is_key && i < sizeof later / sizeof *later; i++) {
-    if (!is_at(pointer, later[i].parent, later[i].key)) continue;
-    yoi__findings_add(&b->found, pointer, 1, "'%s' is not supported by this version", later[i].key);
-    return;
-  }
   yoi__findings_add(&b->found, pointer, is_key, "%s", message);
 }
 
@@ -220,6 +189,7 @@ static yoi_status build(struct yoi__build *b) {
   yoi__build_local(b);
   yoi__build_search(b);
   yoi__build_entries(b);
+  yoi__build_bundles(b);
   yoi__build_runtimes(b);
   yoi__build_models(b);
   yoi__build_ingress(b);
@@ -321,7 +291,9 @@ yoi_status yoi__config_runtime_load(const struct yoi__config *c, yoi_str json,
   struct yoi__config one = {.plugins = c->plugins,
                             .secrets = c->secrets,
                             .entries = c->entries,
-                            .n_entries = c->n_entries};
+                            .n_entries = c->n_entries,
+                            .bundles = c->bundles,
+                            .n_bundles = c->n_bundles};
   struct yoi__build b = {.c = &one, .base = c->base};
   struct yoi_sdk_buf text;
   yoi_sdk_json *tree = NULL;

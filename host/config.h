@@ -9,6 +9,7 @@
 #ifndef YOI__CONFIG_H
 #define YOI__CONFIG_H
 
+#include <sdk/bundle.h>
 #include <sys/socket.h>
 #include <yoi.h>
 
@@ -34,12 +35,35 @@ struct yoi__config_instance {
   struct yoi__grants secrets;
 };
 
+/* A list of names that may be left out, and then stands for all. */
+struct yoi__config_names {
+  int given;
+  const yoi_str *names;
+  size_t n;
+};
+
+/* An entry of "bundles": read, checked, digested. */
+struct yoi__config_bundle {
+  struct yoi_sdk_bundle *it;
+  yoi_str bytes;                     /* of the file, exactly */
+  struct yoi__config_names runtimes; /* which may have it */
+};
+
+/* yoi__config_runtime.require_bundle */
+#define YOI__REQUIRE_NEVER 0u
+#define YOI__REQUIRE_TOOLS 1u
+#define YOI__REQUIRE_ALWAYS 2u
+
 struct yoi__config_runtime {
   struct yoi__config_instance instance;
   yoi_str id;
   yoi_str display_name;    /* of the plugin, if none was given */
-  yoi_str default_profile; /* NAME of "builtin:NAME"; empty: not given */
+  yoi_str default_profile; /* NAME of "builtin:NAME" or "named:NAME"; empty: not given */
+  int profile_named;       /* "named:" */
   uint32_t deadline_ms;    /* of unary operations */
+  uint32_t require_bundle; /* YOI__REQUIRE_* */
+  struct yoi__config_names workspaces;
+  const struct yoi__config_bundle *bundle; /* of workers that name none; NULL: none */
   int drop_in;
 };
 
@@ -84,13 +108,14 @@ struct yoi__config {
   struct yoi__local local;      /* the rest of that section */
   const char *base;             /* absolute: what relative paths are relative to */
   /* In the order of the file; dropped-in runtimes come last, by id. */
+  struct yoi__config_bundle *bundles;
   struct yoi__config_runtime *runtimes;
   struct yoi__config_model *models;
   struct yoi__config_ingress *ingress;
   struct yoi__config_policy *policies;
   struct yoi__config_instance *tools; /* plugins that have tools, by id */
   struct yoi__config_plugin *entries;
-  size_t n_runtimes, n_models, n_ingress, n_policies, n_tools, n_entries;
+  size_t n_bundles, n_runtimes, n_models, n_ingress, n_policies, n_tools, n_entries;
   void *memory; /* owns the texts and arrays */
 };
 

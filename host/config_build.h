@@ -61,6 +61,12 @@ void yoi__build_models(struct yoi__build *b);
 void yoi__build_ingress(struct yoi__build *b);
 void yoi__build_policies(struct yoi__build *b);
 
+/* ---- config_bundles.c -------------------------------------------------- */
+void yoi__build_bundles(struct yoi__build *b); /* before runtimes */
+/* What an entry of "runtimes" says of bundles, into r, which has its id. */
+void yoi__build_bundle_keys(struct yoi__build *b, const yoi_sdk_json *entry, const char *pointer,
+                            struct yoi__config_runtime *r);
+
 /* ---- config_local.c ---------------------------------------------------- */
 void yoi__build_local(struct yoi__build *b);
 

@@ -300,17 +300,19 @@ static const struct yoi__config_runtime *find_runtime(const struct yoi__config *
   return NULL;
 }
 
-/* "builtin:NAME"; bundles, which have named ones, come later. */
-static yoi_str read_profile(struct yoi__build *b, yoi_str s, const char *pointer) {
+/* "builtin:NAME", or "named:NAME" of a bundle. */
+static void read_profile(struct yoi__build *b, yoi_str s, const char *pointer,
+                         struct yoi__config_runtime *r) {
   yoi_str prefix = YOI_LIT("builtin:");
+  r->default_profile = (yoi_str){"", 0};
+  if (s.len == 0) return;
+  r->profile_named = yoi_sdk_str_starts(s, YOI_LIT("named:"));
+  if (r->profile_named) prefix = YOI_LIT("named:");
   yoi_str name = {s.ptr + prefix.len, s.len - prefix.len};
-  if (s.len == 0) return s;
-  if (yoi_sdk_str_starts(s, prefix) && yoi_sdk_name_valid(name)) return yoi__build_str(b, name);
-  yoi__findings_add(&b->found, pointer, 0,
-                    yoi_sdk_str_starts(s, YOI_LIT("named:"))
-                        ? "'named:' profiles are not supported by this version"
-                        : "expected 'builtin:NAME'");
-  return (yoi_str){"", 0};
+  if (yoi_sdk_str_starts(s, prefix) && yoi_sdk_name_valid(name))
+    r->default_profile = yoi__build_str(b, name);
+  else
+    yoi__findings_add(&b->found, pointer, 0, "expected 'builtin:NAME' or 'named:NAME'");
 }
 
 static void read_runtime(struct yoi__build *b, const yoi_sdk_json *v, size_t i) {
@@ -329,11 +331,12 @@ static void read_runtime(struct yoi__build *b, const yoi_sdk_json *v, size_t i) 
   r->id = yoi__build_str(b, id);
   r->deadline_ms = number(v, "deadline_ms", YOI_DEADLINE_MS_DEFAULT);
   snprintf(at, sizeof at, "/runtimes/%zu/default_profile", i);
-  r->default_profile = read_profile(b, text(v, "default_profile"), at);
+  read_profile(b, text(v, "default_profile"), at, r);
   snprintf(at, sizeof at, "/runtimes/%zu/display_name", i);
   if (name.len > YOI_DISPLAY_NAME_MAX) /* the schema counts characters */
     yoi__findings_add(&b->found, at, 0, "must have at most %d bytes", YOI_DISPLAY_NAME_MAX);
   snprintf(at, sizeof at, "/runtimes/%zu", i);
+  yoi__build_bundle_keys(b, v, at, r);
   yoi__build_instance(b, v, at, YOI_KIND_RUNTIME, (yoi_str){NULL, 0}, &r->instance);
   if (name.len == 0 && r->instance.plugin != NULL) name = r->instance.plugin->manifest.display_name;
   r->display_name = yoi__build_str(b, name);

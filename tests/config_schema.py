@@ -32,6 +32,7 @@ SECTION = {'runtime': 'runtimes', 'model': 'models', 'ingress': 'ingress',
            'policy': 'policy'}
 
 NAME = '[A-Za-z0-9_.-]{1,64}'
+ID = '^[a-z0-9][a-z0-9._-]{0,63}$'
 SECRET = f'^secret:{NAME}$'
 PORT = ('(0|[1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|'
         '6553[0-5])')
@@ -47,10 +48,12 @@ FORMATS = {'secret': SECRET,
            'path': r'^([^$]|\$(?!\{))+$',
            'http-url': r'^https?://(?![/:?#])([^\u0000-\u0020\u007f$]|\$(?!\{))+$'}
 PATTERNS = {
-    'runtimes[].id': '^[a-z0-9][a-z0-9._-]{0,63}$',
+    'runtimes[].id': ID,
     'models[].name': f'^{NAME}$',
     'plugins[].grants[]': rf'^((model|mount|net|shell|git):(\*|{NAME})|mount:(\*|{NAME}):(ro|rw))$',
-    'runtimes[].default_profile': f'^builtin:{NAME}$',
+    'runtimes[].default_profile': f'^(builtin|named):{NAME}$',
+    'runtimes[].workspaces[]': ID,
+    'bundles[].runtimes[]': ID,
     'ingress[].listen': f'^({ADDRESS}:{PORT}|unix:(.*[^/])?[^/])$',
     'ingress[].token': SECRET,
     'ingress[].hosts[]': r'^[A-Za-z0-9._:\[\]-]+$',
@@ -64,6 +67,7 @@ PATTERNS = {
     'local.git.NAME.remotes[]': r'^(?!-)([^\u0000-\u0020\u007f$]|\$(?!\{))+$',
 }
 MAX_ITEMS = {'plugin_path': 'PLUGINS', 'drop_in': 'PLUGINS', 'plugins': 'PLUGINS',
+             'bundles': 'HOST_BUNDLES',
              'runtimes': 'RUNTIMES', 'models': 'MODELS', 'ingress': 'INGRESS',
              'policy': 'POLICIES'}
 REFUSED = {'plugins[].isolation': ['process']}  # known, and not possible yet
@@ -166,13 +170,18 @@ def described(text):
 
 # ---- the schema --------------------------------------------------------------------
 
+def types(schema):
+    kind = schema.get('type', [])
+    return kind if isinstance(kind, list) else [kind]
+
+
 def refine(schema, path, texts, host):
     """The table's own schema, with what an editor can use on top."""
     if path in texts:
         schema['description'] = described(texts[path][1])
     for at, sub in children(schema, path):
         refine(sub, at, texts, host)
-    if schema.get('type') == 'string' and 'enum' not in schema:
+    if 'string' in types(schema) and 'enum' not in schema:
         pattern = PATTERNS.get(path, LITERAL) if host else LITERAL
         pattern = FORMATS.get(schema.pop('format', None), pattern)
         if pattern:

@@ -541,6 +541,7 @@ LIMIT_STANDS_IN = {
     'YOI_HTTP_MS_MAX': 'plugins/ingress-http/ingress-http.yoi.json',
     'YOI_CAPABILITIES_MAX': 'abi/yoi/ops.h',
     'YOI_LOCAL_MAX': 'host/config.schema.json',
+    'YOI_WORKSPACES_MAX': 'host/config.schema.json',
     'YOI_NETWORK_HOSTS_MAX': 'host/config.schema.json',
     'YOI_COMMANDS_MAX': 'host/config.schema.json',
     'YOI_COMMAND_CPU_S_MAX': 'host/config.schema.json',

@@ -167,6 +167,8 @@
 #define YOI_PLUGIN_GENERATIONS_MAX 8 /* digests of one plugin in a process: code
                                       * that was loaded is never unmapped */
 #define YOI_RUNTIMES_MAX 256
+#define YOI_HOST_BUNDLES_MAX 64 /* of a config: each lies in memory whole */
+#define YOI_WORKSPACES_MAX 64  /* of one runtime */
 #define YOI_MODELS_MAX 64
 #define YOI_POLICIES_MAX 16
 #define YOI_LOCAL_MAX 64       /* mounts; and of network, shell, git each */

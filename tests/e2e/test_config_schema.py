@@ -9,7 +9,7 @@ import subprocess
 
 import jsonschema
 import pytest
-from lib import configs, schema
+from lib import bundles, configs, schema
 from lib.host import BINARY, ROOT, dropped
 from lib.sample import EVERY, some
 from test_config_messages import check
@@ -66,6 +66,8 @@ def sample(sub):
 def full(folder):
     """Every key of the host's table and of the plugins' stands in it."""
     (folder / 'empty').mkdir(exist_ok=True)
+    bundles.write(folder / 'team.json', 'team')
+    bundles.write(folder / 'lab.json', 'lab')
     digest = hashlib.sha256(dropped('embedded', folder / 'pinned').read_bytes()).hexdigest()
     plugin = {m['id']: {'plugin': m['id'], 'config': sample(m['config'])}
               for _, m in tables.manifests()}
@@ -79,7 +81,9 @@ def full(folder):
         'plugin_path': ['pinned', *configs.PLUGIN_PATH[:2]], 'drop_in': ['empty'],
         'plugins': [{'id': 'dev.yoi.embedded', 'isolation': 'none', 'grants': ['model:*'],
                      'digest': f'sha256:{digest}'}, *tools],
+        'bundles': ['team.json', {'file': 'lab.json', 'runtimes': ['a']}],
         'runtimes': [{'id': 'a', 'display_name': 'A', 'default_profile': 'builtin:companion',
+                      'bundle': 'team', 'require_bundle': 'never', 'workspaces': ['acme'],
                       'deadline_ms': 1000, **plugin['dev.yoi.embedded']},
                      {'id': 'b', **plugin['dev.yoi.local-compat']},
                      {'id': 'c', **plugin['dev.yoi.fs-store']}],
@@ -181,7 +185,7 @@ HOST_ONLY = {
     ('plugin_path[]', 'a variable'), ('drop_in[]', 'empty'),
     ('local', 'without secrets'), ('', 'without local'), ('local.secrets', 'without llm'),
     ('local.secrets', 'without door'),
-    ('local.mounts.NAME.path', 'too long'), ('', 'without runtimes'),
+    ('local.mounts.NAME.path', 'too long'), ('', 'without runtimes'), ('', 'without bundles'),
 }
 
 
@@ -276,6 +280,9 @@ RIGHT = [
     *(git(commands=[c]) for c in ('status', 'ls-files', '*')),
     *(git(remotes=[r]) for r in ('origin', 'https://example.org/x.git', 'git@example.org:x')),
     {'local': {'mounts': {'A.b_9-': {'path': '.'}}}},
+    {'bundles': []}, {'runtimes': [{**EMBEDDED, 'default_profile': 'named:x'}]},
+    *({'runtimes': [{**EMBEDDED, 'require_bundle': r}]} for r in ('never', 'tools', 'always')),
+    {'runtimes': [{**EMBEDDED, 'workspaces': [f'w{n}' for n in range(64)]}]},
 ]
 WRONG = [
     browser(runtime='a'), browser(token='secret:k'), browser(insecure=False),
@@ -290,7 +297,13 @@ WRONG = [
         'unix:', 'unix:run/', 'http://127.0.0.1:80', '127.0.0.1:80 ', '[127.0.0.1]:80')),
     *({'runtimes': [{**EMBEDDED, 'id': i}]} for i in ('', 'A', '-a', '.a', 'a b', 'a/b', 'a' * 65)),
     *({'runtimes': [{**EMBEDDED, 'default_profile': p}]} for p in (
-        'companion', 'named:x', 'builtin:', 'builtin:a b')),
+        'companion', 'named:', 'builtin:', 'builtin:a b', 'named:a b', 'other:x')),
+    *({'runtimes': [{**EMBEDDED, 'workspaces': w}]} for w in (
+        [], ['A'], ['a b'], [''], 'a', [1], [f'w{n}' for n in range(65)])),
+    *({'runtimes': [{**EMBEDDED, 'require_bundle': r}]} for r in ('', 'Always', True)),
+    {'bundles': ['']}, {'bundles': [{}]}, {'bundles': [{'file': ''}]}, {'bundles': ['${HOME}/b']},
+    {'bundles': 'b.json'}, {'bundles': [{'file': 'b.json', 'runtimes': ['A']}]},
+    {'bundles': [{'file': '${HOME}/b'}]}, {'bundles': [f'{n}.json' for n in range(65)]},
     *({'local': {'secrets': s}} for s in (
         {'k': {}}, {'k': {'env': 'A', 'file': 'b'}}, {'k': {'env': 'A-B'}}, {'k': {'env': '1A'}},
         {'a b': {'env': 'A'}}, {'k': {'env': '${A}'}}, {'k': 'value'})),
@@ -300,7 +313,6 @@ WRONG = [
         'sha256:', 'sha256:' + 'A' * 64, 'sha256:' + 'a' * 63, 'a' * 64, 'sha512:' + 'a' * 64)),
     {'drop_in': ['${HOME}']}, {'plugins': [{'id': 'dev.yoi.embedded', 'isolation': 'process'}]},
     {'models': [{'name': f'm{n}', 'plugin': 'dev.yoi.model-script'} for n in range(5000)]},
-    {'bundles': []},
     *(granted(g) for g in ('mount:', 'mount:a:', 'mount:a:rx', 'mount:a:ro:ro', 'net:a:ro',
                            'net:a b', 'mount:**', 'disk:a', 'mount', '*')),
     *(network(e) for e in (
@@ -322,6 +334,9 @@ WRONG = [
 ]
 # What docs/config.md says that the schema does not refuse.
 LIMITS = [
+    {'bundles': ['none.json']}, {'bundles': ['.']},
+    {'runtimes': [{**EMBEDDED, 'bundle': 'none'}]},
+    {'runtimes': [{**EMBEDDED, 'workspaces': ['a', 'a']}]},
     {'runtimes': [EMBEDDED, EMBEDDED]},
     {'ingress': [{**DOOR, 'surface': 'browser', 'listen': '127.0.0.1:80'}] * 2},
     {'runtimes': [{'id': 'a', 'plugin': 'org.example.none'}]},

@@ -103,7 +103,8 @@ struct yoi__instance *yoi__instance_new(struct yoi_embed *top,
   in->config = config;
   in->plugin = config->plugin;
   in->name = name;
-  in->display_name = in->default_profile = (yoi_str){0};
+  in->display_name = (yoi_str){0};
+  in->entry = NULL;
   in->deadline_ms = YOI_DEADLINE_MS_DEFAULT;
   in->memory = in->self = NULL;
   in->holder.wake = yoi__plugin_serial(in->plugin) ? NULL : instance_wake;

@@ -47,7 +47,7 @@ struct yoi__instance {
   yoi_str name;            /* runtime id, model name, an ingress' address, or the plugin */
   uint64_t serial;         /* of this use of the struct; read with a reference */
   yoi_str display_name;    /* runtimes */
-  yoi_str default_profile; /* runtimes: of workers that name none; may be empty */
+  const struct yoi__config_runtime *entry; /* runtimes: what holds before routing */
   void *memory;            /* of the config, when the entry came later; else NULL */
   uint32_t deadline_ms;    /* runtimes: of unary operations */
   void *self;

@@ -23,16 +23,17 @@
  *     zero byte.
  *  3. Whoever got an instance from acquire has the one that the row meant.
  *  4. Every request to a runtime passes policy (policy.c) before the runtime
- *     hears of it.
+ *     hears of it; but for the puts of bundle_sync.c, of which the config decides.
  */
 #include "registry.h"
 
 #include <endian.h>
 #include <sdk/mem.h>
 
+#include "bundle.h"
+#include "create.h"
 #include "host.h"
 #include "policy.h"
-#include "profile.h"
 #include "stream.h"
 #include "take.h"
 
@@ -249,11 +250,12 @@ size_t yoi__registry_acquire_all(struct yoi__registry *r,
 
 /* ---- routing ----------------------------------------------------------- */
 
-/* Takes over the reference. */
+/* Takes over the reference. bundle: see stream.h. */
 static yoi_status route(struct yoi_embed *host, struct yoi__instance *in, const yoi_request *req,
-                        yoi_stream **out, yoi_error *err) {
+                        const struct yoi__config_bundle *bundle, yoi_stream **out,
+                        yoi_error *err) {
   yoi_status st = yoi__policy_allows(host, in->name, req, err);
-  if (st == YOI_OK) return yoi__stream_start(in, req, out, err);
+  if (st == YOI_OK) return yoi__stream_start(in, req, bundle, out, err);
   yoi__instance_unref(in);
   return st;
 }
@@ -263,25 +265,35 @@ yoi_status yoi__registry_route(struct yoi_embed *host, struct yoi__instance *in,
   if (!yoi__instance_ref(in))
     return yoi_sdk_fail(err, YOI_CODE_RUNTIME_UNAVAILABLE, "runtime '%.*s' is closing",
                         YOI_ARG(in->name));
-  return route(host, in, req, out, err);
+  return route(host, in, req, NULL, out, err);
 }
 
-/* A create that names no profile gets the one of the runtime's entry. Takes
- * over the reference. */
+/* What the runtime's entry says of creates, before anybody is asked. Takes over
+ * the reference. */
 static yoi_status route_create(struct yoi_embed *host, struct yoi__instance *in, yoi_request *req,
                                yoi_stream **out, yoi_error *err) {
-  if (in->default_profile.len == 0) return route(host, in, req, out, err);
+  const struct yoi__config_bundle *bundle = NULL;
   struct yoi_sdk_buf body;
   yoi_sdk_buf_init(&body, YOI_BODY_BYTES_MAX);
-  yoi_status st = yoi__profile_default(req->body, in->default_profile, &body);
+  yoi_status st = yoi__create_prepare(host->config, in->entry, req->body, &body, &bundle, err);
   if (st != YOI_OK) {
-    st = yoi_sdk_fail_memory(err);
     yoi__instance_unref(in);
   } else {
     if (body.len > 0) req->body = yoi_sdk_buf_str(&body);
-    st = route(host, in, req, out, err);
+    st = route(host, in, req, bundle, out, err);
   }
   yoi_sdk_buf_release(&body);
+  return st;
+}
+
+/* A bundle of the config goes only where the config lets it. Takes over the
+ * reference. */
+static yoi_status route_put(struct yoi_embed *host, struct yoi__instance *in,
+                            const yoi_request *req, yoi_stream **out, yoi_error *err) {
+  const struct yoi__config_bundle *bundle = yoi__bundle_find(host->config, req->subject);
+  yoi_status st = bundle != NULL ? yoi__bundle_check(bundle, in->entry, err) : YOI_OK;
+  if (st == YOI_OK) return route(host, in, req, NULL, out, err);
+  yoi__instance_unref(in);
   return st;
 }
 
@@ -305,7 +317,8 @@ yoi_status yoi__registry_start(struct yoi_embed *host, yoi_str runtime_id, const
                    : yoi_sdk_fail(err, YOI_CODE_RUNTIME_NOT_FOUND, "there is no runtime '%.*s'",
                                   YOI_ARG(runtime_id));
   if (r.op == YOI_OP_WORKER_CREATE) return route_create(host, in, &r, out, err);
-  return route(host, in, &r, out, err);
+  if (r.op == YOI_OP_BUNDLE_PUT) return route_put(host, in, &r, out, err);
+  return route(host, in, &r, NULL, out, err);
 }
 
 static yoi_status registry_start(const yoi_host *h, yoi_str runtime_id, const yoi_request *req,

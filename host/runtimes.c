@@ -54,7 +54,7 @@ yoi_status yoi__runtime_open(struct yoi_embed *host, const struct yoi__config_ru
   }
   in->memory = memory;
   in->display_name = c->display_name;
-  in->default_profile = c->default_profile;
+  in->entry = c;
   in->deadline_ms = c->deadline_ms;
   struct yoi_sdk_error e;
   st = yoi__instance_open(in, yoi_sdk_error_init(&e));

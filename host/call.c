@@ -25,6 +25,7 @@
 
 #include "clock.h"
 #include "host.h"
+#include "stream.h"
 #include "take.h"
 
 #define CALLS_MAX YOI_TOKENS_MAX /* each has a token */
@@ -239,15 +240,20 @@ static yoi_status call_start(struct call *call, yoi_str runtime_id, const yoi_re
   return yoi__registry_start(call->calls->host, runtime_id, &r, &call->stream, err);
 }
 
-yoi_status yoi_call(struct yoi_embed *host, yoi_str runtime_id, const yoi_request *req,
-                    yoi_event_fn on_event, void *ctx, uint64_t *out_call, yoi_error *err) {
-  uint32_t phase = atomic_load(&host->phase);
-  if (phase < YOI__READY) {
-    (void)yoi_sdk_fail(err, YOI_CODE_RUNTIME_UNAVAILABLE, "the host is not started");
-    return YOI_FAILED_PRECONDITION;
-  }
-  if (phase > YOI__READY)
-    return yoi_sdk_fail(err, YOI_CODE_SHUTTING_DOWN, "the host is shutting down");
+static yoi_status call_start_own(struct call *call, struct yoi__instance *in,
+                                 const yoi_request *req, yoi_error *err) {
+  yoi_request r = *req;
+  r.token = call->token;
+  if (!yoi__instance_ref(in))
+    return yoi_sdk_fail(err, YOI_CODE_RUNTIME_UNAVAILABLE, "runtime '%.*s' is closing",
+                        YOI_ARG(in->name));
+  return yoi__stream_start(in, &r, NULL, &call->stream, err);
+}
+
+/* Of the runtime `in`, or else of runtime_id, as the application's. */
+static yoi_status call_begin(struct yoi_embed *host, struct yoi__instance *in, yoi_str runtime_id,
+                             const yoi_request *req, yoi_event_fn on_event, void *ctx,
+                             uint64_t *out_call, yoi_error *err) {
   struct yoi__calls *c = host->calls;
   struct call *call = yoi_sdk_calloc(1, sizeof *call);
   if (call == NULL) return yoi_sdk_fail_memory(err);
@@ -261,7 +267,8 @@ yoi_status yoi_call(struct yoi_embed *host, yoi_str runtime_id, const yoi_reques
   }
   atomic_fetch_add(&c->live, 1u);
   st = yoi__token_new(host->tokens, &c->holder, call->id, &call->token, err);
-  if (st == YOI_OK) st = call_start(call, runtime_id, req, err);
+  if (st == YOI_OK)
+    st = in != NULL ? call_start_own(call, in, req, err) : call_start(call, runtime_id, req, err);
   if (st == YOI_OK) {
     if (out_call != NULL) *out_call = call->id; /* before callbacks can come */
     atomic_store(&call->started, 1u);
@@ -273,6 +280,23 @@ yoi_status yoi_call(struct yoi_embed *host, yoi_str runtime_id, const yoi_reques
   if (atomic_fetch_sub(&c->live, 1u) == 1) yoi__host_notify(host);
   call_unref(call);
   return st;
+}
+
+yoi_status yoi_call(struct yoi_embed *host, yoi_str runtime_id, const yoi_request *req,
+                    yoi_event_fn on_event, void *ctx, uint64_t *out_call, yoi_error *err) {
+  uint32_t phase = atomic_load(&host->phase);
+  if (phase < YOI__READY) {
+    (void)yoi_sdk_fail(err, YOI_CODE_RUNTIME_UNAVAILABLE, "the host is not started");
+    return YOI_FAILED_PRECONDITION;
+  }
+  if (phase > YOI__READY)
+    return yoi_sdk_fail(err, YOI_CODE_SHUTTING_DOWN, "the host is shutting down");
+  return call_begin(host, NULL, runtime_id, req, on_event, ctx, out_call, err);
+}
+
+yoi_status yoi__call_runtime(struct yoi__instance *in, const yoi_request *req,
+                             yoi_event_fn on_event, void *ctx, yoi_error *err) {
+  return call_begin(in->top, in, in->name, req, on_event, ctx, NULL, err);
 }
 
 void yoi_call_cancel(struct yoi_embed *host, uint64_t id) {

@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "bind.h"
+#include "bundle_sync.h"
 #include "call.h"
 #include "clock.h"
 #include "given.h"
@@ -115,6 +116,7 @@ static yoi_status make_counters(struct yoi_embed *host) {
 
 static void host_release(struct yoi_embed *host) {
   yoi__calls_free(host->calls);
+  yoi__puts_free(host->puts);
   yoi__registry_release(&host->registry);
   yoi__given_free(host->given);
   yoi__tokens_free(host->tokens);
@@ -145,7 +147,9 @@ yoi_status yoi__host_of(struct yoi__config *config, struct yoi_embed **out, yoi_
   host->tokens = yoi__tokens_new(yoi__metrics_cell(host->metrics, host->counters.wakes_stale));
   host->given = yoi__given_new();
   host->calls = yoi__calls_new(host);
-  if (host->log == NULL || host->tokens == NULL || host->given == NULL || host->calls == NULL)
+  host->puts = yoi__puts_new();
+  if (host->log == NULL || host->tokens == NULL || host->given == NULL || host->calls == NULL ||
+      host->puts == NULL)
     goto memory;
   yoi__log_scrub(host->log, host->scrub);
   if (yoi__registry_init(&host->registry) != YOI_OK) goto memory;

@@ -14,6 +14,7 @@
  *   late.c      instance.lock     who waits for a plugin to open
  *   pool.c      pool.lock         calls, queues and threads of a SERIAL plugin
  *   call.c      calls.lock        slots of calls
+ *   bundle_sync.c  puts.lock      bundles on their way, and who waits for one
  *   given.c     given.lock        slots of tool calls
  *   embed.c     host.idle_lock    waiting for something to end
  */
@@ -61,6 +62,7 @@ struct yoi__counters {
 
 struct yoi__given;
 struct yoi__pool;
+struct yoi__puts;
 
 struct yoi_embed {
   struct yoi__config *config;
@@ -82,6 +84,7 @@ struct yoi_embed {
   uint64_t serials;                         /* of instances; on the control thread or before it */
   struct yoi__pool *pools;                  /* of SERIAL plugins; a list */
   struct yoi__calls *calls;
+  struct yoi__puts *puts;
   struct yoi__drain *drain;
   _Atomic uint32_t phase; /* YOI__* */
 

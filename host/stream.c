@@ -24,7 +24,8 @@
  *     A unary operation is over with its RESULT: its END is ours, so that a
  *     plugin that forgets it keeps nobody waiting.
  *  4. A runtime's event is one line, and a result looks like an object: enough
- *     that no text ends a frame or a wrapping early. Whether it is JSON all
+ *     that no text ends a frame or a wrapping early; but for the bytes of a
+ *     bundle, which are given out as they are. Whether it is JSON all
  *     through is not looked at: that costs 3 ns a byte, this 20 ns an event.
  *  5. No error leaves without a known code and a message, and none with its
  *     private detail or a known secret; yoi__public_error is the one place.
@@ -38,6 +39,7 @@
 #include <sdk/json.h>
 #include <sdk/mem.h>
 
+#include "bundle_sync.h"
 #include "clock.h"
 #include "host.h"
 
@@ -276,7 +278,7 @@ static yoi_status stream_next(yoi_stream *stream, const yoi_event *const **out_e
   size_t n = 0;
   yoi_status st = yoi__stream_next(s, &events, &n, err);
   if (st != YOI_OK) return st;
-  for (size_t i = 0; i < n; i++)
+  for (size_t i = 0; i < n && !s->raw; i++)
     if (!event_fits(events[i])) return malformed(s, err);
   *out_events = events;
   *out_n = n;
@@ -318,7 +320,8 @@ static uint64_t deadline_of(const struct yoi__instance *in, const yoi_request *r
   return req->deadline_ns != 0 && req->deadline_ns < own ? req->deadline_ns : own;
 }
 
-yoi_status yoi__stream_start(struct yoi__instance *in, const yoi_request *req, yoi_stream **out,
+yoi_status yoi__stream_start(struct yoi__instance *in, const yoi_request *req,
+                             const struct yoi__config_bundle *bundle, yoi_stream **out,
                              yoi_error *err) {
   struct yoi__stream *s = yoi__stream_new(in, req->token, req->request_id);
   if (s == NULL) {
@@ -328,10 +331,13 @@ yoi_status yoi__stream_start(struct yoi__instance *in, const yoi_request *req, y
   yoi_request r = *req;
   r.deadline_ns = s->deadline_ns = deadline_of(in, req);
   s->unary = req->op != YOI_OP_WORKER_EVENTS && (req->flags & YOI_REQ_FOLLOW) == 0;
+  s->raw = req->op == YOI_OP_BUNDLE_GET;
   struct yoi_sdk_error e;
   (void)yoi_sdk_error_init(&e);
   yoi_stream *inner = NULL;
-  yoi_status st = in->plugin->table.runtime.start(in->self, &r, &inner, &e.e);
+  yoi_status st = bundle != NULL
+                      ? yoi__create_start(in, &r, bundle, &inner, &e.e)
+                      : in->plugin->table.runtime.start(in->self, &r, &inner, &e.e);
   if (st != YOI_OK || !yoi__stream_valid(inner)) {
     st = yoi__public_error(in, req->request_id, st == YOI_OK ? YOI_END - 1 : st, &e.e);
     yoi_sdk_error_copy(err, &e.e);

@@ -26,6 +26,7 @@ struct yoi__stream {
   struct yoi__deadline *deadline;
   _Atomic uint32_t cancelled;
   int unary;                 /* over with its RESULT */
+  int raw;                   /* which is bytes, not a line */
   yoi_status final;          /* once END or an error: the answer for ever */
   struct yoi_sdk_error *why; /* with it, when it is an error */
 
@@ -49,8 +50,10 @@ struct yoi__stream {
 #define YOI__PENDING_FAILED 2u
 
 /* Starts a request, already checked, on a runtime. Takes over the caller's
- * reference, also when it fails. The error is public. */
-yoi_status yoi__stream_start(struct yoi__instance *in, const yoi_request *req, yoi_stream **out,
+ * reference, also when it fails. bundle: of a create from one that the config
+ * has; NULL else. The error is public. */
+yoi_status yoi__stream_start(struct yoi__instance *in, const yoi_request *req,
+                             const struct yoi__config_bundle *bundle, yoi_stream **out,
                              yoi_error *err);
 
 /* A stream without an inner one; takes over the reference when it succeeds.

@@ -1,16 +1,17 @@
-/* host/hostops.c - what the host answers itself: readiness, metrics, and
- * lists over all runtimes.
+/* host/hostops.c - what the host answers itself: readiness, metrics, its bundles,
+ * and lists over all runtimes or over the bundles in one.
  *
  * A list asks each runtime through the same door as everybody, with a time
  * limit of its own, and all at once: the streams are started one after the
  * other (start never blocks) and then polled together under the caller's
  * token. A runtime that fails or is late becomes a diagnostic in its row.
  *
- *   start: a stream per runtime --> next: poll those not done --> AGAIN
- *                                          all done --> one RESULT, END
+ *   start: a stream per row --> next: poll those not done --> AGAIN
+ *                                      all done --> one RESULT, END
  *
  * Invariants
- *  1. Rows stand in byte order of runtime id; each runtime has exactly one.
+ *  1. Rows stand in byte order of runtime id, or of digest; each runtime, or
+ *     bundle of the config, has exactly one.
  *  2. A row may hold an equal share of YOI_JSON_BYTES_MAX, so that no runtime
  *     takes the place of another; a larger answer is left out and says so.
  *  3. The sub-streams live until release, so cancel may touch them until then.
@@ -20,6 +21,10 @@
 #include <sdk/mem.h>
 #include <sdk/stream.h>
 
+#include <stdio.h>
+
+#include "bundle.h"
+#include "bundle_sync.h"
 #include "clock.h"
 #include "generation.h"
 #include "host.h"
@@ -27,11 +32,19 @@
 #include "stream.h"
 
 struct row {
-  struct yoi__instance *in; /* a reference */
-  yoi_stream *stream;       /* NULL: it failed at once */
+  struct yoi__instance *in;                /* a reference; of a bundle, lists.runtime */
+  const struct yoi__config_bundle *bundle; /* of lists over bundles */
+  yoi_stream *stream;                      /* NULL: it failed at once, or was not asked */
   int done, failed;
   struct yoi_sdk_buf text;   /* the answer */
   struct yoi_sdk_error *why; /* when it failed; NULL: memory was short */
+};
+
+/* What the runtimes are asked, and how their answers begin. */
+struct ask {
+  uint32_t op;
+  const char *member;
+  char opening;
 };
 
 struct lists {
@@ -39,6 +52,9 @@ struct lists {
   struct yoi_embed *host;
   uint32_t op;
   int one; /* host.runtime: the row itself is the answer */
+  const struct ask *ask;
+  struct yoi__instance *runtime; /* a reference: whose bundles they are; else NULL */
+  char request_id[YOI_REQUEST_ID_MAX + 1]; /* for the log */
   yoi_event event;
   const yoi_event *events[1];
   struct yoi_sdk_buf out;
@@ -152,11 +168,53 @@ static void write_workers(struct yoi_sdk_jsonw *w, const struct row *row) {
   yoi_sdk_jsonw_close(w, '}');
 }
 
+/* The inside of a raw string is that text; what can stand in a bundle's id and
+ * digest needs no escape. */
+static int raw_is(yoi_str raw, yoi_str text) {
+  return raw.len == text.len + 2 && memcmp(raw.ptr + 1, text.ptr, text.len) == 0;
+}
+
+static const char *availability(const struct row *row) {
+  const struct yoi_sdk_bundle *it = row->bundle->it;
+  if (!yoi__bundle_allowed(row->bundle, row->in->entry)) return "not_allowed";
+  if (row->failed)
+    return row->why != NULL && row->why->e.code == YOI_CODE_BUNDLE_NOT_FOUND ? "missing"
+                                                                             : "unknown";
+  yoi_str said = yoi_sdk_json_raw_get(yoi_sdk_buf_str(&row->text), "bundle");
+  return raw_is(yoi_sdk_json_raw_get(said, "id"), it->id) &&
+                 raw_is(yoi_sdk_json_raw_get(said, "digest"), yoi_sdk_str(it->digest))
+             ? "available"
+             : "mismatch";
+}
+
+static void write_bundle(struct yoi_sdk_jsonw *w, const struct row *row) {
+  yoi_sdk_jsonw_open(w, '{');
+  yoi__bundle_members(w, row->bundle);
+  yoi_sdk_jsonw_kstr(w, "status", yoi_sdk_str(availability(row)));
+  write_time(w, "checked_at", yoi__wall_ns());
+  yoi_sdk_jsonw_close(w, '}');
+}
+
+static void write_bundles(struct yoi_sdk_jsonw *w, const struct lists *l) {
+  int one = l->op == YOI_OP_HOST_BUNDLE_SYNC;
+  yoi_sdk_jsonw_open(w, '{');
+  yoi_sdk_jsonw_kstr(w, "runtime_id", l->runtime->name);
+  yoi_sdk_jsonw_key(w, one ? "bundle" : "bundles");
+  if (!one) yoi_sdk_jsonw_open(w, '[');
+  for (size_t i = 0; i < l->n; i++) write_bundle(w, &l->rows[i]);
+  if (!one) yoi_sdk_jsonw_close(w, ']');
+  yoi_sdk_jsonw_close(w, '}');
+}
+
 static void write_result(struct lists *l) {
   struct yoi_sdk_jsonw w;
   yoi_sdk_jsonw_init(&w, &l->out);
   void (*write)(struct yoi_sdk_jsonw *, const struct row *) =
       l->op == YOI_OP_HOST_WORKERS ? write_workers : write_runtime;
+  if (l->runtime != NULL) {
+    write_bundles(&w, l);
+    return;
+  }
   if (l->one) {
     write(&w, &l->rows[0]);
     return;
@@ -179,8 +237,7 @@ static void row_failed(struct row *row, const yoi_error *why) {
 
 /* What it said must be the object that the operation promises. */
 static void row_finish(struct lists *l, struct row *row) {
-  const char *member = l->op == YOI_OP_HOST_WORKERS ? "workers" : "runtime";
-  char opening = l->op == YOI_OP_HOST_WORKERS ? '[' : '{';
+  const char *member = l->ask->member;
   yoi_str text = yoi_sdk_buf_str(&row->text);
   struct yoi_sdk_error e;
   (void)yoi_sdk_error_init(&e);
@@ -191,7 +248,7 @@ static void row_finish(struct lists *l, struct row *row) {
     yoi_str value = {0};
     if (text.len > 0 && text.ptr[0] == '{' && yoi_sdk_json_check(text, 0, NULL) == YOI_OK)
       value = yoi_sdk_json_raw_get(text, member);
-    if (value.len > 0 && value.ptr[0] == opening) {
+    if (value.len > 0 && value.ptr[0] == l->ask->opening) {
       atomic_store(&row->in->last_seen_ns, yoi__wall_ns());
       return;
     }
@@ -221,9 +278,20 @@ static void row_poll(struct lists *l, struct row *row) {
   }
 }
 
+/* Whoever asks for one put is told why it failed; of a list, its row tells. */
+static yoi_status put_failed(struct lists *l, yoi_error *err) {
+  const struct row *row = &l->rows[0];
+  l->final = YOI_RESOURCE_EXHAUSTED;
+  if (row->why == NULL) return yoi_sdk_fail_memory(err);
+  yoi_sdk_error_copy(err, &row->why->e);
+  return l->final = row->why->e.code != 0 ? yoi_sdk_code_status(row->why->e.code) : YOI_CANCELLED;
+}
+
 static yoi_status lists_next(yoi_stream *stream, const yoi_event *const **out_events, size_t *out_n,
                              yoi_error *err) {
   struct lists *l = (struct lists *)stream;
+  int puts = l->op == YOI_OP_HOST_BUNDLE_SYNC;
+  if (puts && l->final > YOI_OK && l->rows[0].failed) return put_failed(l, err);
   if (l->final == YOI_RESOURCE_EXHAUSTED) return yoi_sdk_fail_memory(err);
   if (l->final != YOI_OK) return l->final;
   if (atomic_load(&l->cancelled)) {
@@ -237,6 +305,13 @@ static yoi_status lists_next(yoi_stream *stream, const yoi_event *const **out_ev
     waiting |= !l->rows[i].done;
   }
   if (waiting) return YOI_AGAIN;
+  if (puts) {
+    const struct row *row = &l->rows[0];
+    if (!row->failed || row->why != NULL)
+      yoi__bundle_log(row->in, row->bundle, yoi_sdk_str(l->request_id),
+                      row->failed ? YOI_INTERNAL : YOI_OK, row->failed ? &row->why->e : NULL);
+    if (row->failed) return put_failed(l, err);
+  }
   write_result(l);
   l->final = l->out.failed != 0 ? YOI_RESOURCE_EXHAUSTED : YOI_END;
   if (l->out.failed != 0) return yoi_sdk_fail_memory(err);
@@ -263,8 +338,9 @@ static void lists_release(yoi_stream *stream) {
     if (row->stream != NULL) row->stream->ops->release(row->stream);
     yoi_sdk_buf_release(&row->text);
     yoi_sdk_free(row->why);
-    yoi__instance_unref(row->in);
+    if (l->runtime == NULL) yoi__instance_unref(row->in);
   }
+  if (l->runtime != NULL) yoi__instance_unref(l->runtime);
   yoi_sdk_buf_release(&l->out);
   yoi_sdk_free(l);
 }
@@ -274,14 +350,43 @@ static const yoi_stream_ops lists_ops = {sizeof lists_ops, 0, lists_next, lists_
 
 /* ---- starting ---------------------------------------------------------- */
 
+static const struct ask *ask_of(uint32_t op) {
+  static const struct ask of_workers = {YOI_OP_WORKER_LIST, "workers", '['},
+                          of_runtimes = {YOI_OP_RUNTIME_DESCRIBE, "runtime", '{'},
+                          of_bundles = {YOI_OP_BUNDLE_HAVE, "bundle", '{'},
+                          to_put = {YOI_OP_BUNDLE_PUT, "bundle", '{'};
+  if (op == YOI_OP_HOST_WORKERS) return &of_workers;
+  if (op == YOI_OP_HOST_BUNDLE_STATUS) return &of_bundles;
+  return op == YOI_OP_HOST_BUNDLE_SYNC ? &to_put : &of_runtimes;
+}
+
 static void row_start(struct lists *l, struct row *row, const yoi_request *req, uint64_t until) {
   yoi_request sub = *req;
   struct yoi_sdk_error e;
-  sub.op = l->op == YOI_OP_HOST_WORKERS ? YOI_OP_WORKER_LIST : YOI_OP_RUNTIME_DESCRIBE;
-  if (sub.op == YOI_OP_RUNTIME_DESCRIBE) sub.body = (yoi_str){0};
-  if (sub.deadline_ns == 0 || sub.deadline_ns > until) sub.deadline_ns = until;
+  sub.op = l->ask->op;
+  if (sub.op != YOI_OP_WORKER_LIST) sub.body = (yoi_str){0};
+  if (row->bundle != NULL) sub.subject = yoi_sdk_str(row->bundle->it->digest);
+  if (sub.op == YOI_OP_BUNDLE_PUT) {
+    sub.body = row->bundle->bytes; /* takes as long as a put may */
+  } else if (sub.deadline_ns == 0 || sub.deadline_ns > until) {
+    sub.deadline_ns = until;
+  }
   if (yoi__registry_route(l->host, row->in, &sub, &row->stream, yoi_sdk_error_init(&e)) != YOI_OK)
     row_failed(row, &e.e);
+}
+
+/* NULL: memory is short. */
+static struct lists *lists_new(struct yoi_embed *host, const yoi_request *req, size_t n) {
+  struct lists *l = yoi_sdk_calloc(1, sizeof *l + n * sizeof *l->rows);
+  if (l == NULL) return NULL;
+  l->head.ops = &lists_ops;
+  l->host = host;
+  l->op = req->op;
+  l->ask = ask_of(req->op);
+  l->n = n;
+  yoi_sdk_buf_init(&l->out, 2 * (size_t)YOI_JSON_BYTES_MAX);
+  for (size_t i = 0; i < n; i++) yoi_sdk_buf_init(&l->rows[i].text, YOI_JSON_BYTES_MAX / n);
+  return l;
 }
 
 /* Of one runtime, whose reference is taken over, or of all. */
@@ -289,26 +394,79 @@ static yoi_status lists_start(struct yoi_embed *host, const yoi_request *req,
                               struct yoi__instance *only, yoi_stream **out, yoi_error *err) {
   struct yoi__instance *all[YOI_RUNTIMES_MAX] = {only};
   size_t n = only != NULL ? 1 : yoi__registry_acquire_all(&host->registry, all);
-  struct lists *l = yoi_sdk_calloc(1, sizeof *l + n * sizeof *l->rows);
+  struct lists *l = lists_new(host, req, n);
   if (l == NULL) {
     for (size_t i = 0; i < n; i++) yoi__instance_unref(all[i]);
     return yoi_sdk_fail_memory(err);
   }
-  l->head.ops = &lists_ops;
-  l->host = host;
-  l->op = req->op;
   l->one = only != NULL;
-  l->n = n;
-  yoi_sdk_buf_init(&l->out, 2 * (size_t)YOI_JSON_BYTES_MAX);
   uint64_t until = yoi__now_ns() + YOI_LIST_ALL_MS * YOI__MS;
   for (size_t i = 0; i < n; i++) {
     l->rows[i].in = all[i];
-    yoi_sdk_buf_init(&l->rows[i].text, YOI_JSON_BYTES_MAX / n);
     row_start(l, &l->rows[i], req, until);
   }
   *out = &l->head;
   return YOI_OK;
 }
+
+/* ---- bundles ------------------------------------------------------------ */
+
+/* Of one bundle, or of all; takes over the reference. */
+static yoi_status bundles_start(struct yoi_embed *host, const yoi_request *req,
+                                struct yoi__instance *in, const struct yoi__config_bundle *only,
+                                yoi_stream **out, yoi_error *err) {
+  size_t n = only != NULL ? 1 : host->config->n_bundles;
+  struct lists *l = lists_new(host, req, n);
+  if (l == NULL) {
+    yoi__instance_unref(in);
+    return yoi_sdk_fail_memory(err);
+  }
+  l->runtime = in;
+  if (req->request_id.len < sizeof l->request_id)
+    (void)snprintf(l->request_id, sizeof l->request_id, "%.*s", YOI_ARG(req->request_id));
+  uint64_t until = yoi__now_ns() + YOI_LIST_ALL_MS * YOI__MS;
+  const struct yoi__config_bundle *e = NULL;
+  for (size_t i = 0; i < n; i++) {
+    struct row *row = &l->rows[i];
+    row->bundle = e = only != NULL ? only : yoi__bundle_behind(host->config, e);
+    row->in = in;
+    if (!yoi__bundle_allowed(e, in->entry))
+      row->done = 1;
+    else
+      row_start(l, row, req, until);
+  }
+  *out = &l->head;
+  return YOI_OK;
+}
+
+static yoi_status start_bundles(struct yoi_embed *host, yoi_stream **out, yoi_error *err) {
+  struct yoi_sdk_buf text;
+  struct yoi_sdk_jsonw w;
+  yoi_sdk_buf_init(&text, YOI_JSON_BYTES_MAX);
+  yoi_sdk_jsonw_init(&w, &text);
+  yoi__bundles_write(&w, host->config);
+  *out = text.failed != 0 ? NULL : yoi_sdk_stream_one(yoi_sdk_buf_str(&text), 0);
+  yoi_sdk_buf_release(&text);
+  return *out == NULL ? yoi_sdk_fail_memory(err) : YOI_OK;
+}
+
+static yoi_status start_sync(struct yoi_embed *host, const yoi_request *req,
+                             struct yoi__instance *in, yoi_stream **out, yoi_error *err) {
+  const struct yoi__config_bundle *bundle = yoi__bundle_find(host->config, req->subject);
+  yoi_status st = YOI_OK;
+  if (!yoi_sdk_digest_valid(req->subject))
+    st = yoi_sdk_fail(err, YOI_CODE_INVALID_IDENTIFIER, "the digest is not valid");
+  else if (bundle == NULL)
+    st = yoi_sdk_fail(err, YOI_CODE_BUNDLE_NOT_FOUND, "this host has no bundle '%.*s'",
+                      YOI_ARG(req->subject));
+  else
+    st = yoi__bundle_check(bundle, in->entry, err);
+  if (st == YOI_OK) return bundles_start(host, req, in, bundle, out, err);
+  yoi__instance_unref(in);
+  return st;
+}
+
+/* ---- requests ----------------------------------------------------------- */
 
 /* The one member that an operation's body may have; the rest is refused. */
 static yoi_status body_member(yoi_str body, const char *name, yoi_sdk_json **out_tree,
@@ -341,6 +499,8 @@ static yoi_status start_runtime(struct yoi_embed *host, const yoi_request *req,
   struct yoi__instance *in = yoi__registry_acquire(&host->registry, id, &closing);
   if (in == NULL)
     return yoi_sdk_fail(err, YOI_CODE_RUNTIME_NOT_FOUND, "there is no runtime '%.*s'", YOI_ARG(id));
+  if (req->op == YOI_OP_HOST_BUNDLE_STATUS) return bundles_start(host, req, in, NULL, out, err);
+  if (req->op == YOI_OP_HOST_BUNDLE_SYNC) return start_sync(host, req, in, out, err);
   return lists_start(host, req, in, out, err);
 }
 
@@ -380,14 +540,12 @@ yoi_status yoi__hostop_start(struct yoi_embed *host, const yoi_request *req, yoi
                              yoi_error *err) {
   yoi_sdk_json *tree = NULL;
   const yoi_sdk_json *member = NULL;
-  const char *name = req->op == YOI_OP_HOST_RUNTIME   ? "runtime_id"
-                     : req->op == YOI_OP_HOST_WORKERS ? "limit"
-                                                      : NULL;
-  yoi_status st = YOI_OK;
-  if (req->op >= YOI_OP_HOST_BUNDLES)
-    return yoi_sdk_fail(err, YOI_CODE_UNSUPPORTED_OPERATION, "this host has no '%s'",
-                        yoi_sdk_op_name(req->op));
-  st = body_member(req->body, name, &tree, &member, err);
+  const char *name = NULL;
+  if (req->op == YOI_OP_HOST_WORKERS) name = "limit";
+  if (req->op == YOI_OP_HOST_RUNTIME || req->op == YOI_OP_HOST_BUNDLE_STATUS ||
+      req->op == YOI_OP_HOST_BUNDLE_SYNC)
+    name = "runtime_id";
+  yoi_status st = body_member(req->body, name, &tree, &member, err);
   /* What asks runtimes ends with them; readiness and metrics stay. */
   if (st == YOI_OK && req->op >= YOI_OP_HOST_RUNTIMES && yoi__host_ending(host))
     st = yoi_sdk_fail(err, YOI_CODE_SHUTTING_DOWN, "the host is shutting down");
@@ -401,7 +559,12 @@ yoi_status yoi__hostop_start(struct yoi_embed *host, const yoi_request *req, yoi
       case YOI_OP_HOST_RUNTIMES:
         st = lists_start(host, req, NULL, out, err);
         break;
+      case YOI_OP_HOST_BUNDLES:
+        st = start_bundles(host, out, err);
+        break;
       case YOI_OP_HOST_RUNTIME:
+      case YOI_OP_HOST_BUNDLE_STATUS:
+      case YOI_OP_HOST_BUNDLE_SYNC:
         st = start_runtime(host, req, member, out, err);
         break;
       default:

@@ -233,8 +233,10 @@ static void test_bodies_are_strict(void **state) {
       {YOI_OP_HOST_WORKERS, "{\"limit\":1.5}", YOI_CODE_INVALID_REQUEST},
       {YOI_OP_HOST_WORKERS, "{\"limit\":\"1\"}", YOI_CODE_INVALID_REQUEST},
       {YOI_OP_HOST_WORKERS, "{\"limit\":257}", YOI_CODE_LIMIT_TOO_LARGE},
-      {YOI_OP_HOST_BUNDLES, "", YOI_CODE_UNSUPPORTED_OPERATION},
-      {YOI_OP_HOST_BUNDLE_STATUS, "{\"runtime_id\":\"a\"}", YOI_CODE_UNSUPPORTED_OPERATION},
+      {YOI_OP_HOST_BUNDLES, "{\"limit\":1}", YOI_CODE_INVALID_REQUEST},
+      {YOI_OP_HOST_BUNDLE_STATUS, "", YOI_CODE_INVALID_REQUEST},
+      {YOI_OP_HOST_BUNDLE_STATUS, "{\"runtime_id\":\"zz\"}", YOI_CODE_RUNTIME_NOT_FOUND},
+      {YOI_OP_HOST_BUNDLE_STATUS, "{\"runtime_id\":\"a\",\"x\":1}", YOI_CODE_INVALID_REQUEST},
   };
   struct host_fixture f;
   struct behaviour all[RUNTIMES];

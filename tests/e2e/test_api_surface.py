@@ -87,10 +87,11 @@ def test_a_person_cannot_speak_as_the_system(host):
     assert host.api.ok('GET', worker.path + '/transcript')['transcript']['total'] == 0
 
 
-def test_bundles_of_the_host_are_not_built_yet(api):
-    for method, path in (('GET', '/api/config-bundles'), ('GET', ROOT + '/config-bundles'),
-                         ('POST', f'{ROOT}/config-bundles/sha256:{"0" * 64}/sync')):
-        api.refused(method, path, 501, 'unsupported_operation')
+def test_a_host_without_bundles_has_none(api):
+    assert api.ok('GET', '/api/config-bundles') == {'bundles': [], 'next': None}
+    assert api.ok('GET', ROOT + '/config-bundles') == {'runtime_id': 'main', 'bundles': []}
+    api.refused('POST', f'{ROOT}/config-bundles/sha256:{"0" * 64}/sync', 404, 'bundle_not_found')
+    api.refused('POST', f'{ROOT}/config-bundles/team/sync', 400, 'invalid_identifier')
 
 
 def test_the_root_is_one_static_page(api):

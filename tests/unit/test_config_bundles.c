@@ -246,7 +246,8 @@ static void entries_that_are_wrong(void **state) {
         "2:73 /runtimes/0/workspaces/1 expected 1 to 64 of a-z", "");
   finds(HEAD RUNTIME(",\"workspaces\":[\"acme\",\"acme\"]") "}",
         "2:73 /runtimes/0/workspaces/1 'acme' is there already", "");
-  finds(HEAD RUNTIME(",\"workspaces\":[]") "}", "2:65 /runtimes/0/workspaces must not be empty", "");
+  finds(HEAD RUNTIME(",\"workspaces\":[]") "}", "2:65 /runtimes/0/workspaces must not be empty",
+        "");
   finds(HEAD RUNTIME(",\"require_bundle\":\"sometimes\"") "}",
         "2:69 /runtimes/0/require_bundle expected one of", "");
   finds(HEAD RUNTIME(",\"default_profile\":\"named:\"") "}",

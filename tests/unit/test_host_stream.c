@@ -227,6 +227,29 @@ static void test_a_unary_answer_needs_no_end(void **state) {
   tear_down(&b);
 }
 
+/* A bundle is given out as it is; everything else is one line. */
+static void test_the_bytes_of_a_bundle_need_be_no_line(void **state) {
+  static const uint32_t ops[] = {YOI_OP_BUNDLE_GET, YOI_OP_BUNDLE_HAVE};
+  (void)state;
+  for (size_t i = 0; i < 2; i++) {
+    struct bench b;
+    size_t n = 0;
+    yoi_stream *s = NULL;
+    yoi_request r = fixture_request(ops[i]);
+    set_up(&b, 1, QUEUE);
+    r.token = b.h.token;
+    r.subject = YOI_LIT("sha256:00");
+    assert_int_equal(yoi__registry_start(b.f.host, YOI_LIT("a"), &r, &s, &b.e.e), YOI_OK);
+    yoi_sdk_queue_push(probe.queue, YOI_EVENT_RESULT, 0, YOI_LIT(""), YOI_LIT("{\n}\r\n"));
+    if (i == 0)
+      assert_int_equal(next_of(&b, s, &n), YOI_OK);
+    else
+      assert_int_equal(next_of(&b, s, &n), YOI_INTERNAL);
+    s->ops->release(s);
+    tear_down(&b);
+  }
+}
+
 static void expect_error(struct bench *b, yoi_status st, int32_t code, const char *message) {
   size_t n = 0;
   yoi_stream *s = NULL;
@@ -604,6 +627,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_events_then_end_and_end_is_sticky),
       cmocka_unit_test(test_a_unary_answer_needs_no_end),
+      cmocka_unit_test(test_the_bytes_of_a_bundle_need_be_no_line),
       cmocka_unit_test(test_errors_are_made_public),
       cmocka_unit_test(test_no_stream_and_no_events_are_internal),
       cmocka_unit_test(test_cancelled_stays_cancelled),

@@ -448,7 +448,8 @@ def test_build_takes_a_folder(run, small, tmp_path):
 
 # ---- those of the tree -----------------------------------------------------------
 def test_the_built_in_profiles_are_the_ones_that_are_checked_in(run):
-    assert built(run, BUNDLES / 'builtin') == (BUNDLES / 'builtin.json').read_bytes(), 'make bundles'
+    checked_in = (BUNDLES / 'builtin.json').read_bytes()
+    assert built(run, BUNDLES / 'builtin') == checked_in, 'make bundles'
     found = json.loads((BUNDLES / 'builtin.json').read_text())
     assert (found['id'], found['workspace_id']) == ('builtin', 'builtin')
     assert [p['name'] for p in found['profiles']] == ['companion', 'coder']

@@ -47,8 +47,6 @@ def test_the_answer_is_what_the_page_shows(answers, at):
     assert answers[at] == session()[at][1], f'it really is:\n{answers[at]}'
 
 
-# The config cannot name bundles yet.
-@pytest.mark.skip(reason='needs the keys bundles and runtimes[].bundle of the config')
 @pytest.mark.usefixtures('answers')
 def test_the_config_of_the_page_makes_a_worker_of_it(folder):
     config = json.loads(re.search(r'<!-- config -->\n+```json\n(.*?)```', PAGE, re.S).group(1))

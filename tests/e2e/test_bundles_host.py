@@ -51,7 +51,7 @@ def test_a_create_brings_the_bundle(having):
     assert worker['config_bundle'] == ref(host)
     assert states(host) == {'team': 'available'}
     detail = host.api.ok('GET', f'{CREATE}/{worker["worker_id"]}')['worker']
-    assert detail['spec']['source'] == 'bundle' and detail['spec']['workspace'] == 'acme'
+    assert detail['spec']['source'] == 'bundle' and detail['spec']['workspace']['id'] == 'acme'
     assert detail['spec']['bundle'] == ref(host)
     synced = host.entries(msg='bundle synced')
     assert [(e['runtime'], e['digest']) for e in synced] == [('main', host.digests['team.json'])]
@@ -126,7 +126,7 @@ def test_a_sync_puts_it_there_now(having):
 def test_a_runtime_that_knows_no_bundles_is_unknown(new_host, tmp_path):
     (tmp_path / 'records').mkdir()
     archive = {'id': 'main', 'plugin': 'dev.yoi.local-compat',
-               'config': {'workers': str(tmp_path / 'records')}}
+               'config': {'root': str(tmp_path / 'records')}}
     host = new_host(configs.standard(runtimes=[archive], bundles=['team.json']), start=False)
     host.digests = {'team.json': bundles.write(host.etc / 'team.json', 'team')}
     host.start()
@@ -170,7 +170,7 @@ def test_what_needs_a_bundle(having, require, refused):
             r = client.post(path, body)
             if name in refused:
                 assert (r.status, r.code) == (409, 'bundle_required'), (name, r)
-            elif name == 'capable':
+            elif name in ('capable', 'coder'):  # nothing is granted here
                 assert (r.status, r.code) == (422, 'grant_missing'), r
             else:
                 assert r.status == 201, (name, r)

@@ -7,16 +7,13 @@ runtime that fails on request.
 """
 import pytest
 
-from lib import configs, wait, wire
+from lib import bundles, configs, wait, wire
 from lib.hands import Scene
 from lib.tables import CODE, CODES, LIMIT
 from lib.wire import Client
 from lib.worker import Worker, fresh
 
 LATER = {
-    'bundle_not_found', 'bundle_in_use', 'bundle_required', 'bundle_digest_mismatch',
-    'bundle_invalid', 'bundle_forbidden_content', 'unsupported_declaration',  # bundles
-    'policy_denied',       # the policy chain
     'rate_limited',        # per principal
     'remote_malformed',    # http-remote
 }
@@ -35,6 +32,7 @@ def hosts(module_host, tmp_path_factory):
         plain = module_host(configs.standard(
             runtimes=[configs.embedded('main', config={'limits': {'workers': 40}}),
                       configs.embedded('full', config={'limits': {'workers': 1}}),
+                      configs.embedded('strict', require_bundle='always', workspaces=['acme']),
                       configs.faulty('faulty', deadline_ms=300)],
             model=configs.stalls(),
             ingresses=[configs.BROWSER, configs.ingress(configs.RUNTIME, header_ms=300)]))
@@ -251,9 +249,58 @@ def store_corrupt(h):
     return h.archive.api.get('/api/runtimes/archive/workers/broken/transcript')
 
 
+def put(h, digest=None, **more):
+    data = bundles.text(bundles.make(**more))
+    return h.plain.v1.request('PUT', f'/v1/config-bundles/{digest or bundles.digest(data)}', data)
+
+
+@way
+def bundle_not_found(h):
+    return h.plain.v1.get(f'/v1/config-bundles/sha256:{"0" * 64}')
+
+
+@way
+def bundle_required(h):
+    return h.plain.api.post('/api/runtimes/strict/workers', {})
+
+
+@way
+def policy_denied(h):
+    return h.plain.api.post('/api/runtimes/strict/workers', {'workspace': 'lab'})
+
+
+@way
+def bundle_digest_mismatch(h):
+    return put(h, 'sha256:' + '0' * 64)
+
+
+@way
+def bundle_invalid(h):
+    return put(h, name='A B')
+
+
+@way
+def bundle_forbidden_content(h):
+    text = '-----BEGIN ' + 'PRIVATE KEY-----\n' + 'MIIEvQIBADANBgkqhkiG9w0B' * 2
+    return put(h, prompts=[{'name': 'companion.system', 'media_type': 'text/markdown',
+                            'text': text}])
+
+
+@way
+def unsupported_declaration(h):
+    return put(h, policies=[{'name': 'p', 'plugin': 'org.example.other', 'rules': []}])
+
+
+@way
+def bundle_in_use(h):
+    digest = put(h, name='used').json['bundle']['digest']
+    Worker.create(h.plain.v1, config_bundle={'id': 'used', 'digest': digest})
+    return h.plain.v1.delete(f'/v1/config-bundles/{digest}')
+
+
 @way
 def unsupported_operation(h):
-    return h.plain.v1.get('/v1/config-bundles')
+    return h.archive.api.post('/api/runtimes/archive/workers', {})
 
 
 @way

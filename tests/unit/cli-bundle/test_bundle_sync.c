@@ -79,21 +79,17 @@ int cli_bundle_write(const char *to, yoi_str bytes) {
   return CLI_OK;
 }
 
-static void note(const char *fmt, va_list args) {
-  vsnprintf(played.said, sizeof played.said, fmt, args);
-}
-
 void cli_say(const char *fmt, ...) {
   va_list args;
   va_start(args, fmt);
-  note(fmt, args);
+  vsnprintf(played.said, sizeof played.said, fmt, args);
   va_end(args);
 }
 
 int cli_usage_error(const char *fmt, ...) {
   va_list args;
   va_start(args, fmt);
-  note(fmt, args);
+  vsnprintf(played.said, sizeof played.said, fmt, args);
   va_end(args);
   return CLI_USAGE;
 }

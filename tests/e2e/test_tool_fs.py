@@ -116,6 +116,17 @@ def test_a_change_is_made_when_a_person_allows_it(made, folder):
     assert sorted(p.name for p in folder.rglob('*')) == ['doc', 'main.c', 'new.md', 'out', 'src']
 
 
+def test_files_outlive_the_worker_that_made_them(made, folder):
+    worker = made(('fs_write', {'path': 'kept.md', 'content': 'kept\n'}))
+    worker.input('write it')
+    allow_next(worker)
+    assert ended(worker)['state'] == 'completed'
+    worker.stop()
+    assert worker.client.delete(worker.path).status == 204
+    assert (folder / 'kept.md').read_text() == 'kept\n'
+    assert (folder / 'src/main.c').exists()
+
+
 def test_a_mount_that_is_read_only_is_only_read(made, folder):
     worker = made(('fs_write', {'path': 'new', 'content': 'x'}),
                   ('fs_read', {'path': 'src/main.c'}), mode='ro')

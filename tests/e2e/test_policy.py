@@ -1,5 +1,6 @@
 """Who may do what: the config's `policy`, the rules, and a policy that fails."""
 import json
+import pathlib
 import subprocess
 
 import pytest
@@ -34,6 +35,16 @@ def logged(host, n, **match):
     """That many lines on decisions; the log is written behind the answers."""
     wait.until(lambda: len(host.entries(msg='policy', **match)) >= n, what='the log')
     return host.entries(msg='policy', **match)
+
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+
+
+def test_a_rule_is_the_same_in_a_config_and_in_a_bundle():
+    """The plugin's manifest and the reader of bundles each have the schema."""
+    manifest = json.loads((ROOT / 'plugins/policy-rules/policy-rules.yoi.json').read_text())
+    of_bundles = json.loads((ROOT / 'abi/sdk/rules/rules.schema.json').read_text())
+    assert manifest['config']['properties']['rules'] == of_bundles
 
 
 def refused(response, operation, reason=''):

@@ -244,6 +244,29 @@ static void a_bundle_has_a_maximum_of_bytes(void **state) {
   yoi_sdk_buf_release(&t);
 }
 
+/* A text of nothing but heads of credentials, and an object of nothing but unknown
+ * members, cost their length: their square would be hours. */
+static void no_text_costs_its_square(void **state) {
+  (void)state;
+  static const char *const heads[] = {"sk-", "-eyJ", "a://b:", "xoxb-", "SG.", ".eyJaaaaaaaa"};
+  for (size_t i = 0; i <= sizeof heads / sizeof *heads; i++) {
+    struct yoi_sdk_buf t;
+    struct yoi_sdk_bundle *b;
+    struct yoi_sdk_error e;
+    int keys = i == sizeof heads / sizeof *heads;
+    yoi_sdk_buf_init(&t, TEXT_BYTES_MAX);
+    yoi_sdk_buf_adds(&t, keys ? YOI_LIT("{") : YOI_LIT("{\"x\":\""));
+    for (unsigned n = 0; t.len < YOI_BUNDLE_BYTES_MAX - 64; n++)
+      if (keys) yoi_sdk_buf_addf(&t, "%s\"k%u\":0", n > 0 ? "," : "", n);
+      else yoi_sdk_buf_adds(&t, yoi_sdk_str(heads[i]));
+    yoi_sdk_buf_adds(&t, keys ? YOI_LIT("}") : YOI_LIT("\"}"));
+    (void)yoi_sdk_bundle_new(yoi_sdk_buf_str(&t), NULL, NULL, &b, yoi_sdk_error_init(&e));
+    assert_int_equal(e.e.code, YOI_CODE_BUNDLE_INVALID);
+    assert_null(b);
+    yoi_sdk_buf_release(&t);
+  }
+}
+
 /* ---- memory ------------------------------------------------------------------------------ */
 
 /* Each allocation fails once: what comes is the bundle or the findings, whole, or
@@ -322,6 +345,7 @@ int main(void) {
       cmocka_unit_test(many_light_findings_hide_no_grave_one),
       cmocka_unit_test(each_limit_is_kept_at_its_edge),
       cmocka_unit_test(a_bundle_has_a_maximum_of_bytes),
+      cmocka_unit_test(no_text_costs_its_square),
       cmocka_unit_test(memory_that_is_short),
       cmocka_unit_test(versions_in_ranges),
       cmocka_unit_test(digests),

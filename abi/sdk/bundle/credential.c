@@ -10,8 +10,8 @@
  *     the bytes that the head of form i begins with.
  *  2. A head inside of a word is none: "task-force" has no "sk-".
  *  3. A head alone, with dots, stars or words behind it, is prose.
- *  4. A body is looked at once, from its head on: forms whose heads begin alike
- *     have different letters behind, or the longer stands first.
+ *  4. Of a body no more is looked at than makes it one, RUN_MAX at most, so that
+ *     a text of nothing but heads costs its length and not its square.
  */
 #include "reader.h"
 
@@ -134,18 +134,22 @@ static int word(char c) {
   return (kind(c) & ALNUM) != 0;
 }
 
-/* How many characters of the alphabet follow from i; *digits of them are such. */
-static size_t run(yoi_str s, size_t i, uint32_t alphabet, size_t *digits) {
+#define RUN_MAX 256
+#define PAYLOAD_MAX 16384 /* of a token, behind a first part: nothing else leads there */
+
+/* How many characters of the alphabet follow from i, at most so many; *digits of
+ * them are such. */
+static size_t run(yoi_str s, size_t i, uint32_t alphabet, size_t most, size_t *digits) {
   size_t begin = i;
   *digits = 0;
-  for (; i < s.len && (kind(s.ptr[i]) & alphabet) != 0; i++)
+  for (; i < s.len && i - begin < most && (kind(s.ptr[i]) & alphabet) != 0; i++)
     *digits += (kind(s.ptr[i]) & DIGIT) != 0;
   return i - begin;
 }
 
 /* Long enough, with digits as random letters have them. */
 static int body(yoi_str s, size_t i, const struct form *f) {
-  size_t digits, n = run(s, i, f->alphabet, &digits);
+  size_t digits, n = run(s, i, f->alphabet, RUN_MAX, &digits);
   if (f->special == EXACT)
     return n == f->least && digits > 0 && (i + n == s.len || !word(s.ptr[i + n]));
   return n >= f->least && digits >= 2;
@@ -153,12 +157,12 @@ static int body(yoi_str s, size_t i, const struct form *f) {
 
 /* Three parts with dots between: both of the first are JSON objects. */
 static int jwt(yoi_str s, size_t i) {
-  size_t digits, n = run(s, i, WORD, &digits);
+  size_t digits, n = run(s, i, WORD, RUN_MAX, &digits);
   i += n;
   if (n < 8 || i + 4 > s.len || memcmp(s.ptr + i, ".eyJ", 4) != 0) return 0;
-  n = run(s, i + 4, WORD, &digits);
+  n = run(s, i + 4, WORD, PAYLOAD_MAX, &digits);
   i += 4 + n;
-  return n >= 4 && i < s.len && s.ptr[i] == '.' && run(s, i + 1, WORD, &digits) >= 16;
+  return n >= 4 && i < s.len && s.ptr[i] == '.' && run(s, i + 1, WORD, RUN_MAX, &digits) >= 16;
 }
 
 /* The head of a private key and, not far behind it, a line of base64. */
@@ -172,7 +176,7 @@ static int pem(yoi_str s, size_t i, const struct form *f) {
   for (size_t k = i; k + sizeof key - 1 <= line; k++)
     named |= memcmp(s.ptr + k, key, sizeof key - 1) == 0;
   for (size_t end = line + 512; named && line < s.len && line < end; line++) {
-    size_t n = run(s, line, f->alphabet, &digits);
+    size_t n = run(s, line, f->alphabet, RUN_MAX, &digits);
     if (n >= f->least) return 1;
     line += n;
   }
@@ -184,7 +188,7 @@ static int pem(yoi_str s, size_t i, const struct form *f) {
 static int url(yoi_str s, size_t i) {
   size_t colon = 0, begin = i;
   int letters = 0;
-  for (; i < s.len && i - begin < 512; i++) {
+  for (; i < s.len && i - begin < RUN_MAX; i++) {
     char c = s.ptr[i];
     if (c == '@') return letters && i + 1 < s.len && (word(s.ptr[i + 1]) || s.ptr[i + 1] == '[');
     if ((unsigned char)c <= ' ' || strchr("/?#\"'<>{}$`|\\", c) != NULL) return 0;
@@ -198,7 +202,7 @@ static int url(yoi_str s, size_t i) {
 static int aws_secret(yoi_str s, size_t i, const struct form *f) {
   size_t end = i + 8, digits;
   while (i < s.len && i < end && strchr(" =:\"'\t", s.ptr[i]) != NULL && s.ptr[i] != '\0') i++;
-  return run(s, i, f->alphabet, &digits) == f->least && digits > 0;
+  return run(s, i, f->alphabet, RUN_MAX, &digits) == f->least && digits > 0;
 }
 
 /* Whether the form, whose head is at i, is there. */

@@ -89,12 +89,16 @@ static size_t kind(uint32_t code) {
   return code == YOI_CODE_BUNDLE_FORBIDDEN_CONTENT ? 0 : code == YOI_CODE_BUNDLE_INVALID ? 1 : 2;
 }
 
+int yoi_sdk__bundle_full(const struct bundle_reader *r, uint32_t code) {
+  return r->n_of[kind(code)] == YOI_BUNDLE_FINDINGS_MAX;
+}
+
 void yoi_sdk__bundle_say(struct bundle_reader *r, int in_key, uint32_t code, const char *rule,
                          const char *fmt, ...) {
   char message[YOI_ERROR_MESSAGE_MAX];
   va_list ap;
   int cut;
-  if (r->short_of_memory || r->n_of[kind(code)] == YOI_BUNDLE_FINDINGS_MAX) return;
+  if (r->short_of_memory || yoi_sdk__bundle_full(r, code)) return;
   if (r->found == NULL)
     r->found = yoi_sdk_calloc(3 * (size_t)YOI_BUNDLE_FINDINGS_MAX, sizeof *r->found);
   if (r->found == NULL) {

@@ -76,6 +76,7 @@ static void unknown(struct bundle_reader *r, yoi_str key, const struct bundle_me
   yoi_str names[MEMBERS_MAX], near;
   size_t shown = yoi_sdk_utf8_cut(key, YOI_NAME_MAX);
   if (yoi_sdk__bundle_credential(&r->forms, key) != NULL) return; /* said already */
+  if (yoi_sdk__bundle_full(r, YOI_CODE_BUNDLE_INVALID)) return;   /* to look is not for nothing */
   for (size_t i = 0; i < n; i++) names[i] = yoi_sdk_str(members[i].name);
   near = yoi_sdk_nearest(key, names, n);
   if (near.len > 0)

@@ -50,6 +50,8 @@ void yoi_sdk__bundle_leave(struct bundle_reader *r);
 /* A finding here; in_key: about the name of this member. */
 void yoi_sdk__bundle_say(struct bundle_reader *r, int in_key, uint32_t code, const char *rule,
                          const char *fmt, ...) __attribute__((format(printf, 5, 6)));
+/* 1: no more findings of this code are kept. */
+int yoi_sdk__bundle_full(const struct bundle_reader *r, uint32_t code);
 /* Where each one is in the text, and in that order. */
 void yoi_sdk__bundle_sort(struct bundle_reader *r, yoi_str text);
 void yoi_sdk__bundle_found_free(struct bundle_reader *r);

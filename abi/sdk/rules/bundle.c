@@ -1,8 +1,8 @@
 /* bundle.c - reads the rules of a bundle, of which nobody has checked anything.
  *
- * They are checked against the schema of the plugin dev.yoi.policy-rules, which
- * is taken out of its manifest: there is one table of what a rule may hold. Of
- * what that allows, a bundle cannot say what is about callers and budgets.
+ * They are checked against the schema of rules, which also stands in the manifest
+ * of the plugin dev.yoi.policy-rules (a test holds the two together). Of what that
+ * allows, a bundle cannot say what is about callers and budgets.
  *
  * Invariants:
  *  1. What a bundle says and what nothing would enforce is refused, also where
@@ -16,7 +16,7 @@
 
 #include "internal.h"
 
-YOI_SDK_EMBED(yoi__sdk_rules_manifest, "plugins/policy-rules/policy-rules.yoi.json");
+YOI_SDK_EMBED(yoi__sdk_rules_schema, "abi/sdk/rules/rules.schema.json");
 
 #define POINTER_MAX 256 /* as of json.h; a longer one is left out */
 
@@ -50,16 +50,12 @@ static void on_finding(void *ctx, const char *pointer, int is_key, const char *m
 
 static yoi_status check_shape(const yoi_sdk_json *list, yoi_error *err) {
   struct shape s = {err, YOI_OK};
-  yoi_sdk_json *manifest = NULL;
-  yoi_str text = {yoi__sdk_rules_manifest,
-                  (size_t)(yoi__sdk_rules_manifest_end - yoi__sdk_rules_manifest)};
-  yoi_status st = yoi_sdk_json_parse(text, 0, &manifest, NULL);
-  if (st == YOI_OK) {
-    const yoi_sdk_json *config = yoi_sdk_json_get(manifest, "config");
-    const yoi_sdk_json *rules = yoi_sdk_json_get(yoi_sdk_json_get(config, "properties"), "rules");
-    st = yoi_sdk_schema_check(rules, list, "", on_finding, &s);
-  }
-  yoi_sdk_json_free(manifest);
+  yoi_sdk_json *schema = NULL;
+  yoi_str text = {yoi__sdk_rules_schema,
+                  (size_t)(yoi__sdk_rules_schema_end - yoi__sdk_rules_schema)};
+  yoi_status st = yoi_sdk_json_parse(text, 0, &schema, NULL);
+  if (st == YOI_OK) st = yoi_sdk_schema_check(schema, list, "", on_finding, &s);
+  yoi_sdk_json_free(schema);
   return st == YOI_OK || s.st != YOI_OK ? s.st : yoi_sdk_fail_memory(err);
 }
 

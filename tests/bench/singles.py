@@ -1,5 +1,6 @@
 """Single requests: GET beside nginx, create, input."""
 import contextlib
+import hashlib
 import json
 import pathlib
 import shutil
@@ -100,6 +101,23 @@ def create_and_input(b, host):
                 [r['p50_us'] / 1e6 for _, r in post])]
 
 
+def create_of_bundle(b, host):
+    """The same create, in turn without a bundle and with one that is there."""
+    bundle = b.build / 'bundles/default.json'
+    digest = 'sha256:' + hashlib.sha256(bundle.read_bytes()).hexdigest()
+    of = {'id': json.loads(bundle.read_text())['id'], 'digest': digest}
+    plain, bundled, n = [], [], CREATES // 2
+    for i in range(b.rounds + 1):
+        for name, more, out in (('p', {}, plain), ('b', {'config_bundle': of}, bundled)):
+            body = json.dumps({'worker_id': f'{name}{i}-%', **more})
+            c, _ = of_server(host, n, lambda: b.run(
+                'bench_http', host.port, CLIENTS, 1, n, 201, 'POST', ROOT, body))
+            if i > 0:  # the first round warms up, and brings the bundle there
+                out.append(c)
+    return [Row('create with a bundle that is there: CPU', 'us', bundled, 'create without one',
+                plain, goal='at most 1.2x')]
+
+
 def ended(host, n):
     """The last worker's turn has completed: a long poll from its birth."""
     url = f'http://127.0.0.1:{host.port}{ROOT}/w{n}'
@@ -115,6 +133,8 @@ def ended(host, n):
 
 
 def measure(b):
-    with b.provider() as provider, b.host(provider.port) as host:
+    with b.provider() as provider, \
+            b.host(provider.port, bundles=[str(b.build / 'bundles/default.json')]) as host:
         rows = create_and_input(b, host)
+        rows += create_of_bundle(b, host)
         return get(b, host) + rows

@@ -296,6 +296,9 @@ yoi_status yoi_call(struct yoi_embed *host, yoi_str runtime_id, const yoi_reques
 
 yoi_status yoi__call_runtime(struct yoi__instance *in, const yoi_request *req,
                              yoi_event_fn on_event, void *ctx, yoi_error *err) {
+  uint32_t phase = atomic_load(&in->top->phase); /* a start that fails waits for no call */
+  if (phase < YOI__READY)
+    return yoi_sdk_fail(err, YOI_CODE_RUNTIME_UNAVAILABLE, "the host is starting");
   return call_begin(in->top, in, in->name, req, on_event, ctx, NULL, err);
 }
 

@@ -15,11 +15,16 @@
  *     bundles that could be meant), a body that is not understood here is
  *     refused: a runtime that reads it otherwise would be a way around.
  *  3. With a bundle the default profile is one of the bundle's, never a built-in.
- *  4. A bundle that the config does not have is the runtime's business.
+ *  4. A bundle that the config does not have is the runtime's business; but where
+ *     workspaces are listed, the create names its workspace, or gets the only one
+ *     there is, so that the runtime holds the bundle to it.
+ *  5. What was judged is what is sent: a default that a check rests on is written
+ *     down.
  */
 #include "create.h"
 
 #include <sdk/embed.h>
+#include <sdk/id.h>
 #include <sdk/json.h>
 #include <string.h>
 #include <yoi/limits.h>
@@ -54,7 +59,8 @@ struct create {
   const struct yoi__config_bundle *bundle; /* NULL: none of the config's */
   int names_bundle;                        /* be it one that only the runtime knows */
   int gets_bundle;                         /* the entry's, since it names none */
-  int gets_profile;                        /* likewise */
+  int gets_workspace;                      /* the only one that there may be */
+  yoi_str gets_profile;                    /* likewise; empty: its own */
 };
 
 /* 1: absent, or {"kind": "runtime_default"} and nothing else. */
@@ -72,6 +78,8 @@ static yoi_status read_members(struct create *a, yoi_error *err) {
   yoi_str digest = {NULL, 0};
   if (workspace != NULL && (!yoi_sdk_json_str(workspace, &a->workspace) || a->workspace.len == 0))
     return yoi_sdk_fail(err, YOI_CODE_INVALID_REQUEST, "'workspace' is not a name");
+  if (workspace != NULL && !yoi_sdk_id_valid(a->workspace))
+    return yoi_sdk_fail(err, YOI_CODE_INVALID_IDENTIFIER, "'workspace' is not an identifier");
   if (bundle == NULL) {
     a->bundle = a->entry->bundle;
     a->gets_bundle = a->bundle != NULL;
@@ -107,13 +115,30 @@ static int is_plain(const struct create *a) {
   return yoi_sdk_str_is(kind, "builtin") && yoi__builtin_is_plain(name);
 }
 
-static yoi_status check(const struct create *a, yoi_error *err) {
+/* Of a bundle that only the runtime knows. */
+static yoi_status check_unknown(struct create *a, yoi_error *err) {
+  const struct yoi__config_names *list = &a->entry->workspaces;
+  if (!list->given || a->workspace.len > 0) return YOI_OK;
+  if (list->n != 1)
+    return yoi_sdk_fail(err, YOI_CODE_POLICY_DENIED,
+                        "runtime '%.*s' is for some workspaces, and neither does this host have "
+                        "the bundle nor does 'workspace' say which one it is of",
+                        YOI_ARG(a->entry->id));
+  a->workspace = list->names[0];
+  a->gets_workspace = 1;
+  return YOI_OK;
+}
+
+static yoi_status check(struct create *a, yoi_error *err) {
   const struct yoi__config_runtime *r = a->entry;
   if (a->workspace.len > 0 && !yoi__names_have(&r->workspaces, a->workspace))
     return yoi_sdk_fail(err, YOI_CODE_POLICY_DENIED,
                         "workspace '%.*s' is not allowed in runtime '%.*s'",
-                        (int)yoi_sdk_utf8_cut(a->workspace, YOI_ID_MAX), a->workspace.ptr,
-                        YOI_ARG(r->id));
+                        YOI_ARG(a->workspace), YOI_ARG(r->id));
+  if (a->names_bundle && a->bundle == NULL) {
+    yoi_status st = check_unknown(a, err);
+    if (st != YOI_OK) return st;
+  }
   if (a->bundle != NULL) {
     yoi_status st = yoi__bundle_check(a->bundle, r, err);
     if (st != YOI_OK) return st;
@@ -121,10 +146,14 @@ static yoi_status check(const struct create *a, yoi_error *err) {
       return yoi_sdk_fail(err, YOI_CODE_POLICY_DENIED,
                           "bundle '%.*s' is of workspace '%.*s', not of '%.*s'",
                           YOI_ARG(a->bundle->it->id), YOI_ARG(a->bundle->it->workspace_id),
-                          (int)yoi_sdk_utf8_cut(a->workspace, YOI_ID_MAX), a->workspace.ptr);
+                          YOI_ARG(a->workspace));
   }
   if (a->names_bundle || r->require_bundle == YOI__REQUIRE_NEVER) return YOI_OK;
-  if (r->require_bundle == YOI__REQUIRE_TOOLS && is_plain(a)) return YOI_OK;
+  if (r->require_bundle == YOI__REQUIRE_TOOLS && is_plain(a)) {
+    if (is_default(yoi_sdk_json_get(a->tree, "profile")) && a->gets_profile.len == 0)
+      a->gets_profile = YOI_LIT("companion");
+    return YOI_OK;
+  }
   return yoi_sdk_fail(err, YOI_CODE_BUNDLE_REQUIRED,
                       "runtime '%.*s' makes %s from a bundle only, and 'config_bundle' names none",
                       YOI_ARG(r->id),
@@ -139,7 +168,7 @@ static void write_body(const struct create *a, struct yoi_sdk_buf *out) {
   yoi_sdk_jsonw_open(&w, '{');
   for (const yoi_sdk_json *v = yoi_sdk_json_first(a->tree); v != NULL; v = yoi_sdk_json_next(v)) {
     yoi_str key = yoi_sdk_json_key(v);
-    if (a->gets_profile && yoi_sdk_str_is(key, "profile")) continue;
+    if (a->gets_profile.len > 0 && yoi_sdk_str_is(key, "profile")) continue;
     yoi_sdk_jsonw_keyn(&w, key);
     yoi_sdk_json_write(v, &w);
   }
@@ -150,12 +179,13 @@ static void write_body(const struct create *a, struct yoi_sdk_buf *out) {
     yoi_sdk_jsonw_kstr(&w, "digest", yoi_sdk_str(a->bundle->it->digest));
     yoi_sdk_jsonw_close(&w, '}');
   }
-  if (a->gets_profile) {
+  if (a->gets_workspace) yoi_sdk_jsonw_kstr(&w, "workspace", a->workspace);
+  if (a->gets_profile.len > 0) {
     int named = a->names_bundle || a->entry->profile_named;
     yoi_sdk_jsonw_key(&w, "profile");
     yoi_sdk_jsonw_open(&w, '{');
     yoi_sdk_jsonw_kstr(&w, "kind", named ? YOI_LIT("named") : YOI_LIT("builtin"));
-    yoi_sdk_jsonw_kstr(&w, "value", a->entry->default_profile);
+    yoi_sdk_jsonw_kstr(&w, "value", a->gets_profile);
     yoi_sdk_jsonw_close(&w, '}');
   }
   yoi_sdk_jsonw_close(&w, '}');
@@ -200,15 +230,15 @@ yoi_status yoi__create_prepare(const struct yoi__config *c, const struct yoi__co
   yoi_status st = parse(&a, body, &tree, err);
   if (st != YOI_OK || tree == NULL) return st;
   a.tree = tree;
-  a.gets_profile =
-      r->default_profile.len > 0 && is_default(yoi_sdk_json_get(tree, "profile"));
+  if (is_default(yoi_sdk_json_get(tree, "profile"))) a.gets_profile = r->default_profile;
   if (restricts(c, r)) {
     st = read_members(&a, err);
     if (st == YOI_OK) st = check(&a, err);
   } else {
     a.names_bundle = yoi_sdk_json_get(tree, "config_bundle") != NULL;
   }
-  if (st == YOI_OK && (a.gets_bundle || a.gets_profile)) write_body(&a, out);
+  if (st == YOI_OK && (a.gets_bundle || a.gets_workspace || a.gets_profile.len > 0))
+    write_body(&a, out);
   if (st == YOI_OK && out->failed != 0) st = yoi_sdk_fail_memory(err);
   if (st == YOI_OK) *out_bundle = a.bundle;
   yoi_sdk_json_free(tree);

@@ -286,12 +286,27 @@ static yoi_status route_create(struct yoi_embed *host, struct yoi__instance *in,
   return st;
 }
 
-/* A bundle of the config goes only where the config lets it. Takes over the
- * reference. */
+/* Of a bundle that the config does not have: one of the workspaces of the entry. */
+static yoi_status check_workspace(const struct yoi__config_runtime *entry, yoi_str bytes,
+                                  yoi_error *err) {
+  if (!entry->workspaces.given) return YOI_OK;
+  yoi_str id = yoi_sdk_json_check(bytes, 0, NULL) == YOI_OK
+                   ? yoi_sdk_json_raw_get(bytes, "workspace_id")
+                   : (yoi_str){NULL, 0};
+  if (id.len > 2 && id.ptr[0] == '"' &&
+      yoi__names_have(&entry->workspaces, (yoi_str){id.ptr + 1, id.len - 2}))
+    return YOI_OK;
+  return yoi_sdk_fail(err, YOI_CODE_POLICY_DENIED,
+                      "the bundle is of no workspace that is allowed in runtime '%.*s'",
+                      YOI_ARG(entry->id));
+}
+
+/* A bundle goes only where the config lets it. Takes over the reference. */
 static yoi_status route_put(struct yoi_embed *host, struct yoi__instance *in,
                             const yoi_request *req, yoi_stream **out, yoi_error *err) {
   const struct yoi__config_bundle *bundle = yoi__bundle_find(host->config, req->subject);
-  yoi_status st = bundle != NULL ? yoi__bundle_check(bundle, in->entry, err) : YOI_OK;
+  yoi_status st = bundle != NULL ? yoi__bundle_check(bundle, in->entry, err)
+                                 : check_workspace(in->entry, req->body, err);
   if (st == YOI_OK) return route(host, in, req, NULL, out, err);
   yoi__instance_unref(in);
   return st;

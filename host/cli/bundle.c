@@ -19,8 +19,9 @@ struct arguments {
 
 int cli_bundle_write(const char *to, yoi_str bytes) {
   if (to && strcmp(to, "-") != 0) return cli_file_write(to, bytes) ? CLI_OK : CLI_FAILED;
-  fwrite(bytes.ptr, 1, bytes.len, stdout);
-  return fflush(stdout) == 0 ? CLI_OK : CLI_INTERNAL;
+  /* What cannot be written is lost, and a flush behind it has nothing to say. */
+  size_t put = fwrite(bytes.ptr, 1, bytes.len, stdout);
+  return put == bytes.len && fflush(stdout) == 0 ? CLI_OK : CLI_INTERNAL;
 }
 
 static int build(const struct arguments *a) {

@@ -300,6 +300,9 @@ static void compare(struct diff *d, enum section s, uint32_t i, uint32_t j) {
     case MODELS:
       changed(d, "model", name, "the host's", d->a->models[i].host_model,
               d->b->models[j].host_model);
+      if (!yoi_sdk_str_eq(d->a->models[i].host_model, d->b->models[j].host_model))
+        say(&d->effects[EITHER], "model '%.*s' is the host's '%.*s', was '%.*s'", YOI_ARG(name),
+            YOI_ARG(d->b->models[j].host_model), YOI_ARG(d->a->models[i].host_model));
       changed_json(d, "model", name, "parameters", d->a->models[i].parameters,
                    d->b->models[j].parameters);
       break;
@@ -337,6 +340,10 @@ static void only(struct diff *d, const struct yoi_sdk_bundle *b, enum section s,
           is_new ? "is new" : "is gone", cli_bundle_verdict(b->tools[i].verdict));
       each_new(more, b->tools[i].grants, NULL, "tool", name,
                is_new ? "asks for" : "no longer asks for");
+      break;
+    case MODELS:
+      say(more, "model '%.*s' is %s: the host's '%.*s'", YOI_ARG(name), is_new ? "new" : "gone",
+          YOI_ARG(b->models[i].host_model));
       break;
     case PLUGINS:
       say(&d->effects[is_new ? LESS : MORE], "plugin '%.*s' is %s", YOI_ARG(name),

@@ -421,7 +421,7 @@ static void parse(struct cli_bundle_source *s, yoi_sdk_json **trees) {
     if (!t->file) continue;
     yoi_status st = yoi_sdk_json_parse(text, YOI_SDK_JSON_COMMENTS, &trees[i], &e);
     if (st == YOI_OK) continue;
-    if (st == YOI_RESOURCE_EXHAUSTED && !e.message[0]) {
+    if (st == YOI_RESOURCE_EXHAUSTED && strcmp(e.message, "out of memory") == 0) {
       s->failed = 1;
     } else {
       report(s, t->file, e.line ? e.line : 1, e.column ? e.column : 1, "json", e.pointer, "%s",

@@ -115,7 +115,10 @@ void cli_text_diff(struct yoi_sdk_buf *out, yoi_str text_a, yoi_str text_b) {
       k += compare(a.line ? a.line + head : NULL, a.n - head - tail, b.line ? b.line + head : NULL,
                    b.n - head - tail, ops + k);
     for (size_t i = 0; i < tail; i++) ops[k++] = ' ';
-    if (memchr(ops, '-', k) || memchr(ops, '+', k)) put(out, ops, k, a.line, b.line);
+    if (memchr(ops, '-', k) || memchr(ops, '+', k))
+      put(out, ops, k, a.line, b.line);
+    else if (text_a.len != text_b.len)
+      yoi_sdk_buf_adds(out, YOI_LIT("  (a line feed at the end)\n"));
   } else {
     out->failed = YOI_RESOURCE_EXHAUSTED;
   }

@@ -190,6 +190,16 @@ def test_workspaces_are_kept_apart(having):
         client.ok('POST', path, {'workspace': 'acme', 'config_bundle': ref(host)}, 201)
     host.v1.refused('PUT', f'/v1/config-bundles/{host.digests["lab.json"]}', 403, 'policy_denied',
                     data)
+    again = data + b'\n'  # the same, and the config does not have it
+    digest = 'sha256:' + hashlib.sha256(again).hexdigest()
+    host.v1.refused('PUT', f'/v1/config-bundles/{digest}', 403, 'policy_denied', again)
+    mine = (host.etc / 'team.json').read_bytes() + b'\n'
+    digest = 'sha256:' + hashlib.sha256(mine).hexdigest()
+    assert host.v1.request('PUT', f'/v1/config-bundles/{digest}', mine).status == 201
+    made = host.v1.ok('POST', '/v1/workers', {'config_bundle': {'id': 'team', 'digest': digest}},
+                      201)['worker']
+    spec = host.v1.ok('GET', f'/v1/workers/{made["worker_id"]}')['worker']['spec']
+    assert spec['workspace']['id'] == 'acme'
     host.stop()
 
 

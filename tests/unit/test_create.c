@@ -161,9 +161,24 @@ static void workspaces_are_those_of_the_entry(void **state) {
   becomes(&r, "{}", NULL);
   refused(&r, "{\"workspace\":\"lab\"}", YOI_CODE_POLICY_DENIED,
           "workspace 'lab' is not allowed in runtime 'r'");
-  refused(&r, "{\"workspace\":\"ACME\"}", YOI_CODE_POLICY_DENIED, "'ACME'");
+  refused(&r, "{\"workspace\":\"ACME\"}", YOI_CODE_INVALID_IDENTIFIER, "'workspace'");
+  refused(&r, "{\"workspace\":\"a\\nb\"}", YOI_CODE_INVALID_IDENTIFIER, "'workspace'");
   refused(&r, "{\"workspace\":\"\"}", YOI_CODE_INVALID_REQUEST, "'workspace'");
   refused(&r, "{\"workspace\":[\"acme\"]}", YOI_CODE_INVALID_REQUEST, "'workspace'");
+}
+
+/* The host cannot say of which workspace it is; the runtime is made to. */
+static void a_bundle_that_is_not_known_is_of_a_workspace_of_the_entry(void **state) {
+  struct rig r;
+  (void)state;
+  rig_init(&r, "");
+  becomes(&r, "{" REF("mine", D3) "}", NULL);
+  rig_spaces(&r, "acme", NULL);
+  becomes(&r, "{" REF("mine", D3) "}", "{" REF("mine", D3) ",\"workspace\":\"acme\"}");
+  becomes(&r, "{\"workspace\":\"acme\"," REF("mine", D3) "}", NULL);
+  rig_spaces(&r, "acme", "shared");
+  becomes(&r, "{\"workspace\":\"shared\"," REF("mine", D3) "}", NULL);
+  refused(&r, "{" REF("mine", D3) "}", YOI_CODE_POLICY_DENIED, "'workspace'");
 }
 
 /* What is read in two ways would be a way around. */
@@ -197,23 +212,25 @@ static void what_needs_a_bundle(void **state) {
   static const struct {
     const char *body;
     int taken[3];
+    const char *judged; /* `tools`: what was judged is written down */
   } rows[] = {
-      {"{}", {1, 1, 0}}, /* the companion */
-      {"{\"requested_capabilities\":[]}", {1, 1, 0}},
-      {"{\"requested_capabilities\":[{\"name\":\"fs_read\"}]}", {1, 0, 0}},
-      {"{\"requested_capabilities\":{}}", {1, 0, 0}},
-      {"{\"profile\":{\"kind\":\"runtime_default\"}}", {1, 1, 0}},
-      {"{" BUILTIN("companion") "}", {1, 1, 0}},
-      {"{" BUILTIN("coder") "}", {1, 0, 0}},
-      {"{" BUILTIN("nobody") "}", {1, 0, 0}},
-      {"{" BUILTIN("compan") "}", {1, 0, 0}},
-      {"{" BUILTIN("") "}", {1, 0, 0}},
-      {"{" NAMED("companion") "}", {1, 0, 0}},
-      {"{\"profile\":{\"kind\":\"builtin\"}}", {1, 0, 0}},
-      {"{\"profile\":[]}", {1, 0, 0}},
-      {"{" REF("mine", D3) "}", {1, 1, 1}},
-      {"{" REF("mine", D3) "," NAMED("x") "}", {1, 1, 1}},
-      {"{" REF("team", D1) "," NAMED("x") "}", {1, 1, 1}},
+      {"{}", {1, 1, 0}, "{" BUILTIN("companion") "}"},
+      {"{\"requested_capabilities\":[]}", {1, 1, 0},
+       "{\"requested_capabilities\":[]," BUILTIN("companion") "}"},
+      {"{\"requested_capabilities\":[{\"name\":\"fs_read\"}]}", {1, 0, 0}, NULL},
+      {"{\"requested_capabilities\":{}}", {1, 0, 0}, NULL},
+      {"{\"profile\":{\"kind\":\"runtime_default\"}}", {1, 1, 0}, "{" BUILTIN("companion") "}"},
+      {"{" BUILTIN("companion") "}", {1, 1, 0}, NULL},
+      {"{" BUILTIN("coder") "}", {1, 0, 0}, NULL},
+      {"{" BUILTIN("nobody") "}", {1, 0, 0}, NULL},
+      {"{" BUILTIN("compan") "}", {1, 0, 0}, NULL},
+      {"{" BUILTIN("") "}", {1, 0, 0}, NULL},
+      {"{" NAMED("companion") "}", {1, 0, 0}, NULL},
+      {"{\"profile\":{\"kind\":\"builtin\"}}", {1, 0, 0}, NULL},
+      {"{\"profile\":[]}", {1, 0, 0}, NULL},
+      {"{" REF("mine", D3) "}", {1, 1, 1}, NULL},
+      {"{" REF("mine", D3) "," NAMED("x") "}", {1, 1, 1}, NULL},
+      {"{" REF("team", D1) "," NAMED("x") "}", {1, 1, 1}, NULL},
   };
   struct rig r;
   (void)state;
@@ -223,7 +240,7 @@ static void what_needs_a_bundle(void **state) {
       r.config.n_bundles = 2;
       r.entry.require_bundle = require;
       if (rows[i].taken[require])
-        becomes(&r, rows[i].body, NULL);
+        becomes(&r, rows[i].body, require == YOI__REQUIRE_TOOLS ? rows[i].judged : NULL);
       else
         refused(&r, rows[i].body, YOI_CODE_BUNDLE_REQUIRED, "from a bundle only");
     }
@@ -262,6 +279,7 @@ int main(void) {
       cmocka_unit_test(a_create_without_a_bundle_gets_the_entrys),
       cmocka_unit_test(a_bundle_stays_where_it_may_be),
       cmocka_unit_test(workspaces_are_those_of_the_entry),
+      cmocka_unit_test(a_bundle_that_is_not_known_is_of_a_workspace_of_the_entry),
       cmocka_unit_test(what_is_not_understood_is_refused_where_it_matters),
       cmocka_unit_test(what_needs_a_bundle),
       cmocka_unit_test(the_entrys_own_defaults_count),

@@ -41,6 +41,7 @@
 #define YOI_BUNDLES_BYTES_MAX 67108864 /* of all of them together */
 #define YOI_BUNDLE_ENTRIES_MAX 256 /* of each section, and rules of a policy */
 #define YOI_BUNDLE_PROMPT_BYTES_MAX 262144 /* one prompt: as one input */
+#define YOI_BUNDLE_QUOTAS_MAX 64   /* rules that count: each has its memory */
 #define YOI_BUNDLE_DIGESTS_MAX 32  /* of a pin: builds of one version */
 #define YOI_BUNDLE_DETAIL_MAX 256  /* of provenance: a branch and a commit */
 #define YOI_BUNDLE_LABEL_MAX 128   /* names of workspace and project: a line */

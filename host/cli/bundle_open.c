@@ -156,14 +156,14 @@ static int open_folder(struct opening *o, int fd, struct cli_bundle *out) {
 int cli_bundle_open(const char *path, cli_bundle_report_fn report, void *ctx,
                     struct cli_bundle *out) {
   struct opening o = {.path = path, .report = report, .ctx = ctx};
-  int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY); /* a pipe may have no end */
+  int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
   struct stat sb;
   *out = (struct cli_bundle){0};
   if (fd >= 0 && fstat(fd, &sb) == 0) {
     if (S_ISDIR(sb.st_mode)) return open_folder(&o, fd, out);
-    if (S_ISREG(sb.st_mode)) return open_file(&o, fd, out);
-    close(fd);
-    return refuse(&o, "unreadable", "is neither a file nor a folder");
+    /* A pipe that nobody writes to has its end at once; of another all is waited for. */
+    (void)fcntl(fd, F_SETFL, 0);
+    return open_file(&o, fd, out);
   }
   int why = errno;
   if (fd >= 0) close(fd);

@@ -26,6 +26,7 @@
 struct eng_shelved {
   char digest[YOI_SDK_DIGEST_SIZE], id[YOI_ID_MAX + 1], workspace[YOI_ID_MAX + 1];
   struct eng_text *bytes, *about; /* about: the bundle as answers show it */
+  uint32_t leaving;               /* deletes that the store is at; bundles.mu */
 };
 
 /* A put or a delete that the store is at. */
@@ -248,13 +249,15 @@ static yoi_status answer(const struct eng_text *about, yoi_stream **out, yoi_err
   return *out ? YOI_OK : yoi_sdk_fail_memory(err);
 }
 
-/* One of the two texts of a bundle that is here, with a reference; NULL. */
-static struct eng_text *text_of(struct eng_engine *eng, yoi_str digest, bool bytes) {
+/* One of the two texts of a bundle that is here, with a reference; NULL. `stays`:
+ * one that is being deleted is not here. */
+static struct eng_text *text_of(struct eng_engine *eng, yoi_str digest, bool bytes, bool stays) {
   struct eng_bundles *b = &eng->bundles;
   struct eng_text *text = NULL;
   bool found;
   pthread_mutex_lock(&b->mu);
   uint32_t at = place(b, digest, &found);
+  if (found && stays && b->list[at]->leaving > 0) found = false;
   if (found) text = eng_text_ref(bytes ? b->list[at]->bytes : b->list[at]->about);
   pthread_mutex_unlock(&b->mu);
   return text;
@@ -265,7 +268,7 @@ yoi_status eng_start_bundle_have(struct eng_engine *eng, const yoi_request *req,
   (void)none;
   yoi_status st = check_subject(req, err);
   if (st != YOI_OK) return st;
-  struct eng_text *about = text_of(eng, req->subject, false);
+  struct eng_text *about = text_of(eng, req->subject, false, false);
   if (!about) return not_found(req->subject, err);
   st = answer(about, out, err);
   eng_text_unref(about);
@@ -277,7 +280,7 @@ yoi_status eng_start_bundle_get(struct eng_engine *eng, const yoi_request *req,
   (void)none;
   yoi_status st = check_subject(req, err);
   if (st != YOI_OK) return st;
-  struct eng_text *bytes = text_of(eng, req->subject, true);
+  struct eng_text *bytes = text_of(eng, req->subject, true, false);
   if (!bytes) return not_found(req->subject, err);
   *out = yoi_sdk_stream_one(eng_text_str(bytes), 0);
   eng_text_unref(bytes);
@@ -436,6 +439,12 @@ static yoi_status reserve(struct eng_bundles *b, size_t bytes, yoi_error *err) {
   return st;
 }
 
+static void give_back(struct eng_bundles *b, size_t bytes) {
+  pthread_mutex_lock(&b->mu);
+  b->bytes -= bytes;
+  pthread_mutex_unlock(&b->mu);
+}
+
 yoi_status eng_start_bundle_put(struct eng_engine *eng, const yoi_request *req,
                                 struct eng_worker *none, yoi_stream **out, yoi_error *err) {
   struct eng_shelved *s = NULL;
@@ -443,7 +452,7 @@ yoi_status eng_start_bundle_put(struct eng_engine *eng, const yoi_request *req,
   yoi_status st = check_subject(req, err);
   if (st == YOI_OK) st = check_bytes(req, err);
   if (st != YOI_OK) return st;
-  struct eng_text *about = text_of(eng, req->subject, false);
+  struct eng_text *about = text_of(eng, req->subject, false, true);
   if (about) {
     st = answer(about, out, err);
     eng_text_unref(about);
@@ -453,10 +462,15 @@ yoi_status eng_start_bundle_put(struct eng_engine *eng, const yoi_request *req,
     return yoi_sdk_fail(err, YOI_CODE_SHUTTING_DOWN, "the runtime is shutting down");
   st = shelved_new(req->body, &s, err);
   if (st == YOI_OK) st = reserve(&eng->bundles, req->body.len, err);
-  struct change *c = st == YOI_OK ? change_new(eng, req, put_done, out) : NULL;
-  if (!c) {
+  if (st != YOI_OK) {
     shelved_free(s);
-    return st == YOI_OK ? yoi_sdk_fail_memory(err) : st;
+    return st;
+  }
+  struct change *c = change_new(eng, req, put_done, out);
+  if (!c) {
+    give_back(&eng->bundles, req->body.len);
+    shelved_free(s);
+    return yoi_sdk_fail_memory(err);
   }
   c->put = s;
   if (eng->store->ops->bundle_put)
@@ -506,12 +520,23 @@ static uint64_t count_users(struct eng_engine *eng, yoi_str digest) {
   return u.n;
 }
 
+/* From when the store is asked until it has answered: a put meanwhile goes to the
+ * store too, behind the delete. */
+static void mark_leaving(struct eng_bundles *b, yoi_str digest, int by) {
+  bool found;
+  pthread_mutex_lock(&b->mu);
+  uint32_t at = place(b, digest, &found);
+  if (found) b->list[at]->leaving += (uint32_t)by;
+  pthread_mutex_unlock(&b->mu);
+}
+
 static void delete_done(struct eng_ticket *t, yoi_status st, struct eng_frame *const *none,
                         size_t n) {
   struct change *c = (struct change *)t;
   struct eng_bundles *b = &c->eng->bundles;
   (void)none;
   (void)n;
+  mark_leaving(b, yoi_sdk_str(c->digest), -1);
   if (st == YOI_OK) {
     bool found;
     pthread_mutex_lock(&b->mu);
@@ -532,7 +557,7 @@ yoi_status eng_start_bundle_delete(struct eng_engine *eng, const yoi_request *re
   (void)none;
   yoi_status st = check_subject(req, err);
   if (st != YOI_OK) return st;
-  struct eng_text *about = text_of(eng, req->subject, false);
+  struct eng_text *about = text_of(eng, req->subject, false, false);
   if (!about) return not_found(req->subject, err);
   eng_text_unref(about);
   uint64_t users = count_users(eng, req->subject);
@@ -547,6 +572,7 @@ yoi_status eng_start_bundle_delete(struct eng_engine *eng, const yoi_request *re
   }
   struct change *c = change_new(eng, req, delete_done, out);
   if (!c) return yoi_sdk_fail_memory(err);
+  mark_leaving(&eng->bundles, req->subject, 1);
   if (eng->store->ops->bundle_remove)
     eng->store->ops->bundle_remove(eng->store, c->digest, &c->ticket);
   else

@@ -24,9 +24,11 @@
 
 static void add_name(struct yoi_sdk_buf *list, yoi_str name) {
   struct yoi_sdk_jsonw w;
+  size_t before = list->len;
   yoi_sdk_jsonw_init(&w, list);
-  if (list->len > 0) yoi_sdk_buf_addc(list, ',');
+  if (before > 0) yoi_sdk_buf_addc(list, ',');
   yoi_sdk_jsonw_str(&w, name);
+  if (list->failed) list->len = before; /* those that there is room for */
 }
 
 static void name_them(yoi_error *err, const char *member, const struct yoi_sdk_buf *list) {

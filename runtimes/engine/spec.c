@@ -27,7 +27,7 @@ struct eng_made {
   struct eng_made *next;
   struct eng_spec *spec; /* a reference */
   char digest[YOI_SDK_DIGEST_SIZE]; /* of the bundle; empty: a builtin one */
-  char profile[YOI_NAME_MAX + 1];
+  char profile[YOI_NAME_MAX + 1]; /* empty: nobody asks for it by that */
 };
 
 yoi_status eng_specs_init(struct eng_specs *s, const struct eng_around *around, yoi_str builtin,
@@ -335,6 +335,22 @@ static struct eng_spec *find_text(const struct eng_specs *s, yoi_str json) {
   return spec;
 }
 
+/* What rules have counted must not be forgotten when the last of its workers sleeps.
+ * Nothing is resolved to it: what this host has may have changed since. */
+static void keep_counts(struct eng_specs *s, struct eng_spec *spec) {
+  yoi_str bundle = yoi_sdk_json_raw_get(eng_text_str(spec->json), "bundle");
+  yoi_str digest = yoi_sdk_json_raw_get(bundle, "digest");
+  if (spec->n_rules == 0 || digest.len != YOI_SDK_DIGEST_SIZE + 1) return;
+  struct eng_made *m = yoi_sdk_calloc(1, sizeof *m);
+  if (!m) return;
+  (void)snprintf(m->digest, sizeof m->digest, "%.*s", (int)digest.len - 2, digest.ptr + 1);
+  m->spec = eng_spec_ref(s, spec);
+  pthread_mutex_lock(&s->mu);
+  m->next = s->made;
+  s->made = m;
+  pthread_mutex_unlock(&s->mu);
+}
+
 yoi_status eng_specs_restore(struct eng_specs *s, struct eng_text *json, struct eng_spec **out) {
   struct eng_spec *spec = NULL;
   pthread_mutex_lock(&s->mu);
@@ -350,7 +366,10 @@ yoi_status eng_specs_restore(struct eng_specs *s, struct eng_text *json, struct 
     s->all = *out = spec;
   }
   pthread_mutex_unlock(&s->mu);
-  if (*out != spec) spec_free(spec);
+  if (*out != spec)
+    spec_free(spec);
+  else
+    keep_counts(s, spec);
   return YOI_OK;
 }
 

@@ -315,7 +315,7 @@ static yoi_status one_bundle(struct fs_off *o, int folder_fd, const char *folder
   } else if (!fs_shelf_name(name, digest)) {
     fs_off_warn(o, &p, "foreign", "nothing of a store; nothing reads it");
   } else {
-    if (!fs_shelf_read(folder_fd, name, digest, &bytes, &len))
+    if (fs_shelf_read(folder_fd, name, digest, &bytes, &len) < 1)
       fs_off_warn(o, &p, "bundle",
                   "its bytes are not those of its name: the bundle is missing until it is put "
                   "again");

@@ -67,29 +67,23 @@ yoi_status fs_shelf_change(struct fs_store *s, const char *digest, const struct 
 
 /* ---- reading ------------------------------------------------------------------- */
 
-/* The file's bytes, to be freed; NULL: it is none of ours, or cannot be read. */
-static char *read_file(int dir_fd, const char *name, size_t *out_len) {
+/* As of fs_shelf_read, but for what the bytes are. */
+static int read_file(int dir_fd, const char *name, char **out, size_t *out_len) {
   struct stat sb;
-  char *bytes = NULL;
-  size_t n = 0;
   int fd = openat(dir_fd, name, READ);
-  if (fd < 0) return NULL;
-  if (fstat(fd, &sb) == 0 && S_ISREG(sb.st_mode) && sb.st_size > 0 &&
-      sb.st_size <= YOI_BUNDLE_BYTES_MAX)
-    bytes = yoi_sdk_malloc((size_t)sb.st_size);
-  while (bytes && n < (size_t)sb.st_size) {
-    ssize_t got = pread(fd, bytes + n, yoi_sdk_short((size_t)sb.st_size - n), (off_t)n);
+  if (fd < 0) return fs_is_in_the_way(errno) || errno == ENOENT ? 0 : -1;
+  int result = fstat(fd, &sb) != 0 ? -1
+               : S_ISREG(sb.st_mode) && sb.st_size > 0 && sb.st_size <= YOI_BUNDLE_BYTES_MAX;
+  if (result == 1 && (*out = yoi_sdk_malloc((size_t)sb.st_size)) == NULL) result = -1;
+  for (*out_len = 0; result == 1 && *out_len < (size_t)sb.st_size;) {
+    ssize_t got = pread(fd, *out + *out_len, yoi_sdk_short((size_t)sb.st_size - *out_len),
+                        (off_t)*out_len);
     if (got < 0 && errno == EINTR) continue;
-    if (got <= 0) break;
-    n += (size_t)got;
+    if (got <= 0) result = got == 0 ? 0 : -1;
+    if (got > 0) *out_len += (size_t)got;
   }
   close(fd);
-  if (bytes && n == (size_t)sb.st_size) {
-    *out_len = n;
-    return bytes;
-  }
-  yoi_sdk_free(bytes);
-  return NULL;
+  return result;
 }
 
 int fs_shelf_name(const char *name, char digest[YOI_SDK_DIGEST_SIZE]) {
@@ -102,8 +96,10 @@ int fs_shelf_name(const char *name, char digest[YOI_SDK_DIGEST_SIZE]) {
 int fs_shelf_read(int dir_fd, const char *name, const char *digest, char **out, size_t *out_len) {
   uint8_t sha[YOI_SDK_SHA256_SIZE];
   char is[YOI_SDK_DIGEST_SIZE];
-  *out = read_file(dir_fd, name, out_len);
-  if (*out == NULL || !yoi_sdk_sha256(*out, *out_len, sha)) return 0;
+  *out = NULL;
+  int result = read_file(dir_fd, name, out, out_len);
+  if (result != 1) return result;
+  if (!yoi_sdk_sha256(*out, *out_len, sha)) return -1;
   yoi_sdk_digest_text(sha, is);
   return strcmp(is, digest) == 0;
 }
@@ -115,24 +111,29 @@ struct shelf {
   void *ctx;
 };
 
-static void one_file(const struct shelf *x, const char *name) {
+/* 0: it cannot be read now. */
+static int one_file(const struct shelf *x, const char *name) {
   char digest[YOI_SDK_DIGEST_SIZE], *bytes = NULL;
   size_t len = 0, n = strlen(name);
   if (n > 4 && strcmp(name + n - 4, ".tmp") == 0) {
     (void)unlinkat(x->fd, name, 0); /* of a put that was interrupted */
-    return;
+    return 1;
   }
-  if (!fs_shelf_name(name, digest)) return;
-  if (fs_shelf_read(x->fd, name, digest, &bytes, &len)) {
+  if (!fs_shelf_name(name, digest)) return 1;
+  int result = fs_shelf_read(x->fd, name, digest, &bytes, &len);
+  if (result == 1) {
     x->found(x->ctx, yoi_sdk_str(digest), (yoi_str){bytes, len});
-  } else {
+  } else if (result == 0) {
     fs_log(x->s, YOI_LOG_ERROR, "a bundle's file is damaged", digest, 0);
     pthread_mutex_lock(&x->s->mu);
     fs_amiss(x->s, FS_AMISS_BUNDLE);
     pthread_mutex_unlock(&x->s->mu);
     (void)fs_move_aside(x->fd, name);
+  } else {
+    fs_log(x->s, YOI_LOG_ERROR, "a bundle's file cannot be read", digest, errno);
   }
   yoi_sdk_free(bytes);
+  return result >= 0;
 }
 
 yoi_status fs_shelf_open(struct fs_store *s,
@@ -148,7 +149,9 @@ yoi_status fs_shelf_open(struct fs_store *s,
                         strerror(error));
   }
   const struct shelf x = {s, fd, found, ctx};
-  for (const struct dirent *e; (e = readdir(d)) != NULL;) one_file(&x, e->d_name);
+  int good = 1;
+  for (const struct dirent *e; good && (e = readdir(d)) != NULL;) good = one_file(&x, e->d_name);
   closedir(d);
-  return YOI_OK;
+  return good ? YOI_OK
+              : yoi_sdk_fail(err, YOI_CODE_STORE_ERROR, "the file of a bundle cannot be read");
 }

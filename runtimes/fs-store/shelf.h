@@ -17,7 +17,8 @@ yoi_status fs_shelf_open(struct fs_store *s,
 
 /* 1: it is the name of a bundle's file. */
 int fs_shelf_name(const char *name, char digest[YOI_SDK_DIGEST_SIZE]);
-/* 1: the file has the bytes of that bundle, *out; to be freed in both cases. */
+/* 1: the file has the bytes of that bundle, *out. 0: it has others, or is no file.
+ * -1: it cannot be read now. *out is to be freed in all cases. */
 int fs_shelf_read(int dir_fd, const char *name, const char *digest, char **out, size_t *out_len);
 
 #endif

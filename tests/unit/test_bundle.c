@@ -217,6 +217,18 @@ static void each_limit_is_kept_at_its_edge(void **state) {
     assert_string_equal(rule_of(&t, d),
                         more ? "{\"pointer\":\"/plugins/0/digests\",\"rule\":\"count\"}" : "");
 
+    yoi_sdk_buf_adds(&t, YOI_LIT(HEAD MODEL PROMPT("x") "\"policies\":[{\"name\":\"p\",\"plugin\":"
+                                 "\"dev.yoi.policy-rules\",\"rules\":["));
+    for (int i = 0; i < YOI_BUNDLE_QUOTAS_MAX + more; i++)
+      yoi_sdk_buf_addf(&t, "%s{\"name\":\"r%d\",\"decision\":\"ask\",\"rate\":{\"count\":1,"
+                           "\"per_ms\":1}}", i ? "," : "", i);
+    yoi_sdk_buf_adds(&t, YOI_LIT("]}]," PROFILE));
+    (void)rule_of(&t, d);
+    if (more)
+      assert_non_null(strstr(d, "/rate\",\"rule\":\"count\""));
+    else
+      assert_string_equal(d, "");
+
     yoi_sdk_buf_adds(&t, YOI_LIT(HEAD MODEL PROMPT("x") "\"workspace\":{\"name\":\""));
     fill(&t, YOI_BUNDLE_LABEL_MAX + (size_t)more);
     yoi_sdk_buf_adds(&t, YOI_LIT("\"}," PROFILE));
@@ -241,6 +253,32 @@ static void a_bundle_has_a_maximum_of_bytes(void **state) {
   (void)yoi_sdk_bundle_new(yoi_sdk_buf_str(&t), NULL, NULL, &b, yoi_sdk_error_init(&e));
   assert_int_equal(e.e.code, YOI_CODE_PAYLOAD_TOO_LARGE);
   assert_null(b);
+  yoi_sdk_buf_release(&t);
+}
+
+/* What is not in plain sight. */
+static void hidden_things_are_found(void **state) {
+  (void)state;
+  struct yoi_sdk_buf t;
+  struct yoi_sdk_bundle *b;
+  struct yoi_sdk_error e;
+  yoi_sdk_buf_init(&t, TEXT_BYTES_MAX);
+  /* A token whose first part is long. */
+  yoi_sdk_buf_adds(&t, YOI_LIT("{\"x\":\"eyJ"));
+  for (int i = 0; i < 400; i++) yoi_sdk_buf_adds(&t, YOI_LIT("a1"));
+  yoi_sdk_buf_adds(&t, YOI_LIT(".eyJ"));
+  for (int i = 0; i < 20000; i++) yoi_sdk_buf_adds(&t, YOI_LIT("b2"));
+  yoi_sdk_buf_adds(&t, YOI_LIT(".c3c3c3c3c3c3c3c3c3c3c3\"}"));
+  (void)yoi_sdk_bundle_new(yoi_sdk_buf_str(&t), NULL, NULL, &b, yoi_sdk_error_init(&e));
+  assert_int_equal(e.e.code, YOI_CODE_BUNDLE_FORBIDDEN_CONTENT);
+  yoi_sdk_buf_clear(&t);
+  /* A key on the way to where the JSON breaks, with slashes in its value. */
+  yoi_sdk_buf_adds(&t, YOI_LIT("{\"aws_secret_access_key=wJal"));
+  yoi_sdk_buf_adds(&t, YOI_LIT("rXUtnF7MI/K7MDENG/bPxRfiCY7X4MPL3K3Y\":{\"x\":[1,}"));
+  (void)yoi_sdk_bundle_new(yoi_sdk_buf_str(&t), NULL, NULL, &b, yoi_sdk_error_init(&e));
+  assert_int_equal(e.e.code, YOI_CODE_BUNDLE_INVALID);
+  assert_null(strstr(e.message, "wJal"));
+  assert_null(strstr(e.details, "wJal"));
   yoi_sdk_buf_release(&t);
 }
 
@@ -345,6 +383,7 @@ int main(void) {
       cmocka_unit_test(many_light_findings_hide_no_grave_one),
       cmocka_unit_test(each_limit_is_kept_at_its_edge),
       cmocka_unit_test(a_bundle_has_a_maximum_of_bytes),
+      cmocka_unit_test(hidden_things_are_found),
       cmocka_unit_test(no_text_costs_its_square),
       cmocka_unit_test(memory_that_is_short),
       cmocka_unit_test(versions_in_ranges),

@@ -155,6 +155,49 @@ static void a_write_that_fails_leaves_nothing(void **state) {
   free(m.text);
 }
 
+/* While the store is at a delete, a put of the same is no news of what is there. */
+static void a_put_behind_a_delete_holds(void **state) {
+  struct rig *r = *state;
+  struct made m = plain();
+  const yoi_request of = {.subject = yoi_sdk_str(m.digest)};
+  put(r, &m);
+  yoi_stream *gone = rig_start(r, DELETE, "", "", &of);
+  yoi_stream *back = rig_start(r, PUT, "", m.text, &of);
+  assert_int_equal(rig_finish(r, back), YOI_OK);
+  assert_int_equal(r->flags & YOI_EV_CREATED, YOI_EV_CREATED);
+  assert_int_equal(rig_finish(r, gone), YOI_OK);
+  assert_int_equal(call(r, HAVE, m.digest, ""), YOI_OK);
+  free(m.text);
+}
+
+/* The names that there are, as many as there is room for. */
+static void details_are_json_however_many_there_are(void **state) {
+  struct rig *r = *state;
+  struct yoi_sdk_buf b;
+  yoi_sdk_buf_init(&b, YOI_BUNDLE_BYTES_MAX);
+  yoi_sdk_buf_adds(&b, YOI_LIT("{\"schema\":\"yoi.bundle/1\",\"id\":\"b\",\"revision\":\"1\","
+                               "\"workspace_id\":\"acme\",\"created_at\":"
+                               "\"2026-06-26T00:00:00Z\",\"provenance\":{\"source\":\"test\"},"
+                               "\"prompts\":[{\"name\":\"p\",\"text\":\"x\"}],\"models\":[{"
+                               "\"name\":\"m\",\"ref\":\"model:main\"}],\"grants\":["
+                               "\"model:main\"],\"profiles\":["));
+  for (int i = 0; i < 60; i++)
+    yoi_sdk_buf_addf(&b,
+                     "%s{\"name\":\"profile-with-a-name-that-is-as-long-as-there-is-room-%02d\","
+                     "\"prompt\":\"p\",\"model\":\"m\"}",
+                     i > 0 ? "," : "", i);
+  yoi_sdk_buf_adds(&b, YOI_LIT("]}"));
+  struct made m = {.text = strndup(b.data, b.len)};
+  uint8_t sha[YOI_SDK_SHA256_SIZE];
+  assert_int_equal(yoi_sdk_sha256(m.text, b.len, sha), 1);
+  yoi_sdk_digest_text(sha, m.digest);
+  put(r, &m);
+  refused(r, CREATE, "", with(&m, "b", ""), YOI_CODE_INVALID_PROFILE);
+  assert_int_equal(yoi_sdk_json_check(yoi_sdk_str(r->err->details), 0, NULL), YOI_OK);
+  yoi_sdk_buf_release(&b);
+  free(m.text);
+}
+
 static void there_is_room_for_so_many(void **state) {
   struct rig *r = *state;
   char revision[8];
@@ -325,6 +368,8 @@ int main(void) {
       RIG_TESTS(names_and_bytes_are_checked),
       RIG_TESTS(they_are_listed_in_pages),
       RIG_TESTS(a_write_that_fails_leaves_nothing),
+      RIG_TESTS(a_put_behind_a_delete_holds),
+      RIG_TESTS(details_are_json_however_many_there_are),
       RIG_TESTS(there_is_room_for_so_many),
       RIG_TESTS(a_worker_is_made_of_one),
       RIG_TESTS(a_create_is_refused_as_a_whole),

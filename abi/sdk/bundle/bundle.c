@@ -65,10 +65,29 @@ static yoi_status refuse(yoi_error *err, const struct yoi_sdk_bundle_finding *f)
   return st;
 }
 
+/* 1: a key of this pointer has a credential in it, or may have: of one that is as
+ * long as there is room the end is not known. */
+static int names_credential(const struct bundle_reader *r, const struct yoi_sdk_json_error *e) {
+  char key[sizeof e->pointer];
+  size_t n = 0;
+  const char *p = e->pointer;
+  if (strlen(p) + 1 >= sizeof e->pointer) return 1;
+  for (;; p++) {
+    if (*p != '/' && *p != '\0') {
+      int escaped = p[0] == '~' && (p[1] == '0' || p[1] == '1');
+      key[n++] = !escaped ? *p : *++p == '0' ? '~' : '/';
+      continue;
+    }
+    if (yoi_sdk__bundle_credential(&r->forms, (yoi_str){key, n}) != NULL) return 1;
+    if (*p == '\0') return 0;
+    n = 0;
+  }
+}
+
 /* The text is no JSON: one finding, and a pointer without a credential in it. */
 static yoi_status no_json(const struct bundle_reader *r, struct yoi_sdk_json_error *e,
                           yoi_sdk_bundle_report_fn report, void *ctx, yoi_error *err) {
-  if (yoi_sdk__bundle_credential(&r->forms, yoi_sdk_str(e->pointer)) != NULL) e->pointer[0] = '\0';
+  if (names_credential(r, e)) e->pointer[0] = '\0';
   struct yoi_sdk_bundle_finding f = {
       .code = YOI_CODE_BUNDLE_INVALID,
       .rule = "json",

@@ -135,7 +135,11 @@ static int word(char c) {
 }
 
 #define RUN_MAX 256
-#define PAYLOAD_MAX 16384 /* of a token, behind a first part: nothing else leads there */
+
+/* The last run of WORD that was looked at: whoever stands in it knows its end. */
+struct runs {
+  size_t from, to;
+};
 
 /* How many characters of the alphabet follow from i, at most so many; *digits of
  * them are such. */
@@ -155,14 +159,22 @@ static int body(yoi_str s, size_t i, const struct form *f) {
   return n >= f->least && digits >= 2;
 }
 
-/* Three parts with dots between: both of the first are JSON objects. */
-static int jwt(yoi_str s, size_t i) {
-  size_t digits, n = run(s, i, WORD, RUN_MAX, &digits);
-  i += n;
-  if (n < 8 || i + 4 > s.len || memcmp(s.ptr + i, ".eyJ", 4) != 0) return 0;
-  n = run(s, i + 4, WORD, PAYLOAD_MAX, &digits);
-  i += 4 + n;
-  return n >= 4 && i < s.len && s.ptr[i] == '.' && run(s, i + 1, WORD, RUN_MAX, &digits) >= 16;
+static size_t end_of_run(yoi_str s, size_t i, struct runs *last) {
+  size_t digits;
+  if (i < last->from || i >= last->to)
+    *last = (struct runs){i, i + run(s, i, WORD, SIZE_MAX, &digits)};
+  return last->to;
+}
+
+/* Three parts with dots between: both of the first are JSON objects. A part may
+ * be long, and have heads in it. */
+static int jwt(yoi_str s, size_t begin, struct runs last[2]) {
+  size_t digits, i = end_of_run(s, begin, &last[0]);
+  if (i - begin < 8 || i + 4 > s.len || memcmp(s.ptr + i, ".eyJ", 4) != 0) return 0;
+  begin = i + 4;
+  i = begin < s.len ? end_of_run(s, begin, &last[1]) : begin;
+  return i >= begin + 4 && i < s.len && s.ptr[i] == '.' &&
+         run(s, i + 1, WORD, RUN_MAX, &digits) >= 16;
 }
 
 /* The head of a private key and, not far behind it, a line of base64. */
@@ -206,7 +218,7 @@ static int aws_secret(yoi_str s, size_t i, const struct form *f) {
 }
 
 /* Whether the form, whose head is at i, is there. */
-static int fits(yoi_str s, size_t i, const struct form *f) {
+static int fits(yoi_str s, size_t i, const struct form *f, struct runs last[2]) {
   size_t n = strlen(f->head), digits;
   if (s.len - i < n || memcmp(s.ptr + i, f->head, n) != 0) return 0;
   size_t behind = i + n;
@@ -226,18 +238,19 @@ static int fits(yoi_str s, size_t i, const struct form *f) {
       break;
   }
   if (i > 0 && word(s.ptr[i - 1])) return 0;
-  if (f->special == JWT) return jwt(s, behind);
+  if (f->special == JWT) return behind < s.len && jwt(s, behind, last);
   if (f->special == AWS_SECRET) return aws_secret(s, behind, f);
   return body(s, behind, f);
 }
 
 const char *yoi_sdk__bundle_credential(const struct bundle_forms *f, yoi_str s) {
   const unsigned char *p = (const unsigned char *)s.ptr;
+  struct runs last[2] = {{0, 0}, {0, 0}};
   for (size_t i = 0; i + 3 <= s.len; i++) {
     uint64_t may = f->first[p[i]] & f->second[p[i + 1]] & f->third[p[i + 2]];
     for (; may != 0; may &= may - 1) {
       const struct form *form = &forms[__builtin_ctzll(may)];
-      if (fits(s, i, form)) return form->rule;
+      if (fits(s, i, form, last)) return form->rule;
     }
   }
   return NULL;

@@ -254,13 +254,23 @@ static int grant(yoi_str s) {
 
 /* ---- prose, and patterns of rules ---------------------------------------------------- */
 
+/* 1: a control character of ASCII or of Latin-1 stands at i. */
+static int control(yoi_str s, size_t i) {
+  unsigned char c = (unsigned char)s.ptr[i];
+  return c < 0x20 || c == 0x7F ||
+         (c == 0xC2 && i + 1 < s.len && (unsigned char)s.ptr[i + 1] < 0xA0);
+}
+
 static int prompt_text(yoi_str s) {
-  return s.len >= 1 && s.len <= YOI_BUNDLE_PROMPT_BYTES_MAX;
+  if (s.len < 1 || s.len > YOI_BUNDLE_PROMPT_BYTES_MAX) return 0;
+  for (size_t i = 0; i < s.len; i++)
+    if (control(s, i) && s.ptr[i] != '\n' && s.ptr[i] != '\t' && s.ptr[i] != '\r') return 0;
+  return 1;
 }
 
 static int reason(yoi_str s) {
   for (size_t i = 0; i < s.len; i++)
-    if ((unsigned char)s.ptr[i] < 0x20 || s.ptr[i] == 0x7F) return 0;
+    if (control(s, i)) return 0;
   return s.len >= 1 && s.len <= YOI_POLICY_REASON_MAX;
 }
 
@@ -305,11 +315,22 @@ static int host(yoi_str s) {
   return of(s, 253, ".-*") && yoi_sdk__bundle_location(s) == NULL;
 }
 
+/* "://", and a user before the host, whatever is behind the user. */
+static int has_user(yoi_str s) {
+  int within = 0;
+  for (size_t i = 0; i < s.len; i++) {
+    char c = s.ptr[i];
+    if (within && c == '@') return 1;
+    if (c == '/' || c == ' ') within = c == '/' && i >= 2 && memcmp(s.ptr + i - 2, ":/", 2) == 0;
+  }
+  return 0;
+}
+
 /* A pattern for an argument of a tool: any line that is no place of one machine. */
 static int argument(yoi_str s) {
   for (size_t i = 0; i < s.len; i++)
-    if ((unsigned char)s.ptr[i] < 0x20 || s.ptr[i] == 0x7F) return 0;
-  return s.len <= YOI_BUNDLE_PATTERN_MAX && !of_one_machine(s);
+    if (control(s, i)) return 0;
+  return s.len <= YOI_BUNDLE_PATTERN_MAX && !of_one_machine(s) && !has_user(s);
 }
 
 /* A runtime does not know by which id it is called. */
@@ -352,10 +373,11 @@ GRAMMAR(range, "version-range", range, "comparisons with spaces between, '>=1.0 
 GRAMMAR(digest, "digest", yoi_sdk_digest_valid, "'sha256:' and 64 hex digits, lower case");
 GRAMMAR(decision, "decision", policy_word, "'allow', 'ask' or 'deny'");
 GRAMMAR(reason, "reason", reason, "one line of 1 to 256 bytes");
-GRAMMAR(text, "text", prompt_text, "1 to 262144 bytes of text");
+GRAMMAR(text, "text", prompt_text, "1 to 262144 bytes of text without control characters");
 GRAMMAR(pattern, "pattern", name_pattern, "a name, or a pattern of one with * and ?");
 GRAMMAR(grant_pattern, "grant-pattern", grant_pattern, "a grant, or a pattern of one with * and ?");
 GRAMMAR(path_glob, "path-glob", path_glob, "a pattern of paths below a mount, 'docs/**'");
 GRAMMAR(host, "host-pattern", host, "a host, or '*.NAME'");
-GRAMMAR(argument, "argument-pattern", argument, "one line of at most 1024 bytes");
+GRAMMAR(argument, "argument-pattern", argument,
+        "one line of at most 1024 bytes, no address with a user in it");
 GRAMMAR(per, "per", per, "'principal', 'worker' or 'tool'");

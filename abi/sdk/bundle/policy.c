@@ -150,6 +150,13 @@ static void read_count(struct bundle_reader *r, const yoi_sdk_json *v,
                         "expected a whole number from 1 to %lld", (long long)m->most);
 }
 
+/* In all policies together. */
+static void count_quota(struct bundle_reader *r) {
+  if (r->n_quotas++ == YOI_BUNDLE_QUOTAS_MAX)
+    yoi_sdk__bundle_say(r, 1, YOI_CODE_BUNDLE_INVALID, "count",
+                        "expected at most %d rules that count", YOI_BUNDLE_QUOTAS_MAX);
+}
+
 static void read_rate(struct bundle_reader *r, const yoi_sdk_json *v,
                       const struct bundle_member *m, void *out) {
   static const struct bundle_member members[] = {
@@ -158,6 +165,7 @@ static void read_rate(struct bundle_reader *r, const yoi_sdk_json *v,
       {"per", 0, read_list, 0, &yoi_sdk__bundle_per, 0},
   };
   (void)m;
+  count_quota(r);
   yoi_sdk__bundle_object(r, v, members, N(members), out);
 }
 
@@ -169,6 +177,7 @@ static void read_above(struct bundle_reader *r, const yoi_sdk_json *v,
       {"per", 0, read_list, 0, &yoi_sdk__bundle_per, 0},
   };
   (void)m;
+  count_quota(r);
   yoi_sdk__bundle_object(r, v, members, N(members), out);
 }
 

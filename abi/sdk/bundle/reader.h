@@ -33,6 +33,7 @@ struct bundle_reader {
   struct bundle_forms forms;
   struct bundle_found *found;
   size_t n_found, n_of[3]; /* all, and of each code; see found.c */
+  size_t n_quotas;         /* rules that count */
   struct bundle_block *blocks; /* memory that the bundle keeps */
   int short_of_memory;
 };

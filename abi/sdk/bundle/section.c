@@ -137,7 +137,7 @@ static const struct bundle_member profile_members[] = {
     STRING(profile, name, 1, name),
     {"prompt", 1, read_reference, 0, &yoi_sdk__bundle_name, 0},
     {"model", 1, read_reference, 0, &yoi_sdk__bundle_name, 0},
-    {"tools", 0, read_references, 0, &yoi_sdk__bundle_tool_name, YOI_BUNDLE_ENTRIES_MAX},
+    {"tools", 0, read_references, 0, &yoi_sdk__bundle_tool_name, YOI_TOOLS_MAX},
     {"workflows", 0, read_references, 0, &yoi_sdk__bundle_name, YOI_BUNDLE_ENTRIES_MAX},
     {"limits", 0, read_limits, AT(profile, limits), NULL, 0},
 };

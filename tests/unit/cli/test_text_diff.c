@@ -28,7 +28,7 @@ static void the_same_is_nothing(void **state) {
   (void)state;
   SHOWS("", "", "");
   SHOWS("a\nb", "a\nb", "");
-  SHOWS("a", "a\n", "");
+  SHOWS("a", "a\n", "  (a line feed at the end)\n"); /* but this */
 }
 
 static void lines_are_taken_out_and_put_in(void **state) {

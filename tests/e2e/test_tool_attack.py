@@ -446,7 +446,8 @@ def test_an_approval_is_for_its_worker_its_call_and_its_surface(scene):
     assert (scene.work / 'approved-0').read_text() == json.loads(one['arguments'])['content']
     second.cancel()
     assert second.decide(other).status in (404, 409)
-    second.ended()
+    # Not ended(), which decides what waits: until the cancelled turn is over it may.
+    wait.until(lambda: second.get()['turn'].get('ended_at'), 20, 'the end of a turn')
     assert second.decide(other).status in (404, 409)
     assert not (scene.work / 'approved-1').exists()
 

@@ -127,8 +127,10 @@ def test_history_and_live_join_without_a_gap(talking):
     view.check_prefixes()
 
 
-def test_watchers_that_join_at_any_time_have_the_whole_text(talking):
-    worker = Worker.create(talking.v1)
+def test_watchers_that_join_at_any_time_have_the_whole_text(new_host):
+    # Slowly, so that all have joined before it is over.
+    slow = new_host(configs.standard(model=configs.talks(n=150, delay_ms=15)))
+    worker = Worker.create(slow.v1)
     views = []
 
     def join(_):

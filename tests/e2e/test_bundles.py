@@ -1,13 +1,13 @@
 """Bundles of a runtime over its surface: put, have, get, list, delete, create."""
 import hashlib
 import json
-import signal
 
 import pytest
 
 from lib import configs
 from lib.bundle import Bundle
 from lib.worker import Worker, fresh
+from test_restart import kill_and_start
 
 TOOLS = [{'name': 'fs_read', 'plugin': 'dev.yoi.tool-fs', 'policy': 'allow',
           'grants': ['mount:workspace:ro']}]
@@ -168,13 +168,6 @@ def test_what_this_host_has_not_is_said_at_create(v1):
 def durable(new_host):
     return new_host(configs.standard(
         runtimes=[configs.stored('state', limits={'loaded_workers': 1})]))
-
-
-def kill_and_start(host):
-    host.signal(signal.SIGKILL)
-    host.wait_exit()
-    host.proc, host.addresses, host.signalled = None, {}, False
-    host.start()
 
 
 def test_what_was_put_is_there_after_a_kill(durable, bundle):

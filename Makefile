@@ -201,8 +201,10 @@ $(SDK_HTTP): $(call objs,abi/sdk/http)
 	$(archive)
 $(ENGINE): $(call objs,runtimes/engine)
 	$(archive)
-# One archive holds all that an application needs beside the system's.
-$(LIBYOI_A): $(foreach d,host abi/sdk/core abi/sdk/schema abi/sdk/bundle abi/sdk/rules,$(call objs,$(d)))
+# One archive holds all that an application needs beside the system's. (The line
+# is read by tests/fuzz/fuzz.py too, whose targets link the same.)
+LIBYOI_DIRS = host abi/sdk/core abi/sdk/schema abi/sdk/bundle abi/sdk/rules
+$(LIBYOI_A): $(foreach d,$(LIBYOI_DIRS),$(call objs,$(d)))
 	$(archive)
 $(LIBYOI_SO): $(call objs,host) $(SDK_BUNDLE) $(SDK_RULES) $(SDK_SCHEMA) $(SDK_CORE) host/libyoi.map
 	@$(if $(V),,echo '  ld      $@')

@@ -9,7 +9,8 @@ the tree:
 
   /* sources: abi/sdk/core abi/sdk/http/sse.c; libs: -lcjson; flags: -DX=1
 
-A folder stands for the .c files in it. It is built with clang's libFuzzer and
+A folder stands for the .c files in it, and libyoi for the folders that the
+Makefile puts into that library. It is built with clang's libFuzzer and
 the address and undefined-behaviour sanitizers, starts from the inputs in
 tests/fuzz/corpus/NAME/, and writes to build/fuzz/NAME/ only: `corpus` keeps
 what it learnt, `finding-*` are inputs to run the program with. One line per
@@ -36,6 +37,12 @@ FLAGS = ['-std=c11', '-O1', '-g', '-fsanitize=fuzzer,address,undefined',
          '-Wall', '-Wextra', '-Werror', '-lpthread']
 
 
+def libyoi():
+    """The folders of the library, as the Makefile has them."""
+    return re.search(r'^LIBYOI_DIRS = (.*)$', (ROOT / 'Makefile').read_text(encoding='utf-8'),
+                     re.MULTILINE).group(1).split()
+
+
 def settings(target):
     """What the first lines of a target say."""
     head = target.read_text(encoding='utf-8').split('\n *\n', 1)[0].replace('\n *', '')
@@ -43,7 +50,8 @@ def settings(target):
         raise SystemExit(f'fuzz.py: {target.name}: the first lines do not name its sources')
     found = dict(re.findall(r'(sources|libs|flags): ([^;]*)', head))
     sources = []
-    for name in found['sources'].replace('*/', ' ').split():
+    names = found['sources'].replace('*/', ' ').split()
+    for name in [folder for n in names for folder in (libyoi() if n == 'libyoi' else [n])]:
         path = ROOT / name
         sources += sorted(path.glob('*.c')) if path.is_dir() else [path]
     return sources, shlex.split(found.get('flags', '')), shlex.split(found.get('libs', ''))

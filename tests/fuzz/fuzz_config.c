@@ -1,4 +1,4 @@
-/* sources: host abi/sdk/core abi/sdk/schema; libs: -lcjson -lcrypto; flags: '-DYOI_LIBDIR="/none"'
+/* sources: libyoi; libs: -lcjson -lcrypto; flags: '-DYOI_LIBDIR="/none"'
  *
  * Any text as a config: it is accepted or every finding has a place inside it,
  * and nothing else happens.

@@ -1,4 +1,4 @@
-/* sources: host abi/sdk/core abi/sdk/schema; libs: -lcjson -lcrypto; flags: '-DYOI_LIBDIR="/none"'
+/* sources: libyoi; libs: -lcjson -lcrypto; flags: '-DYOI_LIBDIR="/none"'
  *
  * Any bytes as a shared object: the manifest section is found inside the file
  * or refused, and what it holds is parsed as a manifest. Input that does not

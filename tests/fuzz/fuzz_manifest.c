@@ -1,4 +1,4 @@
-/* sources: host abi/sdk/core abi/sdk/schema; libs: -lcjson -lcrypto; flags: '-DYOI_LIBDIR="/none"'
+/* sources: libyoi; libs: -lcjson -lcrypto; flags: '-DYOI_LIBDIR="/none"'
  *
  * Any text as a manifest, and what stands behind its first NUL as the file
  * beside it. What is accepted is complete, and both readers agree: the one

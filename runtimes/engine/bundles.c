@@ -200,6 +200,14 @@ int eng_bundles_find(struct eng_engine *eng, yoi_str digest, struct eng_bundle_o
   return found;
 }
 
+int eng_bundles_has(struct eng_engine *eng, yoi_str digest) {
+  bool found;
+  pthread_mutex_lock(&eng->bundles.mu);
+  (void)place(&eng->bundles, digest, &found);
+  pthread_mutex_unlock(&eng->bundles.mu);
+  return found;
+}
+
 uint32_t eng_bundles_count(struct eng_engine *eng) {
   pthread_mutex_lock(&eng->bundles.mu);
   uint32_t n = eng->bundles.n;

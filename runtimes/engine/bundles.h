@@ -33,6 +33,7 @@ void eng_bundles_release(struct eng_bundles *b);
 yoi_status eng_bundles_open(struct eng_engine *eng, yoi_error *err);
 /* 1: it is here. */
 int eng_bundles_find(struct eng_engine *eng, yoi_str digest, struct eng_bundle_of *out);
+int eng_bundles_has(struct eng_engine *eng, yoi_str digest);
 /* bundle_not_found, with the digest. */
 yoi_status eng_bundles_missing(yoi_str digest, yoi_error *err);
 /* How many, for describe. */

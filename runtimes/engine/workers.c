@@ -180,6 +180,9 @@ static yoi_status resolve(const struct creation *c, struct eng_spec **out, yoi_e
   const struct eng_wanted wanted = {eng_ask_profile(a), b.digest, b.bytes};
   if (st == YOI_OK) st = eng_specs_resolve(&c->eng->specs, &wanted, out, err);
   eng_text_unref(b.bytes);
+  /* It was deleted meanwhile: then nobody will say so again. */
+  if (a->bundle_id.len > 0 && !eng_bundles_has(c->eng, a->bundle_digest))
+    eng_specs_forget(&c->eng->specs, b.digest);
   if (st != YOI_OK) return st;
   st = eng_ask_granted(a, *out, err);
   if (st != YOI_OK) eng_spec_unref(&c->eng->specs, *out);

@@ -89,9 +89,9 @@ def test_each_invalid_bundle_is_refused_by_its_rule_at_its_place():
 # What a schema cannot say, or says less strictly: what refers to what, what is a
 # place or a secret, days of the calendar, order of subtags, length in bytes, what the
 # matcher of rules wants. And of texts that are no JSON there is no value to ask about.
-BEYOND_SHAPE = {'json', 'dangling', 'unused', 'duplicate', 'rules', 'created-at', 'language',
-                'label', 'text', 'argument-pattern', 'path-glob', 'path.cache', 'path.parent',
-                'path.session', 'endpoint.private'}
+BEYOND_SHAPE = {'json', 'dangling', 'unused', 'duplicate', 'repeated', 'rules', 'created-at',
+                'language', 'label', 'text', 'argument-pattern', 'path-glob', 'path.cache',
+                'path.parent', 'path.session', 'endpoint.private'}
 
 
 def fit_schema(values):

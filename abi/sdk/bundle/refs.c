@@ -225,6 +225,36 @@ static void policy(struct bundle_reader *r, const yoi_sdk_json *e, struct all *a
   use_pin(e, &a->plugins);
 }
 
+/* 1: the profile has the prompt of its workflow k already, as its own or by an
+ * earlier workflow. */
+static int says_twice(const struct yoi_sdk_bundle *b, const struct yoi_sdk_bundle_profile *p,
+                      uint32_t k) {
+  if (p->workflows[k] == NONE || b->workflows[p->workflows[k]].prompt == NONE) return 0;
+  uint32_t prompt = b->workflows[p->workflows[k]].prompt;
+  for (uint32_t i = 0; i < k; i++)
+    if (p->workflows[i] != NONE && b->workflows[p->workflows[i]].prompt == prompt) return 1;
+  return p->prompt == prompt;
+}
+
+/* A prompt stands once in what a model is told: a profile is no longer than its
+ * bundle. */
+static void say_repeated(struct bundle_reader *r, const struct yoi_sdk_bundle *b) {
+  struct bundle_place section, entry, list;
+  yoi_sdk__bundle_enter(r, &section, YOI_LIT("profiles"), 0);
+  for (uint32_t i = 0; i < b->n_profiles; i++) {
+    const struct yoi_sdk_bundle_profile *p = &b->profiles[i];
+    yoi_sdk__bundle_enter(r, &entry, (yoi_str){NULL, 0}, i);
+    yoi_sdk__bundle_enter(r, &list, YOI_LIT("workflows"), 0);
+    for (uint32_t k = 0; k < p->n_workflows; k++)
+      if (says_twice(b, p, k))
+        say_here(r, (yoi_str){NULL, 0}, k, "repeated",
+                 "expected a workflow whose prompt the profile does not have already");
+    yoi_sdk__bundle_leave(r);
+    yoi_sdk__bundle_leave(r);
+  }
+  yoi_sdk__bundle_leave(r);
+}
+
 /* Who uses something cannot be read: that nothing uses it would be a guess. */
 static void doubt(struct all *a) {
   if (a->profiles.unread || a->profiles.n == 0)
@@ -258,6 +288,7 @@ void yoi_sdk__bundle_refs(struct bundle_reader *r, const yoi_sdk_json *tree,
     each(r, &a.models, &a, ours(b->models), model);
     each(r, &a.tools, &a, ours(b->tools), tool);
     each(r, &a.policies, &a, ours(b->policies), policy);
+    if (r->n_found == 0) say_repeated(r, b);
     doubt(&a);
     struct names *const used[] = {&a.prompts, &a.models, &a.tools,
                                   &a.plugins, &a.grants, &a.workflows};

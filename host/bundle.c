@@ -79,20 +79,6 @@ const struct yoi__config_bundle *yoi__bundle_find(const struct yoi__config *c, y
   return NULL;
 }
 
-void yoi__bundle_members(struct yoi_sdk_jsonw *w, const struct yoi__config_bundle *e) {
-  const struct yoi_sdk_bundle *it = e->it;
-  yoi_sdk_jsonw_kstr(w, "id", it->id);
-  yoi_sdk_jsonw_kstr(w, "digest", yoi_sdk_str(it->digest));
-  yoi_sdk_jsonw_kstr(w, "revision", it->revision);
-  yoi_sdk_jsonw_kstr(w, "workspace_id", it->workspace_id);
-  yoi_sdk_jsonw_kstr(w, "created_at", it->created_at);
-  yoi_sdk_jsonw_key(w, "provenance");
-  yoi_sdk_jsonw_open(w, '{');
-  yoi_sdk_jsonw_kstr(w, "source", it->source);
-  yoi_sdk_jsonw_kstr_opt(w, "detail", it->detail);
-  yoi_sdk_jsonw_close(w, '}');
-}
-
 const struct yoi__config_bundle *yoi__bundle_behind(const struct yoi__config *c,
                                                     const struct yoi__config_bundle *last) {
   const struct yoi__config_bundle *next = NULL;
@@ -110,7 +96,7 @@ void yoi__bundles_write(struct yoi_sdk_jsonw *w, const struct yoi__config *c) {
   yoi_sdk_jsonw_open(w, '[');
   for (const struct yoi__config_bundle *e = NULL; (e = yoi__bundle_behind(c, e)) != NULL;) {
     yoi_sdk_jsonw_open(w, '{');
-    yoi__bundle_members(w, e);
+    yoi_sdk_bundle_write(e->it, w);
     yoi_sdk_jsonw_close(w, '}');
   }
   yoi_sdk_jsonw_close(w, ']');

@@ -20,9 +20,6 @@ const struct yoi__config_bundle *yoi__bundle_find(const struct yoi__config *c, y
  * first of all; NULL: none is. */
 const struct yoi__config_bundle *yoi__bundle_behind(const struct yoi__config *c,
                                                     const struct yoi__config_bundle *last);
-/* id, digest, revision, workspace_id, created_at and provenance, as members of
- * an object that is open. */
-void yoi__bundle_members(struct yoi_sdk_jsonw *w, const struct yoi__config_bundle *e);
 /* The answer of host.bundles: all of them, in byte order of digest. */
 void yoi__bundles_write(struct yoi_sdk_jsonw *w, const struct yoi__config *c);
 

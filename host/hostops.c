@@ -189,7 +189,7 @@ static const char *availability(const struct row *row) {
 
 static void write_bundle(struct yoi_sdk_jsonw *w, const struct row *row) {
   yoi_sdk_jsonw_open(w, '{');
-  yoi__bundle_members(w, row->bundle);
+  yoi_sdk_bundle_write(row->bundle->it, w);
   yoi_sdk_jsonw_kstr(w, "status", yoi_sdk_str(availability(row)));
   write_time(w, "checked_at", yoi__wall_ns());
   yoi_sdk_jsonw_close(w, '}');

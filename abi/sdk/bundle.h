@@ -15,6 +15,7 @@
 
 #include <sdk/id.h>
 #include <sdk/json.h>
+#include <sdk/jsonw.h>
 #include <yoi/base.h>
 #include <yoi/limits.h>
 
@@ -115,6 +116,10 @@ void yoi_sdk_bundle_free(struct yoi_sdk_bundle *b);
 /* NULL: there is none of that name. */
 const struct yoi_sdk_bundle_profile *yoi_sdk_bundle_profile(const struct yoi_sdk_bundle *b,
                                                             yoi_str name);
+
+/* What lists of bundles show of it, as members of an object that is open: id,
+ * digest, revision, workspace_id, created_at, provenance. */
+void yoi_sdk_bundle_write(const struct yoi_sdk_bundle *b, struct yoi_sdk_jsonw *w);
 
 /* 1: "sha256:" and 64 hex digits, lower case. */
 int yoi_sdk_digest_valid(yoi_str s);

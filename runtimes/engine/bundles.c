@@ -60,16 +60,7 @@ void eng_bundles_release(struct eng_bundles *b) {
 
 static void write_about(const struct yoi_sdk_bundle *b, struct yoi_sdk_jsonw *w) {
   yoi_sdk_jsonw_open(w, '{');
-  yoi_sdk_jsonw_kstr(w, "id", b->id);
-  yoi_sdk_jsonw_kstr(w, "digest", yoi_sdk_str(b->digest));
-  yoi_sdk_jsonw_kstr(w, "revision", b->revision);
-  yoi_sdk_jsonw_kstr(w, "workspace_id", b->workspace_id);
-  yoi_sdk_jsonw_kstr(w, "created_at", b->created_at);
-  yoi_sdk_jsonw_key(w, "provenance");
-  yoi_sdk_jsonw_open(w, '{');
-  yoi_sdk_jsonw_kstr(w, "source", b->source);
-  yoi_sdk_jsonw_kstr_opt(w, "detail", b->detail);
-  yoi_sdk_jsonw_close(w, '}');
+  yoi_sdk_bundle_write(b, w);
   yoi_sdk_jsonw_kint(w, "bytes", (int64_t)b->bytes);
   yoi_sdk_jsonw_key(w, "profiles");
   yoi_sdk_jsonw_open(w, '[');
@@ -389,6 +380,7 @@ static void put_done(struct eng_ticket *t, yoi_status st, struct eng_frame *cons
   (void)none;
   (void)n;
   pthread_mutex_lock(&b->mu);
+  b->coming--;
   uint32_t at = place(b, yoi_sdk_str(c->digest), &found);
   if (st == YOI_OK) about = eng_text_ref(c->put->about);
   if (st == YOI_OK && !found) {
@@ -431,18 +423,20 @@ static yoi_status check_bytes(const yoi_request *req, yoi_error *err) {
   return st;
 }
 
-/* Sets its bytes aside. */
+/* Sets a place and its bytes aside. */
 static yoi_status reserve(struct eng_bundles *b, size_t bytes, yoi_error *err) {
   yoi_status st = YOI_OK;
   pthread_mutex_lock(&b->mu);
-  if (b->n >= YOI_BUNDLES_MAX)
+  if (b->n + b->coming >= YOI_BUNDLES_MAX)
     st = yoi_sdk_fail(err, YOI_CODE_LIMIT_REACHED, "the runtime has its %d bundles already",
                       YOI_BUNDLES_MAX);
   else if (b->bytes + bytes > YOI_BUNDLES_BYTES_MAX)
     st = yoi_sdk_fail(err, YOI_CODE_LIMIT_REACHED, "the runtime has bundles of %d bytes already",
                       YOI_BUNDLES_BYTES_MAX);
-  else
+  if (st == YOI_OK) {
     b->bytes += bytes;
+    b->coming++;
+  }
   pthread_mutex_unlock(&b->mu);
   return st;
 }
@@ -450,6 +444,7 @@ static yoi_status reserve(struct eng_bundles *b, size_t bytes, yoi_error *err) {
 static void give_back(struct eng_bundles *b, size_t bytes) {
   pthread_mutex_lock(&b->mu);
   b->bytes -= bytes;
+  b->coming--;
   pthread_mutex_unlock(&b->mu);
 }
 

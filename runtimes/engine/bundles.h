@@ -18,7 +18,8 @@ struct eng_bundles {
   pthread_mutex_t mu;
   struct eng_shelved **list; /* sorted by digest */
   uint32_t n, cap;
-  uint64_t bytes; /* of all, and of those that are being put */
+  uint32_t coming; /* those that are being put */
+  uint64_t bytes;  /* of all, and of those */
 };
 
 /* What create needs of one. */

@@ -91,8 +91,8 @@ int eng_spec_has(const struct eng_spec *spec, yoi_str capability) {
   return 0;
 }
 
-uint32_t eng_spec_judge(const struct eng_spec *spec, const yoi_policy_request *req,
-                        uint64_t now_ns, yoi_str *out_rule, yoi_str *out_reason) {
+static uint32_t strictest(const struct eng_spec *spec, const yoi_policy_request *req,
+                          uint64_t now_ns, yoi_str *out_rule, yoi_str *out_reason) {
   uint32_t verdict = YOI_VERDICT_ABSTAIN;
   for (uint32_t i = 0; i < spec->n_rules; i++) {
     const struct yoi_sdk_rules_answer *a = yoi_sdk_rules_decide(spec->rules[i], req, now_ns);
@@ -102,6 +102,20 @@ uint32_t eng_spec_judge(const struct eng_spec *spec, const yoi_policy_request *r
     *out_reason = a->reason;
   }
   return verdict;
+}
+
+/* Each policy counts for itself, so they are asked without counting first: what
+ * one of them denies counts for none. */
+uint32_t eng_spec_judge(const struct eng_spec *spec, const yoi_policy_request *req,
+                        uint64_t now_ns, yoi_str *out_rule, yoi_str *out_reason) {
+  if (spec->n_rules > 1 && !req->asked_again) {
+    yoi_policy_request look = *req;
+    look.asked_again = 1;
+    uint32_t verdict = strictest(spec, &look, now_ns, out_rule, out_reason);
+    if (verdict == YOI_VERDICT_DENY) return verdict;
+    *out_rule = *out_reason = (yoi_str){0};
+  }
+  return strictest(spec, req, now_ns, out_rule, out_reason);
 }
 
 /* ---- its tools ---- */

@@ -201,15 +201,20 @@ static void details_are_json_however_many_there_are(void **state) {
 static void there_is_room_for_so_many(void **state) {
   struct rig *r = *state;
   char revision[8];
+  yoi_stream *last = NULL;
   for (int i = 0; i <= YOI_BUNDLES_MAX; i++) {
     (void)snprintf(revision, sizeof revision, "%d", i);
     struct made m = make(PROFILE(""), "b", revision, "");
-    if (i < YOI_BUNDLES_MAX)
+    const yoi_request of = {.subject = yoi_sdk_str(m.digest)};
+    if (i < YOI_BUNDLES_MAX - 1)
       put(r, &m);
+    else if (i < YOI_BUNDLES_MAX)
+      last = rig_start(r, PUT, "", m.text, &of); /* its place is taken from now on */
     else
       refused(r, PUT, m.digest, m.text, YOI_CODE_LIMIT_REACHED);
     free(m.text);
   }
+  assert_int_equal(rig_finish(r, last), YOI_OK);
 }
 
 /* ---- workers ---- */
@@ -362,6 +367,35 @@ static void its_rules_restrict(void **state) {
   free(m.text);
 }
 
+static void what_one_policy_denies_counts_for_no_other(void **state) {
+  struct rig *r = *state;
+  struct ear e;
+  fake_tool_add(r->fh, "look", YOI_TOOL_READ_ONLY);
+  struct made m =
+      make(PROFILE(TOOL("look", ",\"policy\":\"allow\"")), "b", "1",
+           ",\"policies\":[{\"name\":\"p\",\"plugin\":\"dev.yoi.policy-rules\",\"rules\":[{"
+           "\"name\":\"once\",\"decision\":\"allow\",\"tools\":[\"look\"],\"rate\":{"
+           "\"count\":1,\"per_ms\":3600000}}]},{\"name\":\"q\",\"plugin\":"
+           "\"dev.yoi.policy-rules\",\"rules\":[{\"name\":\"not-there\",\"decision\":\"deny\","
+           "\"tools\":[\"look\"],\"arguments\":{\"at\":\"there*\"}}]}]");
+  put(r, &m);
+  rig_ok(r, CREATE, "", with(&m, "b", ",\"worker_id\":\"a\""));
+  ear_open(&e, r, "a", NULL);
+  tools_answer(r, "look c1 {\\\"at\\\":\\\"there it is\\\"}", "look c2 {\\\"at\\\":\\\"here\\\"}",
+               "look c3 {\\\"at\\\":\\\"where\\\"}", NULL);
+  tools_go(r);
+  ear_settle(&e);
+  assert_int_equal(fake_tool_starts(r->fh), 1);
+  assert_true(ear_has(&e, "\"call_id\":\"c1\",\"decision\":\"deny\""));
+  assert_true(ear_has(&e, "\"rule\":\"bundle/not-there\""));
+  assert_true(ear_has(&e, "\"call_id\":\"c2\",\"decision\":\"allow\""));
+  assert_true(ear_has(&e, "\"call_id\":\"c3\",\"decision\":\"deny\""));
+  assert_true(ear_has(&e, "\"rule\":\"bundle/once\""));
+  ear_close(&e);
+  rig_ended(r, "completed", "stop");
+  free(m.text);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       RIG_TESTS(what_was_put_is_here),
@@ -377,6 +411,7 @@ int main(void) {
       RIG_TESTS(one_in_use_stays),
       RIG_TESTS(what_the_host_lacks_is_said),
       RIG_TESTS(its_rules_restrict),
+      RIG_TESTS(what_one_policy_denies_counts_for_no_other),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

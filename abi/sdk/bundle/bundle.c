@@ -34,6 +34,19 @@ void yoi_sdk_bundle_free(struct yoi_sdk_bundle *b) {
   yoi_sdk_free(w);
 }
 
+void yoi_sdk_bundle_write(const struct yoi_sdk_bundle *b, struct yoi_sdk_jsonw *w) {
+  yoi_sdk_jsonw_kstr(w, "id", b->id);
+  yoi_sdk_jsonw_kstr(w, "digest", yoi_sdk_str(b->digest));
+  yoi_sdk_jsonw_kstr(w, "revision", b->revision);
+  yoi_sdk_jsonw_kstr(w, "workspace_id", b->workspace_id);
+  yoi_sdk_jsonw_kstr(w, "created_at", b->created_at);
+  yoi_sdk_jsonw_key(w, "provenance");
+  yoi_sdk_jsonw_open(w, '{');
+  yoi_sdk_jsonw_kstr(w, "source", b->source);
+  yoi_sdk_jsonw_kstr_opt(w, "detail", b->detail);
+  yoi_sdk_jsonw_close(w, '}');
+}
+
 const struct yoi_sdk_bundle_profile *yoi_sdk_bundle_profile(const struct yoi_sdk_bundle *b,
                                                             yoi_str name) {
   for (uint32_t i = 0; i < b->n_profiles; i++)

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from lib import bundles, configs
+from lib import bundles, configs, wait
 from lib.worker import fresh
 from test_config_messages import check
 
@@ -53,7 +53,7 @@ def test_a_create_brings_the_bundle(having):
     detail = host.api.ok('GET', f'{CREATE}/{worker["worker_id"]}')['worker']
     assert detail['spec']['source'] == 'bundle' and detail['spec']['workspace']['id'] == 'acme'
     assert detail['spec']['bundle'] == ref(host)
-    synced = host.entries(msg='bundle synced')
+    synced = wait.until(lambda: host.entries(msg='bundle synced'), what='the line about it')
     assert [(e['runtime'], e['digest']) for e in synced] == [('main', host.digests['team.json'])]
     assert str(host.etc) not in json.dumps(synced)
     host.api.ok('POST', CREATE, {'config_bundle': ref(host)}, 201)
@@ -73,8 +73,8 @@ def test_a_store_keeps_what_it_was_given(new_host, tmp_path):
     host.restart()
     assert states(host) == {'team': 'available'}
     host.api.ok('POST', CREATE, {'config_bundle': ref(host)}, 201)
-    assert not host.entries(msg='bundle synced')
     host.stop()
+    assert not host.entries(msg='bundle synced')
 
 
 @pytest.mark.tsan
@@ -85,8 +85,8 @@ def test_two_hundred_creates_bring_it_once(having):
         return host.api.post(CREATE, {'worker_id': fresh(), 'config_bundle': ref(host)}).status
     with concurrent.futures.ThreadPoolExecutor(40) as pool:
         assert set(pool.map(create, range(200))) == {201}
-    assert len(host.entries(msg='bundle synced')) == 1
     host.stop()
+    assert len(host.entries(msg='bundle synced')) == 1
 
 
 def test_a_digest_that_nobody_has_is_missing(having):

@@ -112,7 +112,9 @@ def test_eight_that_hang_and_the_ninth_is_refused(new_host):
         assert (details['kind'], details['retryable']) == ('overloaded', True)
     assert host.api.get('/readyz').status == 200
     assert threads_of(host) == threads
-    refused = host.entries(msg='plugin refused, too many of its calls did not come back')
+    refused = wait.until(
+        lambda: host.entries(msg='plugin refused, too many of its calls did not come back'),
+        what='the line about it')
     assert len(refused) == 1 and refused[0]['level'] == 'error'
 
 

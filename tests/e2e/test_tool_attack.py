@@ -526,9 +526,12 @@ def everything(scene):
 
 
 def test_no_planted_word_came_back(scene):
-    n = 0
+    """Of what ran in this process before, and of a last attempt."""
+    scene.say(f'cat {scene.secret} ~/.ssh/id; env; ls / ..; cat /proc/self/environ')
+    searched = set()
     for where, text in everything(scene):
-        n += 1
+        searched.add(where.split()[0])
         assert not found(text), (where, found(text), [
             text[max(0, text.find(WORDS[w]) - 200):][:300] for w in found(text)])
-    assert n > 20
+    assert searched >= {'transcript', 'worker', 'events', 'metrics', 'answers', 'what', 'output',
+                        'log', 'store'}

@@ -73,28 +73,43 @@ int yoi__bundle_older(const struct yoi_sdk_bundle *a, const struct yoi_sdk_bundl
 
 /* ---- all of them ---------------------------------------------------------- */
 
-const struct yoi__config_bundle *yoi__bundle_find(const struct yoi__config *c, yoi_str digest) {
+static int is_of(const struct yoi__config_bundle *e, yoi_str workspace) {
+  return workspace.len == 0 || yoi_sdk_str_eq(e->it->workspace_id, workspace);
+}
+
+const struct yoi__config_bundle *yoi__bundle_find(const struct yoi__config *c, yoi_str workspace,
+                                                  yoi_str digest) {
   for (size_t i = 0; i < c->n_bundles; i++)
-    if (yoi_sdk_str_is(digest, c->bundles[i].it->digest)) return &c->bundles[i];
+    if (yoi_sdk_str_is(digest, c->bundles[i].it->digest))
+      return is_of(&c->bundles[i], workspace) ? &c->bundles[i] : NULL;
   return NULL;
 }
 
-const struct yoi__config_bundle *yoi__bundle_behind(const struct yoi__config *c,
+size_t yoi__bundle_count(const struct yoi__config *c, yoi_str workspace) {
+  size_t n = 0;
+  for (size_t i = 0; i < c->n_bundles; i++) n += is_of(&c->bundles[i], workspace) != 0;
+  return n;
+}
+
+const struct yoi__config_bundle *yoi__bundle_behind(const struct yoi__config *c, yoi_str workspace,
                                                     const struct yoi__config_bundle *last) {
   const struct yoi__config_bundle *next = NULL;
   for (size_t i = 0; i < c->n_bundles; i++) {
     const struct yoi__config_bundle *e = &c->bundles[i];
+    if (!is_of(e, workspace)) continue;
     if (last != NULL && strcmp(e->it->digest, last->it->digest) <= 0) continue;
     if (next == NULL || strcmp(e->it->digest, next->it->digest) < 0) next = e;
   }
   return next;
 }
 
-void yoi__bundles_write(struct yoi_sdk_jsonw *w, const struct yoi__config *c) {
+void yoi__bundles_write(struct yoi_sdk_jsonw *w, const struct yoi__config *c,
+                        yoi_str workspace) {
   yoi_sdk_jsonw_open(w, '{');
   yoi_sdk_jsonw_key(w, "bundles");
   yoi_sdk_jsonw_open(w, '[');
-  for (const struct yoi__config_bundle *e = NULL; (e = yoi__bundle_behind(c, e)) != NULL;) {
+  const struct yoi__config_bundle *e = NULL;
+  while ((e = yoi__bundle_behind(c, workspace, e)) != NULL) {
     yoi_sdk_jsonw_open(w, '{');
     yoi_sdk_bundle_write(e->it, w);
     yoi_sdk_jsonw_close(w, '}');

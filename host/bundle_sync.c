@@ -335,7 +335,7 @@ static struct create *create_new(struct yoi__instance *in, const yoi_request *re
                                  const struct yoi__config_bundle *bundle) {
   yoi_request r = *req;
   yoi_str *const texts[] = {&r.worker_id, &r.subject, &r.principal,       &r.request_id,
-                            &r.trace,     &r.body,    &r.idempotency_key};
+                            &r.trace,     &r.body,    &r.idempotency_key, &r.workspace};
   size_t size = 0, n = sizeof texts / sizeof *texts;
   for (size_t i = 0; i < n; i++) size += texts[i]->len;
   struct create *c = yoi_sdk_malloc(sizeof *c + size);

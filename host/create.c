@@ -54,6 +54,7 @@ int yoi__builtin_is_plain(yoi_str profile) {
 struct create {
   const struct yoi__config *config;
   const struct yoi__config_runtime *entry;
+  yoi_str sees;                            /* the request's workspace; empty: all */
   const yoi_sdk_json *tree;
   yoi_str workspace;                       /* empty: not named */
   const struct yoi__config_bundle *bundle; /* NULL: none of the config's */
@@ -81,10 +82,12 @@ static yoi_status read_members(struct create *a, yoi_error *err) {
   if (workspace != NULL && !yoi_sdk_id_valid(a->workspace))
     return yoi_sdk_fail(err, YOI_CODE_INVALID_IDENTIFIER, "'workspace' is not an identifier");
   if (bundle == NULL) {
-    a->bundle = a->entry->bundle;
+    const struct yoi__config_bundle *own = a->entry->bundle;
+    if (own != NULL && (a->sees.len == 0 || yoi_sdk_str_eq(a->sees, own->it->workspace_id)))
+      a->bundle = own;
     a->gets_bundle = a->bundle != NULL;
   } else if (yoi_sdk_json_str(yoi_sdk_json_get(bundle, "digest"), &digest)) {
-    a->bundle = yoi__bundle_find(a->config, digest);
+    a->bundle = yoi__bundle_find(a->config, a->sees, digest);
   } else {
     return yoi_sdk_fail(err, YOI_CODE_INVALID_REQUEST,
                         "'config_bundle' is not {\"id\", \"digest\"}");
@@ -221,13 +224,13 @@ static yoi_status parse(struct create *a, yoi_str body, yoi_sdk_json **out, yoi_
 }
 
 yoi_status yoi__create_prepare(const struct yoi__config *c, const struct yoi__config_runtime *r,
-                               yoi_str body, struct yoi_sdk_buf *out,
+                               const yoi_request *req, struct yoi_sdk_buf *out,
                                const struct yoi__config_bundle **out_bundle, yoi_error *err) {
-  struct create a = {.config = c, .entry = r, .workspace = {"", 0}};
+  struct create a = {.config = c, .entry = r, .sees = req->workspace, .workspace = {"", 0}};
   yoi_sdk_json *tree = NULL;
   *out_bundle = NULL;
   if (!restricts(c, r) && r->default_profile.len == 0) return YOI_OK;
-  yoi_status st = parse(&a, body, &tree, err);
+  yoi_status st = parse(&a, req->body, &tree, err);
   if (st != YOI_OK || tree == NULL) return st;
   a.tree = tree;
   if (is_default(yoi_sdk_json_get(tree, "profile"))) a.gets_profile = r->default_profile;

@@ -415,7 +415,7 @@ static yoi_status lists_start(struct yoi_embed *host, const yoi_request *req,
 static yoi_status bundles_start(struct yoi_embed *host, const yoi_request *req,
                                 struct yoi__instance *in, const struct yoi__config_bundle *only,
                                 yoi_stream **out, yoi_error *err) {
-  size_t n = only != NULL ? 1 : host->config->n_bundles;
+  size_t n = only != NULL ? 1 : yoi__bundle_count(host->config, req->workspace);
   struct lists *l = lists_new(host, req, n);
   if (l == NULL) {
     yoi__instance_unref(in);
@@ -428,7 +428,7 @@ static yoi_status bundles_start(struct yoi_embed *host, const yoi_request *req,
   const struct yoi__config_bundle *e = NULL;
   for (size_t i = 0; i < n; i++) {
     struct row *row = &l->rows[i];
-    row->bundle = e = only != NULL ? only : yoi__bundle_behind(host->config, e);
+    row->bundle = e = only != NULL ? only : yoi__bundle_behind(host->config, req->workspace, e);
     row->in = in;
     if (!yoi__bundle_allowed(e, in->entry))
       row->done = 1;
@@ -439,12 +439,13 @@ static yoi_status bundles_start(struct yoi_embed *host, const yoi_request *req,
   return YOI_OK;
 }
 
-static yoi_status start_bundles(struct yoi_embed *host, yoi_stream **out, yoi_error *err) {
+static yoi_status start_bundles(struct yoi_embed *host, const yoi_request *req, yoi_stream **out,
+                                yoi_error *err) {
   struct yoi_sdk_buf text;
   struct yoi_sdk_jsonw w;
   yoi_sdk_buf_init(&text, YOI_JSON_BYTES_MAX);
   yoi_sdk_jsonw_init(&w, &text);
-  yoi__bundles_write(&w, host->config);
+  yoi__bundles_write(&w, host->config, req->workspace);
   *out = text.failed != 0 ? NULL : yoi_sdk_stream_one(yoi_sdk_buf_str(&text), 0);
   yoi_sdk_buf_release(&text);
   return *out == NULL ? yoi_sdk_fail_memory(err) : YOI_OK;
@@ -452,7 +453,8 @@ static yoi_status start_bundles(struct yoi_embed *host, yoi_stream **out, yoi_er
 
 static yoi_status start_sync(struct yoi_embed *host, const yoi_request *req,
                              struct yoi__instance *in, yoi_stream **out, yoi_error *err) {
-  const struct yoi__config_bundle *bundle = yoi__bundle_find(host->config, req->subject);
+  const struct yoi__config_bundle *bundle =
+      yoi__bundle_find(host->config, req->workspace, req->subject);
   yoi_status st = YOI_OK;
   if (!yoi_sdk_digest_valid(req->subject))
     st = yoi_sdk_fail(err, YOI_CODE_INVALID_IDENTIFIER, "the digest is not valid");
@@ -554,13 +556,15 @@ yoi_status yoi__hostop_start(struct yoi_embed *host, const yoi_request *req, yoi
         st = start_ready(host, out, err);
         break;
       case YOI_OP_HOST_METRICS:
-        st = start_metrics(host, out, err);
+        st = req->workspace.len > 0
+                 ? yoi_sdk_fail(err, YOI_CODE_POLICY_DENIED, "metrics are of all workspaces")
+                 : start_metrics(host, out, err);
         break;
       case YOI_OP_HOST_RUNTIMES:
         st = lists_start(host, req, NULL, out, err);
         break;
       case YOI_OP_HOST_BUNDLES:
-        st = start_bundles(host, out, err);
+        st = start_bundles(host, req, out, err);
         break;
       case YOI_OP_HOST_RUNTIME:
       case YOI_OP_HOST_BUNDLE_STATUS:

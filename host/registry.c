@@ -275,7 +275,7 @@ static yoi_status route_create(struct yoi_embed *host, struct yoi__instance *in,
   const struct yoi__config_bundle *bundle = NULL;
   struct yoi_sdk_buf body;
   yoi_sdk_buf_init(&body, YOI_BODY_BYTES_MAX);
-  yoi_status st = yoi__create_prepare(host->config, in->entry, req->body, &body, &bundle, err);
+  yoi_status st = yoi__create_prepare(host->config, in->entry, req, &body, &bundle, err);
   if (st != YOI_OK) {
     yoi__instance_unref(in);
   } else {
@@ -304,7 +304,8 @@ static yoi_status check_workspace(const struct yoi__config_runtime *entry, yoi_s
 /* A bundle goes only where the config lets it. Takes over the reference. */
 static yoi_status route_put(struct yoi_embed *host, struct yoi__instance *in,
                             const yoi_request *req, yoi_stream **out, yoi_error *err) {
-  const struct yoi__config_bundle *bundle = yoi__bundle_find(host->config, req->subject);
+  const struct yoi__config_bundle *bundle =
+      yoi__bundle_find(host->config, (yoi_str){0}, req->subject);
   yoi_status st = bundle != NULL ? yoi__bundle_check(bundle, in->entry, err)
                                  : check_workspace(in->entry, req->body, err);
   if (st == YOI_OK) return route(host, in, req, NULL, out, err);

@@ -67,12 +67,14 @@ yoi_status yoi__request_check(const yoi_request *r, yoi_str runtime_id, yoi_erro
   if (st != YOI_OK) return st;
   if (r->origin < YOI_ORIGIN_EMBED || r->origin > YOI_ORIGIN_BROWSER)
     return invalid(err, "the origin is not known");
-  if ((r->flags & ~(YOI_REQ_FOLLOW | YOI_REQ_ONCE)) != 0 || r->reserved != 0)
+  if ((r->flags & ~(YOI_REQ_FOLLOW | YOI_REQ_ONCE | YOI_REQ_WORKSPACE)) != 0 || r->reserved != 0)
     return yoi_sdk_fail(err, YOI_CODE_UNSUPPORTED_OPERATION, "the request has unknown flags");
   if ((r->flags & YOI_REQ_FOLLOW) != 0 && r->op != YOI_OP_WORKER_INPUT)
     return invalid(err, "only an input can be followed");
   if ((r->flags & YOI_REQ_ONCE) != 0 && r->op != YOI_OP_WORKER_EVENTS)
     return invalid(err, "only events end with what there is");
+  if ((r->flags & YOI_REQ_WORKSPACE) != 0 ? !yoi_sdk_id_valid(r->workspace) : r->workspace.len > 0)
+    return invalid(err, "the workspace is not valid");
   if (!visible(r->principal, YOI_PRINCIPAL_MAX)) return invalid(err, "the principal is not valid");
   if (r->request_id.len > 0 && !yoi_sdk_token_valid(r->request_id, YOI_REQUEST_ID_MAX))
     return invalid(err, "the request id is not valid");

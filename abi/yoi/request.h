@@ -18,6 +18,11 @@ extern "C" {
 #define YOI_REQ_FOLLOW 1u /* worker.input: go on to the end of its turn */
 /* Since 1.3. worker.events: with what there is comes the `end`, caught_up. */
 #define YOI_REQ_ONCE 2u
+/* Since 1.4. Only what is of `workspace` is there for this request: a worker
+ * that was made of a bundle of it, and such a bundle. All else does not exist:
+ * it is worker_not_found or bundle_not_found, it is in no list and no count,
+ * and what is made is made of such a bundle, or policy_denied. */
+#define YOI_REQ_WORKSPACE 4u
 
 /* Borrowed until start returns; what is needed longer is copied. */
 typedef struct yoi_request {
@@ -37,6 +42,8 @@ typedef struct yoi_request {
   yoi_str trace; /* W3C traceparent or empty */
   yoi_str idempotency_key;
   yoi_str body; /* JSON object or empty; bundle.put: the exact bytes */
+  /* since 1.4 */
+  yoi_str workspace; /* of YOI_REQ_WORKSPACE; without it empty */
 } yoi_request;
 
 #ifdef __cplusplus

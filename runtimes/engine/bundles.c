@@ -199,6 +199,23 @@ int eng_bundles_has(struct eng_engine *eng, yoi_str digest) {
   return found;
 }
 
+static bool is_of(const struct eng_shelved *s, yoi_str workspace) {
+  return workspace.len == 0 || yoi_sdk_str_is(workspace, s->workspace);
+}
+
+uint32_t eng_bundles_places(struct eng_engine *eng, yoi_str workspace,
+                            struct eng_place out[YOI_BUNDLES_MAX]) {
+  struct eng_bundles *b = &eng->bundles;
+  uint32_t n = 0;
+  pthread_mutex_lock(&b->mu);
+  for (; n < b->n && n < YOI_BUNDLES_MAX; n++) {
+    (void)yoi_sdk_digest_bytes(yoi_sdk_str(b->list[n]->digest), out[n].sha);
+    out[n].ours = is_of(b->list[n], workspace);
+  }
+  pthread_mutex_unlock(&b->mu);
+  return n;
+}
+
 uint32_t eng_bundles_count(struct eng_engine *eng) {
   pthread_mutex_lock(&eng->bundles.mu);
   uint32_t n = eng->bundles.n;
@@ -250,13 +267,15 @@ static yoi_status answer(const struct eng_text *about, yoi_stream **out, yoi_err
 
 /* One of the two texts of a bundle that is here, with a reference; NULL. `stays`:
  * one that is being deleted is not here. */
-static struct eng_text *text_of(struct eng_engine *eng, yoi_str digest, bool bytes, bool stays) {
+static struct eng_text *text_of(struct eng_engine *eng, const yoi_request *req, bool bytes,
+                                bool stays) {
   struct eng_bundles *b = &eng->bundles;
   struct eng_text *text = NULL;
   bool found;
   pthread_mutex_lock(&b->mu);
-  uint32_t at = place(b, digest, &found);
+  uint32_t at = place(b, req->subject, &found);
   if (found && stays && b->list[at]->leaving > 0) found = false;
+  if (found && !is_of(b->list[at], req->workspace)) found = false;
   if (found) text = eng_text_ref(bytes ? b->list[at]->bytes : b->list[at]->about);
   pthread_mutex_unlock(&b->mu);
   return text;
@@ -267,7 +286,7 @@ yoi_status eng_start_bundle_have(struct eng_engine *eng, const yoi_request *req,
   (void)none;
   yoi_status st = check_subject(req, err);
   if (st != YOI_OK) return st;
-  struct eng_text *about = text_of(eng, req->subject, false, false);
+  struct eng_text *about = text_of(eng, req, false, false);
   if (!about) return not_found(req->subject, err);
   st = answer(about, out, err);
   eng_text_unref(about);
@@ -279,15 +298,17 @@ yoi_status eng_start_bundle_get(struct eng_engine *eng, const yoi_request *req,
   (void)none;
   yoi_status st = check_subject(req, err);
   if (st != YOI_OK) return st;
-  struct eng_text *bytes = text_of(eng, req->subject, true, false);
+  struct eng_text *bytes = text_of(eng, req, true, false);
   if (!bytes) return not_found(req->subject, err);
   *out = yoi_sdk_stream_one(eng_text_str(bytes), 0);
   eng_text_unref(bytes);
   return *out ? YOI_OK : yoi_sdk_fail_memory(err);
 }
 
-static yoi_status write_page(struct eng_bundles *b, yoi_str after, size_t limit,
+/* `next` is the last one that is shown. */
+static yoi_status write_page(struct eng_bundles *b, yoi_str workspace, yoi_str after, size_t limit,
                              struct yoi_sdk_buf *buf) {
+  const struct eng_shelved *last = NULL;
   struct yoi_sdk_jsonw w;
   bool found;
   size_t n = 0;
@@ -298,11 +319,16 @@ static yoi_status write_page(struct eng_bundles *b, yoi_str after, size_t limit,
   pthread_mutex_lock(&b->mu);
   uint32_t at = place(b, after, &found);
   if (found) at++;
-  for (; at < b->n && n < limit; at++, n++) yoi_sdk_jsonw_raw(&w, eng_text_str(b->list[at]->about));
+  for (; at < b->n; at++) {
+    if (!is_of(b->list[at], workspace)) continue;
+    if (n++ == limit) break;
+    last = b->list[at];
+    yoi_sdk_jsonw_raw(&w, eng_text_str(last->about));
+  }
   yoi_sdk_jsonw_close(&w, ']');
   yoi_sdk_jsonw_key(&w, "next");
-  if (at < b->n && n > 0)
-    yoi_sdk_jsonw_str(&w, yoi_sdk_str(b->list[at - 1]->digest));
+  if (n > limit && last)
+    yoi_sdk_jsonw_str(&w, yoi_sdk_str(last->digest));
   else
     yoi_sdk_jsonw_null(&w);
   pthread_mutex_unlock(&b->mu);
@@ -324,7 +350,7 @@ yoi_status eng_start_bundle_list(struct eng_engine *eng, const yoi_request *req,
     st = yoi_sdk_fail(err, YOI_CODE_INVALID_IDENTIFIER, "'after' is not the digest of a bundle");
   if (st == YOI_OK) {
     yoi_sdk_buf_init(&buf, (size_t)16 << 20);
-    st = write_page(&eng->bundles, after, limit, &buf);
+    st = write_page(&eng->bundles, req->workspace, after, limit, &buf);
     char *text = st == YOI_OK ? yoi_sdk_buf_take(&buf, &len) : NULL;
     yoi_sdk_buf_release(&buf);
     *out = text ? yoi_sdk_stream_one_take(text, len, 0) : NULL;
@@ -455,7 +481,7 @@ yoi_status eng_start_bundle_put(struct eng_engine *eng, const yoi_request *req,
   yoi_status st = check_subject(req, err);
   if (st == YOI_OK) st = check_bytes(req, err);
   if (st != YOI_OK) return st;
-  struct eng_text *about = text_of(eng, req->subject, false, true);
+  struct eng_text *about = text_of(eng, req, false, true);
   if (about) {
     st = answer(about, out, err);
     eng_text_unref(about);
@@ -464,6 +490,9 @@ yoi_status eng_start_bundle_put(struct eng_engine *eng, const yoi_request *req,
   if (atomic_load(&eng->draining))
     return yoi_sdk_fail(err, YOI_CODE_SHUTTING_DOWN, "the runtime is shutting down");
   st = shelved_new(req->body, &s, err);
+  if (st == YOI_OK && !is_of(s, req->workspace))
+    st = yoi_sdk_fail(err, YOI_CODE_POLICY_DENIED, "the bundle is of another workspace than '%.*s'",
+                      YOI_ARG(req->workspace));
   if (st == YOI_OK) st = reserve(&eng->bundles, req->body.len, err);
   if (st != YOI_OK) {
     shelved_free(s);
@@ -560,7 +589,7 @@ yoi_status eng_start_bundle_delete(struct eng_engine *eng, const yoi_request *re
   (void)none;
   yoi_status st = check_subject(req, err);
   if (st != YOI_OK) return st;
-  struct eng_text *about = text_of(eng, req->subject, false, false);
+  struct eng_text *about = text_of(eng, req, false, false);
   if (!about) return not_found(req->subject, err);
   eng_text_unref(about);
   uint64_t users = count_users(eng, req->subject);

@@ -37,6 +37,14 @@ int eng_bundles_find(struct eng_engine *eng, yoi_str digest, struct eng_bundle_o
 int eng_bundles_has(struct eng_engine *eng, yoi_str digest);
 /* bundle_not_found, with the digest. */
 yoi_status eng_bundles_missing(yoi_str digest, yoi_error *err);
+/* What there is for a request that sees one workspace: each digest, in order, and
+ * whether its bundle is of that workspace; how many. */
+struct eng_place {
+  uint8_t sha[YOI_SDK_SHA256_SIZE];
+  bool ours;
+};
+uint32_t eng_bundles_places(struct eng_engine *eng, yoi_str workspace,
+                            struct eng_place out[YOI_BUNDLES_MAX]);
 /* How many, for describe. */
 uint32_t eng_bundles_count(struct eng_engine *eng);
 

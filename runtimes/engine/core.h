@@ -27,6 +27,7 @@
 #include "bundles.h"
 #include "directory.h"
 #include "engine.h"
+#include "scope.h"
 #include "spec.h"
 
 struct eng_worker;
@@ -170,7 +171,8 @@ uint64_t eng_wall(const struct eng_engine *eng);
 struct eng_worker *eng_find(struct eng_engine *eng, yoi_str worker_id);
 /* Workers behind an id, in order, with references; see eng_directory_page. */
 size_t eng_page_workers(struct eng_engine *eng, yoi_str after, const char *state,
-                        struct eng_worker **out, size_t max, int *out_more);
+                        const struct eng_scope *scope, struct eng_worker **out, size_t max,
+                        int *out_more);
 /* dir_mu held, or nobody else is there: puts it into directory and keys, with
  * a reference. ALREADY_EXISTS, RESOURCE_EXHAUSTED. */
 yoi_status eng_enlist(struct eng_engine *eng, struct eng_worker *w);

@@ -180,7 +180,7 @@ static yoi_status copy_request(struct eng_deferred *d, const yoi_request *req) {
   d->req = *req;
   yoi_str *const texts[] = {&d->req.worker_id,  &d->req.subject, &d->req.principal,
                             &d->req.request_id, &d->req.trace,   &d->req.idempotency_key,
-                            &d->req.body};
+                            &d->req.body,       &d->req.workspace};
   size_t len = 1;
   for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) len += texts[i]->len;
   char *at = d->words = yoi_sdk_malloc(len);

@@ -69,8 +69,8 @@ static void tell_watchers(struct eng_engine *eng) {
   size_t after_len = 0;
   int more = 1;
   while (more) {
-    size_t n =
-        eng_page_workers(eng, (yoi_str){after, after_len}, NULL, list, YOI_REPLAY_BATCH_MAX, &more);
+    size_t n = eng_page_workers(eng, (yoi_str){after, after_len}, NULL, NULL, list,
+                                YOI_REPLAY_BATCH_MAX, &more);
     for (size_t i = 0; i < n; i++) {
       struct eng_after then = {0};
       if (!atomic_load(&list[i]->awake)) continue; /* it may be its load's */

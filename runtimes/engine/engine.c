@@ -333,12 +333,15 @@ static yoi_status read_request(const yoi_request *in, yoi_request *out, yoi_erro
     if (((const char *)in)[i] != 0)
       return yoi_sdk_fail(err, YOI_CODE_UNSUPPORTED_OPERATION,
                           "the request has an unknown member at offset %zu", i);
-  if (out->reserved != 0 || (out->flags & ~(YOI_REQ_FOLLOW | YOI_REQ_ONCE)) != 0)
+  if (out->reserved != 0 ||
+      (out->flags & ~(YOI_REQ_FOLLOW | YOI_REQ_ONCE | YOI_REQ_WORKSPACE)) != 0)
     return yoi_sdk_fail(err, YOI_CODE_UNSUPPORTED_OPERATION, "the request has unknown flags");
   if ((out->flags & YOI_REQ_FOLLOW) != 0 && out->op != YOI_OP_WORKER_INPUT)
     return yoi_sdk_fail(err, YOI_CODE_INVALID_REQUEST, "only input can be followed");
   if ((out->flags & YOI_REQ_ONCE) != 0 && out->op != YOI_OP_WORKER_EVENTS)
     return yoi_sdk_fail(err, YOI_CODE_INVALID_REQUEST, "only events end with what there is");
+  if (((out->flags & YOI_REQ_WORKSPACE) != 0) != (out->workspace.len > 0))
+    return yoi_sdk_fail(err, YOI_CODE_INVALID_REQUEST, "the request's workspace is not valid");
   if (out->principal.len == 0 || out->principal.len > YOI_PRINCIPAL_MAX)
     return yoi_sdk_fail(err, YOI_CODE_INVALID_REQUEST, "the request has no principal");
   return YOI_OK;
@@ -349,6 +352,7 @@ static yoi_status start_on(struct eng_engine *eng, const yoi_request *req, struc
   /* What is just being accepted when a drain begins is either refused, since
    * it comes to see the drain, or waited for, since it is counted before. */
   bool accepts = req->op == YOI_OP_WORKER_CREATE || req->op == YOI_OP_WORKER_INPUT;
+  if (w && !eng_scope_has(w, req)) w = NULL;
   if (accepts) atomic_fetch_add(&eng->active, 1);
   yoi_status st = starts[req->op](eng, req, w, out, err);
   if (accepts) eng_active_done(eng);

@@ -322,7 +322,8 @@ static struct eng_worker *next_busy(struct eng_engine *eng, bool *out_again) {
   size_t len = x->behind_len;
   memcpy(behind, x->behind, len);
   pthread_mutex_unlock(&x->mu);
-  size_t n = full ? 0 : eng_page_workers(eng, (yoi_str){behind, len}, "running", &w, 1, &more);
+  yoi_str after = {behind, len};
+  size_t n = full ? 0 : eng_page_workers(eng, after, "running", NULL, &w, 1, &more);
   pthread_mutex_lock(&x->mu);
   if (n > 0) {
     x->walking++;

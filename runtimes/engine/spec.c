@@ -281,11 +281,15 @@ static yoi_status read_prompts(struct eng_spec *spec, const yoi_sdk_json *tree) 
 }
 
 static yoi_status spec_read(struct eng_spec *spec, const yoi_sdk_json *tree) {
-  yoi_str model = {0};
+  yoi_str model = {0}, place = {0};
   const yoi_sdk_json *parameters = yoi_sdk_json_get(tree, "parameters");
   if (!yoi_sdk_json_str(yoi_sdk_json_get(tree, "model"), &model) || !yoi_sdk_name_valid(model) ||
       eng_limits_read(&spec->limits, yoi_sdk_json_get(tree, "limits"), NULL) != YOI_OK)
     return YOI_DATA_LOSS;
+  if (yoi_sdk_json_str(yoi_sdk_json_get(yoi_sdk_json_get(tree, "workspace"), "id"), &place)) {
+    if (!yoi_sdk_id_valid(place)) return YOI_DATA_LOSS;
+    memcpy(spec->workspace, place.ptr, place.len);
+  }
   spec->model = yoi_sdk_strndup(model.ptr, model.len);
   if (!spec->model) return YOI_RESOURCE_EXHAUSTED;
   if (yoi_sdk_json_type(parameters) == YOI_SDK_JSON_OBJECT) {

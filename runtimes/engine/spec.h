@@ -23,6 +23,7 @@ struct eng_spec_tool {
  * count. */
 struct eng_spec {
   struct eng_text *json; /* its members, as one JSON object */
+  char workspace[YOI_ID_MAX + 1]; /* of its bundle; empty: none */
   char *model;           /* the model's name on this host */
   char *parameters;      /* for it: a JSON object, or NULL */
   yoi_str prompt;        /* all that stands before the intent, escaped for a JSON

@@ -59,7 +59,11 @@ static yoi_status join(const struct creation *c, struct eng_worker *w, bool by_k
   struct eng_after after = {0};
   yoi_status st = YOI_OK;
   struct eng_op *op = NULL;
-  if (atomic_load(&w->state) == ENG_CORRUPT)
+  if (!eng_scope_has(w, c->req)) /* whoever sees only his own is told no more than that */
+    st = by_key ? yoi_sdk_fail(err, YOI_CODE_IDEMPOTENCY_CONFLICT,
+                               "this idempotency key was used elsewhere")
+                : yoi_sdk_fail(err, YOI_CODE_WORKER_CONFLICT, "the worker id '%s' is taken", w->id);
+  else if (atomic_load(&w->state) == ENG_CORRUPT)
     st = yoi_sdk_fail(err, YOI_CODE_WORKER_CONFLICT,
                       "worker '%s' exists, and its history is damaged", w->id);
   else if (!eng_print_eq(&w->print, &c->ask.print))
@@ -162,6 +166,20 @@ static void unstage(struct eng_worker *w, struct eng_after *after) {
   eng_active_done(w->eng);
 }
 
+/* A request that sees one workspace makes workers of its bundles, and no others:
+ * those are missing, as they are to bundle.have. */
+static yoi_status check_scope(const struct creation *c, const struct eng_bundle_of *b,
+                              yoi_error *err) {
+  yoi_str workspace = c->req->workspace;
+  if ((c->req->flags & YOI_REQ_WORKSPACE) == 0) return YOI_OK;
+  if (!b->bytes)
+    return yoi_sdk_fail(err, YOI_CODE_POLICY_DENIED,
+                        "a worker without a bundle is of no workspace, not of '%.*s'",
+                        YOI_ARG(workspace));
+  if (yoi_sdk_str_is(workspace, b->workspace)) return YOI_OK;
+  return eng_bundles_missing(c->ask.bundle_digest, err);
+}
+
 /* What is asked for, resolved on this host; with a reference. */
 static yoi_status resolve(const struct creation *c, struct eng_spec **out, yoi_error *err) {
   const struct eng_ask_create *a = &c->ask;
@@ -169,11 +187,13 @@ static yoi_status resolve(const struct creation *c, struct eng_spec **out, yoi_e
   yoi_status st = YOI_OK;
   if (a->bundle_id.len > 0 && !eng_bundles_find(c->eng, a->bundle_digest, &b))
     return eng_bundles_missing(a->bundle_digest, err);
-  if (b.bytes && !yoi_sdk_str_is(a->bundle_id, b.id))
+  st = check_scope(c, &b, err);
+  if (st == YOI_OK && b.bytes && !yoi_sdk_str_is(a->bundle_id, b.id))
     st = yoi_sdk_fail(err, YOI_CODE_BUNDLE_DIGEST_MISMATCH,
                       "the bundle of that digest is '%s', not '%.*s'", b.id,
                       YOI_ARG(a->bundle_id));
-  else if (b.bytes && a->workspace.len > 0 && !yoi_sdk_str_is(a->workspace, b.workspace))
+  else if (st == YOI_OK && b.bytes && a->workspace.len > 0 &&
+           !yoi_sdk_str_is(a->workspace, b.workspace))
     st = yoi_sdk_fail(err, YOI_CODE_POLICY_DENIED,
                       "the bundle '%s' is of another workspace than '%.*s'", b.id,
                       YOI_ARG(a->workspace));
@@ -283,20 +303,28 @@ static bool is_in(uint8_t now, const char *state) {
   return !state || strcmp(eng_state_name((enum eng_state)now), state) == 0;
 }
 
+struct wanted {
+  const char *state;             /* NULL: any */
+  const struct eng_scope *scope; /* NULL: all */
+};
+
 /* One that sleeps is what its last record said. When a turn ran, it may be idle
  * once it was read, since the turn has its end then, or wait for a person. */
-static int keep_state(void *ctx, const struct eng_entry *e) {
+static int keep_wanted(void *ctx, const struct eng_entry *e) {
   const struct eng_worker *w = (const struct eng_worker *)e;
-  const char *state = ctx;
+  const struct wanted *wanted = ctx;
+  const char *state = wanted->state;
   bool asleep = !atomic_load(&w->awake);
   uint8_t now = atomic_load(&w->state);
-  return is_visible(now) &&
+  return is_visible(now) && eng_scope_may(wanted->scope, w) &&
          (is_in(now, state) ||
           (asleep && now == ENG_RUNNING && (is_in(ENG_IDLE, state) || is_in(ENG_AWAITING, state))));
 }
 
 size_t eng_page_workers(struct eng_engine *eng, yoi_str after, const char *state,
-                        struct eng_worker **out, size_t max, int *out_more) {
+                        const struct eng_scope *scope, struct eng_worker **out, size_t max,
+                        int *out_more) {
+  struct wanted wanted = {state, scope};
   struct eng_entry *entries[YOI_LIST_LIMIT_MAX];
   char id[YOI_ID_MAX];
   size_t n = 0;
@@ -304,8 +332,8 @@ size_t eng_page_workers(struct eng_engine *eng, yoi_str after, const char *state
   if (max > YOI_LIST_LIMIT_MAX) max = YOI_LIST_LIMIT_MAX;
   do {
     pthread_mutex_lock(&eng->dir_mu);
-    size_t got = eng_directory_page(&eng->directory, after, keep_state, (void *)(uintptr_t)state,
-                                    entries, max - n, LOOKS_PER_LOCK, &seen, out_more);
+    size_t got = eng_directory_page(&eng->directory, after, keep_wanted, &wanted, entries, max - n,
+                                    LOOKS_PER_LOCK, &seen, out_more);
     for (size_t i = 0; i < got; i++) out[n++] = eng_worker_ref((struct eng_worker *)entries[i]);
     if (seen) {
       after = (yoi_str){id, seen->id.len};
@@ -326,15 +354,37 @@ static int find_state(yoi_str s, const char **out) {
   return *out != NULL;
 }
 
-/* Those that are in that state now: a page may have fewer than were found. */
-static void write_page(struct eng_worker *const *list, size_t n, int more, const char *state,
-                       struct yoi_sdk_buf *buf) {
+/* A page as it is asked for. */
+struct page {
+  yoi_str after; /* of the body */
+  const char *state;
+  size_t limit;
+};
+
+static yoi_status read_page(const yoi_sdk_json *body, struct page *p, yoi_error *err) {
+  yoi_str wanted = eng_ask_str(body, "state");
+  p->after = eng_ask_str(body, "after");
+  yoi_status st = eng_ask_limit(body, YOI_LIST_LIMIT_DEFAULT, YOI_LIST_LIMIT_MAX, &p->limit, err);
+  if (st == YOI_OK && p->after.len > 0 && !yoi_sdk_id_valid(p->after))
+    st = yoi_sdk_fail(err, YOI_CODE_INVALID_IDENTIFIER, "'after' is not an identifier");
+  if (st == YOI_OK && wanted.len > 0 && !find_state(wanted, &p->state))
+    st = yoi_sdk_fail(err, YOI_CODE_INVALID_REQUEST, "'state' is not a state of workers");
+  return st;
+}
+
+/* Those that are in that state now: a page may have fewer than were found.
+ * `next` is the last one that the request may know of. */
+static void write_page(const yoi_request *req, struct eng_worker *const *list, size_t n, int more,
+                       const char *state, struct yoi_sdk_buf *buf) {
+  const struct eng_worker *last = NULL;
   struct yoi_sdk_jsonw w;
   yoi_sdk_jsonw_init(&w, buf);
   yoi_sdk_jsonw_open(&w, '{');
   yoi_sdk_jsonw_key(&w, "workers");
   yoi_sdk_jsonw_open(&w, '[');
   for (size_t i = 0; i < n; i++) {
+    if (!eng_scope_has(list[i], req)) continue;
+    last = list[i];
     pthread_mutex_lock(&list[i]->mu);
     if (is_visible(list[i]->state) && is_in(list[i]->state, state))
       eng_shape_worker(&w, list[i], 0);
@@ -342,8 +392,8 @@ static void write_page(struct eng_worker *const *list, size_t n, int more, const
   }
   yoi_sdk_jsonw_close(&w, ']');
   yoi_sdk_jsonw_key(&w, "next");
-  if (more && n > 0)
-    yoi_sdk_jsonw_str(&w, list[n - 1]->entry.id);
+  if (more && last)
+    yoi_sdk_jsonw_str(&w, last->entry.id);
   else
     yoi_sdk_jsonw_null(&w);
   yoi_sdk_jsonw_close(&w, '}');
@@ -357,57 +407,68 @@ static yoi_status answer(struct yoi_sdk_buf *buf, yoi_stream **out, yoi_error *e
   return *out ? YOI_OK : yoi_sdk_fail_memory(err);
 }
 
-static yoi_status answer_page(struct eng_worker *const *list, size_t n, int more, const char *state,
-                              yoi_stream **out, yoi_error *err) {
+static yoi_status answer_page(const yoi_request *req, struct eng_worker *const *list, size_t n,
+                              int more, const char *state, yoi_stream **out, yoi_error *err) {
   struct yoi_sdk_buf buf;
   yoi_sdk_buf_init(&buf, (size_t)16 << 20);
-  write_page(list, n, more, state, &buf);
+  write_page(req, list, n, more, state, &buf);
   return answer(&buf, out, err);
 }
+
+static yoi_status list_loaded(struct eng_deferred *d, yoi_stream **out, yoi_error *err);
+
+/* Each worker is shown whole, so those that sleep are read first. `round`: how
+ * many pages were read in vain, see list_loaded. */
+static yoi_status list_from(struct eng_engine *eng, const yoi_request *req, const struct page *p,
+                            int round, yoi_stream **out, yoi_error *err) {
+  struct eng_worker *list[YOI_LIST_LIMIT_MAX];
+  struct eng_scope *scope = NULL;
+  int more = 0;
+  if (!eng_scope_new(eng, req, &scope)) return yoi_sdk_fail_memory(err);
+  size_t n = eng_page_workers(eng, p->after, p->state, scope, list, p->limit, &more);
+  eng_scope_free(scope);
+  bool all = true;
+  for (size_t i = 0; i < n && all; i++) all = atomic_load(&list[i]->awake);
+  if (!all) return eng_defer(eng, req, list, n, more | round << 1, list_loaded, out, err);
+  yoi_status st = answer_page(req, list, n, more, p->state, out, err);
+  for (size_t i = 0; i < n; i++) eng_worker_unref(list[i]);
+  return st;
+}
+
+/* Pages of which nothing could be shown once they were read: all were made of
+ * bundles that have been deleted, in another workspace. Each is a call deeper. */
+#define LIST_ROUNDS 16
 
 /* What was asked, and was found to be right when it was. */
 static yoi_status list_loaded(struct eng_deferred *d, yoi_stream **out, yoi_error *err) {
   yoi_sdk_json *body = NULL;
-  const char *state = NULL;
+  struct page p = {.state = NULL};
+  int more = d->more & 1, round = d->more >> 1;
+  bool any = false;
   yoi_status st = eng_ask_parse(&d->req, &body, err);
-  if (st == YOI_OK) (void)find_state(eng_ask_str(body, "state"), &state);
+  if (st == YOI_OK) st = read_page(body, &p, err);
+  for (uint32_t i = 0; i < d->n && !any; i++) any = eng_scope_has(d->workers[i], &d->req);
+  if (st == YOI_OK && (any || !more)) {
+    st = answer_page(&d->req, d->workers, d->n, more, p.state, out, err);
+  } else if (st == YOI_OK && round < LIST_ROUNDS) {
+    p.after = d->workers[d->n - 1]->entry.id; /* held until this has returned */
+    st = list_from(d->eng, &d->req, &p, round + 1, out, err);
+  } else if (st == YOI_OK) {
+    st = yoi_sdk_fail(err, YOI_CODE_TIMEOUT, "too many histories had to be read for this page");
+  }
   yoi_sdk_json_free(body);
-  return st == YOI_OK ? answer_page(d->workers, d->n, d->more, state, out, err) : st;
-}
-
-/* Takes the references over. Each worker is shown whole, so those that sleep
- * are read first. */
-static yoi_status page_or_wait(struct eng_engine *eng, const yoi_request *req, const char *state,
-                               struct eng_worker *const *list, size_t n, int more, yoi_stream **out,
-                               yoi_error *err) {
-  bool all = true;
-  for (size_t i = 0; i < n && all; i++) all = atomic_load(&list[i]->awake);
-  if (!all) return eng_defer(eng, req, list, n, more, list_loaded, out, err);
-  yoi_status st = answer_page(list, n, more, state, out, err);
-  for (size_t i = 0; i < n; i++) eng_worker_unref(list[i]);
   return st;
 }
 
 yoi_status eng_start_list(struct eng_engine *eng, const yoi_request *req, struct eng_worker *none,
                           yoi_stream **out, yoi_error *err) {
-  struct eng_worker *list[YOI_LIST_LIMIT_MAX];
   yoi_sdk_json *body = NULL;
-  size_t limit = 0;
-  const char *state = NULL;
-  int more = 0;
+  struct page p = {.state = NULL};
   (void)none;
   yoi_status st = eng_ask_parse(req, &body, err);
   if (st != YOI_OK) return st;
-  yoi_str after = eng_ask_str(body, "after"), wanted = eng_ask_str(body, "state");
-  st = eng_ask_limit(body, YOI_LIST_LIMIT_DEFAULT, YOI_LIST_LIMIT_MAX, &limit, err);
-  if (st == YOI_OK && after.len > 0 && !yoi_sdk_id_valid(after))
-    st = yoi_sdk_fail(err, YOI_CODE_INVALID_IDENTIFIER, "'after' is not an identifier");
-  if (st == YOI_OK && wanted.len > 0 && !find_state(wanted, &state))
-    st = yoi_sdk_fail(err, YOI_CODE_INVALID_REQUEST, "'state' is not a state of workers");
-  if (st == YOI_OK) {
-    size_t n = eng_page_workers(eng, after, state, list, limit, &more);
-    st = page_or_wait(eng, req, state, list, n, more, out, err);
-  }
+  st = read_page(body, &p, err);
+  if (st == YOI_OK) st = list_from(eng, req, &p, 0, out, err);
   yoi_sdk_json_free(body);
   eng_sleep_some(eng);
   return st;
@@ -441,11 +502,23 @@ yoi_status eng_start_get(struct eng_engine *eng, const yoi_request *req, struct 
 
 /* ---- describe ---- */
 
-static void write_counts(struct eng_engine *eng, struct yoi_sdk_jsonw *w) {
-  const struct eng_limits *l = &eng->limits;
+static void count_all(struct eng_engine *eng, struct eng_scope_counts *out) {
   pthread_mutex_lock(&eng->dir_mu);
-  size_t n = eng->directory.n;
+  out->workers = eng->directory.n;
   pthread_mutex_unlock(&eng->dir_mu);
+  out->running = atomic_load(&eng->running);
+  out->watchers = atomic_load(&eng->watchers);
+}
+
+/* scope: NULL, all. */
+static void write_counts(struct eng_engine *eng, const struct eng_scope *scope,
+                         struct yoi_sdk_jsonw *w) {
+  const struct eng_limits *l = &eng->limits;
+  struct eng_scope_counts n = {0};
+  if (scope)
+    eng_scope_count(eng, scope, &n);
+  else
+    count_all(eng, &n);
   yoi_sdk_jsonw_key(w, "limits");
   yoi_sdk_jsonw_open(w, '{');
   yoi_sdk_jsonw_kint(w, "workers", (int64_t)l->workers);
@@ -458,10 +531,11 @@ static void write_counts(struct eng_engine *eng, struct yoi_sdk_jsonw *w) {
   yoi_sdk_jsonw_close(w, '}');
   yoi_sdk_jsonw_key(w, "counts");
   yoi_sdk_jsonw_open(w, '{');
-  yoi_sdk_jsonw_kint(w, "workers", (int64_t)n);
-  yoi_sdk_jsonw_kint(w, "running", (int64_t)atomic_load(&eng->running));
-  yoi_sdk_jsonw_kint(w, "watchers", (int64_t)atomic_load(&eng->watchers));
-  yoi_sdk_jsonw_kint(w, "bundles", (int64_t)eng_bundles_count(eng));
+  yoi_sdk_jsonw_kint(w, "workers", (int64_t)n.workers);
+  yoi_sdk_jsonw_kint(w, "running", (int64_t)n.running);
+  yoi_sdk_jsonw_kint(w, "watchers", (int64_t)n.watchers);
+  yoi_sdk_jsonw_kint(w, "bundles",
+                     (int64_t)(scope ? eng_scope_bundles(scope) : eng_bundles_count(eng)));
   yoi_sdk_jsonw_close(w, '}');
 }
 
@@ -495,6 +569,8 @@ yoi_status eng_start_describe(struct eng_engine *eng, const yoi_request *req,
   yoi_status st = eng_ask_parse(req, &body, err);
   yoi_sdk_json_free(body);
   if (st != YOI_OK) return st;
+  struct eng_scope *scope = NULL;
+  if (!eng_scope_new(eng, req, &scope)) return yoi_sdk_fail_memory(err);
   bool draining = atomic_load(&eng->draining);
   struct eng_amiss amiss[ENG_AMISS_MAX];
   size_t n = eng->store->ops->amiss ? eng->store->ops->amiss(eng->store, amiss) : 0;
@@ -522,7 +598,8 @@ yoi_status eng_start_describe(struct eng_engine *eng, const yoi_request *req,
                       ops[i] != YOI_OP_BUNDLE_PUT))
       yoi_sdk_jsonw_str(&w, yoi_sdk_str(yoi_sdk_op_name(ops[i])));
   yoi_sdk_jsonw_close(&w, ']');
-  write_counts(eng, &w);
+  write_counts(eng, scope, &w);
+  eng_scope_free(scope);
   write_amiss(eng, &w, amiss, n);
   yoi_sdk_jsonw_close(&w, '}');
   yoi_sdk_jsonw_close(&w, '}');

@@ -91,8 +91,8 @@ static void bundles_are_read_and_digested(void **state) {
   test_free(text);
   assert_int_equal(c->bundles[0].runtimes.given, 0);
   assert_int_equal(c->bundles[2].runtimes.n, 2);
-  assert_ptr_equal(yoi__bundle_find(c, yoi_sdk_str(digest)), &c->bundles[0]);
-  assert_null(yoi__bundle_find(c, YOI_LIT("sha256:00")));
+  assert_ptr_equal(yoi__bundle_find(c, (yoi_str){0}, yoi_sdk_str(digest)), &c->bundles[0]);
+  assert_null(yoi__bundle_find(c, (yoi_str){0}, YOI_LIT("sha256:00")));
   assert_null(c->runtimes[0].bundle);
   assert_int_equal(c->runtimes[0].require_bundle, YOI__REQUIRE_NEVER);
   assert_int_equal(c->runtimes[0].workspaces.given, 0);

@@ -56,7 +56,8 @@ static void becomes(struct rig *r, const char *body, const char *expected) {
   struct yoi_sdk_buf out;
   struct yoi_sdk_error e;
   yoi_sdk_buf_init(&out, YOI_BODY_BYTES_MAX);
-  yoi_status st = yoi__create_prepare(&r->config, &r->entry, yoi_sdk_str(body), &out, &r->bundle,
+  const yoi_request req = {.body = yoi_sdk_str(body)};
+  yoi_status st = yoi__create_prepare(&r->config, &r->entry, &req, &out, &r->bundle,
                                       yoi_sdk_error_init(&e));
   if (st != YOI_OK) fail_msg("%s: %s", body, e.message);
   assert_string_equal(out.len > 0 ? out.data : "", expected != NULL ? expected : "");
@@ -67,7 +68,8 @@ static void refused(struct rig *r, const char *body, int32_t code, const char *s
   struct yoi_sdk_buf out;
   struct yoi_sdk_error e;
   yoi_sdk_buf_init(&out, YOI_BODY_BYTES_MAX);
-  yoi_status st = yoi__create_prepare(&r->config, &r->entry, yoi_sdk_str(body), &out, &r->bundle,
+  const yoi_request req = {.body = yoi_sdk_str(body)};
+  yoi_status st = yoi__create_prepare(&r->config, &r->entry, &req, &out, &r->bundle,
                                       yoi_sdk_error_init(&e));
   if (st == YOI_OK) fail_msg("%s was taken", body);
   assert_string_equal(yoi_sdk_code_name(e.e.code), yoi_sdk_code_name(code));

@@ -109,7 +109,7 @@ int rig_sleep_one(struct rig *r, const char *worker) {
 size_t rig_sleep(struct rig *r) {
   struct eng_worker *list[YOI_LIST_LIMIT_MAX];
   int more;
-  size_t n = eng_page_workers(r->self, (yoi_str){0}, NULL, list, YOI_LIST_LIMIT_MAX, &more);
+  size_t n = eng_page_workers(r->self, (yoi_str){0}, NULL, NULL, list, YOI_LIST_LIMIT_MAX, &more);
   size_t slept = 0;
   for (size_t i = 0; i < n; i++) {
     slept += (size_t)eng_sleep(list[i]);

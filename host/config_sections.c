@@ -468,28 +468,33 @@ static void read_hosts(struct yoi__build *b, const yoi_sdk_json *v, size_t i) {
   yoi_sdk_buf_release(&out);
 }
 
+/* An ingress may have callers of its own, and then asks each who comes for a token. */
+static int has_tokens(const yoi_sdk_json *v) {
+  return yoi_sdk_json_get(yoi_sdk_json_get(v, "config"), "tokens") != NULL;
+}
+
 static void check_browser(struct yoi__build *b, const yoi_sdk_json *v, size_t i) {
   const struct yoi__config_ingress *g = &b->c->ingress[i];
   char at[YOI__POINTER_MAX];
   only_on(b, v, i, "runtime", "runtime");
   only_on(b, v, i, "token", "runtime");
   only_on(b, v, i, "insecure", "runtime");
-  if (g->address_len == 0 || yoi__listen_loopback(&g->address)) return;
+  if (g->address_len == 0 || yoi__listen_loopback(&g->address) || has_tokens(v)) return;
   snprintf(at, sizeof at, "/ingress/%zu/listen", i);
   yoi__findings_add(&b->found, at, 0,
-                    "a browser surface off loopback needs a login, which is not supported by "
-                    "this version");
+                    "a browser surface off loopback needs 'tokens' in its 'config' to log in with");
 }
 
 static void check_runtime(struct yoi__build *b, const yoi_sdk_json *v, size_t i) {
   const struct yoi__config_ingress *g = &b->c->ingress[i];
-  int has_token = yoi_sdk_json_get(v, "token") != NULL;
+  int has_token = yoi_sdk_json_get(v, "token") != NULL || has_tokens(v);
   char at[YOI__POINTER_MAX];
   only_on(b, v, i, "hosts", "browser");
   snprintf(at, sizeof at, "/ingress/%zu", i);
   if (!has_token && !g->insecure)
     yoi__findings_add(&b->found, at, 0,
-                      "a runtime surface needs a 'token', or on loopback \"insecure\": true");
+                      "a runtime surface needs a 'token', 'tokens' in its 'config', or on loopback "
+                      "\"insecure\": true");
   if (yoi_sdk_json_get(v, "runtime") == NULL)
     yoi__findings_add(&b->found, at, 0, "a runtime surface needs a 'runtime'");
   snprintf(at, sizeof at, "/ingress/%zu/insecure", i);

@@ -208,16 +208,18 @@ def add_rules(schema):
     shell['properties']['env']['propertyNames'] = {'pattern': '^[A-Za-z_][A-Za-z0-9_]*$'}
     secret['additionalProperties']['oneOf'] = [{'required': ['file']}, {'required': ['env']}]
     no = {'not': {}}
+    tokens = {'required': ['config'], 'properties': {'config': {'required': ['tokens']}}}
+    local = {'properties': {'listen': {'pattern': f'^({LOOPBACK}|unix):'}}}
     schema['properties']['ingress']['items']['allOf'] = [
         when({'surface': {'const': 'browser'}},
-             {'properties': {'runtime': no, 'token': no, 'insecure': no,
-                             'listen': {'pattern': f'^({LOOPBACK}|unix):'}}}),
+             {'properties': {'runtime': no, 'token': no, 'insecure': no},
+              'anyOf': [local, tokens]}),
         when({'surface': {'const': 'runtime'}},
              {'properties': {'hosts': no}, 'required': ['runtime'],
-              'anyOf': [{'required': ['token']},
+              'anyOf': [{'required': ['token']}, tokens,
                         {'required': ['insecure'], 'properties': {'insecure': {'const': True}}}]}),
         when({'insecure': {'const': True}},
-             {'properties': {'token': no, 'listen': {'pattern': f'^({LOOPBACK}|unix):'}}}),
+             {'properties': {'token': no}, 'not': tokens, 'allOf': [local]}),
     ]
 
 

@@ -236,6 +236,12 @@
 #define YOI_HTTP_LOG_PATH_MAX 256     /* in a log line; our own are shorter */
 #define YOI_HTTP_LOG_AGENT_MAX 128    /* likewise; browsers have about 110 */
 #define YOI_HTTP_RELOAD_MS 60000      /* certificates are read again (config) */
+#define YOI_HTTP_TOKENS_MAX 64        /* callers of one listener */
+#define YOI_HTTP_TOKEN_SECRETS_MAX 4  /* of one: an old and a new, twice */
+#define YOI_HTTP_TOKEN_BYTES_MIN 16   /* what nobody guesses online */
+#define YOI_HTTP_TOKEN_RELOAD_MS 5000 /* tokens are read again (config) */
+#define YOI_HTTP_RATE_COUNT_MAX 1000000 /* of one caller at once (config) */
+#define YOI_HTTP_RATE_MS_MAX 86400000 /* a day, as in policy-rules (config) */
 #define YOI_HTTP_REQUESTS_PER_TURN 16 /* pipelined on one wake-up: fairness */
 #define YOI_HTTP_HEADER_MS 10000      /* whole header, from its first byte */
 #define YOI_HTTP_BODY_MS 30000        /* whole body */

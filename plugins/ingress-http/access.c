@@ -27,7 +27,7 @@ struct http_access {
   uint64_t begun_ms;
   uint64_t bytes;
   uint16_t status, path_len, agent_len, trace_len, id_len;
-  uint8_t method, known, failed, stream;
+  uint8_t method, failed, stream;
   char words[]; /* path, user agent, trace, request id */
 };
 
@@ -59,10 +59,6 @@ void http_access_begin(struct http_conn *c) {
                             .method = path.len > 0 ? r->method : HTTPM__COUNT};
   put(put(put(put(a->words, path), agent), trace), id);
   c->access = a;
-}
-
-void http_access_known(struct http_conn *c) {
-  if (c->access) c->access->known = 1;
 }
 
 void http_access_status(struct http_conn *c, int status) {
@@ -110,7 +106,7 @@ static void write_line(struct http_conn *c, const struct http_access *a) {
   add_number(&l, YOI_LIT("status"), status, a->status);
   add_number(&l, YOI_LIT("bytes"), bytes, a->bytes);
   add_number(&l, YOI_LIT("duration_ms"), duration, now_ms - a->begun_ms);
-  if (a->known) add(&l, YOI_LIT("principal"), yoi_sdk_str(in->guard.principal));
+  if (c->pass) add(&l, YOI_LIT("principal"), yoi_sdk_str(c->pass->caller->principal));
   add(&l, YOI_LIT("peer"), yoi_sdk_str(peer));
   add(&l, YOI_LIT("user_agent"), (yoi_str){agent, a->agent_len});
   add(&l, YOI_LIT("trace_id"), (yoi_str){trace, a->trace_len});

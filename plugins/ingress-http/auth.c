@@ -1,19 +1,18 @@
-/* ingress-http/auth.c - who may ask.
+/* ingress-http/auth.c - from where one may ask; who, says the door (door.c).
  *
- * Runtime surface, for hosts: a bearer token, compared in constant time. No
- * browser may use it: there are no CORS headers, and a request with Origin or
- * Sec-Fetch-Site is refused before the token is looked at. Browsers use the
- * browser surface.
+ * Runtime surface, for hosts, with bearer tokens. No browser may use it: there
+ * are no CORS headers, and a request with Origin or Sec-Fetch-Site is refused
+ * before a token is looked at. Browsers use the browser surface.
  *
- * Browser surface, for people on this machine: no token, so what protects it
- * is that only pages of its own origin may write. A page elsewhere can send
- * requests to 127.0.0.1 (CSRF), and a name that resolves to 127.0.0.1 makes a
- * page elsewhere same-origin (DNS rebinding). Therefore:
+ * Browser surface, for people: what a browser sends by itself, its reach into
+ * this machine or a cookie, must not be of use to other pages. A page elsewhere
+ * can send requests to 127.0.0.1 (CSRF), and a name that resolves to 127.0.0.1
+ * makes a page elsewhere same-origin (DNS rebinding). Therefore:
  *
  *  1. Host must be a name of this listener, on every path but the two probes.
  *  2. A write needs Origin absent or equal to Host, and Sec-Fetch-Site absent,
  *     same-origin or none; `Origin: null` is some page without an origin.
- *  3. Off loopback it does not start: there is no login yet.
+ *  3. Off loopback it does not start without tokens to log in with.
  *
  * An insecure runtime surface has no token to keep rebound pages out, so rule
  * 1 holds there too. It holds on a Unix socket as well: no page can reach one,
@@ -24,12 +23,9 @@
 
 #include "fields.h"
 
-#include <sdk/id.h>
 #include <sdk/json.h>
 #include <sdk/mem.h>
-#include <sdk/plugin.h>
 #include <string.h>
-#include <yoi/host_secret.h>
 
 static int is_loopback(yoi_str host) {
   return yoi_sdk_str_starts(host, YOI_LIT("127.")) || yoi_sdk_str_is(host, "[::1]") ||
@@ -67,29 +63,21 @@ static yoi_status read_hosts(struct http_guard *g, yoi_str json, yoi_error *err)
   return st;
 }
 
-static yoi_status set_token(struct http_guard *g, yoi_str token, yoi_error *err) {
-  if (token.len == 0) return yoi_sdk_fail(err, YOI_CODE_INVALID_REQUEST, "the token is empty");
-  for (size_t i = 0; i < token.len; i++)
-    if ((unsigned char)token.ptr[i] <= 0x20 || (unsigned char)token.ptr[i] >= 0x7f)
-      return yoi_sdk_fail(err, YOI_CODE_INVALID_REQUEST,
-                          "the token has a character that no header field can carry");
-  g->token = yoi_sdk_strndup(token.ptr, token.len);
-  g->token_len = token.len;
-  return g->token ? YOI_OK : yoi_sdk_fail_memory(err);
-}
-
 /* What must be so before a listener serves. */
-static yoi_status check_exposure(const yoi_listener *on, int loopback, yoi_error *err) {
+static yoi_status check_exposure(const yoi_listener *on, int loopback, int closed,
+                                 yoi_error *err) {
   int insecure = (on->flags & YOI_LISTEN_INSECURE) != 0;
   if (on->surface == YOI_SURFACE_BROWSER) {
-    if (loopback) return YOI_OK;
-    return yoi_sdk_fail(err, YOI_CODE_UNSUPPORTED_OPERATION,
-                        "a browser surface off loopback needs a login, which there is not yet");
+    if (loopback || closed) return YOI_OK;
+    return yoi_sdk_fail(err, YOI_CODE_INVALID_REQUEST,
+                        "a browser surface off loopback needs 'tokens' to log in with");
   }
   if (on->surface != YOI_SURFACE_RUNTIME)
     return yoi_sdk_fail(err, YOI_CODE_UNSUPPORTED_OPERATION, "surface %u is not known",
                         on->surface);
-  if (on->token_secret.len > 0) return YOI_OK;
+  if (closed && insecure)
+    return yoi_sdk_fail(err, YOI_CODE_INVALID_REQUEST, "'insecure' contradicts the tokens");
+  if (closed) return YOI_OK;
   if (!insecure)
     return yoi_sdk_fail(err, YOI_CODE_INVALID_REQUEST,
                         "a runtime surface needs a token, or \"insecure\": true on loopback");
@@ -99,9 +87,9 @@ static yoi_status check_exposure(const yoi_listener *on, int loopback, yoi_error
   return YOI_OK;
 }
 
-yoi_status http_guard_set(struct http_guard *g, const yoi_listener *on, yoi_str token,
+yoi_status http_guard_set(struct http_guard *g, const yoi_listener *on, int closed,
                           yoi_error *err) {
-  yoi_str host = {NULL, 0}, port = {NULL, 0}, name = on->token_secret;
+  yoi_str host = {NULL, 0}, port = {NULL, 0};
   int is_unix = (on->flags & YOI_LISTEN_UNIX) != 0;
   memset(g, 0, sizeof *g);
   g->surface = on->surface;
@@ -111,45 +99,17 @@ yoi_status http_guard_set(struct http_guard *g, const yoi_listener *on, yoi_str 
   if (!is_unix) http_host_split((yoi_str){g->address, on->address.len}, &host, &port);
   g->port = port;
   g->local = is_unix || is_loopback(host);
-  yoi_status st = check_exposure(on, g->local, err);
+  yoi_status st = check_exposure(on, g->local, closed, err);
   if (st != YOI_OK) return st;
   g->is_unix = is_unix;
-  g->check_host = on->surface == YOI_SURFACE_BROWSER || name.len == 0;
-  if (on->surface == YOI_SURFACE_BROWSER)
-    snprintf(g->principal, sizeof g->principal, "surface:browser");
-  else if (name.len == 0)
-    snprintf(g->principal, sizeof g->principal, "surface:runtime");
-  else
-    snprintf(g->principal, sizeof g->principal, "token:%.*s", YOI_ARG(name));
-  if (on->surface == YOI_SURFACE_RUNTIME && name.len > 0) st = set_token(g, token, err);
-  if (st == YOI_OK) st = read_hosts(g, on->hosts, err);
+  g->check_host = on->surface == YOI_SURFACE_BROWSER || !closed;
+  st = read_hosts(g, on->hosts, err);
   if (st != YOI_OK) http_guard_close(g);
   return st;
 }
 
-yoi_status http_guard_open(struct http_guard *g, const yoi_listener *on, const yoi_host *host,
-                           yoi_error *err) {
-  char value[YOI_SECRET_BYTES_MAX];
-  size_t len = 0;
-  yoi_status st = YOI_OK;
-  memset(g, 0, sizeof *g);
-  if (on->surface == YOI_SURFACE_RUNTIME && on->token_secret.len > 0) {
-    const yoi_host_secret *secrets =
-        yoi_sdk_host_get(host, YOI_HOST_SECRET_ID, offsetof(yoi_host_secret, refresh));
-    if (!secrets)
-      return yoi_sdk_fail(err, YOI_CODE_INTERNAL, "the host has no '%s'", YOI_HOST_SECRET_ID);
-    st = secrets->get(host, on->token_secret, value, sizeof value, &len, err);
-  }
-  if (st == YOI_OK) st = http_guard_set(g, on, (yoi_str){value, len}, err);
-  yoi_sdk_wipe(value, sizeof value);
-  return st;
-}
-
 void http_guard_close(struct http_guard *g) {
-  if (g->token) yoi_sdk_wipe(g->token, g->token_len);
-  yoi_sdk_free(g->token);
   for (size_t i = 0; i < g->n_hosts; i++) yoi_sdk_str_free(&g->hosts[i]);
-  g->token = NULL;
   g->n_hosts = 0;
 }
 
@@ -191,16 +151,13 @@ static yoi_status check_browser_write(const struct http_guard *g, const struct h
   return YOI_OK;
 }
 
-static yoi_status check_token(const struct http_guard *g, const struct http_request *r,
-                              yoi_error *err) {
+yoi_status http_bearer(const struct http_request *r, yoi_str *out_token, yoi_error *err) {
   yoi_str given = http_request_field(r, HTTPF_AUTHORIZATION);
   if (given.len == 0)
     return yoi_sdk_fail(err, YOI_CODE_UNAUTHORIZED, "a bearer token is needed");
   if (given.len < 8 || !http_str_caseeq((yoi_str){given.ptr, 7}, "bearer "))
     return yoi_sdk_fail(err, YOI_CODE_UNAUTHORIZED, "authorization is not a bearer token");
-  given = http_str_trim((yoi_str){given.ptr + 7, given.len - 7});
-  if (!yoi_sdk_secret_eq((yoi_str){g->token, g->token_len}, given))
-    return yoi_sdk_fail(err, YOI_CODE_UNAUTHORIZED, "the token is not the right one");
+  *out_token = http_str_trim((yoi_str){given.ptr + 7, given.len - 7});
   return YOI_OK;
 }
 
@@ -213,5 +170,5 @@ yoi_status http_guard_check(const struct http_guard *g, const struct http_reques
   if (http_request_has(r, HTTPF_ORIGIN) || http_request_has(r, HTTPF_SEC_FETCH_SITE))
     return yoi_sdk_fail(err, YOI_CODE_ORIGIN_DENIED,
                         "browsers use the browser surface (/api), not this one");
-  return g->token && !open_path ? check_token(g, r, err) : YOI_OK;
+  return YOI_OK;
 }

@@ -26,7 +26,6 @@
 #include <sdk/mem.h>
 #include <sdk/plugin.h>
 #include <string.h>
-#include <yoi/host_secret.h>
 
 #define LOOK_MS 1000 /* how long after a refresh its result is looked at */
 
@@ -34,15 +33,11 @@ static void say(struct http_instance *in, uint32_t level, const char *msg, const
   http_log(in, level, msg, (yoi_str){NULL, 0}, why ? "reason" : NULL, yoi_sdk_str(why));
 }
 
-static const yoi_host_secret *secrets_of(const struct http_instance *in) {
-  return yoi_sdk_host_get(in->host, YOI_HOST_SECRET_ID, offsetof(yoi_host_secret, refresh));
-}
-
 /* ---- making a context ------------------------------------------------------------- */
 
 static yoi_status make(struct http_instance *in, struct ssl_ctx_st **out, yoi_error *err) {
   const struct http_certificate *t = &in->tls;
-  const yoi_host_secret *secrets = secrets_of(in);
+  const yoi_host_secret *secrets = http_secrets(in);
   char certificate[YOI_SECRET_BYTES_MAX], key[YOI_SECRET_BYTES_MAX];
   size_t n = 0, k = 0;
   if (!secrets)
@@ -79,7 +74,7 @@ static yoi_status take_name(const yoi_sdk_json *tls, const char *member, yoi_str
 }
 
 static uint64_t generation(const struct http_instance *in, yoi_str name) {
-  const yoi_host_secret *s = secrets_of(in);
+  const yoi_host_secret *s = http_secrets(in);
   return s && YOI_HAS(yoi_host_secret, s, generation) ? s->generation(in->host, name) : 0;
 }
 
@@ -174,12 +169,12 @@ static void on_look(void *ctx) {
 static void on_reload(void *ctx) {
   struct http_loop *l = ctx;
   uint64_t ms = l->in->tls.reload_ms;
-  secrets_of(l->in)->refresh(l->in->host);
+  http_secrets(l->in)->refresh(l->in->host);
   in_ms(l, ms > LOOK_MS ? LOOK_MS : ms, on_look);
 }
 
 void http_certificate_watch(struct http_loop *l) {
-  const yoi_host_secret *s = secrets_of(l->in);
+  const yoi_host_secret *s = http_secrets(l->in);
   if (!l->in->tls.ctx) return;
   if (s && YOI_HAS(yoi_host_secret, s, generation)) in_ms(l, l->in->tls.reload_ms, on_reload);
   else say(l->in, YOI_LOG_WARN, "certificates are read once", "the host cannot read them again");

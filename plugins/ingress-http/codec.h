@@ -61,6 +61,7 @@
   X(TRACEPARENT, "traceparent", DROP)         \
   X(YOI_TIMEOUT_MS, "yoi-timeout-ms", ONE)    \
   X(YOI_HOPS, "yoi-hops", ONE)                \
+  X(YOI_WORKSPACE, "yoi-workspace", ONE)      \
   X(LAST_EVENT_ID, "last-event-id", ONE)      \
   X(IF_NONE_MATCH, "if-none-match", DROP)     \
   X(CONNECTION, "connection", LIST)           \

@@ -193,6 +193,11 @@ void http_conn_drop_stream(struct http_conn *c) {
   c->cursor_len = 0;
 }
 
+static void drop_pass(struct http_conn *c) {
+  http_pass_unref(c->pass);
+  c->pass = NULL;
+}
+
 void http_conn_gone(struct http_conn *c) {
   struct http_loop *l = c->loop;
   if (c->state == HTTP_CONN_GONE) return;
@@ -207,6 +212,7 @@ void http_conn_gone(struct http_conn *c) {
   http_loop_unready(c);
   http_conn_drop_stream(c);
   http_conn_drop_exchange(c);
+  drop_pass(c);
   yoi_sdk_free(c->pending);
   c->pending = NULL;
   yoi_sdk_buf_release(&c->in);
@@ -244,6 +250,7 @@ void http_conn_answered(struct http_conn *c) {
   http_access_end(c);
   http_conn_drop_stream(c);
   http_conn_drop_exchange(c);
+  drop_pass(c);
   if (!goes_on) {
     closing(c);
     return;

@@ -121,6 +121,51 @@ static yoi_status take_body_rules(struct http_exchange *x, yoi_error *err) {
   return yoi_sdk_fail(err, YOI_CODE_PAYLOAD_TOO_LARGE, "body is larger than %zu bytes", max);
 }
 
+/* ---- who asks ----------------------------------------------------------------- */
+
+static yoi_status let_in(struct http_conn *c, yoi_error *err) {
+  struct http_loop *l = c->loop;
+  struct http_door *d = &l->in->door;
+  yoi_str token = {NULL, 0};
+  if (!d->closed || c->x->match.no_token) {
+    c->pass = http_pass_ref(d->open);
+    return YOI_OK;
+  }
+  yoi_status st = http_bearer(&c->x->codec.req, &token, err);
+  if (st != YOI_OK) return st;
+  c->pass = http_ring_find(http_door_ring(l), token, l->now_ms);
+  if (c->pass) return YOI_OK;
+  return yoi_sdk_fail(err, YOI_CODE_UNAUTHORIZED, "the token is not the right one");
+}
+
+/* The workspace that the request sees: the caller's, or one that it names; it
+ * can give up the sight of others, and gain none. */
+static yoi_status take_workspace(struct http_conn *c, yoi_error *err) {
+  struct http_exchange *x = c->x;
+  yoi_str own = yoi_sdk_str(c->pass->caller->workspace);
+  yoi_str named = http_request_field(&x->codec.req, HTTPF_YOI_WORKSPACE);
+  x->workspace = own;
+  if (!http_request_has(&x->codec.req, HTTPF_YOI_WORKSPACE)) return YOI_OK;
+  if (!yoi_sdk_id_valid(named))
+    return yoi_sdk_fail(err, YOI_CODE_INVALID_IDENTIFIER, "yoi-workspace is not an identifier");
+  if (own.len > 0 && !yoi_sdk_str_eq(own, named))
+    return yoi_sdk_fail(err, YOI_CODE_POLICY_DENIED, "this token is not for workspace '%.*s'",
+                        YOI_ARG(named));
+  x->workspace = named;
+  return YOI_OK;
+}
+
+/* Who it is, whether it is too often, what he may see and do. */
+static yoi_status admit(struct http_conn *c, yoi_status routed, yoi_error *err) {
+  const struct http_match *m = &c->x->match;
+  yoi_status st = let_in(c, err);
+  if (st == YOI_OK && !m->no_token) st = http_caller_take(c->pass->caller, c->loop->now_ns, err);
+  if (st == YOI_OK) st = take_workspace(c, err);
+  if (st == YOI_OK && routed == YOI_OK && m->kind == HTTP_KIND_OP)
+    st = http_caller_may(c->pass->caller, m->op, err);
+  return st;
+}
+
 yoi_status http_exchange_head(struct http_conn *c, yoi_error *err) {
   struct http_exchange *x = c->x;
   struct http_instance *in = c->loop->in;
@@ -133,8 +178,8 @@ yoi_status http_exchange_head(struct http_conn *c, yoi_error *err) {
   x->keep_alive = r->keep_alive;
   yoi_status found = http_route(in->guard.surface, r, &x->match, yoi_sdk_error_init(&routed));
   yoi_status st = http_guard_check(&in->guard, r, x->match.write, x->match.no_token, err);
+  if (st == YOI_OK) st = admit(c, found, err);
   if (st != YOI_OK) return st;
-  http_access_known(c);
   if (found != YOI_OK) {
     yoi_sdk_error_copy(err, &routed.e);
     return found;
@@ -202,6 +247,7 @@ static yoi_status start(struct http_conn *c, yoi_error *err) {
   int runtime_surface = in->guard.surface == YOI_SURFACE_RUNTIME, follows = 0;
   const char *rid = m->host_scope ? "" : runtime_surface ? in->runtime_id : m->runtime_id;
   yoi_str body = x->codec.req.body.len > 0 ? x->codec.req.body : yoi_sdk_buf_str(&x->body);
+  uint32_t scope = x->workspace.len > 0 ? YOI_REQ_WORKSPACE : 0;
   yoi_status st = YOI_OK;
   if (x->codec.req.body.len > 0 && m->op != YOI_OP_BUNDLE_PUT) st = check_json(body, err);
   else if (body.len == 0 && http_route_needs_body(m->op))
@@ -215,21 +261,22 @@ static yoi_status start(struct http_conn *c, yoi_error *err) {
       .op = m->op,
       .origin = runtime_surface ? YOI_ORIGIN_RUNTIME : YOI_ORIGIN_BROWSER,
       .hops = x->hops,
-      .flags = follows ? YOI_REQ_FOLLOW : x->once ? YOI_REQ_ONCE : 0,
+      .flags = (follows ? YOI_REQ_FOLLOW : x->once ? YOI_REQ_ONCE : 0) | scope,
       .deadline_ns = x->deadline_ns,
       .token = c->slot->token,
       .worker_id = yoi_sdk_str(m->worker_id),
       .subject = yoi_sdk_str(m->subject),
-      .principal = yoi_sdk_str(in->guard.principal),
+      .principal = yoi_sdk_str(c->pass->caller->principal),
       .request_id = {x->request_id, x->request_id_len},
       .trace = x->trace,
       .idempotency_key = x->idempotency_key,
       .body = body,
+      .workspace = x->workspace,
   };
   st = in->registry->start(in->host, yoi_sdk_str(rid), &req, &c->stream, err);
   if (!x->once || st == YOI_OK || !err || err->code != YOI_CODE_UNSUPPORTED_OPERATION) return st;
   x->once = 0; /* a runtime of before ABI 1.3, or one without events */
-  req.flags = 0;
+  req.flags = scope;
   return in->registry->start(in->host, yoi_sdk_str(rid), &req, &c->stream, err);
 }
 
@@ -300,6 +347,16 @@ static int take_events(struct http_conn *c, const yoi_event *const *evs, size_t 
   return 0;
 }
 
+/* 1: who waits may no more. What was asked for at once is answered all the same:
+ * it was allowed when it began. */
+static int is_over(struct http_conn *c) {
+  struct yoi_sdk_error e;
+  if (c->x->by == HTTP_BY_RESULT || http_pass_good(c->pass, c->loop->now_ms)) return 0;
+  yoi_sdk_fail(yoi_sdk_error_init(&e), YOI_CODE_UNAUTHORIZED, "the token or login is over");
+  http_answer_error(c, &e.e);
+  return 1;
+}
+
 void http_exchange_poll(struct http_conn *c) {
   struct yoi_sdk_error e;
   const yoi_event *const *evs = NULL;
@@ -309,7 +366,7 @@ void http_exchange_poll(struct http_conn *c) {
     if (!http_conn_full(c)) http_sse_pump(c);
     return;
   }
-  if (c->state != HTTP_CONN_HANDLING) return;
+  if (c->state != HTTP_CONN_HANDLING || is_over(c)) return;
   for (int i = 0; i < HTTP_BATCHES_PER_TURN; i++) {
     yoi_status st = c->stream->ops->next(c->stream, &evs, &n, yoi_sdk_error_init(&e));
     if (st == YOI_AGAIN) {
@@ -327,6 +384,7 @@ void http_exchange_poll(struct http_conn *c) {
 }
 
 void http_exchange_expired(struct http_conn *c) {
+  if (is_over(c)) return;
   if (c->x->by == HTTP_BY_TURN || c->x->by == HTTP_BY_BATCH) http_wait_quiet(c, 1);
   else if (c->x->by == HTTP_BY_EVENTS && c->x->match.op == YOI_OP_WORKER_EVENTS) {
     http_sse_begin(c);

@@ -16,6 +16,7 @@
 #define YOI_HTTP_HTTP_H
 
 #include "auth.h"
+#include "callers.h"
 #include "peers.h"
 #include "response.h"
 #include "router.h"
@@ -32,6 +33,7 @@
 #include <yoi/host_log.h>
 #include <yoi/host_loop.h>
 #include <yoi/host_registry.h>
+#include <yoi/host_secret.h>
 
 #define HTTP_READ_BYTES 16384  /* of one read: a header and a common body */
 #define HTTP_READS_PER_TURN YOI_SDK_HARD(8, 2)  /* of one connection on one wake-up */
@@ -97,6 +99,7 @@ struct http_exchange {
   uint64_t deadline_ns;
   uint64_t began_ns; /* when the header was whole */
   yoi_str trace, idempotency_key; /* borrowed from the codec */
+  yoi_str workspace;              /* the pass's, or borrowed likewise; empty: all */
   struct yoi_sdk_buf body;        /* made from query and path */
   struct http_collect *collect;   /* wait.c: what came so far */
   size_t request_id_len;
@@ -122,6 +125,7 @@ struct http_conn {
   struct ssl_st *tls;        /* NULL: none, or no byte came yet */
   struct http_peer *peer;    /* NULL: no cap of peers counts for it */
   struct http_access *access; /* NULL: no line will be written */
+  struct http_pass *pass;     /* of the request or stream in hand; NULL: none yet */
   uint64_t watch;
   int32_t fd;
   uint32_t batch_at, batch_n; /* events sent, events there */
@@ -164,6 +168,8 @@ struct http_loop {
   struct ssl_ctx_st *tls; /* what new connections show; NULL: plain */
   struct ssl_ctx_st *_Atomic tls_next; /* to be taken by the next one */
   char *record;           /* of HTTP_TLS_RECORD, with TLS */
+  struct http_ring *ring; /* who is let in */
+  struct http_ring *_Atomic ring_next; /* to be taken by the next request */
   char date[HTTP_DATE_SIZE];
   char read[HTTP_READ_BYTES];
   char frames[YOI_EVENT_BATCH_MAX][HTTP_FRAME_HEAD_MAX];
@@ -192,6 +198,24 @@ struct http_certificate {
   struct ssl_ctx_st *ctx;
 };
 
+/* door.c: who is let in. One entry is one caller, by any of his secrets. */
+struct http_entry {
+  struct http_caller *caller;
+  size_t n, min; /* secrets; characters of a value */
+  yoi_str secrets[YOI_HTTP_TOKEN_SECRETS_MAX]; /* names, owned */
+};
+struct http_door {
+  size_t n;
+  struct http_entry *entries;
+  struct http_rate rate; /* of callers that have none of their own */
+  uint64_t reload_ms;
+  uint64_t *seen, *said;  /* per entry: generations of what is in the ring, and of
+                           * what was last said not to work */
+  struct http_ring *ring; /* the newest; loop 0's, once it serves */
+  struct http_pass *open; /* of who needs no token, or is where none is asked for */
+  int closed;             /* a token is asked for */
+};
+
 /* Ids of metrics; measure.c makes them. */
 #define HTTP_CLASSES 3 /* of status: 2xx, 4xx, 5xx; there are no others */
 struct http_metrics {
@@ -211,6 +235,7 @@ struct http_instance {
   struct http_certificate tls;
   struct http_peers peers;
   struct http_guard guard;
+  struct http_door door;
   char runtime_id[YOI_ID_MAX + 1]; /* of a runtime surface */
   uint32_t n_loops;
   struct http_loop *loops;
@@ -225,6 +250,19 @@ struct http_instance {
 /* ---- plugin.c ---- */
 void http_log(struct http_instance *in, uint32_t level, const char *msg, yoi_str request_id,
               const char *key, yoi_str value);
+
+/* ---- door.c ---- */
+/* NULL: the host has none. */
+const yoi_host_secret *http_secrets(const struct http_instance *in);
+/* [main] At open: reads `tokens`, `token_reload_ms` and `rate`. */
+yoi_status http_door_read(struct http_instance *in, const yoi_sdk_json *config, yoi_error *err);
+/* [main] At start: with the token of the listener, and all values. */
+yoi_status http_door_serve(struct http_instance *in, const yoi_listener *on, yoi_error *err);
+void http_door_close(struct http_instance *in);
+/* [loop] Looks for other values from now on, on this loop. */
+void http_door_watch(struct http_loop *l);
+/* [loop] The ring for a request of this loop. */
+const struct http_ring *http_door_ring(struct http_loop *l);
 
 /* ---- measure.c ---- */
 void http_measure_open(struct http_instance *in);
@@ -332,7 +370,6 @@ void http_wait_free(struct http_collect *w);
 
 /* ---- access.c: the line of the log; each does nothing when there is none ---- */
 void http_access_begin(struct http_conn *c);
-void http_access_known(struct http_conn *c); /* the principal was checked */
 void http_access_status(struct http_conn *c, int status);
 void http_access_sent(struct http_conn *c, size_t bytes);
 void http_access_stream(struct http_conn *c);

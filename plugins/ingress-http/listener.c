@@ -267,7 +267,10 @@ void http_loop_listen(void *ctx) {
     look_again(l);
     http_loop_leave(l);
   }
-  if (l->index == 0) http_certificate_watch(l);
+  if (l->index == 0) {
+    http_certificate_watch(l);
+    http_door_watch(l);
+  }
 }
 
 void http_loop_stop(void *ctx) {
@@ -332,6 +335,8 @@ void http_loop_free(struct http_loop *l) {
   if (l->spare_fd >= 0) close(l->spare_fd);
   http_tls_context_free(l->tls);
   http_tls_context_free(atomic_load(&l->tls_next));
+  http_ring_unref(l->ring);
+  http_ring_unref(atomic_load(&l->ring_next));
   yoi_sdk_free(l->record);
   yoi_sdk_free(l->spare);
   yoi_sdk_buf_release(&l->out);

@@ -17,6 +17,7 @@
  *   answer.c sse.c wait.c   the three ways to answer
  *   listener.c timers.c slots.c   a loop: accept, deadlines, wakes
  *   measure.c          what /metrics tells of it
+ *   callers.c door.c   who asks and what he may; tokens and their change
  *   peers.c access.c   how much one peer has; the access log
  *
  * An instance is one listener. It has no thread of its own: all runs on the
@@ -95,6 +96,7 @@ static yoi_status read_config(struct http_instance *in, yoi_str text, yoi_error 
       .access_log = access_log(config),
   };
   yoi_status st = http_certificate_open(in, config, err);
+  if (st == YOI_OK) st = http_door_read(in, config, err);
   yoi_sdk_json_free(config);
   return st;
 }
@@ -114,6 +116,7 @@ static yoi_status http_open(const yoi_host *host, yoi_str config, void **out_sel
   if (st == YOI_OK) st = read_config(in, config, err);
   if (st != YOI_OK) {
     http_certificate_close(in);
+    http_door_close(in);
     http_peers_free(&in->peers);
     yoi_sdk_free(in);
     return st;
@@ -165,6 +168,7 @@ static yoi_status make_loops(struct http_instance *in, yoi_error *err) {
     http_slots_init(&l->slots, in->host, i);
   }
   in->n_loops = n;
+  for (uint32_t i = 0; i < n; i++) in->loops[i].ring = http_ring_ref(in->door.ring);
   for (uint32_t i = 0; in->tls.ctx && i < n; i++) {
     in->loops[i].record = yoi_sdk_malloc(HTTP_TLS_RECORD);
     if (!in->loops[i].record) return yoi_sdk_fail_memory(err);
@@ -187,10 +191,11 @@ static void check_descriptors(struct http_instance *in) {
 }
 
 static yoi_status take_listener(struct http_instance *in, const yoi_listener *on, yoi_error *err) {
-  yoi_status st = http_guard_open(&in->guard, on, in->host, err);
+  yoi_status st = http_door_serve(in, on, err);
+  if (st == YOI_OK) st = http_guard_set(&in->guard, on, in->door.closed, err);
   if (st != YOI_OK) return st;
   in->guard.tls = in->tls.ctx != NULL;
-  if (in->guard.token && !in->guard.local && !in->guard.tls)
+  if (in->door.closed && !in->guard.local && !in->guard.tls)
     http_log(in, YOI_LOG_WARN, "tokens cross the network without tls", (yoi_str){NULL, 0}, NULL,
              (yoi_str){NULL, 0});
   if (on->surface == YOI_SURFACE_RUNTIME) {
@@ -255,6 +260,7 @@ static void http_close(void *self) {
     yoi_sdk_queue_drop(in->drained);
   }
   http_guard_close(&in->guard);
+  http_door_close(in);
   http_certificate_close(in);
   http_peers_free(&in->peers);
   yoi_sdk_free(in->loops);

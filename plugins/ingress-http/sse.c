@@ -20,7 +20,10 @@
  *     serves the next request; over HTTP/1.0 its end is the connection's.
  *  2. The runtime's last event is `end`; only when `next` fails one is made
  *     here, with the reason error and the last cursor that was sent.
- *  3. The kernel holds at most YOI_HTTP_NOTSENT_BYTES that were not sent: what
+ *  3. Before anything goes out the pass is looked at: a watcher whose token was
+ *     changed, or who has logged out, sees no further event, and is gone by the
+ *     next heartbeat.
+ *  4. The kernel holds at most YOI_HTTP_NOTSENT_BYTES that were not sent: what
  *     it holds can be neither merged nor taken back.
  */
 #include "http.h"
@@ -268,8 +271,20 @@ static void quiet(struct http_conn *c) {
   http_conn_interest(c, YOI_FD_READ);
 }
 
+/* 1: who watches may no more: no further event goes out. What is half out cannot
+ * be ended properly, and is cut. */
+static int is_over(struct http_conn *c) {
+  struct yoi_sdk_error e;
+  if (http_pass_good(c->pass, c->loop->now_ms)) return 0;
+  yoi_sdk_fail(yoi_sdk_error_init(&e), YOI_CODE_UNAUTHORIZED, "the token or login is over");
+  if (c->pending || c->batch_off > 0) http_conn_gone(c);
+  else finish_failed(c, &e.e);
+  return 1;
+}
+
 void http_sse_pump(struct http_conn *c) {
   struct yoi_sdk_error e;
+  if (is_over(c)) return;
   for (int i = 0; i < HTTP_BATCHES_PER_TURN; i++) {
     const yoi_event *const *evs = NULL;
     size_t n = 0;
@@ -300,6 +315,7 @@ void http_sse_pump(struct http_conn *c) {
 }
 
 void http_sse_heartbeat(struct http_conn *c) {
+  if (is_over(c)) return;
   yoi_str beat = http_frame_heartbeat(c->chunked);
   if (!c->pending && !http_conn_pend(c, 0, beat, (yoi_str){NULL, 0})) {
     http_conn_gone(c);

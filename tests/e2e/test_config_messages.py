@@ -66,8 +66,8 @@ CASES = {
     'a URL': (listen('http://127.0.0.1:38800'), '1:75: expected ADDRESS:PORT and no more'),
     'a name': (listen('example.org:80'), "1:75: expected a numeric address or 'localhost' before "
                                          'the port'),
-    'all addresses': (listen('0.0.0.0:80'), '1:75: a browser surface off loopback needs a login, '
-                                            'which is not supported by this version'),
+    'all addresses': (listen('0.0.0.0:80'), "1:75: a browser surface off loopback needs 'tokens' "
+                                            "in its 'config' to log in with"),
     'the secret itself': ('{"local":{"secrets":{"k":"s3cr3t"}}}',
                           '1:26: expected {"file": PATH} or {"env": VARIABLE}; the value itself '
                           'never stands here'),

@@ -250,7 +250,7 @@ static void what_there_is_ends_where_others_wait(void **state) {
 static void a_flag_is_for_its_operation_only(void **state) {
   struct rig *r = *state;
   yoi_request once = {.flags = YOI_REQ_ONCE}, follow = {.flags = YOI_REQ_FOLLOW};
-  yoi_request strange = {.flags = 4};
+  yoi_request strange = {.flags = 8};
   make(r);
   assert_int_equal(rig_call_as(r, INPUT, "a", "{\"content\":\"x\"}", &once), YOI_INVALID_ARGUMENT);
   assert_int_equal(rig_call_as(r, EVENTS, "a", "", &follow), YOI_INVALID_ARGUMENT);

@@ -205,8 +205,16 @@ static void test_what_a_request_must_be(void **state) {
   expect(&f, "a", &r, 0);
   r = ok, r.hops = YOI_HOPS_MAX + 1;
   expect(&f, "a", &r, YOI_CODE_INVALID_REQUEST);
-  r = ok, r.flags = 4;
+  r = ok, r.flags = 8;
   expect(&f, "a", &r, YOI_CODE_UNSUPPORTED_OPERATION);
+  r = ok, r.flags = YOI_REQ_WORKSPACE;
+  expect(&f, "a", &r, YOI_CODE_INVALID_REQUEST); /* it names none */
+  r.workspace = YOI_LIT("acme");
+  expect(&f, "a", &r, 0);
+  r.workspace = YOI_LIT("Two Words");
+  expect(&f, "a", &r, YOI_CODE_INVALID_REQUEST);
+  r = ok, r.workspace = YOI_LIT("acme");
+  expect(&f, "a", &r, YOI_CODE_INVALID_REQUEST); /* nothing says that it counts */
   r = ok, r.flags = YOI_REQ_FOLLOW;
   expect(&f, "a", &r, YOI_CODE_INVALID_REQUEST); /* an input can be followed */
   r.op = YOI_OP_WORKER_INPUT;

@@ -242,6 +242,12 @@
 #define YOI_HTTP_TOKEN_RELOAD_MS 5000 /* tokens are read again (config) */
 #define YOI_HTTP_RATE_COUNT_MAX 1000000 /* of one caller at once (config) */
 #define YOI_HTTP_RATE_MS_MAX 86400000 /* a day, as in policy-rules (config) */
+#define YOI_HTTP_SESSIONS_MAX 32      /* of one caller; the oldest goes */
+#define YOI_HTTP_SESSION_MS 43200000  /* a login: a working day (config) */
+#define YOI_HTTP_LOGIN_BYTES_MAX 32768 /* a body with a token, escaped */
+#define YOI_HTTP_GUESSES_FREE 5       /* wrong tokens that cost no wait */
+#define YOI_HTTP_GUESS_MS_MAX 60000   /* the longest wait behind one more */
+#define YOI_HTTP_GUESS_FORGET_MS 600000 /* then there were none */
 #define YOI_HTTP_REQUESTS_PER_TURN 16 /* pipelined on one wake-up: fairness */
 #define YOI_HTTP_HEADER_MS 10000      /* whole header, from its first byte */
 #define YOI_HTTP_BODY_MS 30000        /* whole body */

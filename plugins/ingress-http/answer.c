@@ -32,6 +32,7 @@ struct http_reply http_answer_reply(struct http_conn *c, int status, const char 
                              .date = l->date,
                              .close = !c->keep_alive,
                              .head = c->x && c->x->match.head,
+                             .browser = l->in->guard.surface == YOI_SURFACE_BROWSER,
                              .request_id = request_id(c)};
 }
 
@@ -182,10 +183,19 @@ void http_answer_json(struct http_conn *c, int status, yoi_str json) {
   send_out(c, r.status, (yoi_str){NULL, 0});
 }
 
-void http_answer_static(struct http_conn *c, const char *type, yoi_str text) {
-  struct http_reply r = http_answer_reply(c, 200, type);
-  r.length = text.len;
+void http_answer_page(struct http_conn *c, const struct http_page *page) {
+  struct http_reply r = http_answer_reply(c, 200, HTTP_TYPE_HTML);
+  r.length = page->len;
+  r.policy = page->policy;
   http_reply_head(&c->loop->out, &r);
-  if (!r.head) yoi_sdk_buf_adds(&c->loop->out, text);
+  if (!r.head) yoi_sdk_buf_add(&c->loop->out, page->text, page->len);
   send_out(c, r.status, (yoi_str){NULL, 0});
+}
+
+void http_answer_made(struct http_conn *c, struct http_reply *r, yoi_str json) {
+  if (json.len == 0) r->type = NULL;
+  r->length = json.len;
+  http_reply_head(&c->loop->out, r);
+  if (!r->head) yoi_sdk_buf_adds(&c->loop->out, json);
+  send_out(c, r->status, (yoi_str){NULL, 0});
 }

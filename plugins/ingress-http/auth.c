@@ -10,8 +10,10 @@
  * makes a page elsewhere same-origin (DNS rebinding). Therefore:
  *
  *  1. Host must be a name of this listener, on every path but the two probes.
- *  2. A write needs Origin absent or equal to Host, and Sec-Fetch-Site absent,
- *     same-origin or none; `Origin: null` is some page without an origin.
+ *  2. All but the page `/` and the probes needs Origin absent or equal to Host, and
+ *     Sec-Fetch-Site absent, same-origin or none; `Origin: null` is some page
+ *     without an origin. Another page could not read the answer of a read, but it
+ *     could hold a stream or an image of it.
  *  3. Off loopback it does not start without tokens to log in with.
  *
  * An insecure runtime surface has no token to keep rebound pages out, so rule
@@ -139,15 +141,15 @@ static int origin_is_host(const struct http_guard *g, yoi_str origin, yoi_str ho
   return str_caseeq((yoi_str){origin.ptr + scheme, origin.len - scheme}, host);
 }
 
-static yoi_status check_browser_write(const struct http_guard *g, const struct http_request *r,
-                                      yoi_error *err) {
+static yoi_status check_origin(const struct http_guard *g, const struct http_request *r,
+                               yoi_error *err) {
   yoi_str site = http_request_field(r, HTTPF_SEC_FETCH_SITE);
   if (http_request_has(r, HTTPF_ORIGIN) &&
       !origin_is_host(g, http_request_field(r, HTTPF_ORIGIN), http_request_host(r)))
-    return yoi_sdk_fail(err, YOI_CODE_ORIGIN_DENIED, "requests of another origin may not write");
+    return yoi_sdk_fail(err, YOI_CODE_ORIGIN_DENIED, "another origin may not ask this");
   if (http_request_has(r, HTTPF_SEC_FETCH_SITE) && !yoi_sdk_str_is(site, "same-origin") &&
       !yoi_sdk_str_is(site, "none"))
-    return yoi_sdk_fail(err, YOI_CODE_ORIGIN_DENIED, "requests of another site may not write");
+    return yoi_sdk_fail(err, YOI_CODE_ORIGIN_DENIED, "another site may not ask this");
   return YOI_OK;
 }
 
@@ -161,12 +163,12 @@ yoi_status http_bearer(const struct http_request *r, yoi_str *out_token, yoi_err
   return YOI_OK;
 }
 
-yoi_status http_guard_check(const struct http_guard *g, const struct http_request *r, int write,
+yoi_status http_guard_check(const struct http_guard *g, const struct http_request *r, int page,
                             int open_path, yoi_error *err) {
   if (g->check_host && !open_path && !host_allowed(g, http_request_host(r)))
     return yoi_sdk_fail(err, YOI_CODE_ORIGIN_DENIED, "host is not one of this listener");
   if (g->surface == YOI_SURFACE_BROWSER)
-    return write ? check_browser_write(g, r, err) : YOI_OK;
+    return page || open_path ? YOI_OK : check_origin(g, r, err);
   if (http_request_has(r, HTTPF_ORIGIN) || http_request_has(r, HTTPF_SEC_FETCH_SITE))
     return yoi_sdk_fail(err, YOI_CODE_ORIGIN_DENIED,
                         "browsers use the browser surface (/api), not this one");

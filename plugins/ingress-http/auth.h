@@ -30,9 +30,9 @@ yoi_status http_guard_set(struct http_guard *g, const yoi_listener *on, int clos
                           yoi_error *err);
 void http_guard_close(struct http_guard *g);
 
-/* Errors: origin_denied. `write`: the method changes things. `open_path`: /healthz
- * and /readyz, which need no token and no Host. */
-yoi_status http_guard_check(const struct http_guard *g, const struct http_request *r, int write,
+/* Errors: origin_denied. `page`: what a link of anywhere may lead to. `open_path`:
+ * /healthz and /readyz, which need no token and no Host. */
+yoi_status http_guard_check(const struct http_guard *g, const struct http_request *r, int page,
                             int open_path, yoi_error *err);
 
 /* The token of a request: OK, or unauthorized, with what is wrong. */

@@ -55,6 +55,7 @@
   X(AUTHORIZATION, "authorization", ONE)      \
   X(ORIGIN, "origin", ONE)                    \
   X(SEC_FETCH_SITE, "sec-fetch-site", ONE)    \
+  X(COOKIE, "cookie", ONE)                    \
   X(IDEMPOTENCY_KEY, "idempotency-key", ONE)  \
   X(USER_AGENT, "user-agent", DROP)           \
   X(X_REQUEST_ID, "x-request-id", DROP)       \

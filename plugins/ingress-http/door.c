@@ -238,12 +238,14 @@ yoi_status http_door_serve(struct http_instance *in, const yoi_listener *on, yoi
   if (st != YOI_OK) return st;
   note_generations(in, d->seen);
   if ((st = make_ring(in, &d->ring, err)) != YOI_OK) return st;
+  /* Where tokens are asked for it is everybody's, for probes and to log in: with a
+   * rate one could keep the others out. */
+  d->closed = d->n > 0;
   struct http_caller *anyone =
       http_caller_new(browser ? YOI_LIT("surface:browser") : YOI_LIT("surface:runtime"),
-                      HTTP_OPS_ALL, all, d->rate);
+                      HTTP_OPS_ALL, all, d->closed ? (struct http_rate){0, 0} : d->rate);
   d->open = anyone ? http_pass_new(anyone, NULL, NULL, 0) : NULL;
   http_caller_unref(anyone);
-  d->closed = d->n > 0;
   return d->open ? YOI_OK : yoi_sdk_fail_memory(err);
 }
 

@@ -104,7 +104,7 @@ static yoi_status take_fields(struct http_conn *c, yoi_error *err) {
 /* Size and media type of what is announced; the codec watches what comes. */
 static yoi_status take_body_rules(struct http_exchange *x, yoi_error *err) {
   struct http_request *r = &x->codec.req;
-  size_t max = x->match.kind == HTTP_KIND_OP ? http_route_body_max(x->match.op) : 0;
+  size_t max = http_route_body_max(&x->match);
   yoi_str coding = http_request_field(r, HTTPF_CONTENT_ENCODING);
   int has_body = http_request_has_body(r), typed = http_request_has(r, HTTPF_CONTENT_TYPE);
   if (max == 0) {
@@ -123,6 +123,22 @@ static yoi_status take_body_rules(struct http_exchange *x, yoi_error *err) {
 
 /* ---- who asks ----------------------------------------------------------------- */
 
+/* People have a cookie; programs may bring a token here too. */
+static yoi_status let_in_browser(struct http_conn *c, yoi_error *err) {
+  const struct http_request *r = &c->x->codec.req;
+  yoi_str token = {NULL, 0};
+  if (c->x->match.no_pass) {
+    if (!http_login_known(c)) c->pass = http_pass_ref(c->loop->in->door.open);
+    return YOI_OK;
+  }
+  if (http_request_has(r, HTTPF_AUTHORIZATION)) {
+    yoi_status st = http_bearer(r, &token, err);
+    return st == YOI_OK ? http_login_token(c, token, err) : st;
+  }
+  if (http_login_known(c)) return YOI_OK;
+  return yoi_sdk_fail(err, YOI_CODE_UNAUTHORIZED, "a login or a bearer token is needed");
+}
+
 static yoi_status let_in(struct http_conn *c, yoi_error *err) {
   struct http_loop *l = c->loop;
   struct http_door *d = &l->in->door;
@@ -131,6 +147,7 @@ static yoi_status let_in(struct http_conn *c, yoi_error *err) {
     c->pass = http_pass_ref(d->open);
     return YOI_OK;
   }
+  if (l->in->guard.surface == YOI_SURFACE_BROWSER) return let_in_browser(c, err);
   yoi_status st = http_bearer(&c->x->codec.req, &token, err);
   if (st != YOI_OK) return st;
   c->pass = http_ring_find(http_door_ring(l), token, l->now_ms);
@@ -176,8 +193,10 @@ yoi_status http_exchange_head(struct http_conn *c, yoi_error *err) {
   take_trace(x);
   http_access_begin(c);
   x->keep_alive = r->keep_alive;
-  yoi_status found = http_route(in->guard.surface, r, &x->match, yoi_sdk_error_init(&routed));
-  yoi_status st = http_guard_check(&in->guard, r, x->match.write, x->match.no_token, err);
+  yoi_status found = http_route(in->guard.surface, in->door.closed, r, &x->match,
+                                yoi_sdk_error_init(&routed));
+  int page = found == YOI_OK && x->match.kind == HTTP_KIND_PAGE;
+  yoi_status st = http_guard_check(&in->guard, r, page, x->match.no_token, err);
   if (st == YOI_OK) st = admit(c, found, err);
   if (st != YOI_OK) return st;
   if (found != YOI_OK) {
@@ -284,13 +303,19 @@ void http_exchange_run(struct http_conn *c) {
   struct http_exchange *x = c->x;
   struct http_instance *in = c->loop->in;
   struct yoi_sdk_error e;
-  if (x->match.kind == HTTP_KIND_HEALTH) {
-    http_answer_static(c, HTTP_TYPE_JSON, YOI_LIT("{\"status\":\"ok\"}"));
+  switch (x->match.kind) {
+  case HTTP_KIND_HEALTH: {
+    struct http_reply r = http_answer_reply(c, 200, HTTP_TYPE_JSON);
+    http_answer_made(c, &r, YOI_LIT("{\"status\":\"ok\"}"));
     return;
   }
-  if (x->match.kind == HTTP_KIND_PAGE) {
-    http_answer_static(c, HTTP_TYPE_HTML, (yoi_str){in->page, in->page_len});
+  case HTTP_KIND_PAGE:
+    /* Who has no session has the open pass, where tokens are asked for. */
+    http_answer_page(c, in->door.closed && c->pass == in->door.open ? &in->login_page : &in->page);
     return;
+  case HTTP_KIND_LOGIN: http_login(c); return;
+  case HTTP_KIND_LOGOUT: http_logout(c); return;
+  default: break;
   }
   c->state = HTTP_CONN_HANDLING;
   if (start(c, yoi_sdk_error_init(&e)) != YOI_OK) {

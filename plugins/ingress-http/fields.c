@@ -149,6 +149,19 @@ int http_none_match(yoi_str field, yoi_str tag) {
   return 0;
 }
 
+yoi_str http_cookie(yoi_str field, yoi_str name) {
+  yoi_str found = {NULL, 0}, part;
+  size_t at = 0;
+  while (split_next(field, ';', &at, &part)) {
+    if (part.len <= name.len || part.ptr[name.len] != '=' ||
+        memcmp(part.ptr, name.ptr, name.len) != 0)
+      continue;
+    if (found.ptr) return (yoi_str){NULL, 0};
+    found = (yoi_str){part.ptr + name.len + 1, part.len - name.len - 1};
+  }
+  return found;
+}
+
 int http_seconds(yoi_str s, uint64_t max_ms, uint64_t *out_ms) {
   size_t i = 0, digits = 0;
   uint64_t ms = 0, unit = 1000;

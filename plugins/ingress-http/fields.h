@@ -25,6 +25,9 @@ int http_is_json(yoi_str content_type);
 int http_idempotency_key(yoi_str s, yoi_str *out);
 /* 1: If-None-Match has "tag" in it, strong or weak, or is "*": the caller has it. */
 int http_none_match(yoi_str field, yoi_str tag);
+/* The value of a cookie; empty: there is none of that name, or there are two, of
+ * which somebody else may have set one. */
+yoi_str http_cookie(yoi_str field, yoi_str name);
 /* Seconds with at most three decimals, as milliseconds; 2 when the number is
  * well-formed and above max_ms (*out is max_ms then). */
 int http_seconds(yoi_str s, uint64_t max_ms, uint64_t *out_ms);

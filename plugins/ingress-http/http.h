@@ -17,9 +17,11 @@
 
 #include "auth.h"
 #include "callers.h"
+#include "guesses.h"
 #include "peers.h"
 #include "response.h"
 #include "router.h"
+#include "sessions.h"
 #include "slots.h"
 #include "timers.h"
 #include "tls.h"
@@ -44,6 +46,8 @@
 #define HTTP_QUIET_MS 100      /* after which a watcher gets its head, if nothing came */
 #define HTTP_DRAIN_IDLE_MS 1000 /* a request on its way is told shutting_down */
 #define HTTP_DRAIN_END_MS 500  /* past its deadline, when runtimes cancel and say so */
+#define HTTP_POLICY_MAX 512    /* Content-Security-Policy of a page */
+#define HTTP_COOKIE_NAME 32    /* with the port of the listener */
 #define HTTP_REFUSED_MAX 64    /* connections that only get limit_reached */
 
 struct http_loop;
@@ -185,7 +189,15 @@ struct http_config {
   uint32_t connections, streams;
   uint32_t peer_connections, peer_streams;   /* each other machine */
   uint32_t local_connections, local_streams; /* this one; UINT32_MAX: no cap */
-  uint8_t access_log;
+  uint64_t session_ms;
+  uint8_t access_log, secure_cookie;
+};
+
+/* pages.c: a page for people. */
+struct http_page {
+  char *text;
+  size_t len;
+  char policy[HTTP_POLICY_MAX];
 };
 
 /* certificate.c: what TLS of an instance is made of. */
@@ -239,8 +251,10 @@ struct http_instance {
   char runtime_id[YOI_ID_MAX + 1]; /* of a runtime surface */
   uint32_t n_loops;
   struct http_loop *loops;
-  char *page;
-  size_t page_len;
+  struct http_page page, login_page;
+  struct http_sessions sessions;
+  struct http_guesses guesses;
+  char cookie[HTTP_COOKIE_NAME], device[HTTP_COOKIE_NAME]; /* names of cookies */
   _Atomic uint32_t connections, refused, streams, draining;
   _Atomic uint64_t starved_ms; /* when descriptors were last short; 0: never */
   uint64_t drain_until_ms;
@@ -263,6 +277,24 @@ void http_door_close(struct http_instance *in);
 void http_door_watch(struct http_loop *l);
 /* [loop] The ring for a request of this loop. */
 const struct http_ring *http_door_ring(struct http_loop *l);
+
+/* ---- login.c: where a browser surface asks for tokens ---- */
+/* [main] At start, once the guard is set. */
+void http_login_names(struct http_instance *in);
+/* [loop] Sets c->pass to that of the session whose cookie the request has; 0:
+ * none. */
+int http_login_known(struct http_conn *c);
+/* [loop] Sets c->pass by a token: OK, unauthorized, or rate_limited when whoever
+ * asks has to wait. */
+yoi_status http_login_token(struct http_conn *c, yoi_str token, yoi_error *err);
+/* POST /login and /logout are whole. */
+void http_login(struct http_conn *c);
+void http_logout(struct http_conn *c);
+
+/* ---- pages.c ---- */
+/* [main] */
+yoi_status http_pages_make(struct http_instance *in, yoi_error *err);
+void http_pages_free(struct http_instance *in);
 
 /* ---- measure.c ---- */
 void http_measure_open(struct http_instance *in);
@@ -349,7 +381,9 @@ void http_answer_result(struct http_conn *c, yoi_str text, uint32_t event_flags)
 yoi_str http_answer_tag(const struct http_match *m);
 /* A JSON object made here, wrapped for /api; copied. */
 void http_answer_json(struct http_conn *c, int status, yoi_str json);
-void http_answer_static(struct http_conn *c, const char *type, yoi_str text);
+void http_answer_page(struct http_conn *c, const struct http_page *page);
+/* With what a reply says, and a JSON object or nothing; copied. */
+void http_answer_made(struct http_conn *c, struct http_reply *r, yoi_str json);
 struct http_reply http_answer_reply(struct http_conn *c, int status, const char *type);
 
 /* ---- sse.c ---- */

@@ -3,7 +3,7 @@
  * Runtime surface: /v1, one runtime, for other hosts and programs, with a
  * bearer token. It is not for browsers: it sends no CORS header and refuses
  * requests with Origin or Sec-Fetch-Site. Browser surface: /api, all runtimes,
- * for people on this machine; browsers reach workers through /api only.
+ * for people; browsers reach workers through /api only.
  *
  *   bytes --codec--> request --router, auth--> operation --registry--> stream
  *   bytes <--------- response, frames <------- exchange, sse, wait <------+
@@ -18,6 +18,7 @@
  *   listener.c timers.c slots.c   a loop: accept, deadlines, wakes
  *   measure.c          what /metrics tells of it
  *   callers.c door.c   who asks and what he may; tokens and their change
+ *   login.c sessions.c guesses.c pages.c   people: cookies, waits, pages
  *   peers.c access.c   how much one peer has; the access log
  *
  * An instance is one listener. It has no thread of its own: all runs on the
@@ -32,7 +33,6 @@
  */
 #include "http.h"
 
-#include <sdk/embed.h>
 #include <sdk/id.h>
 #include <sdk/json.h>
 #include <sdk/mem.h>
@@ -41,8 +41,6 @@
 #include <sys/resource.h>
 #include <unistd.h>
 #include <yoi/ingress.h>
-
-YOI_SDK_EMBED(http_index_html, "plugins/ingress-http/index.html");
 
 void http_log(struct http_instance *in, uint32_t level, const char *msg, yoi_str request_id,
               const char *key, yoi_str value) {
@@ -77,6 +75,7 @@ static uint8_t access_log(const yoi_sdk_json *config) {
 
 static yoi_status read_config(struct http_instance *in, yoi_str text, yoi_error *err) {
   yoi_sdk_json *config = NULL;
+  int secure = 0;
   if (text.len > 0 && yoi_sdk_json_parse(text, 0, &config, NULL) != YOI_OK)
     return yoi_sdk_fail(err, YOI_CODE_INVALID_JSON, "the config is not JSON");
   in->config = (struct http_config){
@@ -93,8 +92,11 @@ static yoi_status read_config(struct http_instance *in, yoi_str text, yoi_error 
           (uint32_t)number(config, "streams_per_peer", YOI_HTTP_PEER_STREAMS_DEFAULT),
       .local_connections = (uint32_t)number(config, "connections_per_peer", UINT32_MAX),
       .local_streams = (uint32_t)number(config, "streams_per_peer", UINT32_MAX),
+      .session_ms = number(config, "session_ms", YOI_HTTP_SESSION_MS),
       .access_log = access_log(config),
   };
+  (void)yoi_sdk_json_bool(yoi_sdk_json_get(config, "secure_cookie"), &secure);
+  in->config.secure_cookie = secure != 0;
   yoi_status st = http_certificate_open(in, config, err);
   if (st == YOI_OK) st = http_door_read(in, config, err);
   yoi_sdk_json_free(config);
@@ -111,13 +113,17 @@ static yoi_status http_open(const yoi_host *host, yoi_str config, void **out_sel
   in->registry = get(host, YOI_HOST_REGISTRY_ID, sizeof *in->registry, &st, err);
   in->clock = get(host, YOI_HOST_CLOCK_ID, sizeof *in->clock, &st, err);
   in->log = get(host, YOI_HOST_LOG_ID, sizeof *in->log, &st, err);
-  if (!http_peers_init(&in->peers) && st == YOI_OK)
+  http_sessions_init(&in->sessions);
+  int random = http_peers_init(&in->peers) & http_guesses_init(&in->guesses);
+  if (!random && st == YOI_OK)
     st = yoi_sdk_fail(err, YOI_CODE_INTERNAL, "the system gives no random bytes");
   if (st == YOI_OK) st = read_config(in, config, err);
   if (st != YOI_OK) {
     http_certificate_close(in);
     http_door_close(in);
     http_peers_free(&in->peers);
+    http_sessions_free(&in->sessions);
+    http_guesses_free(&in->guesses);
     yoi_sdk_free(in);
     return st;
   }
@@ -127,29 +133,6 @@ static yoi_status http_open(const yoi_host *host, yoi_str config, void **out_sel
 }
 
 /* ---- start ---------------------------------------------------------------------- */
-
-/* The page with the address that people use in it. */
-static yoi_status make_page(struct http_instance *in, yoi_error *err) {
-  static const char mark[] = "{{address}}";
-  yoi_str html = {http_index_html, (size_t)(http_index_html_end - http_index_html)};
-  const char *at = memmem(html.ptr, html.len, mark, sizeof mark - 1);
-  struct yoi_sdk_buf b;
-  yoi_sdk_buf_init(&b, html.len + sizeof in->guard.address + 16);
-  if (at) {
-    yoi_sdk_buf_add(&b, html.ptr, (size_t)(at - html.ptr));
-    yoi_sdk_buf_addf(&b, "%s://%s", in->tls.ctx ? "https" : "http",
-                     in->guard.is_unix ? "localhost" : in->guard.address);
-    html.len -= (size_t)(at - html.ptr) + sizeof mark - 1;
-    html.ptr = at + sizeof mark - 1;
-  }
-  yoi_sdk_buf_adds(&b, html);
-  if (b.failed) {
-    yoi_sdk_buf_release(&b);
-    return yoi_sdk_fail_memory(err);
-  }
-  in->page = yoi_sdk_buf_take(&b, &in->page_len);
-  return YOI_OK;
-}
 
 static yoi_status make_loops(struct http_instance *in, yoi_error *err) {
   uint32_t n = in->loops_of->count(in->host);
@@ -205,7 +188,8 @@ static yoi_status take_listener(struct http_instance *in, const yoi_listener *on
     memcpy(in->runtime_id, on->runtime_id.ptr, on->runtime_id.len);
   }
   http_measure_surface(in);
-  if ((st = make_page(in, err)) != YOI_OK) return st;
+  http_login_names(in);
+  if ((st = http_pages_make(in, err)) != YOI_OK) return st;
   return make_loops(in, err);
 }
 
@@ -263,8 +247,10 @@ static void http_close(void *self) {
   http_door_close(in);
   http_certificate_close(in);
   http_peers_free(&in->peers);
+  http_sessions_free(&in->sessions);
+  http_guesses_free(&in->guesses);
+  http_pages_free(in);
   yoi_sdk_free(in->loops);
-  yoi_sdk_free(in->page);
   yoi_sdk_free(in);
 }
 

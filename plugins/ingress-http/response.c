@@ -96,6 +96,17 @@ static void status_line(struct yoi_sdk_buf *b, int status) {
   add(b, "", yoi_sdk_str(http_reason(status)));
 }
 
+/* What is data is no page: it loads nothing, runs nothing, is shown in no frame,
+ * and is of no use to pages of others. */
+static void add_browser(struct yoi_sdk_buf *b, const struct http_reply *r) {
+  add(b, "Content-Security-Policy: ",
+      yoi_sdk_str(r->policy ? r->policy : "default-src 'none'; frame-ancestors 'none'"));
+  add(b, "X-Frame-Options: DENY", (yoi_str){NULL, 0});
+  add(b, "Referrer-Policy: no-referrer", (yoi_str){NULL, 0});
+  add(b, "Cross-Origin-Resource-Policy: same-origin", (yoi_str){NULL, 0});
+  if (r->policy) add(b, "Cross-Origin-Opener-Policy: same-origin", (yoi_str){NULL, 0});
+}
+
 void http_reply_head(struct yoi_sdk_buf *b, const struct http_reply *r) {
   int events = r->type && strcmp(r->type, HTTP_TYPE_SSE) == 0;
   status_line(b, r->status);
@@ -113,6 +124,9 @@ void http_reply_head(struct yoi_sdk_buf *b, const struct http_reply *r) {
     add(b, "Cache-Control: no-store", (yoi_str){NULL, 0});
   }
   add(b, "X-Content-Type-Options: nosniff", (yoi_str){NULL, 0});
+  if (r->browser) add_browser(b, r);
+  for (size_t i = 0; i < 2; i++)
+    if (r->cookies[i].len > 0) add(b, "Set-Cookie: ", r->cookies[i]);
   /* Proxies that gather an answer before passing it on would hold events. */
   if (events) add(b, "X-Accel-Buffering: no", (yoi_str){NULL, 0});
   if (r->request_id.len > 0) add(b, "X-Request-Id: ", r->request_id);

@@ -8,7 +8,7 @@
 
 #define HTTP_DATE_SIZE 30       /* IMF-fixdate and NUL */
 #define HTTP_FRAME_HEAD_MAX 320 /* chunk size, cursor, kind and field names */
-#define HTTP_HEAD_MAX 2048      /* of an answer: every field is bounded */
+#define HTTP_HEAD_MAX 4096      /* of an answer: every field is bounded */
 
 #define HTTP_TYPE_JSON "application/json"
 #define HTTP_TYPE_SSE "text/event-stream"
@@ -25,11 +25,14 @@ struct http_reply {
   uint8_t chunked;  /* instead of a length */
   uint8_t close;    /* the connection ends with it */
   uint8_t head;     /* to a HEAD request: no content follows */
+  uint8_t browser;  /* of a browser surface: what browsers are to keep to */
   const char *date;
   yoi_str request_id;
   const char *allow;    /* 405; NULL else */
   yoi_str location;     /* 201; empty else */
   yoi_str etag;         /* the inside of it; empty: none */
+  yoi_str cookies[2];   /* Set-Cookie; empty: none */
+  const char *policy;   /* Content-Security-Policy of a page; NULL: that of data */
   uint32_t retry_after_ms;
 };
 

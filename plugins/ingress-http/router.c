@@ -2,9 +2,9 @@
  *
  * The tables of yoi/ops.h say which paths there are, under which method, and
  * which members of an operation's body stand in the query. Besides them only
- * `/healthz` and `/` exist, and the ingress' own parameters: `timeout` on
- * every operation, `wait` on worker.input, `wait` and `limit` on the JSON
- * batches of worker.events.
+ * `/healthz`, `/`, and where there are logins `/login` and `/logout` exist, and
+ * the ingress' own parameters: `timeout` on every operation, `wait` on
+ * worker.input, `wait` and `limit` on the JSON batches of worker.events.
  *
  *  1. Percent-encoding is decoded once, per segment or value, after the split:
  *     an encoded slash never separates.
@@ -143,11 +143,13 @@ static yoi_status not_allowed(struct http_match *m, yoi_error *err) {
 /* The pages that are no operations. */
 static yoi_status route_own(const struct http_request *r, struct http_match *m, uint8_t kind,
                             yoi_error *err) {
+  int posted = kind == HTTP_KIND_LOGIN || kind == HTTP_KIND_LOGOUT;
   m->kind = kind;
   m->status = 200;
   m->no_token = kind == HTTP_KIND_HEALTH;
-  if (r->method == HTTPM_GET || m->head) return YOI_OK;
-  allow(m, "GET");
+  m->no_pass = 1;
+  if (posted ? r->method == HTTPM_POST : r->method == HTTPM_GET || m->head) return YOI_OK;
+  allow(m, posted ? "POST" : "GET");
   return not_allowed(m, err);
 }
 
@@ -166,23 +168,21 @@ static yoi_status no_route(struct http_match *m, size_t column, const struct seg
     if (!fits(routes[i].path[column], s)) continue;
     any = &routes[i];
     allow(m, any->method);
-    if (any->op == YOI_OP_HOST_READY) m->no_token = 1;
+    if (any->op == YOI_OP_HOST_READY) m->no_token = m->no_pass = 1;
   }
   if (!any) return yoi_sdk_fail(err, YOI_CODE_NOT_FOUND, "no such path");
   yoi_status st = take_segments(m, any->path[column], s, err);
   return st == YOI_OK ? not_allowed(m, err) : st;
 }
 
-yoi_status http_route(uint32_t surface, const struct http_request *r, struct http_match *m,
-                      yoi_error *err) {
+yoi_status http_route(uint32_t surface, int logins, const struct http_request *r,
+                      struct http_match *m, yoi_error *err) {
   struct segments s;
   const struct route *hit;
   const char *method = http_method_name(r->method);
   size_t column = surface == YOI_SURFACE_BROWSER ? 1 : 0;
   memset(m, 0, sizeof *m);
   m->head = r->method == HTTPM_HEAD;
-  m->write = r->method == HTTPM_POST || r->method == HTTPM_PUT || r->method == HTTPM_DELETE ||
-             r->method == HTTPM_PATCH;
   if (r->form != HTTP_TARGET_PATH) {
     snprintf(m->allow, sizeof m->allow, "GET, HEAD, POST, PUT, DELETE");
     return not_allowed(m, err);
@@ -191,10 +191,12 @@ yoi_status http_route(uint32_t surface, const struct http_request *r, struct htt
   if (st != YOI_OK) return st;
   if (fits("/healthz", &s)) return route_own(r, m, HTTP_KIND_HEALTH, err);
   if (column == 1 && fits("/", &s)) return route_own(r, m, HTTP_KIND_PAGE, err);
+  if (column == 1 && logins && fits("/login", &s)) return route_own(r, m, HTTP_KIND_LOGIN, err);
+  if (column == 1 && logins && fits("/logout", &s)) return route_own(r, m, HTTP_KIND_LOGOUT, err);
   hit = find(method, column, &s);
   if (!hit && m->head) hit = find("GET", column, &s);
   if (!hit) return no_route(m, column, &s, err);
-  m->no_token = hit->op == YOI_OP_HOST_READY;
+  m->no_token = m->no_pass = hit->op == YOI_OP_HOST_READY;
   m->kind = HTTP_KIND_OP;
   m->op = hit->op;
   m->status = hit->status;
@@ -370,7 +372,10 @@ yoi_status http_route_query(const struct http_match *m, const struct http_reques
   return st == YOI_OK && body->failed ? yoi_sdk_fail_memory(err) : st;
 }
 
-size_t http_route_body_max(uint32_t op) {
+size_t http_route_body_max(const struct http_match *m) {
+  uint32_t op = m->op;
+  if (m->kind == HTTP_KIND_LOGIN) return YOI_HTTP_LOGIN_BYTES_MAX;
+  if (m->kind != HTTP_KIND_OP) return 0;
   if (op == YOI_OP_WORKER_CREATE) return YOI_CREATE_BYTES_MAX;
   /* Escapes may make a content of YOI_INPUT_BYTES_MAX longer. */
   if (op == YOI_OP_WORKER_INPUT || op == YOI_OP_BUNDLE_PUT) return YOI_BODY_BYTES_MAX;

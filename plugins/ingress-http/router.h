@@ -16,14 +16,16 @@ enum {
   HTTP_KIND_OP,     /* an operation of ops.h */
   HTTP_KIND_HEALTH, /* GET /healthz: answered here, whatever the host does */
   HTTP_KIND_PAGE,   /* GET /: the page for people */
+  HTTP_KIND_LOGIN,  /* POST /login and */
+  HTTP_KIND_LOGOUT, /* POST /logout, where tokens are asked for */
 };
 
 struct http_match {
   uint8_t kind;
   uint8_t head;       /* HEAD: answer as GET, without the body */
   uint8_t host_scope; /* answered by the host, not by a runtime */
-  uint8_t write;      /* POST, PUT, DELETE */
   uint8_t no_token;   /* /healthz and /readyz */
+  uint8_t no_pass;    /* what may be had without having logged in */
   uint16_t status;    /* on success */
   uint32_t op;
   char runtime_id[YOI_ID_MAX + 1], worker_id[YOI_ID_MAX + 1];
@@ -39,11 +41,12 @@ struct http_params {
   uint64_t timeout_ms; /* 0: not given */
 };
 
-/* surface: YOI_SURFACE_*. Errors: not_found, method_not_allowed (m->allow is
- * set), invalid_identifier, invalid_request. m->no_token is right with any of
- * them, so that a missing token hides what there is. */
-yoi_status http_route(uint32_t surface, const struct http_request *r, struct http_match *m,
-                      yoi_error *err);
+/* surface: YOI_SURFACE_*; logins: it has /login and /logout. Errors: not_found,
+ * method_not_allowed (m->allow is set), invalid_identifier, invalid_request.
+ * m->no_token is right with any of them, so that a missing token hides what there
+ * is. */
+yoi_status http_route(uint32_t surface, int logins, const struct http_request *r,
+                      struct http_match *m, yoi_error *err);
 
 /* Reads the query. Members of the operation's body that stand in the query or
  * in the path are written to `body` as a JSON object (empty when there are
@@ -51,8 +54,8 @@ yoi_status http_route(uint32_t surface, const struct http_request *r, struct htt
 yoi_status http_route_query(const struct http_match *m, const struct http_request *r,
                             struct http_params *out, struct yoi_sdk_buf *body, yoi_error *err);
 
-/* How many bytes of body an operation takes; 0: none. */
-size_t http_route_body_max(uint32_t op);
+/* How many bytes of body it takes; 0: none. */
+size_t http_route_body_max(const struct http_match *m);
 /* 1 when it makes no sense without one; a cancel or stop may go without. */
 int http_route_needs_body(uint32_t op);
 

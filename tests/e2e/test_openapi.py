@@ -19,7 +19,8 @@ NPM = ROOT / 'build/npm'
 DOC = yaml.safe_load(DOCUMENT.read_text())
 SCHEMAS = DOC['components']['schemas']
 METHODS = {'get', 'put', 'post', 'delete', 'head', 'options', 'patch', 'trace'}
-BESIDE = {('/healthz', 'GET'), ('/', 'GET')}  # no operations: no runtime, no host is asked
+# No operations: no runtime, no host is asked.
+BESIDE = {('/healthz', 'GET'), ('/', 'GET'), ('/login', 'POST'), ('/logout', 'POST')}
 
 
 def operations():

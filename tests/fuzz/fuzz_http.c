@@ -85,8 +85,8 @@ static void check_route(const struct http_guard *guard, const struct http_reques
   yoi_str id = http_request_field(r, HTTPF_X_REQUEST_ID);
   if (!yoi_sdk_token_valid(id, YOI_REQUEST_ID_MAX)) id = YOI_LIT("made");
   yoi_sdk_buf_init(&body, 16384);
-  yoi_status st = http_route(guard->surface, r, &m, yoi_sdk_error_init(&e));
-  if (st == YOI_OK) st = http_guard_check(guard, r, m.write, m.no_token, &e.e);
+  yoi_status st = http_route(guard->surface, 1, r, &m, yoi_sdk_error_init(&e));
+  if (st == YOI_OK) st = http_guard_check(guard, r, m.kind == HTTP_KIND_PAGE, m.no_token, &e.e);
   if (st == YOI_OK) {
     MUST(!m.runtime_id[0] || yoi_sdk_id_valid(yoi_sdk_str(m.runtime_id)));
     MUST(!m.worker_id[0] || yoi_sdk_id_valid(yoi_sdk_str(m.worker_id)));
@@ -156,7 +156,7 @@ static int one(const uint8_t *data, size_t size) {
                            .surface = surface,
                            .flags = YOI_LISTEN_INSECURE,
                            .address = YOI_LIT("127.0.0.1:80")};
-  MUST(http_guard_set(&guard, &on, (yoi_str){NULL, 0}, NULL) == YOI_OK);
+  MUST(http_guard_set(&guard, &on, 0, NULL) == YOI_OK);
   yoi_sdk_buf_init(&whole.text, 1u << 24);
   yoi_sdk_buf_init(&split.text, 1u << 24);
   run(&guard, data + 2, size - 2, size, body_max, &whole);

@@ -182,7 +182,7 @@ def refine(schema, path, texts, host):
     for at, sub in children(schema, path):
         refine(sub, at, texts, host)
     if 'string' in types(schema) and 'enum' not in schema:
-        pattern = PATTERNS.get(path, LITERAL) if host else LITERAL
+        pattern = PATTERNS.get(path, LITERAL) if host else schema.get('pattern', LITERAL)
         pattern = FORMATS.get(schema.pop('format', None), pattern)
         if pattern:
             schema['pattern'] = pattern

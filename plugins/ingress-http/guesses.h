@@ -9,7 +9,9 @@
  *  2. Each waits for himself: a peer (peers.h), or a browser that has logged in
  *     before and shows its device cookie. So one who guesses keeps no other peer
  *     out, and behind one address, a proxy's, nobody whose browser is known.
- *  3. A right token makes no guesses undone, or who has one guesses for others.
+ *     Its wrong ones count for its peer too, and it stays the device that it is,
+ *     or whoever has one token would make devices to guess others with.
+ *  3. A right token makes no guesses undone.
  *  4. The table has a fixed size. Who guesses from very many places makes it
  *     forget the oldest.
  */

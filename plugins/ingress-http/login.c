@@ -60,11 +60,9 @@ static void say(struct http_conn *c, uint32_t level, const char *msg, const char
                  (yoi_str){c->x->request_id, c->x->request_id_len}, fields, principal ? 2 : 1);
 }
 
-static struct http_peer_key who_tries(struct http_conn *c) {
-  struct http_peer_key who = {0, 0};
+static struct http_peer_key peer_of(const struct http_conn *c) {
   struct sockaddr_storage from = {.ss_family = AF_UNSPEC};
   socklen_t len = sizeof from;
-  if (http_device_who(&c->loop->in->guesses, cookie_of(c, c->loop->in->device), &who)) return who;
   (void)getpeername(c->fd, (struct sockaddr *)&from, &len);
   return http_peer_key(c->fd, &from);
 }
@@ -72,12 +70,14 @@ static struct http_peer_key who_tries(struct http_conn *c) {
 yoi_status http_login_token(struct http_conn *c, yoi_str token, yoi_error *err) {
   struct http_loop *l = c->loop;
   struct http_instance *in = l->in;
-  struct http_peer_key who = who_tries(c);
+  struct http_peer_key peer = peer_of(c), who = peer;
+  int known = http_device_who(&in->guesses, cookie_of(c, in->device), &who);
   yoi_status st = http_guess_check(&in->guesses, who, l->now_ms, err);
   if (st != YOI_OK) return st;
   c->pass = http_ring_find(http_door_ring(l), token, l->now_ms);
   if (c->pass) return YOI_OK;
   http_guess_wrong(&in->guesses, who, l->now_ms);
+  if (known) http_guess_wrong(&in->guesses, peer, l->now_ms);
   say(c, YOI_LOG_WARN, "a wrong token", NULL);
   return yoi_sdk_fail(err, YOI_CODE_UNAUTHORIZED, "the token is not the right one");
 }
@@ -107,9 +107,14 @@ static void answer_login(struct http_conn *c, const char *session) {
   struct http_instance *in = c->loop->in;
   char text[COOKIE_MAX], device[COOKIE_MAX], proof[HTTP_DEVICE_TEXT + 1], json[512];
   char until[YOI_SDK_TIME_SIZE];
+  yoi_str shown = cookie_of(c, in->device);
+  struct http_peer_key who;
   struct http_reply r = http_answer_reply(c, 200, HTTP_TYPE_JSON);
   r.cookies[0] = write_cookie(in, in->cookie, session, in->config.session_ms / 1000u, text);
-  if (http_device_new(&in->guesses, proof))
+  /* One that is known stays who it is: a new one would have new guesses. */
+  int known = http_device_who(&in->guesses, shown, &who);
+  if (known) snprintf(proof, sizeof proof, "%.*s", YOI_ARG(shown));
+  if (known || http_device_new(&in->guesses, proof))
     r.cookies[1] = write_cookie(in, in->device, proof, DEVICE_S, device);
   yoi_sdk_time_text(in->clock->wall_ns(in->host) + in->config.session_ms * 1000000u, until);
   int n = snprintf(json, sizeof json, "{\"login\":{\"principal\":\"%s\",\"expires_at\":\"%s\"}}",
@@ -135,6 +140,8 @@ void http_login(struct http_conn *c) {
   if (st == YOI_OK && !http_session_new(&in->sessions, c->pass, c->loop->now_ms,
                                         in->config.session_ms, session))
     st = yoi_sdk_fail_memory(&e.e);
+  /* The browser forgets the one that it had; so does everybody. */
+  if (st == YOI_OK) http_session_end(&in->sessions, cookie_of(c, in->cookie));
   if (st == YOI_OK) answer_login(c, session);
   else http_answer_error(c, &e.e);
   yoi_sdk_wipe(session, sizeof session);

@@ -386,6 +386,30 @@ def test_one_behind_the_same_address_who_was_here_before_is_not_kept_out(new_hos
     assert forged.login(SECRET['ann']).status == 429
 
 
+def test_one_who_has_a_token_does_not_guess_for_free(new_host):
+    """Each login would be a new device, with new guesses."""
+    host, wrong, free = closed(new_host), 0, LIMIT['YOI_HTTP_GUESSES_FREE']
+    for _ in range(4):
+        insider = browser.of(host)
+        if insider.login(SECRET['bob']).status != 200:
+            break
+        jar = dict(insider.jar)
+        assert insider.login(SECRET['bob']).status == 200
+        assert [m.value for k, m in insider.jar.items() if 'yoid-' in k] == \
+            [m.value for k, m in jar.items() if 'yoid-' in k]
+        wrong += sum(r.status == 401 for r in guess(insider, free + 1))
+    assert wrong <= 2 * (free + 1)
+
+
+def test_a_login_ends_the_one_before(shared):
+    b = browser.of(shared)
+    b.login(SECRET['ann'])
+    old = {'Cookie': '='.join(b.session())}
+    b.login(SECRET['bob'])
+    assert b.get('/api/runtimes').status == 200
+    assert browser.of(shared).get('/api/runtimes', headers=old).status == 401
+
+
 def test_a_session_is_no_matter_of_guesses(new_host):
     host = closed(new_host)
     b, thief = browser.of(host), browser.of(host)

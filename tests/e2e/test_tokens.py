@@ -392,7 +392,7 @@ def test_the_manifest_names_each_operation():
 
 @pytest.mark.parametrize('entry,word', [
     ({'permissions': ['everything']}, '"observe"'), ({'permissions': ['worker.*']}, '"observe"'),
-    ({'workspace': 'No Such'}, 'identifier'), ({'name': 'two words'}, 'name'),
+    ({'workspace': 'No Such'}, '^[a-z0-9]'), ({'name': 'two words'}, '^[A-Za-z0-9'),
     ({'workspace': 'acme', 'permissions': ['metrics']}, 'metrics'), ({'secrets': []}, 'empty'),
     ({'secrets': ['plain-text-token-of-length']}, 'secret'), ({'secrets': ['secret:gone']}, 'gone'),
     ({'more': 1}, 'more'), ({'rate': {'count': 0, 'per_ms': 1}}, 'at least 1')])

@@ -36,7 +36,7 @@ def answer(client, method, target, request, response, events=None):
     """One exchange. events: (id, kind, data) of a stream, instead of a body."""
     if FOLDER is None or not client.recorded:
         return
-    kept = ('x-request-id', 'location', 'content-type')
+    kept = ('x-request-id', 'location', 'content-type', 'set-cookie')
     entry = {'method': method, 'target': target, 'status': response.status,
              'type': response.header('content-type') or '',
              'headers': {k: v for k, v in response.headers if k in kept}}

@@ -323,6 +323,13 @@ static uint64_t deadline_of(const struct yoi__instance *in, const yoi_request *r
 yoi_status yoi__stream_start(struct yoi__instance *in, const yoi_request *req,
                              const struct yoi__config_bundle *bundle, yoi_stream **out,
                              yoi_error *err) {
+  if ((req->flags & YOI_REQ_WORKSPACE) != 0 &&
+      !yoi__manifest_has(&in->plugin->manifest, YOI_LIT(YOI_WORKSPACES_ID))) {
+    yoi_status no = yoi_sdk_fail(err, YOI_CODE_UNSUPPORTED_OPERATION,
+                                 "runtime '%.*s' knows no workspaces", YOI_ARG(in->name));
+    yoi__instance_unref(in);
+    return no;
+  }
   struct yoi__stream *s = yoi__stream_new(in, req->token, req->request_id);
   if (s == NULL) {
     yoi__instance_unref(in);

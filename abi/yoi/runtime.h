@@ -22,6 +22,11 @@ extern "C" {
 
 #define YOI_RUNTIME_ID "yoi.runtime/1"
 
+/* Since 1.4. A runtime that names this in its manifest keeps to
+ * YOI_REQ_WORKSPACE; its table is the same yoi_runtime. One that does not is
+ * given no request with that flag: its callers get unsupported_operation. */
+#define YOI_WORKSPACES_ID "yoi.workspaces/1"
+
 typedef struct yoi_runtime {
   uint32_t size;
   uint32_t thread_model; /* YOI_PARALLEL */

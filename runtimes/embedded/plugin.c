@@ -31,5 +31,8 @@ static const yoi_runtime embedded_table = {
     .drain = eng_drain,
 };
 
-YOI_SDK_PLUGIN("dev.yoi.embedded", "1.0.0", YOI_KIND_RUNTIME, YOI_RUNTIME_ID, embedded_table);
+static const struct yoi_sdk_interface embedded_interfaces[] = {
+    {YOI_RUNTIME_ID, &embedded_table}, {YOI_WORKSPACES_ID, &embedded_table}};
+
+YOI_SDK_PLUGIN_OF("dev.yoi.embedded", "1.0.0", YOI_KIND_RUNTIME, embedded_interfaces);
 YOI_MANIFEST_FILE(MANIFEST);

@@ -109,6 +109,7 @@ static const yoi_runtime fs_store_table = {
 };
 
 static const struct yoi_sdk_interface fs_interfaces[] = {{YOI_RUNTIME_ID, &fs_store_table},
+                                                         {YOI_WORKSPACES_ID, &fs_store_table},
                                                          {YOI_OFFLINE_ID, &fs_offline_table}};
 
 YOI_SDK_PLUGIN_OF("dev.yoi.fs-store", "1.0.0", YOI_KIND_RUNTIME, fs_interfaces);

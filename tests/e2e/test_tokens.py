@@ -247,6 +247,29 @@ def test_what_sleeps_is_of_its_workspace_too(shared):
     assert Worker(bob, '/v1', ids[0]).say('hi')['turn']['state'] == 'completed'
 
 
+def test_a_runtime_that_knows_no_workspaces_shows_such_a_token_nothing(new_host):
+    """Also one that would not look at the flag: it never gets the request."""
+    secrets = {**configs.SECRETS, 'ann': {'file': 'ann.token'}, 'bob': {'file': 'bob.token'}}
+    entries = [{'name': 'ann', 'workspace': 'acme', 'secrets': ['secret:ann']},
+               {'name': 'bob', 'secrets': ['secret:bob']}]
+    host = new_host(configs.standard(
+        runtimes=[configs.embedded('main'), configs.faulty('faulty')],
+        ingresses=[configs.ingress(configs.BROWSER, tokens=entries)],
+        local={'secrets': secrets}), start=False)
+    put(host, 'ann', SECRET['ann'])
+    put(host, 'bob', SECRET['bob'])
+    host.start()
+    ann = Client(host.address('browser'), SECRET['ann'], recorded=False)
+    bob = Client(host.address('browser'), SECRET['bob'], recorded=False)
+    path = '/api/runtimes/faulty/workers/idle'
+    assert bob.get(path).status == 200
+    for method, tail in (('GET', ''), ('POST', '/stop'), ('GET', '/transcript')):
+        ann.refused(method, path + tail, 501, 'unsupported_operation')
+    rows = {r['runtime_id']: r for r in ann.ok('GET', '/api/workers')['runtimes']}
+    assert rows['faulty']['workers'] == []
+    assert rows['faulty']['diagnostics'][0]['code'] == 'unsupported_operation'
+
+
 def test_bundles_of_the_config_are_of_their_workspace(new_host, tmp_path):
     """A host that has bundles brings a foreign one to nobody."""
     for w in ('acme', 'zeta'):

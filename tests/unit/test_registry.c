@@ -210,7 +210,7 @@ static void test_what_a_request_must_be(void **state) {
   r = ok, r.flags = YOI_REQ_WORKSPACE;
   expect(&f, "a", &r, YOI_CODE_INVALID_REQUEST); /* it names none */
   r.workspace = YOI_LIT("acme");
-  expect(&f, "a", &r, 0);
+  expect(&f, "a", &r, YOI_CODE_UNSUPPORTED_OPERATION); /* its manifest knows none */
   r.workspace = YOI_LIT("Two Words");
   expect(&f, "a", &r, YOI_CODE_INVALID_REQUEST);
   r = ok, r.workspace = YOI_LIT("acme");

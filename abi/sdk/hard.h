@@ -40,6 +40,8 @@
 #define YOI_HTTP_NOTSENT_BYTES 512
 #undef YOI_MODEL_BUFFER_BYTES
 #define YOI_MODEL_BUFFER_BYTES 256 /* a stream pauses after some deltas */
+#undef YOI_REMOTE_BUFFER_BYTES
+#define YOI_REMOTE_BUFFER_BYTES 1024 /* watchers fall behind and read again */
 #undef YOI_HTTP_CLIENT_IDLE_MAX
 #define YOI_HTTP_CLIENT_IDLE_MAX 1
 #undef YOI_HTTP_CLIENT_POOL_MAX

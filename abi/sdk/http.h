@@ -104,6 +104,7 @@ struct yoi_sdk_http_request {
   const char *const *headers;
   size_t n_headers;
   yoi_str body;     /* a POST when ptr is not NULL, else a GET */
+  const char *method; /* another than these two: PUT, DELETE; else NULL */
   uint32_t connect_ms, first_byte_ms, gap_ms; /* 0 = none */
   uint32_t flags;
   uint64_t deadline_ns; /* CLOCK_MONOTONIC, 0 = none */
@@ -122,6 +123,11 @@ void yoi_sdk_http_close(struct yoi_sdk_http *c);
  * instead of the system's. INVALID_ARGUMENT when it cannot be read. */
 yoi_status yoi_sdk_http_trust(struct yoi_sdk_http *c, const char *ca_file,
                               yoi_error *err);
+
+/* [main] Right after open: every connection is made to this socket of the file
+ * system, whatever host the URL names; path is NUL-terminated. */
+yoi_status yoi_sdk_http_unix(struct yoi_sdk_http *c, const char *path,
+                             yoi_error *err);
 
 /* 1 when url is an absolute http or https URL with a host and without
  * credentials, query or fragment. *out_tls may be NULL. */

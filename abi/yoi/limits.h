@@ -285,6 +285,25 @@
 #define YOI_HTTP_CLIENT_IDLE_MAX 256 /* connections kept, per loop */
 #define YOI_HTTP_CLIENT_POOL_MAX 64  /* easy handles kept, per loop */
 
+/* ---- a runtime on another host ---------------------------------------- */
+#define YOI_REMOTE_CONNECT_MS 5000   /* name, connection, TLS (config) */
+#define YOI_REMOTE_ANSWER_MS 30000   /* to an answer, between its bytes
+                                        (config); as operations have it */
+#define YOI_REMOTE_IDLE_MS 30000     /* of an event stream (config): three
+                                        heartbeats */
+#define YOI_REMOTE_MS_MAX 600000     /* each of these (config) */
+#define YOI_REMOTE_PROBE_MS 750      /* from one look at it to the next */
+#define YOI_REMOTE_PROBE_LIMIT_MS 1000 /* for one look: with the wait before,
+                                          health is true within 2 s */
+#define YOI_REMOTE_PROBE_GAP_MS 50   /* between looks that are asked for */
+#define YOI_REMOTE_RESUME_MS 60000   /* a lost stream is taken up again for so
+                                        long (config): a restart and a bit */
+#define YOI_REMOTE_RETRIES_DEFAULT 3 /* of what may be asked again (config) */
+#define YOI_REMOTE_RETRIES_MAX 10
+#define YOI_REMOTE_BACKOFF_MS 50     /* first wait; doubled each time */
+#define YOI_REMOTE_BACKOFF_MAX_MS 1000
+#define YOI_REMOTE_BUFFER_BYTES 262144 /* frames kept of a watched worker */
+
 /* ---- http_fetch ------------------------------------------------------- */
 #define YOI_FETCH_URL_MAX 4096       /* signed links have 2,000 bytes */
 #define YOI_FETCH_REDIRECTS_MAX 5    /* sites need 1 to 3 */

@@ -80,6 +80,14 @@ yoi_status yoi_sdk_http_trust(struct yoi_sdk_http *c, const char *ca_file, yoi_e
   return st;
 }
 
+yoi_status yoi_sdk_http_unix(struct yoi_sdk_http *c, const char *path, yoi_error *err) {
+  char *copy = yoi_sdk_strndup(path, strlen(path));
+  if (!copy) return yoi_sdk_fail_memory(err);
+  yoi_sdk_free(c->socket);
+  c->socket = copy;
+  return YOI_OK;
+}
+
 static void loop_free(struct yoi__sdk_http_loop *l) {
   l->closing = 1;
   while (l->active) {
@@ -103,6 +111,7 @@ void yoi_sdk_http_close(struct yoi_sdk_http *c) {
   for (uint32_t i = 0; i < c->n_loops; i++)
     if (c->loops[i]) loop_free(c->loops[i]);
   yoi_sdk_free(c->ca_file);
+  yoi_sdk_free(c->socket);
   yoi_sdk_free(c);
 }
 

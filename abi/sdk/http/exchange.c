@@ -238,6 +238,7 @@ static struct yoi_sdk_http_exchange *make(struct yoi__sdk_http_loop *l) {
     SET(CURLOPT_CAINFO, l->client->ca_file);
     SET(CURLOPT_CAPATH, NULL); /* libcurl's own is the system's */
   }
+  if (l->client->socket) SET(CURLOPT_UNIX_SOCKET_PATH, l->client->socket);
   SET(CURLOPT_TCP_KEEPALIVE, 1L);
   SET(CURLOPT_OPENSOCKETFUNCTION, yoi__sdk_http_opensocket_cb);
   SET(CURLOPT_OPENSOCKETDATA, x);
@@ -314,6 +315,16 @@ static CURLcode set_flags(struct yoi_sdk_http_exchange *x, uint32_t flags, int a
   return code;
 }
 
+/* Last, since the options that say what is sent set the method too. */
+static CURLcode set_method(struct yoi_sdk_http_exchange *x, const char *method) {
+  if (!method) method = "";
+  if (strcmp(x->method, method) == 0) return CURLE_OK;
+  if (strlen(method) >= sizeof x->method) return CURLE_BAD_FUNCTION_ARGUMENT;
+  CURLcode code = curl_easy_setopt(x->easy, CURLOPT_CUSTOMREQUEST, *method ? method : NULL);
+  if (code == CURLE_OK) memcpy(x->method, method, strlen(method) + 1);
+  return code;
+}
+
 static CURLcode set_request(struct yoi_sdk_http_exchange *x,
                             const struct yoi_sdk_http_request *req) {
   CURLcode code = set_url(x, req->url);
@@ -335,7 +346,7 @@ static CURLcode set_request(struct yoi_sdk_http_exchange *x,
     code = req->flags & YOI_SDK_HTTP_HEAD ? curl_easy_setopt(x->easy, CURLOPT_NOBODY, 1L)
                                           : curl_easy_setopt(x->easy, CURLOPT_HTTPGET, 1L);
   }
-  return code;
+  return code == CURLE_OK ? set_method(x, req->method) : code;
 }
 
 static uint64_t span_ns(uint32_t ms) { return ms ? (uint64_t)ms * 1000000 : UINT64_MAX; }

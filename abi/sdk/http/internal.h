@@ -61,6 +61,7 @@ struct yoi_sdk_http_exchange {
   uint8_t alone;   /* the easy handle shares no connection */
   uint8_t guarded; /* handler->connect is asked */
   uint8_t opened;  /* a socket, which is not connected yet */
+  char method[8];  /* that the easy handle is set to; empty: its own */
   struct yoi_sdk_http_head head;
   char content_type[YOI__SDK_HTTP_VALUE_MAX];
   char retry_after[YOI__SDK_HTTP_VALUE_MAX];
@@ -92,6 +93,7 @@ struct yoi_sdk_http {
   const yoi_host_loop *loop;
   const yoi_host_clock *clock;
   char *ca_file; /* NULL: the system's certificates */
+  char *socket;  /* NULL: addresses are those of URLs */
   uint32_t n_loops;
   uint32_t reserved;
   struct yoi__sdk_http_loop *loops[]; /* each made and used on its loop */

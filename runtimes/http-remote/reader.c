@@ -1,0 +1,289 @@
+/* reader.c - what a watcher reads on its own, and where it joins the others.
+ *
+ * A cursor is the remote's own text and says nothing here, so that all that is
+ * known of two is whether they are the same. A watcher that is not where the
+ * buffer is reads bounded batches from its cursor, until one ends at the head
+ * of the history, X; then it goes on behind the frame of the buffer with X:
+ *
+ *   X is in the buffer           LIVE, behind it
+ *   nobody watches               the upstream begins at X: LIVE
+ *   X is the upstream's cursor   LIVE, at the end
+ *   X is still to come           JOINING, until the upstream brings it
+ *   X may have been and gone     it reads on, from X
+ *
+ * Still to come or gone: let `asked_at` be the end of the buffer when the batch
+ * was asked for. The batch ends at or behind all that the buffer had seen then.
+ * So when X is none of the frames from asked_at - 1 on, and those are all still
+ * there, X comes later. An upstream that begins anew may step over X (a resume
+ * leaves out the deltas of messages that are finished): then all who wait read
+ * again.
+ *
+ *  1. One read at a time, and only when what was read before was given.
+ *  2. A cursor that has expired is its owner's to know, when it is the one that
+ *     the owner came with; for one that was good before, a snapshot follows.
+ */
+#include "remote.h"
+
+#include <sdk/mem.h>
+
+#define JOIN_MS 1000 /* until one that waits for its place reads again */
+
+static void watcher_again(void *ctx) {
+  struct rem_watcher *x = ctx;
+  x->timer = 0;
+  pthread_mutex_lock(&x->w->mu);
+  rem_reader_anew(x);
+  pthread_mutex_unlock(&x->w->mu);
+  rem_reader_step(x);
+}
+
+/* Locked. It has not joined yet: it reads on. */
+void rem_reader_anew(struct rem_watcher *x) {
+  if (x->state != REM_JOINING) return;
+  x->state = REM_READING;
+  x->w->n_joining--;
+}
+
+static void wake(struct rem_watcher *x) {
+  const yoi_host *host = x->w->i->host;
+  pthread_mutex_lock(&x->w->mu);
+  int armed = x->armed;
+  uint64_t token = x->token;
+  x->armed = 0;
+  pthread_mutex_unlock(&x->w->mu);
+  if (armed) host->wake(host, token);
+}
+
+void rem_reader_free(struct rem_watcher *x) {
+  struct rem_instance *i = x->w->i;
+  if (x->timer && !atomic_load(&i->closing)) i->loop->timer_cancel(i->host, x->timer);
+  x->timer = 0;
+  rem_ask_free(x->read);
+  x->read = NULL;
+}
+
+/* ---- joining ----------------------------------------------------------------- */
+
+static int find(const struct rem_watched *w, yoi_str cursor, uint64_t *out_at) {
+  for (uint64_t at = w->end; at > w->base; at--) {
+    const struct rem_frame *f = w->ring[(at - 1) & (w->cap - 1)];
+    if (f->ev.cursor.len == 0 || !yoi_sdk_str_eq(f->ev.cursor, cursor)) continue;
+    *out_at = at;
+    return 1;
+  }
+  return 0;
+}
+
+/* Locked. Behind the last that it read; 0: it must read on. */
+static int join(struct rem_watcher *x) {
+  struct rem_watched *w = x->w;
+  yoi_str cursor = rem_cursor_str(&x->cursor);
+  for (uint32_t n = x->n_got; n > 0; n--)
+    if (x->got[n - 1]->ev.cursor.len) {
+      cursor = x->got[n - 1]->ev.cursor;
+      break;
+    }
+  x->state = REM_LIVE;
+  if (cursor.len == 0 || find(w, cursor, &x->at)) return cursor.len > 0;
+  x->at = w->end;
+  if (w->phase == REM_CLOSED) {
+    rem_cursor_set(&w->cursor, cursor);
+    w->wanted = 1;
+    return 1;
+  }
+  if (yoi_sdk_str_eq(cursor, rem_cursor_str(&w->cursor))) return 1;
+  if (w->base >= x->asked_at && x->asked_at > 0) return 0;
+  rem_cursor_set(&x->join, cursor);
+  x->state = REM_JOINING;
+  w->n_joining++;
+  return 1;
+}
+
+/* ---- an answer ---------------------------------------------------------------- */
+
+/* One event of a batch. NULL: memory, or it is none; *out_skip: not known. */
+static struct rem_frame *frame_of(yoi_str raw, struct yoi_sdk_buf *scratch, int *out_skip) {
+  yoi_str id = yoi_sdk_json_raw_get(raw, "id"), name = yoi_sdk_json_raw_get(raw, "event");
+  yoi_str data = yoi_sdk_json_raw_get(raw, "data");
+  yoi_sdk_buf_clear(scratch);
+  if (name.len < 2 || (id.len > 0 && !yoi_sdk_json_raw_unescape(id, scratch))) return NULL;
+  uint32_t kind = rem_frame_kind((yoi_str){name.ptr + 1, name.len - 2});
+  *out_skip = kind == 0 || kind == YOI_EVENT_END || kind == YOI_EVENT_ACK;
+  if (*out_skip || scratch->failed || !rem_frame_fits(yoi_sdk_buf_str(scratch), data)) return NULL;
+  return rem_frame_new(kind, yoi_sdk_buf_str(scratch), data);
+}
+
+/* 0: it is no batch, or memory is short. */
+static int read_batch(struct rem_watcher *x, yoi_str text) {
+  yoi_str list = yoi_sdk_json_raw_get(text, "events"), raw;
+  struct yoi_sdk_buf scratch;
+  size_t at = 0;
+  int fine = 1;
+  struct rem_frame **got = yoi_sdk_calloc(YOI_HTTP_BATCH_MAX, sizeof *got);
+  uint32_t n = 0;
+  if (!got) return 0;
+  yoi_sdk_buf_init(&scratch, YOI_CURSOR_MAX);
+  while (fine && n < YOI_HTTP_BATCH_MAX && yoi_sdk_json_raw_each(list, &at, &raw)) {
+    int skip = 0;
+    struct rem_frame *f = frame_of(raw, &scratch, &skip);
+    if (f)
+      got[n++] = f;
+    else
+      fine = skip;
+  }
+  yoi_sdk_buf_release(&scratch);
+  x->got = got;
+  x->n_got = n;
+  if (n > 0 && fine) return 1;
+  for (uint32_t k = 0; k < n; k++) rem_frame_unref(got[k]);
+  yoi_sdk_free(got);
+  x->got = NULL;
+  x->n_got = 0;
+  return fine;
+}
+
+/* How a batch ended, when the stream did. 1: for good. */
+static int ended(struct rem_watcher *x, yoi_str text) {
+  yoi_str end = yoi_sdk_json_raw_get(text, "end");
+  if (end.len == 0 || end.ptr[0] != '{') return 0;
+  if (!yoi_sdk_str_is(yoi_sdk_json_raw_get(end, "reason"), "\"worker_deleted\"")) return 0;
+  rem_watcher_end(x, "worker_deleted", YOI_CODE_WORKER_NOT_FOUND, 0, NULL);
+  return 1;
+}
+
+/* A remote that never brings X is asked again. */
+static void wait_to_join(struct rem_watcher *x) {
+  struct rem_instance *i = x->w->i;
+  uint64_t at = rem_now(i) + JOIN_MS * (uint64_t)REM_NS_PER_MS;
+  if (!x->timer) (void)i->loop->timer(i->host, at, watcher_again, x, &x->timer);
+}
+
+/* Later, as long as it may; 0: it may not any more. */
+static int later(struct rem_watcher *x) {
+  struct rem_instance *i = x->w->i;
+  uint64_t now = rem_now(i);
+  if (x->lost_ns == 0) x->lost_ns = now;
+  if (now - x->lost_ns >= (uint64_t)i->config.resume_ms * REM_NS_PER_MS) return 0;
+  return i->loop->timer(i->host, now + rem_backoff_ns(x->attempt++), watcher_again, x,
+                        &x->timer) == YOI_OK;
+}
+
+/* Locked. 1: to be read again at once. */
+static int failed(struct rem_watcher *x, const struct rem_outcome *o) {
+  int32_t code = o->error.e.code;
+  if (x->given && code == YOI_CODE_CURSOR_EXPIRED && x->cursor.len) {
+    x->cursor.len = 0;
+    return 1;
+  }
+  if (x->given && o->again && later(x)) return 0;
+  if (code == YOI_CODE_WORKER_NOT_FOUND)
+    rem_watcher_end(x, "worker_deleted", code, 0, &o->error.e);
+  else
+    rem_watcher_end(x, "error", code, (o->error.e.flags & YOI_ERROR_RETRYABLE) != 0, &o->error.e);
+  return 0;
+}
+
+/* Locked. 1: to be read again at once. */
+static int took(struct rem_watcher *x, const struct rem_outcome *o, int full) {
+  struct rem_watched *w = x->w;
+  yoi_str end = yoi_sdk_json_raw_get(o->text, "end");
+  x->lost_ns = 0;
+  x->attempt = 0;
+  x->more = 0;
+  if (ended(x, o->text)) return 0;
+  if (end.len > 0 && end.ptr[0] == '{' && !x->once) {
+    /* Cut short, and not for good: it goes on later, where it stands. */
+    x->more = x->n_got > 0;
+    if (!x->more && !later(x)) rem_watcher_end(x, "error", YOI_CODE_RUNTIME_UNAVAILABLE, 1, NULL);
+    return 0;
+  }
+  if (x->once && !full) {
+    rem_watcher_end(x, "caught_up", 0, 1, NULL);
+    return 0;
+  }
+  uint64_t at = 0;
+  if (!x->once && w->phase == REM_OVER) {
+    rem_watcher_end(x, w->reason, w->code, w->retryable, w->why ? &w->why->e : NULL);
+    return 0;
+  }
+  if (full) {
+    yoi_str last = x->got[x->n_got - 1]->ev.cursor;
+    if (!x->once && last.len && find(w, last, &at)) {
+      x->state = REM_LIVE;
+      x->at = at;
+      return 0;
+    }
+    x->more = 1;
+    return 0;
+  }
+  if (join(x)) {
+    if (x->state == REM_JOINING) wait_to_join(x);
+    return 0;
+  }
+  x->state = REM_READING;
+  if (x->n_got == 0) return 1;
+  x->more = 1;
+  return 0;
+}
+
+static void on_done(void *ctx, struct rem_outcome *o) {
+  struct rem_watcher *x = ctx;
+  struct rem_watched *w = x->w;
+  int again = 0;
+  pthread_mutex_lock(&w->mu);
+  int fine = o->st == YOI_OK && read_batch(x, o->text) && (x->n_got > 0 || x->cursor.len > 0);
+  if (o->st == YOI_OK && !fine) {
+    o->st = yoi_sdk_fail(&o->error.e, YOI_CODE_REMOTE_MALFORMED,
+                         "the remote answered with something that is no answer");
+    o->again = 1;
+  }
+  if (fine)
+    again = took(x, o, x->n_got == YOI_HTTP_BATCH_MAX || o->text.len > YOI_BODY_BYTES_MAX);
+  else
+    again = failed(x, o);
+  pthread_mutex_unlock(&w->mu);
+  rem_ask_free(x->read);
+  x->read = NULL;
+  if (again) rem_reader_step(x);
+  rem_watched_kick(w); /* an upstream may be wanted */
+  wake(x);
+}
+
+static const struct rem_ask_handler handler = {.done = on_done};
+
+/* Locked: the body of worker.events. */
+static void write_body(const struct rem_watcher *x, struct yoi_sdk_buf *out) {
+  struct yoi_sdk_jsonw w;
+  if (x->cursor.len == 0) return;
+  yoi_sdk_jsonw_init(&w, out);
+  yoi_sdk_jsonw_open(&w, '{');
+  yoi_sdk_jsonw_kstr(&w, "cursor", rem_cursor_str(&x->cursor));
+  yoi_sdk_jsonw_close(&w, '}');
+}
+
+void rem_reader_step(struct rem_watcher *x) {
+  struct rem_watched *w = x->w;
+  struct rem_outcome o = {.st = YOI_OK};
+  struct yoi_sdk_buf body;
+  if (x->read || x->timer) return;
+  yoi_sdk_buf_init(&body, YOI_CURSOR_MAX + 32);
+  pthread_mutex_lock(&w->mu);
+  int wanted = x->state == REM_READING && x->n_got == 0 && !x->released && !x->cancelled;
+  if (wanted) write_body(x, &body);
+  x->asked_at = w->end;
+  pthread_mutex_unlock(&w->mu);
+  if (wanted) {
+    yoi_request req = w->asked;
+    req.op = YOI_OP_WORKER_EVENTS;
+    req.flags = 0;
+    req.deadline_ns = x->deadline_ns;
+    req.body = yoi_sdk_buf_str(&body);
+    o.st = rem_ask_new(w->i, &req, REM_BATCH, w->i->config.retries, &handler, x, &x->read,
+                       yoi_sdk_error_init(&o.error));
+    if (o.st == YOI_OK)
+      rem_ask_send(x->read);
+    else
+      on_done(x, &o);
+  }
+  yoi_sdk_buf_release(&body);
+}

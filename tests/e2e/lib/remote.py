@@ -1,0 +1,64 @@
+"""Hosts in a row: `far` has the workers, `near` reaches them through http-remote.
+
+Pair(new_host) starts both. `near` has the runtime `main`, which is far's, on
+both of its surfaces, so that a test of a host needs no other words for a remote
+one. far listens on a port of its own that it keeps over restarts.
+"""
+import socket
+
+from . import configs
+from .host import TOKEN
+
+SECRETS = {**configs.SECRETS, 'far': {'file': 'runtime.token'}}
+
+
+def free_port():
+    """A port of this machine that nobody has right now."""
+    with socket.socket() as s:
+        s.bind(('127.0.0.1', 0))
+        return s.getsockname()[1]
+
+
+def entry(base_url, rid='main', token='secret:far', host_keys=None, **config):
+    """A runtime entry of http-remote."""
+    config = {'base_url': base_url, **({'token': token} if token else {}), **config}
+    return {'id': rid, 'plugin': 'dev.yoi.http-remote', 'config': config, **(host_keys or {})}
+
+
+def far_config(port, runtime=None, model=None, **keys):
+    """A host that has workers and a runtime surface on that port."""
+    surface = configs.ingress(configs.RUNTIME, listen=f'127.0.0.1:{port}')
+    return configs.standard(model=model, runtimes=[runtime or configs.embedded()],
+                            ingresses=[configs.BROWSER, surface], **keys)
+
+
+def near_config(*runtimes, **keys):
+    """A host without workers of its own; the surfaces show `main`."""
+    return configs.standard(runtimes=list(runtimes), local={'secrets': SECRETS}, **keys)
+
+
+class Pair:
+    def __init__(self, new_host, runtime=None, model=None, via=None, near=None, far=None,
+                 **config):
+        """via(port): the port that near is given instead of far's; near and far:
+        keys of their configs; all else goes to http-remote."""
+        self.port = free_port()
+        self.far = new_host(far_config(self.port, runtime, model, **(far or {})))
+        port = via(self.port) if via else self.port
+        self.near = new_host(near_config(entry(f'http://127.0.0.1:{port}', **config),
+                                         **(near or {})))
+
+    @property
+    def v1(self):
+        return self.near.v1
+
+    @property
+    def api(self):
+        return self.near.api
+
+    def status(self):
+        """How near says that its runtime is."""
+        return self.near.api.ok('GET', '/api/runtimes/main')['runtime']
+
+
+__all__ = ['Pair', 'TOKEN', 'entry', 'far_config', 'free_port', 'near_config']

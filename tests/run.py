@@ -2,12 +2,13 @@
 """Runs the tests and ends with one line: N passed, N failed.
 
 run.py --build DIR [--soak-seconds N] GROUP...
-groups: unit-core unit abi lint schema e2e openapi host tsan soak all
+groups: unit-core unit abi lint schema e2e openapi remote host tsan soak all
 
 Unit tests are cmocka programs below DIR/tests/unit; each runs as a process of
 its own with a time limit, in an empty directory. The black-box tests are
 pytest's, with DIR handed over in YOI_BUILD. What they are answered is recorded
-below DIR/exchanges; `openapi` holds docs/openapi.yaml to it. `host` and `tsan`
+below DIR/exchanges; `openapi` holds docs/openapi.yaml to it. `remote` says the
+suites of a runtime of http-remote, with each kind of runtime behind. `host` and `tsan`
 are for other builds: of long proofs they take a part (lib/sample.py). `soak` is
 the long ones, beside two mixed loads of --soak-seconds each: tests/soak on
 workers in memory, and tests/e2e/test_lives.py on workers in files.
@@ -162,6 +163,13 @@ def group(name):
         same = ('abi_check', 'lint', 'lib', 'http_docs', 'store_docs', 'readme', 'openapi')
         skip = [f'--ignore=tests/e2e/test_{n}.py' for n in same]
         return pytest(['tests/e2e', '-m', 'not soak', *skip])
+    if name == 'remote':
+        sys.path.insert(0, str(ROOT / 'tests/e2e'))
+        from lib.both import SUITES, SUITES_OF_FILES
+        return [sum(n) for n in zip(*(
+            pytest([f'tests/e2e/test_{n}.py' for n in names] + ['-m', 'not soak'],
+                   YOI_E2E_REMOTE=behind)
+            for behind, names in (('embedded', SUITES), ('fs-store', SUITES_OF_FILES))))]
     if name == 'tsan':
         return pytest(['tests/e2e', '-m', 'tsan and not soak'])
     if name == 'soak':
@@ -176,7 +184,7 @@ if __name__ == '__main__':
     parser.add_argument('groups', nargs='+')
     options = parser.parse_args()
     BUILD, SOAK_SECONDS = (ROOT / options.build).resolve(), options.soak_seconds
-    everything = ['lint', 'abi', 'unit', 'schema', 'e2e', 'openapi']
+    everything = ['lint', 'abi', 'unit', 'schema', 'e2e', 'openapi', 'remote']
     names = everything if options.groups == ['all'] else options.groups
     if {'host', 'tsan'} & set(names):
         os.environ.setdefault('YOI_SAMPLE', '6')

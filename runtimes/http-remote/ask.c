@@ -120,7 +120,8 @@ static int done_before(const struct rem_ask *a, const struct rem_outcome *o) {
 
 static void refused(struct rem_ask *a, struct rem_outcome *o) {
   uint32_t wait = a->retry_after_ms > UINT32_MAX ? UINT32_MAX : (uint32_t)a->retry_after_ms;
-  o->st = rem_error_map(a->request.op, a->status, yoi_sdk_buf_str(&a->answer), wait, &o->error.e);
+  o->st = rem_error_map(a->request.op, yoi_sdk_buf_str(&a->request.body), a->status,
+                        yoi_sdk_buf_str(&a->answer), wait, &o->error.e);
   /* A proxy between says that nobody is there, in words of its own. */
   o->again = o->error.e.code == YOI_CODE_REMOTE_MALFORMED;
   if (a->status == 401 && a->i->secret && YOI_HAS(yoi_host_secret, a->i->secret, refresh))

@@ -68,9 +68,10 @@ struct rem_op {
 const struct rem_op *rem_op_find(uint32_t op); /* NULL: unknown here */
 /* 1 when text is an answer to op. */
 int rem_answer_fits(uint32_t op, yoi_str text);
-/* An error of the remote, or what came instead of one, as ours. */
-yoi_status rem_error_map(uint32_t op, uint32_t status, yoi_str body, uint32_t retry_after_ms,
-                         yoi_error *err);
+/* An error of the remote, or what came instead of one, as ours. sent: the body
+ * of the request. */
+yoi_status rem_error_map(uint32_t op, yoi_str sent, uint32_t status, yoi_str body,
+                         uint32_t retry_after_ms, yoi_error *err);
 /* The same for the code that ends an event stream; 0: none that may be said. */
 int32_t rem_code_map(uint32_t op, int32_t code);
 const char *rem_code_message(int32_t code);

@@ -4,8 +4,8 @@
  * A remote may be anything: a yoi host, another one behind the same address, a
  * proxy's page, an attacker. So nothing of its words is passed on: a code goes
  * through the one table below, by operation, and the message is ours. Of its
- * details only those members pass whose values are numbers, digests, or names
- * of fields that ops.h knows.
+ * details only those members pass whose values are numbers, digests, names of
+ * fields that ops.h knows, or words that stand in what the caller had sent.
  *
  *  1. Each code of ops.h has its row. It passes as `becomes` for the operations
  *     that may have it, and is remote_malformed for all others.
@@ -14,6 +14,8 @@
  *     no worker that is not there.
  */
 #include "remote.h"
+
+#define POINTER_MAX 512
 
 /* ---- operations ------------------------------------------------------------ */
 
@@ -154,35 +156,74 @@ const char *rem_code_message(int32_t code) {
 
 /* ---- details --------------------------------------------------------------- */
 
-static int is_field(yoi_str raw) {
+static int is_field(yoi_str raw, yoi_str sent) {
   static const char *const names[] = {
 #define NAME(op, name, type, place, min, max) name,
       YOI_OP_FIELDS(NAME)
 #undef NAME
   };
+  (void)sent;
   if (raw.len < 2) return 0;
   for (size_t i = 0; i < sizeof names / sizeof *names; i++)
     if (yoi_sdk_str_is((yoi_str){raw.ptr + 1, raw.len - 2}, names[i])) return 1;
   return 0;
 }
 
-static int is_number(yoi_str raw) {
+static int is_number(yoi_str raw, yoi_str sent) {
   int64_t n;
+  (void)sent;
   return yoi_sdk_json_raw_int(raw, &n) && n >= 0;
 }
 
-static int is_digest(yoi_str raw) {
+static int is_digest(yoi_str raw, yoi_str sent) {
   uint8_t sha[YOI_SDK_SHA256_SIZE];
+  (void)sent;
   return raw.len > 2 && yoi_sdk_digest_bytes((yoi_str){raw.ptr + 1, raw.len - 2}, sha);
 }
 
-static void pass_details(yoi_str details, yoi_error *err) {
+/* The word is a string of the request's body, whole. */
+static int is_word_of(yoi_str word, yoi_str sent) {
+  for (size_t at = 1; word.len > 0 && at + word.len < sent.len; at++)
+    if (sent.ptr[at - 1] == '"' && sent.ptr[at + word.len] == '"' &&
+        memcmp(sent.ptr + at, word.ptr, word.len) == 0)
+      return 1;
+  return 0;
+}
+
+/* A list of such words. */
+static int are_words(yoi_str raw, yoi_str sent) {
+  yoi_str each;
+  size_t at = 0, n = 0;
+  if (raw.len < 2 || raw.ptr[0] != '[') return 0;
+  while (yoi_sdk_json_raw_each(raw, &at, &each))
+    if (++n > YOI_CAPABILITIES_MAX || each.len < 3 || each.ptr[0] != '"' ||
+        !is_word_of((yoi_str){each.ptr + 1, each.len - 2}, sent))
+      return 0;
+  return n > 0;
+}
+
+/* A JSON pointer into the body: its tokens are words of it, or places in lists. */
+static int is_pointer(yoi_str raw, yoi_str sent) {
+  if (raw.len < 3 || raw.len > POINTER_MAX || raw.ptr[0] != '"' || raw.ptr[1] != '/') return 0;
+  const char *at = raw.ptr + 2, *end = raw.ptr + raw.len - 1;
+  for (;;) {
+    const char *slash = memchr(at, '/', (size_t)(end - at));
+    yoi_str token = {at, (size_t)((slash ? slash : end) - at)};
+    uint64_t n;
+    if (!yoi_sdk_parse_u64(token, YOI_JSON_NODES_MAX, &n) && !is_word_of(token, sent)) return 0;
+    if (!slash) return 1;
+    at = slash + 1;
+  }
+}
+
+static void pass_details(yoi_str details, yoi_str sent, yoi_error *err) {
   static const struct {
     const char *name;
-    int (*fits)(yoi_str raw);
-  } known[] = {{"line", is_number}, {"column", is_number},  {"max", is_number},
-               {"hops", is_number}, {"workers", is_number}, {"digest", is_digest},
-               {"field", is_field}, {"parameter", is_field}};
+    int (*fits)(yoi_str raw, yoi_str sent);
+  } known[] = {{"line", is_number},    {"column", is_number},   {"max", is_number},
+               {"hops", is_number},    {"workers", is_number},  {"digest", is_digest},
+               {"field", is_field},    {"parameter", is_field}, {"missing", are_words},
+               {"pointer", is_pointer}};
   struct yoi_sdk_buf b;
   struct yoi_sdk_jsonw w;
   if (details.len < 2 || details.ptr[0] != '{') return;
@@ -191,7 +232,7 @@ static void pass_details(yoi_str details, yoi_error *err) {
   yoi_sdk_jsonw_open(&w, '{');
   for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
     yoi_str raw = yoi_sdk_json_raw_get(details, known[i].name);
-    if (raw.len > 0 && known[i].fits(raw)) yoi_sdk_jsonw_kraw(&w, known[i].name, raw);
+    if (raw.len > 0 && known[i].fits(raw, sent)) yoi_sdk_jsonw_kraw(&w, known[i].name, raw);
   }
   yoi_sdk_jsonw_close(&w, '}');
   if (!b.failed && b.len > 2) yoi_sdk_fail_details(err, yoi_sdk_buf_str(&b));
@@ -205,8 +246,8 @@ static yoi_status malformed(uint32_t status, yoi_error *err) {
   return st;
 }
 
-yoi_status rem_error_map(uint32_t op, uint32_t status, yoi_str body, uint32_t retry_after_ms,
-                         yoi_error *err) {
+yoi_status rem_error_map(uint32_t op, yoi_str sent, uint32_t status, yoi_str body,
+                         uint32_t retry_after_ms, yoi_error *err) {
   if (body.len < 2 || body.ptr[0] != '{' || yoi_sdk_json_check(body, 0, NULL) != YOI_OK)
     return malformed(status, err);
   yoi_str error = yoi_sdk_json_raw_get(body, "error");
@@ -217,7 +258,7 @@ yoi_status rem_error_map(uint32_t op, uint32_t status, yoi_str body, uint32_t re
   int32_t becomes = rem_code_map(op, code);
   if (becomes == 0 || yoi_sdk_code_http(code) != (int)status) return malformed(status, err);
   yoi_status st = yoi_sdk_fail(err, becomes, "%s", errors[code].message);
-  pass_details(yoi_sdk_json_raw_get(error, "details"), err);
+  pass_details(yoi_sdk_json_raw_get(error, "details"), sent, err);
   if (err && retry_after_ms) err->retry_after_ms = retry_after_ms;
   return st;
 }

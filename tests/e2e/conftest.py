@@ -23,6 +23,7 @@ import pytest
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 
 from lib import configs, wait  # noqa: E402
+from lib.both import BEHIND, Both, deselect  # noqa: E402
 from lib.host import Host  # noqa: E402
 from lib.provider import Provider  # noqa: E402
 from lib.worker import Worker  # noqa: E402
@@ -33,6 +34,10 @@ def pytest_configure(config):
                  'tsan: streams and races; this subset also runs under the thread sanitizer',
                  'rule(name, ...): the numbered rules of the pitfalls that a test covers'):
         config.addinivalue_line('markers', line)
+
+
+def pytest_collection_modifyitems(config, items):
+    deselect(config, items)
 
 
 @pytest.fixture(autouse=True)
@@ -63,7 +68,7 @@ def _keep(made, tmp):
 
     def new(config=None, start=True, **kw):
         folder = pathlib.Path(tmp) / f'host{next(count)}'
-        host = Host(folder, config, **kw)
+        host = (Both if BEHIND else Host)(folder, config, **kw)
         if start:
             host.start()  # a child that does not come up is ended there
         made.append(host)

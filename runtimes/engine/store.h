@@ -71,6 +71,7 @@ struct eng_expired {
 
 struct eng_store {
   const struct eng_store_ops *ops;
+  const char *id; /* made with what is stored, known once it is open; NULL: it is new each time */
   bool expires; /* `expired` is to be asked now and then */
 };
 

@@ -585,7 +585,8 @@ yoi_status eng_start_describe(struct eng_engine *eng, const yoi_request *req,
   yoi_sdk_jsonw_kstr(&w, "kind", eng->options.kind);
   yoi_sdk_jsonw_kstr(&w, "version", eng->options.version);
   yoi_sdk_jsonw_kstr(&w, "api_version", YOI_LIT("1"));
-  yoi_sdk_jsonw_kstr(&w, "instance_id", yoi_sdk_str(eng->instance_id));
+  yoi_sdk_jsonw_kstr(&w, "instance_id",
+                     yoi_sdk_str(eng->store->id ? eng->store->id : eng->instance_id));
   yoi_sdk_jsonw_kstr(&w, "state_kind", eng->options.state_kind);
   yoi_sdk_jsonw_kstr(&w, "status",
                      draining                     ? YOI_LIT("draining")

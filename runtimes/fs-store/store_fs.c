@@ -300,6 +300,7 @@ static yoi_status store_open(struct eng_store *store,
                              yoi_error *err) {
   struct fs_store *s = fs_of(store);
   yoi_status st = fs_root_open(&s->root, s->config.root, s->clock->wall_ns(s->host), err);
+  if (st == YOI_OK) s->head.id = s->root.store;
   if (st == YOI_OK) st = fs_recover(s, err);
   if (st != YOI_OK) return st;
   name_all(s, found, ctx);

@@ -54,6 +54,14 @@ def test_instance_id_is_new_after_a_restart_of_a_memory_runtime(new_host):
     assert host.v1.ok('GET', '/v1/runtime')['runtime']['instance_id'] != first
 
 
+def test_instance_id_is_the_store_s_own_where_there_is_one(new_host, tmp_path):
+    from lib import configs
+    host = new_host(configs.standard(runtimes=[configs.stored(tmp_path / 'store')]))
+    first = host.v1.ok('GET', '/v1/runtime')['runtime']['instance_id']
+    host.restart()
+    assert host.v1.ok('GET', '/v1/runtime')['runtime']['instance_id'] == first
+
+
 def test_answers_are_wrapped_by_noun_and_have_the_documented_members(v1):
     wid = fresh()
     r = v1.post('/v1/workers', {'worker_id': wid, 'display_name': 'Ada \u2603'})

@@ -39,6 +39,7 @@ OF_ONE_HOST = {
 OF_MEMORY = {
     'test_a_cursor_from_before_a_restart_has_expired': 'histories in files outlive a restart',
     'test_a_create_brings_the_bundle': 'so do bundles',
+    'test_instance_id_is_new_after_a_restart_of_a_memory_runtime': 'so does the store',
 }
 
 

@@ -39,14 +39,14 @@ def near_config(*runtimes, **keys):
 
 class Pair:
     def __init__(self, new_host, runtime=None, model=None, via=None, near=None, far=None,
-                 **config):
+                 start=True, **config):
         """via(port): the port that near is given instead of far's; near and far:
         keys of their configs; all else goes to http-remote."""
         self.port = free_port()
-        self.far = new_host(far_config(self.port, runtime, model, **(far or {})))
+        self.far = new_host(far_config(self.port, runtime, model, **(far or {})), start)
         port = via(self.port) if via else self.port
         self.near = new_host(near_config(entry(f'http://127.0.0.1:{port}', **config),
-                                         **(near or {})))
+                                         **(near or {})), start)
 
     @property
     def v1(self):

@@ -1,0 +1,352 @@
+"""http-remote over a network that fails, to a host that dies: what is promised
+is kept, what cannot be is said."""
+import concurrent.futures
+import random
+import time
+
+import pytest
+
+from lib import configs, remote, wait
+from lib.proxy import ERRORS, GARBAGE, Proxy, answer, sick
+from lib.tables import CODE
+from lib.watch import View, watch
+from lib.worker import Worker, fresh, text_of
+
+pytestmark = pytest.mark.tsan
+
+
+@pytest.fixture
+def proxied(new_host):
+    """(pair, proxy): near reaches far through the proxy."""
+    made = []
+
+    def via(port):
+        made.append(Proxy(port))
+        return made[0].port
+    pair = remote.Pair(new_host, via=via, retries=4)
+    yield pair, made[0]
+    made[0].stop()
+
+
+def typed(response):
+    """Its code; '' when it worked. Nothing else may come back."""
+    if response.status < 300:
+        return ''
+    assert response.code in CODE, response
+    return response.code
+
+
+def healthy(pair, status='ready'):
+    try:
+        wait.until(lambda: pair.status()['status'] == status, what=status)
+    except AssertionError:
+        raise AssertionError(f'{status}: {pair.status()} {pair.near.tail()}') from None
+
+
+def say_often(pair, worker, n, seed):
+    """n inputs, each asked for until it is acknowledged, with one key."""
+    rng, acked = random.Random(seed), []
+    for i in range(n):
+        content, key = f'{seed}-{i}', {'Idempotency-Key': fresh('k')}
+        for _ in range(40):
+            r = pair.v1.request('POST', worker.path + '/input',
+                                {'content': content, 'on_busy': 'queue'}, key)
+            if typed(r) == '':
+                acked.append((content, r.json['ack']['sequence']))
+                break
+            assert r.code in ('runtime_unavailable', 'remote_malformed', 'timeout',
+                              'queue_full'), r
+            if rng.random() < 0.2:
+                break  # a caller who gives up: it may be there, or not
+        else:
+            raise AssertionError(f'never acknowledged: {content}')
+    return acked
+
+
+@pytest.mark.parametrize('seed', range(3))
+def test_a_sick_network_loses_and_doubles_nothing(proxied, seed):
+    pair, proxy = proxied
+    worker = Worker.create(pair.v1)
+    proxy.rng, proxy.fault = random.Random(seed), sick
+    proxy.drop()
+    with concurrent.futures.ThreadPoolExecutor(4) as pool:
+        acked = sum(pool.map(lambda n: say_often(pair, worker, 8, n), range(4)), [])
+    for method, path, body in (('GET', '/v1/runtime', None), ('GET', '/v1/workers', None),
+                               ('GET', worker.path, None), ('GET', worker.path + '/transcript', None),
+                               ('GET', worker.path + '/approvals', None),
+                               ('POST', worker.path + '/cancel', None),
+                               ('POST', '/v1/workers', {'display_name': 'x'}),
+                               ('GET', '/v1/config-bundles', None)):
+        for _ in range(4):
+            typed(pair.v1.request(method, path, body))
+    proxy.heal()
+    direct = Worker(pair.far.v1, '/v1', worker.id)
+    wait.until(lambda: direct.get()['state'] == 'idle', what='the end of all turns')
+    said = [(text_of(i), i['sequence']) for i in direct.transcript('?limit=256')['items']
+            if i['role'] == 'user']
+    assert set(acked) <= set(said), 'an acknowledged input is lost'
+    assert len({c for c, _ in said}) == len(said), 'an input is there twice'
+    assert proxy.count.get('cut') and proxy.count.get('say'), proxy.count
+    healthy(pair)
+
+
+@pytest.mark.parametrize('seed', range(3))
+def test_a_watcher_sees_the_log_through_a_sick_network(new_host, seed):
+    made = []
+
+    def via(port):
+        made.append(Proxy(port, seed=seed))
+        return made[0].port
+    pair = remote.Pair(new_host, model=configs.talks(n=60, delay_ms=4), via=via, retries=4)
+    worker, proxy = Worker.create(pair.v1), made[0]
+    direct = Worker(pair.far.v1, '/v1', worker.id)
+    view = View()
+    with worker.events(worker.born) as stream:
+        proxy.fault = sick
+        for i in range(3):
+            direct.say(f'turn {i}')
+            proxy.drop()
+        for event in stream:
+            view.take(event)
+            if view.kinds.count('turn.ended') == 3:
+                break
+    proxy.heal()
+    view.check_prefixes()
+    whole = View()
+    watch(direct, _from(whole, worker.born), lambda v: v.kinds.count('turn.ended') == 3)
+    assert view.log == whole.log and not view.ends
+    proxy.stop()
+
+
+def _from(view, cursor):
+    view.cursor = cursor
+    return view
+
+
+@pytest.mark.parametrize('said', GARBAGE + ERRORS)
+def test_what_is_no_answer_is_said_to_be_none(new_host, said):
+    proxy = Proxy(1, lambda rng: ('say', said))
+    near = new_host(remote.near_config(remote.entry(f'http://127.0.0.1:{proxy.port}', retries=1)))
+    for method, path, body in (('GET', '/v1/workers', None), ('GET', '/v1/workers/a', None),
+                               ('POST', '/v1/workers', {}), ('GET', '/v1/workers/a/events', None),
+                               ('DELETE', '/v1/workers/a', None), ('GET', '/v1/runtime', None)):
+        r = near.v1.request(method, path, body)
+        assert r.status in (502, 503) and r.code in ('remote_malformed', 'runtime_unavailable'), r
+        for word in ('captive', 'sorry', 'page', str(proxy.port)):
+            assert word not in r.text, r
+    proxy.stop()
+
+
+def test_nobody_there_is_said_at_once_and_hidden_from_nobody(new_host):
+    port = remote.free_port()
+    near = new_host(remote.near_config(remote.entry(f'http://127.0.0.1:{port}', retries=0),
+                                       configs.embedded('own')))
+    r = near.v1.get('/v1/workers')
+    assert (r.status, r.code) == (503, 'runtime_unavailable') and str(port) not in r.text
+    rows = {row['runtime_id']: row for row in near.api.ok('GET', '/api/runtimes')['runtimes']}
+    assert rows['main']['runtime']['status'] == 'unreachable' and rows['main']['last_seen'] is None
+    assert rows['main']['runtime']['capabilities'] == []
+    assert rows['own']['runtime']['status'] == 'ready'
+    assert near.metric('yoi_remote_requests_total', result='failed') > 0
+
+
+def test_a_page_of_404_is_no_worker_that_is_not_there(new_host):
+    """Pitfall: any remote 404 became worker_not_found."""
+    proxy = Proxy(1, lambda rng: ('say', answer(404, b'{"detail":"not found"}',
+                                                'application/json')))
+    near = new_host(remote.near_config(remote.entry(f'http://127.0.0.1:{proxy.port}', retries=0)))
+    assert near.v1.get('/v1/workers/a').code != 'worker_not_found'
+    proxy.stop()
+
+
+def test_one_slow_remote_delays_only_itself(new_host):
+    proxy = Proxy(1, lambda rng: ('hang',))
+    near = new_host(remote.near_config(
+        remote.entry(f'http://127.0.0.1:{proxy.port}', 'slow'), configs.embedded()))
+    begin = time.monotonic()
+    worker = Worker.create(near.v1)
+    assert worker.say('hello')['turn']['state'] == 'completed'
+    lists = near.api.ok('GET', '/api/workers')['runtimes']
+    assert [r['runtime_id'] for r in lists] == ['main', 'slow']
+    assert lists[0]['workers'] and not lists[0]['diagnostics'] and lists[1]['diagnostics']
+    assert time.monotonic() - begin < wait.bound(15)
+    assert near.v1.get(f'/v1/workers/{worker.id}').status == 200
+    r = near.api.get('/api/runtimes/slow/workers?timeout=0.3')
+    assert r.code in ('timeout', 'runtime_unavailable')
+    proxy.stop()
+
+
+def test_a_deadline_goes_along_and_gets_shorter(proxied):
+    pair, proxy = proxied
+    healthy(pair)
+    proxy.fault = lambda rng: ('hang',)
+    proxy.drop()
+    begin = time.monotonic()
+    r = pair.v1.request('GET', '/v1/workers', None, {'Yoi-Timeout-Ms': '400'})
+    assert r.code in ('timeout', 'runtime_unavailable'), r
+    assert time.monotonic() - begin < wait.bound(5)
+
+
+# ---- a host that dies -------------------------------------------------------------
+
+@pytest.fixture
+def durable(new_host, tmp_path):
+    return remote.Pair(new_host, runtime=configs.stored(tmp_path / 'store'),
+                       model=configs.talks(n=40, delay_ms=4), retries=6)
+
+
+@pytest.mark.parametrize('how', ['stop', 'crash'])
+def test_a_watcher_outlives_the_remote(durable, how):
+    pair = durable
+    worker = Worker.create(pair.v1)
+    view = _from(View(), worker.born)
+    with worker.events(worker.born) as stream:
+        for i in range(5):
+            worker.input(f'turn {i}')
+            while not view.text or view.kinds.count('turn.ended') < i:
+                view.take(stream.next_event())
+            getattr(pair.far, how)()
+            pair.far.start()
+            while view.kinds.count('turn.ended') <= i:
+                event = stream.next_event()
+                assert event is not None, view.ends
+                view.take(event)
+            healthy(pair)
+    assert not view.ends
+    whole = _from(View(), worker.born)
+    direct = Worker(pair.far.v1, '/v1', worker.id)
+    watch(direct, whole, lambda v: v.kinds.count('turn.ended') == 5)
+    assert view.log == whole.log
+    assert pair.status()['diagnostics'] == []
+
+
+def test_creates_and_inputs_around_a_death_are_there_once(durable):
+    pair = durable
+    worker = Worker.create(pair.v1)
+
+    def create(n):
+        out = [pair.v1.post('/v1/workers', {'display_name': f'n{n}'}) for _ in range(6)]
+        return [r.json['worker']['worker_id'] for r in out if typed(r) == '']
+    with concurrent.futures.ThreadPoolExecutor(4) as pool:
+        made = [pool.submit(create, n) for n in range(3)]
+        said = pool.submit(say_often, pair, worker, 10, 7)
+        for _ in range(3):
+            pair.far.crash()
+            pair.far.start()
+            healthy(pair)
+        ids, acked = sum((m.result() for m in made), []), said.result()
+    assert len(set(ids)) == len(ids)
+    direct = Worker(pair.far.v1, '/v1', worker.id)
+    wait.until(lambda: direct.get()['state'] == 'idle', what='the end of all turns')
+    there = [(text_of(i), i['sequence']) for i in direct.transcript('?limit=256')['items']
+             if i['role'] == 'user']
+    assert set(acked) <= set(there) and len({c for c, _ in there}) == len(there)
+    for wid in ids:
+        assert pair.v1.get(f'/v1/workers/{wid}').status == 200
+
+
+def test_a_followed_turn_ends_for_its_caller_whatever_dies(durable):
+    pair = durable
+    worker = Worker.create(pair.v1)
+    with worker.follow('hello') as stream:
+        assert stream.next_event().kind == 'ack'
+        stream.until('text.delta')
+        pair.far.crash()
+        pair.far.start()
+        events = list(stream)
+    assert [e.kind for e in events[-2:]] == ['turn.ended', 'end']
+    assert events[-2].data['turn']['state'] == 'interrupted'
+    assert events[-1].data['reason'] == 'turn_ended'
+
+
+def test_health_says_the_truth_within_two_seconds(new_host):
+    pair = remote.Pair(new_host)
+    healthy(pair)
+    seen = pair.api.ok('GET', '/api/runtimes/main')['last_seen']
+    pair.far.crash()
+    begin = time.monotonic()
+    healthy(pair, 'unreachable')
+    row = pair.api.ok('GET', '/api/runtimes/main')
+    assert time.monotonic() - begin < wait.bound(2) and row['last_seen'] >= seen
+    assert row['runtime']['diagnostics'][0]['code'] == 'runtime_unavailable'
+    pair.far.start()
+    begin = time.monotonic()
+    wait.until(lambda: pair.status()['status'] != 'unreachable', what='a remote that is back')
+    assert time.monotonic() - begin < wait.bound(2)
+
+
+def test_another_runtime_at_the_same_address_is_noticed(new_host):
+    """Its workers are gone: whoever watched one is told; cursors are of no use."""
+    pair = remote.Pair(new_host)
+    healthy(pair)
+    first = pair.status()['instance_id']
+    worker = Worker.create(pair.v1, wid='same')
+    with worker.events() as stream:
+        assert stream.next_event().kind == 'snapshot'
+        pair.far.crash()
+        pair.far.start()
+        assert stream.next_event().data['reason'] == 'worker_deleted'
+    healthy(pair, 'degraded')
+    runtime = pair.status()
+    assert runtime['instance_id'] != first
+    assert [d['code'] for d in runtime['diagnostics']] == ['remote_replaced']
+    Worker.create(pair.v1, wid='same')
+    assert pair.v1.get(f'{worker.path}/events?cursor={worker.born}').code == 'cursor_expired'
+
+
+def test_a_cursor_of_before_does_not_stop_who_watches(new_host):
+    """Pitfall: a stale upstream cursor failed every watcher until a restart."""
+    pair = remote.Pair(new_host)
+    worker = Worker.create(pair.v1, wid='same')
+    with worker.events() as stream:
+        assert stream.next_event().kind == 'snapshot'
+        pair.far.crash()
+        pair.far.start()
+        Worker.create(pair.far.v1, wid='same')
+        event = stream.next_event()
+    if event.kind == 'snapshot':  # else the worker was asked for before it was there again
+        assert event.data['worker']['worker_id'] == 'same'
+    else:
+        assert event.data['reason'] == 'worker_deleted'
+    with worker.events() as stream:
+        assert stream.next_event().kind == 'snapshot'
+
+
+def test_only_the_expected_instance_is_used(new_host):
+    pair = remote.Pair(new_host, expect_instance='another', retries=0)
+    r = pair.v1.post('/v1/workers', {})
+    assert (r.status, r.code) == (503, 'runtime_unavailable')
+    assert pair.far.v1.ok('GET', '/v1/workers')['workers'] == []
+    assert pair.status()['status'] == 'unreachable'
+
+
+def test_the_token_of_the_remote_is_this_host_s_business(new_host):
+    """A wrong one is no fault of the caller's; a new one needs no restart."""
+    pair = remote.Pair(new_host, retries=0, start=False)
+    pair.far.start()
+    secret = pair.near.etc / 'far.token'
+    secret.write_text('not-the-token-of-that-host\n')
+    secret.chmod(0o600)
+    pair.near.config['local'] = {'secrets': {**configs.SECRETS, 'far': {'file': 'far.token'}}}
+    pair.near.start()
+    r = pair.v1.get('/v1/workers')
+    assert (r.status, r.code) == (503, 'runtime_unavailable') and 'token' in r.error['message']
+    secret.write_text(remote.TOKEN + '\n')
+    healthy(pair)
+    assert pair.v1.get('/v1/workers').status == 200
+
+
+def test_one_stream_of_the_remote_for_all_who_watch(new_host):
+    pair = remote.Pair(new_host, model=configs.talks(n=30, delay_ms=2))
+    worker = Worker.create(pair.v1)
+    streams = [worker.events() for _ in range(10)]
+    for s in streams:
+        assert s.next_event().kind == 'snapshot'
+    wait.until(lambda: pair.near.metric('yoi_remote_upstreams') == 1, what='one upstream')
+    worker.input('go')
+    texts = [[(e.id, e.kind, e.text) for e in s.until('turn.ended')] for s in streams]
+    assert all(t == texts[0] for t in texts)
+    for s in streams:
+        s.close()
+    wait.until(lambda: pair.near.metric('yoi_remote_upstreams') == 0, what='none')
+

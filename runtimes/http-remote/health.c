@@ -147,10 +147,31 @@ static void settle(struct rem_instance *i, yoi_status st, const yoi_error *err) 
     rem_log(i, YOI_LOG_WARN, "the remote cannot be used", err->message, (yoi_str){0});
 }
 
+/* What refused the look, said of the remote and not of a request that nobody
+ * here made. */
+static yoi_status refusal(yoi_status st, yoi_error *err) {
+  char details[YOI_ERROR_DETAILS_MAX];
+  switch (err->code) {
+    case YOI_CODE_INVALID_REQUEST:
+      snprintf(details, sizeof details, "%s", err->details);
+      st = yoi_sdk_fail(err, YOI_CODE_RUNTIME_UNAVAILABLE,
+                        "the remote refuses to be looked at: hosts may stand in a ring");
+      yoi_sdk_fail_details(err, yoi_sdk_str(details));
+      return st;
+    case YOI_CODE_POLICY_DENIED:
+      return yoi_sdk_fail(err, YOI_CODE_RUNTIME_UNAVAILABLE,
+                          "the remote does not tell this host what it is");
+    case YOI_CODE_UNSUPPORTED_OPERATION:
+      return stranger(err, "what answers at the remote is no runtime");
+    default:
+      return st;
+  }
+}
+
 static void on_done(void *ctx, struct rem_outcome *o) {
   struct rem_instance *i = ctx;
   struct rem_health *h = &i->health;
-  yoi_status st = o->st;
+  yoi_status st = o->st != YOI_OK ? refusal(o->st, &o->error.e) : YOI_OK;
   if (st == YOI_OK)
     st = rem_health_take(i, yoi_sdk_json_raw_get(o->text, "runtime"), &o->error.e);
   settle(i, st, &o->error.e);

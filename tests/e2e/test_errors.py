@@ -7,7 +7,7 @@ runtime that fails on request.
 """
 import pytest
 
-from lib import bundles, configs, wait, wire
+from lib import bundles, configs, remote, wait, wire
 from lib.hands import Scene
 from lib.tables import CODE, CODES, LIMIT
 from lib.wire import Client
@@ -15,7 +15,6 @@ from lib.worker import Worker, fresh
 
 LATER = {
     'rate_limited',        # per principal
-    'remote_malformed',    # http-remote
 }
 WAYS = {}
 
@@ -39,6 +38,8 @@ def hosts(module_host, tmp_path_factory):
         faulty = module_host(configs.standard(
             runtimes=[configs.embedded('main'), configs.faulty('faulty', deadline_ms=300)],
             ingresses=[configs.BROWSER, configs.ingress(configs.RUNTIME, runtime='faulty')]))
+        far = module_host(remote.near_config(remote.entry('http://localhost', retries=0)),
+                          start=False)
         archive = module_host(configs.standard(
             runtimes=[configs.embedded('main'),
                       {'id': 'archive', 'plugin': 'dev.yoi.local-compat'}]), start=False)
@@ -50,6 +51,9 @@ def hosts(module_host, tmp_path_factory):
     records.mkdir(parents=True)
     (records / 'broken.json').write_text('{"worker_id": "broken"')
     Hosts.archive.start()
+    Hosts.far.config['runtimes'][0]['config']['base_url'] = \
+        f"http://{Hosts.plain.address('browser')}"
+    Hosts.far.start()
     return Hosts
 
 
@@ -72,6 +76,11 @@ def expect(r, code):
 @way
 def invalid_request(h):
     return h.plain.v1.post('/v1/workers', {'wat': 1})
+
+
+@way
+def remote_malformed(h):
+    return h.far.v1.get('/v1/workers')  # what answers there is a browser surface
 
 
 @way

@@ -72,7 +72,8 @@ def test_a_sick_network_loses_and_doubles_nothing(proxied, seed):
     with concurrent.futures.ThreadPoolExecutor(4) as pool:
         acked = sum(pool.map(lambda n: say_often(pair, worker, 8, n), range(4)), [])
     for method, path, body in (('GET', '/v1/runtime', None), ('GET', '/v1/workers', None),
-                               ('GET', worker.path, None), ('GET', worker.path + '/transcript', None),
+                               ('GET', worker.path, None),
+                               ('GET', worker.path + '/transcript', None),
                                ('GET', worker.path + '/approvals', None),
                                ('POST', worker.path + '/cancel', None),
                                ('POST', '/v1/workers', {'display_name': 'x'}),
@@ -349,4 +350,3 @@ def test_one_stream_of_the_remote_for_all_who_watch(new_host):
     for s in streams:
         s.close()
     wait.until(lambda: pair.near.metric('yoi_remote_upstreams') == 0, what='none')
-

@@ -9,6 +9,8 @@ Proxy(port) listens on a port of its own and hands every connection on, as its
   ('double',)         sends the request on two connections, answers from the first
   ('refuse',)         closes before it reads anything
   ('say', bytes)      reads a request's head and answers with that
+  ('talk', {path: bytes}, bytes)
+                      is a server: for each request the answer to its path, or the last
   ('hang',)           reads and never answers, until the proxy ends
 
 One thread per direction; a test has some hundred connections.
@@ -36,8 +38,8 @@ ERRORS = tuple(answer(status, b'<h1>sorry</h1>') for status in (500, 502, 503, 5
 def sick(rng):
     """Each connection has something, if only that it does not last."""
     lasts = ('cut', rng.randrange(1000, 20000))
-    return rng.choice([lasts, lasts, ('cut', rng.randrange(1, 4000)), ('cut', rng.randrange(1, 200)),
-                       ('delay', 0.02), ('double',), ('refuse',),
+    return rng.choice([lasts, lasts, ('cut', rng.randrange(1, 4000)),
+                       ('cut', rng.randrange(1, 200)), ('delay', 0.02), ('double',), ('refuse',),
                        ('say', rng.choice(GARBAGE)), ('say', rng.choice(ERRORS))])
 
 
@@ -94,6 +96,9 @@ class Proxy:
     def _do(self, client, fault, mine):
         if fault[0] == 'refuse':
             return
+        if fault[0] == 'talk':
+            self._talk(client, *fault[1:])
+            return
         if fault[0] in ('say', 'hang'):
             head = b''
             while b'\r\n\r\n' not in head:
@@ -133,6 +138,25 @@ class Proxy:
                         return
                 elif not data:
                     behind.remove(s)
+
+
+    @staticmethod
+    def _talk(client, answers, otherwise):
+        data = b''
+        while True:
+            while b'\r\n\r\n' not in data:
+                more = client.recv(65536)
+                if not more:
+                    return
+                data += more
+            head, data = data.split(b'\r\n\r\n', 1)
+            length = [int(line.split(b':')[1]) for line in head.split(b'\r\n')
+                      if line.lower().startswith(b'content-length:')]
+            while length and len(data) < length[0]:
+                data += client.recv(65536)
+            data = data[length[0]:] if length else data
+            path = head.split(b' ')[1]
+            client.sendall(next((a for p, a in answers.items() if path.endswith(p)), otherwise))
 
 
 def _shut(s):

@@ -1,0 +1,231 @@
+"""Hosts in a row, in a ring, over TLS and Unix sockets; and what they say of
+each other, which is nothing."""
+import json
+import re
+
+import pytest
+
+from lib import configs, remote, schema, wait
+from lib.host import ROOT
+from lib.pki import Authority
+from lib.proxy import Proxy, answer
+from lib.tables import CODES, LIMIT
+from lib.worker import Worker, text_of
+
+HOPS = LIMIT['YOI_HOPS_MAX']
+
+
+def url(port):
+    return f'http://127.0.0.1:{port}'
+
+
+def relay(new_host, port, to, **config):
+    """A host that shows at `port` what it reaches at `to`."""
+    surface = configs.ingress(configs.RUNTIME, listen=f'127.0.0.1:{port}')
+    return new_host(remote.near_config(remote.entry(url(to), **config),
+                                       ingresses=[configs.BROWSER, surface]))
+
+
+# ---- in a row ---------------------------------------------------------------------
+
+def test_three_hosts_in_a_row(new_host):
+    ports = [remote.free_port() for _ in range(2)]
+    last = new_host(remote.far_config(ports[0]))
+    relay(new_host, ports[1], ports[0])
+    first = new_host(remote.near_config(remote.entry(url(ports[1]))))
+    worker = Worker.create(first.v1)
+    assert text_of(worker.say('hello')['message']) == 'You said: hello'
+    with worker.follow('again') as stream:
+        assert [e.kind for e in stream][-2:] == ['turn.ended', 'end']
+    direct = Worker(last.v1, '/v1', worker.id)
+    assert direct.transcript() == worker.transcript()
+    with worker.events(worker.born) as here, direct.events(worker.born) as there:
+        for _ in range(2):
+            mine = [(e.id, e.kind, e.text) for e in here.until('turn.ended')]
+            assert mine == [(e.id, e.kind, e.text) for e in there.until('turn.ended')]
+    runtime = first.api.ok('GET', '/api/runtimes/main')['runtime']
+    assert (runtime['status'], runtime['state_kind']) == ('ready', 'remote')
+    assert runtime['instance_id'] == last.v1.ok('GET', '/v1/runtime')['runtime']['instance_id']
+    trace = '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01'
+    r = first.v1.request('GET', '/v1/workers/nobody', None,
+                         {'X-Request-Id': 'over-three', 'traceparent': trace})
+    assert r.code == 'worker_not_found' and r.error['request_id'] == 'over-three'
+    line = wait.until(lambda: last.entries(msg='request', request_id='over-three'), what='a line')
+    assert line[0]['trace_id'] == trace[3:35]
+
+
+def test_a_bundle_goes_to_the_last_of_three(new_host, tmp_path):
+    from lib.bundle import Bundle
+    ports = [remote.free_port() for _ in range(2)]
+    last = new_host(remote.far_config(ports[0]))
+    relay(new_host, ports[1], ports[0])
+    bundle = Bundle()
+    (tmp_path / 'b.json').write_bytes(bundle.raw)
+    first = new_host(remote.near_config(remote.entry(url(ports[1])),
+                                        bundles=[str(tmp_path / 'b.json')]))
+    states = first.api.ok('GET', '/api/runtimes/main/config-bundles')['bundles']
+    assert [b['status'] for b in states] == ['missing']
+    worker = first.v1.ok('POST', '/v1/workers', {'config_bundle': bundle.ref}, 201)['worker']
+    assert worker['config_bundle'] == bundle.ref
+    states = first.api.ok('GET', '/api/runtimes/main/config-bundles')['bundles']
+    assert [b['status'] for b in states] == ['available']
+    got = first.v1.get(bundle.path)
+    assert got.status == 200 and got.body == bundle.raw
+    assert last.v1.get(bundle.path).body == bundle.raw
+    assert first.v1.request('HEAD', bundle.path).status == 200
+    assert first.v1.delete(bundle.path).code == 'bundle_in_use'
+
+
+# ---- in a ring --------------------------------------------------------------------
+
+@pytest.mark.parametrize('n', [1, 2, 3])
+def test_hosts_in_a_ring_find_each_other_out(new_host, n):
+    ports = [remote.free_port() for _ in range(n)]
+    hosts = [relay(new_host, ports[i], ports[(i + 1) % n], retries=0) for i in range(n)]
+    for host in hosts:
+        r = host.v1.get('/v1/workers')
+        assert r.status >= 400 and r.code in ('invalid_request', 'runtime_unavailable'), r
+        row = host.api.ok('GET', '/api/runtimes/main')['runtime']
+        assert row['status'] == 'unreachable' and row['capabilities'] == []
+        assert host.alive()
+
+
+def test_the_ninth_host_in_a_row_refuses(new_host):
+    pair = remote.Pair(new_host)
+    assert pair.v1.request('GET', '/v1/workers', None, {'Yoi-Hops': str(HOPS - 1)}).status == 200
+    r = pair.v1.request('GET', '/v1/workers', None, {'Yoi-Hops': str(HOPS)})
+    assert r.code == 'invalid_request' and r.error['details'] == {'hops': HOPS}
+
+
+@pytest.mark.parametrize('version', ['2', 1, None])
+def test_a_runtime_of_another_version_is_not_used(new_host, version):
+    said = {'runtime': {'instance_id': 'i', **({'api_version': version} if version else {})}}
+    page = answer(200, json.dumps(said).encode(), 'application/json')
+    proxy = Proxy(1, lambda rng: ('talk', {}, page))
+    near = new_host(remote.near_config(remote.entry(url(proxy.port), retries=0)))
+    r = near.v1.post('/v1/workers', {})
+    assert r.code == 'remote_malformed', r
+    assert near.api.ok('GET', '/api/runtimes/main')['runtime']['status'] == 'unreachable'
+    proxy.stop()
+
+
+# ---- TLS and Unix sockets ----------------------------------------------------------
+
+@pytest.fixture(scope='module')
+def ca(tmp_path_factory):
+    return Authority(tmp_path_factory.mktemp('ca'))
+
+
+def secured(new_host, ca, port):
+    surface = configs.ingress(configs.RUNTIME, listen=f'127.0.0.1:{port}',
+                              tls={'certificate': 'secret:pem', 'key': 'secret:key'})
+    secrets = {**configs.SECRETS, 'pem': {'file': 'site.pem'}, 'key': {'file': 'site.key'}}
+    host = new_host(configs.standard(ingresses=[configs.BROWSER, surface],
+                                     local={'secrets': secrets}), start=False)
+    for name, data in zip(('site.pem', 'site.key'), ca.issue()):
+        (host.etc / name).write_bytes(data)
+        (host.etc / name).chmod(0o600)
+    return host.start()
+
+
+def test_tls_with_an_authority_of_ones_own(new_host, ca):
+    port = remote.free_port()
+    secured(new_host, ca, port)
+    near = new_host(remote.near_config(
+        remote.entry(f'https://localhost:{port}', ca_file=str(ca.file)),
+        remote.entry(f'https://localhost:{port}', 'doubts', retries=0)))
+    assert Worker.create(near.v1).say('hello')['turn']['state'] == 'completed'
+    r = near.api.get('/api/runtimes/doubts/workers')
+    assert r.code == 'runtime_unavailable' and 'secure' in r.error['message'], r
+
+
+def test_a_unix_socket(new_host):
+    surface = configs.ingress(configs.RUNTIME, listen='unix:far.sock')
+    far = new_host(configs.standard(ingresses=[configs.BROWSER, surface]))
+    near = new_host(remote.near_config(
+        remote.entry('http://far', socket=str(far.etc / 'far.sock'))))
+    assert Worker.create(near.v1).say('hello')['turn']['state'] == 'completed'
+    far.crash()
+    r = near.v1.get('/v1/workers')
+    assert r.code == 'runtime_unavailable' and 'far.sock' not in r.text
+
+
+# ---- what may not be seen -----------------------------------------------------------
+
+WORD = 'canaryremote4e8b'
+
+
+def all_answers(client, root):
+    """Every operation of a surface, some of them twice."""
+    digest = 'sha256:' + '0' * 64
+    worker = f'{root}/workers/a'
+    for method, path, body in (
+            ('GET', f'{root}/workers', None), ('POST', f'{root}/workers', {}),
+            ('GET', worker, None), ('DELETE', worker, None),
+            ('POST', worker + '/input', {'content': 'x'}),
+            ('POST', worker + '/input?wait=1', {'content': 'x'}),
+            ('POST', worker + '/cancel', None), ('POST', worker + '/stop', None),
+            ('GET', worker + '/transcript', None), ('GET', worker + '/approvals', None),
+            ('POST', worker + '/approvals/a', {'decision': 'allow'}),
+            ('GET', worker + '/artefacts/a', None), ('GET', worker + '/events', None),
+            ('GET', worker + '/events?wait=0', None),
+            ('GET', f'{root}/config-bundles', None),
+            ('GET', f'{root}/config-bundles/{digest}', None)):
+        r = client.request(method, path, body)
+        yield f'{r.status} {r.headers!r}\n{r.text}'
+
+
+@pytest.mark.parametrize('code', [c.name for c in CODES])
+def test_a_hostile_remote_puts_no_word_into_anything(new_host, code):
+    """It describes itself as a runtime, and puts a word wherever there is room."""
+    status = next(c.status for c in CODES if c.name == code)
+    error = {'code': code, 'message': WORD, 'request_id': WORD,
+             'details': {'parameter': WORD, WORD: WORD, 'missing': [WORD], 'pointer': '/' + WORD,
+                         'digest': WORD, 'max': WORD}}
+    refusal = answer(status, json.dumps({'error': error}).encode(), 'application/json')
+    runtime = {'display_name': 'r', 'kind': 'k', 'version': '1', 'api_version': '1',
+               'instance_id': 'i', 'status': WORD, 'capabilities': [WORD, 'worker.get'],
+               'limits': {}, 'counts': {}, WORD: WORD,
+               'diagnostics': [{'code': WORD, 'severity': WORD, 'message': WORD, 'count': 1,
+                                'last_at': '2026-01-01T00:00:00.000Z'},
+                               {'code': 'store_error', 'severity': WORD, 'message': WORD,
+                                'count': 1, 'last_at': '2026-01-01T00:00:00.000Z'}]}
+    proxy = Proxy(1, lambda rng: ('talk', {b'/v1/runtime': answer(
+        200, json.dumps({'runtime': runtime}).encode(), 'application/json')}, refusal))
+    near = new_host(remote.near_config(
+        remote.entry(f'{url(proxy.port)}/{WORD}-path', retries=0)))
+    wait.until(lambda: near.api.ok('GET', '/api/runtimes/main')['runtime']['status'] == 'degraded',
+               what='a remote that was looked at')
+    seen = list(all_answers(near.v1, '/v1')) + list(all_answers(near.api, '/api/runtimes/main'))
+    for path in ('/api/runtimes', '/api/workers', '/metrics', '/readyz'):
+        seen.append(near.api.get(path).text)
+    near.stop()
+    seen.append(near.log)
+    assert not [s for s in seen if WORD in s], [s[:300] for s in seen if WORD in s][:3]
+    assert len(seen) > 30
+    proxy.stop()
+
+
+def test_the_example_of_two_hosts(new_host):
+    """docs/examples: the near one beside the one that it speaks to."""
+    def read(name):
+        text = (ROOT / 'docs/examples' / name).read_text()
+        return json.loads(re.sub(r'/\*.*?\*/|^\s*//.*?$|(?<=,)\s*//.*?$', '', text,
+                                 flags=re.S | re.M))
+    port, near, far = remote.free_port(), read('two-hosts.json'), read('runtime-process.json')
+    assert not schema.errors(near)
+    far.update(plugin_path=configs.PLUGIN_PATH, models=[configs.script()], drain_ms=500)
+    far['ingress'][0]['listen'] = f'127.0.0.1:{port}'
+    far['local']['secrets'].pop('llm')
+    near.update(plugin_path=configs.PLUGIN_PATH, drain_ms=500)
+    near['ingress'][0]['listen'] = '127.0.0.1:0'
+    near['runtimes'][1]['config']['base_url'] = url(port)
+    new_host(far)
+    host = new_host(near, start=False)
+    (host.etc / 'gpu-box.token').write_text(remote.TOKEN + '\n')
+    (host.etc / 'gpu-box.token').chmod(0o600)
+    host.start()
+    worker = Worker.create(host.api, '/api/runtimes/gpu-box')
+    assert text_of(worker.say('hello')['message']) == 'You said: hello'
+    rows = host.api.ok('GET', '/api/workers')['runtimes']
+    assert [len(r['workers']) for r in rows] == [1, 0]

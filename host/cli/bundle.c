@@ -13,7 +13,7 @@
 struct arguments {
   const char **words; /* behind the verb */
   size_t n;
-  const char *to;
+  const char *url, *to;
   int json;
 };
 
@@ -93,16 +93,20 @@ static int diff(const struct arguments *a) {
   return code;
 }
 
+/* With --url there is no config and no id among the words. */
 static int push(const struct arguments *a) {
   int code;
-  size_t n = a->n - 2;
-  struct cli_bundle *all = need_all(a->words + 2, n, &code);
-  if (code == CLI_OK) code = cli_bundle_push(a->words[0], a->words[1], all, n, a->json);
+  size_t before = a->url ? 0 : 2, n = a->n - before;
+  const char *config = a->url ? a->url : a->words[0];
+  struct cli_bundle *all = need_all(a->words + before, n, &code);
+  if (code == CLI_OK)
+    code = cli_bundle_push(config, a->url ? CLI_REMOTE : a->words[1], all, n, a->json);
   close_all(all, n);
   return code;
 }
 
 static int pull(const struct arguments *a) {
+  if (a->url) return cli_bundle_pull(a->url, CLI_REMOTE, a->words[0], a->to);
   return cli_bundle_pull(a->words[0], a->words[1], a->words[2], a->to);
 }
 
@@ -111,15 +115,17 @@ static const struct verb {
   int (*run)(const struct arguments *a);
   size_t least, most; /* words */
   int writes, json;   /* takes -o, --json */
+  size_t placed;      /* words that --url stands for; 0: it is not taken */
   const char *takes;
 } verbs[] = {
-    {"build", build, 1, 1, 1, 0, "a folder"},
-    {"lint", lint, 1, SIZE_MAX, 0, 1, "files or folders"},
-    {"digest", digest, 1, 1, 0, 0, "a file or a folder"},
-    {"show", show, 1, 1, 0, 1, "a file or a folder"},
-    {"diff", diff, 2, 2, 0, 0, "two files or folders"},
-    {"push", push, 3, SIZE_MAX, 0, 1, "a config, the id of a runtime in it, and bundles"},
-    {"pull", pull, 3, 3, 1, 0, "a config, the id of a runtime in it, and a digest"},
+    {"build", build, 1, 1, 1, 0, 0, "a folder"},
+    {"lint", lint, 1, SIZE_MAX, 0, 1, 0, "files or folders"},
+    {"digest", digest, 1, 1, 0, 0, 0, "a file or a folder"},
+    {"show", show, 1, 1, 0, 1, 0, "a file or a folder"},
+    {"diff", diff, 2, 2, 0, 0, 0, "two files or folders"},
+    {"push", push, 3, SIZE_MAX, 0, 1, 2,
+     "a config and the id of a runtime in it, or --url; and bundles"},
+    {"pull", pull, 3, 3, 1, 0, 2, "a config and the id of a runtime in it, or --url; and a digest"},
 };
 #define N_VERBS (sizeof verbs / sizeof *verbs)
 
@@ -128,8 +134,13 @@ static int run(const char *name, struct arguments *a) {
   while (v < verbs + N_VERBS && strcmp(name, v->name) != 0) v++;
   if (v == verbs + N_VERBS)
     return cli_usage_error("'bundle' takes build, lint, digest, show, diff, push or pull");
-  if (a->n < v->least) return cli_usage_error("'bundle %s' takes %s", name, v->takes);
-  if (a->n > v->most) return cli_usage_error("'%s' is one argument too many", a->words[v->most]);
+  size_t placed = a->url ? v->placed : 0;
+  if (a->url && !v->placed) return cli_usage_error("'bundle %s' has no option '--url'", name);
+  if (a->url && !cli_remote_is(a->url))
+    return cli_usage_error("'%s' is no URL: it is http://HOST, https://HOST or unix:PATH", a->url);
+  if (a->n < v->least - placed) return cli_usage_error("'bundle %s' takes %s", name, v->takes);
+  if (v->most != SIZE_MAX && a->n > v->most - placed)
+    return cli_usage_error("'%s' is one argument too many", a->words[v->most - placed]);
   if (a->to && !v->writes) return cli_usage_error("'bundle %s' has no option '-o'", name);
   if (a->json && !v->json) return cli_usage_error("'bundle %s' has no option '--json'", name);
   return v->run(a);
@@ -138,7 +149,8 @@ static int run(const char *name, struct arguments *a) {
 int cli_bundle(int argc, char **argv) {
   struct arguments a = {0};
   size_t most = (size_t)argc;
-  const struct cli_option options[] = {{"-o", &a.to, NULL}, {"--json", NULL, &a.json}};
+  const struct cli_option options[] = {
+      {"-o", &a.to, NULL}, {"--url", &a.url, NULL}, {"--json", NULL, &a.json}};
   const char **words = yoi_sdk_calloc(most, sizeof *words);
   const char ***places = yoi_sdk_calloc(most, sizeof *places);
   int code = CLI_INTERNAL;

@@ -89,6 +89,7 @@ int cli_bundle_diff(const struct cli_bundle *a, const struct cli_bundle *b);
 void cli_text_diff(struct yoi_sdk_buf *out, yoi_str a, yoi_str b);
 
 /* ---- bundle_sync.c: with a runtime ---------------------------------------- */
+/* config: the path of one, or what --url takes (remote.c). */
 int cli_bundle_push(const char *config, const char *runtime, const struct cli_bundle *bundles,
                     size_t n, int json);
 int cli_bundle_pull(const char *config, const char *runtime, const char *digest, const char *to);

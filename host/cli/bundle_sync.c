@@ -1,8 +1,8 @@
 /* bundle_sync.c - yoi-host bundle push and pull: bundles of a runtime.
  *
  * The runtime is opened as its config says, by a host of this process without
- * ingress; one that another host holds refuses that, and is asked over HTTP
- * (docs/bundles.md). The digest is never taken from what the runtime says: a
+ * ingress; one that another host holds refuses that, and is asked over HTTP:
+ * with --url (remote.c). The digest is never taken from what the runtime says: a
  * pushed one is that of the bytes, and pulled bytes are hashed here.
  */
 #include <sdk/json.h>
@@ -12,7 +12,7 @@
 #include "bundle.h"
 
 static int open_runtime(const char *config, struct cli_config *c, struct yoi_embed **out) {
-  int code = cli_config_read(config, c);
+  int code = cli_remote_is(config) ? cli_remote_config(config, c) : cli_config_read(config, c);
   return code == CLI_OK ? cli_step_host(c, out) : code;
 }
 

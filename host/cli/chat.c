@@ -185,7 +185,7 @@ static int converse(struct cli_chat *c) {
 
 /* ---- beginning --------------------------------------------------------- */
 struct options {
-  const char *config, *runtime, *worker, *profile;
+  const char *config, *url, *runtime, *worker, *profile;
   int json;
 };
 
@@ -289,7 +289,10 @@ static void greet(struct cli_chat *c, const struct cli_config *config) {
   struct yoi_sdk_buf model;
   if (!c->terminal || !c->view.terminal) return;
   yoi_sdk_buf_init(&model, YOI_CONFIG_BYTES_MAX);
-  cli_config_model(config, &model);
+  if (yoi_sdk_str_is(c->runtime, CLI_REMOTE) && cli_remote_is(config->name))
+    yoi_sdk_buf_adds(&model, YOI_LIT("what the other host has"));
+  else
+    cli_config_model(config, &model);
   cli_view_note(&c->view, "model: %.*s; Ctrl-C cancels an answer, Ctrl-D leaves",
                 YOI_ARG(yoi_sdk_buf_str(&model)));
   yoi_sdk_buf_release(&model);
@@ -297,6 +300,7 @@ static void greet(struct cli_chat *c, const struct cli_config *config) {
 
 static int parse(int argc, char **argv, struct options *o) {
   const struct cli_option options[] = {
+      {"--url", &o->url, NULL},
       {"--runtime", &o->runtime, NULL},
       {"--worker", &o->worker, NULL},
       {"--profile", &o->profile, NULL},
@@ -306,6 +310,8 @@ static int parse(int argc, char **argv, struct options *o) {
   int code = cli_arguments(argc, argv, options, sizeof options / sizeof *options, places, 1);
   if (code == CLI_OK && o->profile && strncmp(o->profile, BUILTIN, sizeof BUILTIN - 1) != 0)
     return cli_usage_error("'%s' is no profile: it is builtin:NAME", o->profile);
+  if (code == CLI_OK && o->url && (o->config || o->runtime))
+    return cli_usage_error("'--url' stands for a config and its runtime");
   return code;
 }
 
@@ -316,7 +322,7 @@ static int open_host(struct cli_chat *c, const struct cli_config *config, const 
   struct yoi_sdk_buf text;
   int code = cli_step_host(config, &c->host);
   if (code != CLI_OK) return code;
-  c->runtime = yoi_sdk_str(o->runtime);
+  c->runtime = yoi_sdk_str(o->url ? CLI_REMOTE : o->runtime);
   yoi_sdk_buf_init(&text, YOI_JSON_BYTES_MAX);
   int ok = (c->runtime.len > 0 || choose_runtime(c, err)) && make_worker(c, o, &text, err) &&
            join(c, &text, err);
@@ -330,7 +336,8 @@ int cli_chat(int argc, char **argv) {
   struct cli_config config = {0};
   struct options o = {0};
   int code = parse(argc, argv, &o);
-  if (code == CLI_OK) code = cli_config_read(o.config, &config);
+  if (code == CLI_OK)
+    code = o.url ? cli_remote_config(o.url, &config) : cli_config_read(o.config, &config);
   if (code != CLI_OK) return code;
   cli_lines_init(&c.lines, STDIN_FILENO);
   cli_view_init(&c.view, o.json, &c.calls);

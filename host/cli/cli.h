@@ -99,6 +99,13 @@ void cli_config_model(const struct cli_config *c, struct yoi_sdk_buf *out);
 /* Where a person looks: the first browser surface; empty when there is none. */
 void cli_config_url(const struct cli_config *c, struct yoi_sdk_buf *out);
 
+/* ---- remote.c: a runtime of another host --------------------------------- */
+#define CLI_REMOTE "remote" /* its id */
+/* 1: it is what --url takes, and not the path of a config. */
+int cli_remote_is(const char *url);
+/* As cli_config_read, with that runtime alone. */
+int cli_remote_config(const char *url, struct cli_config *out);
+
 /* ---- step_host.c: a host of a config within a command ------------------- */
 /* Checks, makes and starts one for cli_config_for_steps's text. CLI_OK: *out is
  * the caller's; else what was wrong was said. */

@@ -33,7 +33,7 @@ static const struct command {
     {"check", cli_check, "check [CONFIG]",
      "say everything that is wrong with a config; also --check"},
     {"chat", cli_chat,
-     "chat [CONFIG] [--profile builtin:NAME] [--runtime ID] [--worker ID] [--json]",
+     "chat [CONFIG | --url URL] [--profile builtin:NAME] [--runtime ID] [--worker ID] [--json]",
      "talk to a worker in this terminal, and allow what it asks for; nothing listens"},
     {"config-schema", cli_config_schema, "config-schema",
      "print the JSON Schema of a config, for editors"},
@@ -56,7 +56,8 @@ static const struct command {
      "  yoi-host bundle lint FILE|FOLDER... [--json] | digest FILE|FOLDER\n"
      "  yoi-host bundle show FILE|FOLDER [--json] | diff A B\n"
      "  yoi-host bundle push CONFIG RUNTIME-ID FILE|FOLDER... [--json]\n"
-     "  yoi-host bundle pull CONFIG RUNTIME-ID DIGEST [-o FILE]",
+     "  yoi-host bundle pull CONFIG RUNTIME-ID DIGEST [-o FILE]\n"
+     "      (or --url URL in place of CONFIG RUNTIME-ID)",
      "make bundles of profiles, prompts and tools, look at them, and give them to a runtime"},
     {"version", cli_version, "version", "print the version"},
 };

@@ -175,7 +175,8 @@ static int failed(struct rem_watcher *x, const struct rem_outcome *o) {
     x->cursor.len = 0;
     return 1;
   }
-  if (x->given && o->again && later(x)) return 0;
+  int passes = o->again || (o->error.e.flags & YOI_ERROR_RETRYABLE);
+  if (x->given && passes && later(x)) return 0;
   if (code == YOI_CODE_WORKER_NOT_FOUND)
     rem_watcher_end(x, "worker_deleted", code, 0, &o->error.e);
   else

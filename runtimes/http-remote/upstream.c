@@ -284,7 +284,7 @@ static void on_done(void *ctx, struct rem_outcome *o) {
     rem_upstream_open(w);
   else if (w->follow && w->acked && !w->turn[0])
     rem_upstream_over(w, "turn_ended", 0, 0, NULL); /* there is none to wait for */
-  else if (o->opened || o->again) {
+  else if (o->opened || o->again || (w->ever && (o->error.e.flags & YOI_ERROR_RETRYABLE))) {
     if (o->opened)
       (void)yoi_sdk_fail(&o->error.e, YOI_CODE_RUNTIME_UNAVAILABLE, "the remote's stream was lost");
     if (!later(w)) over_error(w, &o->error.e);

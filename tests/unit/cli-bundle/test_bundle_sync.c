@@ -38,6 +38,15 @@ int cli_config_read(const char *path, struct cli_config *out) {
   return strcmp(path, "wrong") == 0 ? CLI_INVALID : CLI_OK;
 }
 
+int cli_remote_is(const char *url) {
+  return strncmp(url, "http", 4) == 0;
+}
+
+int cli_remote_config(const char *url, struct cli_config *out) {
+  *out = (struct cli_config){.name = url};
+  return CLI_OK;
+}
+
 void cli_config_release(struct cli_config *c) {
   c->name = NULL;
 }
@@ -139,6 +148,7 @@ static void what_comes_is_what_was_asked_for(void **state) {
   char digest[YOI_SDK_DIGEST_SIZE];
   digest_of(BYTES, digest);
   played.answer = BYTES;
+  assert_int_equal(cli_bundle_pull("http://h", "r", digest, NULL), CLI_OK);
   assert_int_equal(cli_bundle_pull("c", "r", digest, NULL), CLI_OK);
   assert_int_equal(played.op, YOI_OP_BUNDLE_GET);
   assert_string_equal(played.subject, digest);

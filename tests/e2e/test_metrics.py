@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from lib import configs, wait
+from lib import configs, remote, wait
 from lib.host import ROOT, descriptors
 from lib.metrics import Metrics, judge
 from lib.worker import Worker
@@ -21,7 +21,9 @@ def busy(module_host, tmp_path_factory):
     """A host on which turns worked, failed and were cancelled, with a watcher."""
     store = tmp_path_factory.mktemp('files') / 'store'
     host = module_host(configs.standard(runtimes=[configs.embedded(),
-                                                  configs.stored(store, 'stored')]))
+                                                  configs.stored(store, 'stored'),
+                                                  remote.entry('http://127.0.0.1:1', 'remote',
+                                                               token=None)]))
     failing = module_host(configs.standard(configs.fails()))
     worker = Worker.create(host.v1)
     for text in ('one', 'two', 'three'):

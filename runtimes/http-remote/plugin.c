@@ -118,10 +118,13 @@ static yoi_status read_request(const yoi_request *in, yoi_request *out, yoi_erro
     if (((const char *)in)[k] != 0)
       return yoi_sdk_fail(err, YOI_CODE_UNSUPPORTED_OPERATION,
                           "the request has an unknown member at offset %zu", k);
-  if (out->reserved != 0 || (out->flags & ~(YOI_REQ_FOLLOW | YOI_REQ_ONCE)) != 0)
+  const uint32_t known = YOI_REQ_FOLLOW | YOI_REQ_ONCE | YOI_REQ_WORKSPACE;
+  if (out->reserved != 0 || (out->flags & ~known) != 0)
     return yoi_sdk_fail(err, YOI_CODE_UNSUPPORTED_OPERATION, "the request has unknown flags");
   if (out->worker_id.len > YOI_ID_MAX)
     return yoi_sdk_fail(err, YOI_CODE_INVALID_IDENTIFIER, "the worker id is not valid");
+  if ((out->flags & YOI_REQ_WORKSPACE) != 0 && !yoi_sdk_id_valid(out->workspace))
+    return yoi_sdk_fail(err, YOI_CODE_INVALID_IDENTIFIER, "the workspace is not valid");
   return YOI_OK;
 }
 
@@ -228,4 +231,7 @@ static const yoi_runtime rem_runtime = {
     .drain = rem_drain,
 };
 
-YOI_SDK_PLUGIN("dev.yoi.http-remote", "1.0.0", YOI_KIND_RUNTIME, YOI_RUNTIME_ID, rem_runtime);
+static const struct yoi_sdk_interface rem_interfaces[] = {{YOI_RUNTIME_ID, &rem_runtime},
+                                                          {YOI_WORKSPACES_ID, &rem_runtime}};
+
+YOI_SDK_PLUGIN_OF("dev.yoi.http-remote", "1.0.0", YOI_KIND_RUNTIME, rem_interfaces);

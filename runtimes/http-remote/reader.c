@@ -276,7 +276,7 @@ void rem_reader_step(struct rem_watcher *x) {
   if (wanted) {
     yoi_request req = w->asked;
     req.op = YOI_OP_WORKER_EVENTS;
-    req.flags = 0;
+    req.flags &= YOI_REQ_WORKSPACE;
     req.deadline_ns = x->deadline_ns;
     req.body = yoi_sdk_buf_str(&body);
     o.st = rem_ask_new(w->i, &req, REM_BATCH, w->i->config.retries, &handler, x, &x->read,

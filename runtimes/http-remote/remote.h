@@ -252,7 +252,7 @@ enum rem_phase { REM_CLOSED, REM_OPENING, REM_OPEN, REM_LOST, REM_OVER };
 
 struct rem_watched {
   struct rem_watched *prev, *next; /* all of the instance */
-  struct rem_watched *bucket_next; /* of the map */
+  struct rem_watched *bucket_next; /* of the map, by id and asked.workspace */
   struct rem_instance *i;
   char id[YOI_ID_MAX + 1];
   uint32_t loop;

@@ -168,6 +168,7 @@ static yoi_status add_lines(const struct rem_instance *i, const yoi_request *req
   if (yoi_sdk_token_valid(req->request_id, YOI_REQUEST_ID_MAX))
     add_line(b, "X-Request-Id: ", req->request_id);
   if (yoi_sdk_traceparent_valid(req->trace)) add_line(b, "traceparent: ", req->trace);
+  if ((req->flags & YOI_REQ_WORKSPACE) != 0) add_line(b, "Yoi-Workspace: ", req->workspace);
   return op->keyed ? add_key(i, req, b, err) : YOI_OK;
 }
 

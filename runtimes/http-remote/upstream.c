@@ -315,7 +315,7 @@ void rem_upstream_open(struct rem_watched *w) {
     }
   if (!w->follow || w->acked) {
     req.op = YOI_OP_WORKER_EVENTS;
-    req.flags = 0;
+    req.flags &= YOI_REQ_WORKSPACE;
     req.deadline_ns = 0;
     if (w->cursor.len) {
       yoi_sdk_jsonw_init(&j, &body);

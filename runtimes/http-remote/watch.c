@@ -4,8 +4,9 @@
  *   any thread: todo, kick --post--> its loop: tend: readers, upstream, the end
  *
  * Invariants:
- *  1. The map has one entry per worker; one that is over is not in it, so that
- *     whoever comes then begins anew.
+ *  1. The map has one entry per worker and workspace that requests see: what the
+ *     remote shows to one is not for another. One that is over is not in it, so
+ *     that whoever comes then begins anew.
  *  2. `holds` counts watchers until tend has freed them. Who attaches counts
  *     itself while the instance's mu is held, under which nothing else is done.
  *  3. tend runs on the loop only, and not within itself: what is left to do by
@@ -203,9 +204,9 @@ static yoi_str keep(struct yoi_sdk_buf *b, yoi_str s) {
 static int keep_request(struct rem_watched *w, const yoi_request *req) {
   yoi_request *r = &w->asked;
   const yoi_str *const texts[] = {&req->worker_id, &req->principal, &req->request_id, &req->trace,
-                                  &req->idempotency_key, &req->body};
+                                  &req->idempotency_key, &req->workspace, &req->body};
   yoi_str *const kept[] = {&r->worker_id, &r->principal, &r->request_id, &r->trace,
-                           &r->idempotency_key, &r->body};
+                           &r->idempotency_key, &r->workspace, &r->body};
   char key[YOI_SDK_UUID_SIZE];
   yoi_str made = {key, sizeof key - 1};
   size_t n = sizeof key;
@@ -246,11 +247,14 @@ static struct rem_watched *make(struct rem_instance *i, const yoi_request *req, 
 }
 
 /* With one more hold. `fresh` is used when there is none yet, else given back. */
-static struct rem_watched *attach(struct rem_instance *i, struct rem_watched **fresh, yoi_str id,
-                                  int shared) {
+static struct rem_watched *attach(struct rem_instance *i, struct rem_watched **fresh,
+                                  const yoi_request *req, int shared) {
+  yoi_str id = req->worker_id;
   struct rem_watched **bucket = &i->map[hash(id) & (REM_BUCKETS - 1)], *w = NULL;
   pthread_mutex_lock(&i->mu);
-  for (w = shared ? *bucket : NULL; w && !yoi_sdk_str_is(id, w->id);) w = w->bucket_next;
+  w = shared ? *bucket : NULL;
+  while (w && !(yoi_sdk_str_is(id, w->id) && yoi_sdk_str_eq(req->workspace, w->asked.workspace)))
+    w = w->bucket_next;
   if (!w && *fresh) {
     w = *fresh;
     *fresh = NULL;
@@ -320,7 +324,7 @@ yoi_status rem_watch_start(struct rem_instance *i, const yoi_request *req, yoi_s
     return yoi_sdk_fail(err, YOI_CODE_SHUTTING_DOWN, "the runtime is shutting down");
   struct rem_watcher *x = yoi_sdk_calloc(1, sizeof *x);
   struct rem_watched *fresh = x ? make(i, req, follow) : NULL;
-  struct rem_watched *w = fresh ? attach(i, &fresh, req->worker_id, !follow && !once) : NULL;
+  struct rem_watched *w = fresh ? attach(i, &fresh, req, !follow && !once) : NULL;
   if (fresh) destroy(fresh);
   if (!w) {
     yoi_sdk_free(x);

@@ -6,6 +6,7 @@ import re
 import pytest
 
 from lib import configs, remote, schema, wait
+from lib.bundle import Bundle
 from lib.host import ROOT
 from lib.pki import Authority
 from lib.proxy import Proxy, answer
@@ -55,7 +56,6 @@ def test_three_hosts_in_a_row(new_host):
 
 
 def test_a_bundle_goes_to_the_last_of_three(new_host, tmp_path):
-    from lib.bundle import Bundle
     ports = [remote.free_port() for _ in range(2)]
     last = new_host(remote.far_config(ports[0]))
     relay(new_host, ports[1], ports[0])
@@ -74,6 +74,33 @@ def test_a_bundle_goes_to_the_last_of_three(new_host, tmp_path):
     assert last.v1.get(bundle.path).body == bundle.raw
     assert first.v1.request('HEAD', bundle.path).status == 200
     assert first.v1.delete(bundle.path).code == 'bundle_in_use'
+
+
+def test_a_workspace_is_kept_to_over_hosts(new_host):
+    """Also where somebody who sees all watches the same worker already."""
+    port = remote.free_port()
+    far = new_host(remote.far_config(port))
+    near = new_host(remote.near_config(remote.entry(url(port))))
+    made, mine = {}, {'Yoi-Workspace': 'acme'}
+    for name in ('acme', 'zeta'):
+        bundle = Bundle(id=f'{name}-default', workspace_id=name)
+        assert far.v1.request('PUT', bundle.path, bundle.raw).status == 201
+        made[name] = Worker.create(near.v1, config_bundle=bundle.ref)
+    listed = near.v1.ok('GET', '/v1/workers', headers=mine)['workers']
+    assert [w['worker_id'] for w in listed] == [made['acme'].id]
+    assert near.v1.get(made['acme'].path, headers=mine).status == 200
+    with made['acme'].events() as all_, made['acme'].events(headers=mine) as part:
+        assert [e.kind for e in (all_.next_event(), part.next_event())] == 2 * ['snapshot']
+    other = made['zeta']
+    with other.events() as watched:
+        watched.until('snapshot')
+        for cursor in (None, other.born):
+            with other.events(cursor, headers=mine) as stream:
+                assert stream.head.status == 404
+    for path in ('', '/transcript', '/approvals'):
+        near.v1.refused('GET', other.path + path, 404, 'worker_not_found', headers=mine)
+    near.v1.refused('POST', other.path + '/input', 404, 'worker_not_found', {'content': 'x'},
+                    headers=mine)
 
 
 # ---- in a ring --------------------------------------------------------------------

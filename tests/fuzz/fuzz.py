@@ -18,12 +18,14 @@ target; exit 1 when there is a finding or a target cannot be built.
 """
 import argparse
 import concurrent.futures
+import hashlib
 import os
 import pathlib
 import re
 import shlex
 import subprocess
 import sys
+import threading
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 OUT = ROOT / 'build' / 'fuzz'
@@ -32,9 +34,9 @@ CORES = os.cpu_count() or 1  # targets at a time, each being one process
 INPUT_BYTES_MAX = 65536
 INPUT_LIMIT_S = 10  # one input; everything is linear, so this is a hang
 MEMORY_MB = 1024
-FLAGS = ['-std=c11', '-O1', '-g', '-fsanitize=fuzzer,address,undefined',
-         '-fno-sanitize-recover=all', '-fno-omit-frame-pointer', '-D_GNU_SOURCE', '-Iabi', '-I.',
-         '-Wall', '-Wextra', '-Werror', '-lpthread']
+FLAGS = ['-std=c11', '-O1', '-g', '-fsanitize=address,undefined', '-fno-sanitize-recover=all',
+         '-fno-omit-frame-pointer', '-D_GNU_SOURCE', '-Iabi', '-I.', '-Wall', '-Wextra', '-Werror']
+LOCK, OBJECTS = threading.Lock(), {}  # who compiles what: an object's lock, under that of the table
 
 
 def libyoi():
@@ -57,6 +59,38 @@ def settings(target):
     return sources, shlex.split(found.get('flags', '')), shlex.split(found.get('libs', ''))
 
 
+def stale(out, sources):
+    """Whether something that a file is made of is newer, or it is not there."""
+    newest = max(p.stat().st_mtime for p in
+                 [pathlib.Path(__file__), *sources, *ROOT.glob('abi/**/*.h'),
+                  *(h for s in sources for h in s.parent.glob('*.h'))])
+    return not out.exists() or out.stat().st_mtime <= newest
+
+
+def compiler(arguments):
+    """The compiler's words, empty when it succeeded."""
+    done = subprocess.run(['clang', *arguments], cwd=ROOT, stdin=subprocess.DEVNULL,
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                          timeout=BUILD_LIMIT_S, check=False)
+    return '' if done.returncode == 0 else done.stdout.decode(errors='replace') or 'clang failed'
+
+
+def compiled(source, flags):
+    """The object of a source, and the compiler's words. Targets share it: it is
+    made by the first that needs it, while others wait."""
+    shared = hashlib.sha256('\0'.join([*FLAGS, *flags]).encode()).hexdigest()[:16]
+    place = source.relative_to(ROOT) if source.is_relative_to(ROOT) else source.relative_to('/')
+    out = OUT / 'obj' / shared / place.with_suffix('.o')
+    with LOCK:
+        lock = OBJECTS.setdefault(out, threading.Lock())
+    with lock:
+        if not stale(out, [source]):
+            return out, ''
+        out.parent.mkdir(parents=True, exist_ok=True)
+        return out, compiler([*FLAGS, '-fsanitize=fuzzer-no-link', *flags, '-c', str(source),
+                              '-o', str(out)])
+
+
 def build(target):
     """The program, built anew when something it may depend on is newer; or the
     compiler's words."""
@@ -67,15 +101,16 @@ def build(target):
         return None, f'no such source: {missing[0].relative_to(ROOT)}'
     out = OUT / name / 'fuzz'
     out.parent.mkdir(parents=True, exist_ok=True)
-    newest = max(p.stat().st_mtime for p in
-                 [target, pathlib.Path(__file__), *sources, *ROOT.glob('abi/**/*.h'),
-                  *(h for s in sources for h in s.parent.glob('*.h'))])
-    if out.exists() and out.stat().st_mtime > newest:
+    if not stale(out, [target, *sources]):
         return out, ''
-    command = ['clang', *FLAGS, *flags, '-o', str(out), str(target), *map(str, sources), *libs]
-    done = subprocess.run(command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                          stderr=subprocess.STDOUT, timeout=BUILD_LIMIT_S, check=False)
-    return (out, '') if done.returncode == 0 else (None, done.stdout.decode(errors='replace'))
+    objects = []
+    for source in [target, *sources]:
+        found, words = compiled(source, flags)
+        if words:
+            return None, words
+        objects.append(str(found))
+    words = compiler([*FLAGS, '-fsanitize=fuzzer', '-o', str(out), *objects, '-lpthread', *libs])
+    return (None, words) if words else (out, '')
 
 
 def run(name, program, seconds):

@@ -13,6 +13,12 @@ AR      = ar
 PYTHON  = /usr/bin/python3
 PREFIX  = /usr/local
 LIBDIR  = $(PREFIX)/lib
+# Where `make install` puts the rest; DESTDIR is put in front of each.
+BINDIR  = $(PREFIX)/bin
+INCDIR  = $(PREFIX)/include/yoi-1
+DATADIR = $(PREFIX)/share
+MANDIR  = $(DATADIR)/man
+UNITDIR = $(PREFIX)/lib/systemd/system
 
 # ---- Debian packages: the one list ---------------------------------------
 PKGS_CORE = gcc libc6-dev make pkg-config binutils libcjson-dev libssl-dev
@@ -62,7 +68,7 @@ WARN = -Wall -Wextra -Wpedantic -Werror \
 # same. With less optimization gcc guesses wrong in two of its warnings.
 GUESSES  = $(if $(findstring clang,$(CC)),,-Wno-maybe-uninitialized -Wno-format-truncation)
 OPT      = $(if $(SANITIZE)$(HARD),-O1 -g1 $(GUESSES),-O2 -g)
-CPPFLAGS = -Iabi -D_GNU_SOURCE -D_FORTIFY_SOURCE=2 -DYOI_LIBDIR='"$(LIBDIR)/yoi"'
+CPPFLAGS = -Iabi -D_GNU_SOURCE -D_FORTIFY_SOURCE=2
 CFLAGS   = -std=c11 $(OPT) $(WARN) -fPIC -fvisibility=hidden -fno-common \
            -fstack-protector-strong -ffunction-sections -fdata-sections \
            -include sdk/banned.h
@@ -150,7 +156,7 @@ SHIM      := $(B)/tests/fault/shim.so
 VALIDATE  := $(B)/tests/schema/validate
 READ      := $(B)/tests/bundles/read
 
-.PHONY: help all static core bundles run test unit e2e lint abi-check bench fuzz soak clean \
+.PHONY: always install uninstall help all static core bundles run test unit e2e lint abi-check bench fuzz soak clean \
         packages-run packages-test packages-bench test-binaries core-binaries
 .DEFAULT_GOAL := all
 .SECONDARY:
@@ -168,6 +174,7 @@ help:
 	@echo 'make bench      measure; WRITE=1 puts the table into docs/benchmarks.md'
 	@echo 'make fuzz       fuzz targets, FUZZ_SECONDS=20 each'
 	@echo 'make soak       the long tests, beside mixed loads of SOAK_SECONDS=1800'
+	@echo 'make install    put it all below PREFIX=/usr/local; make uninstall takes it away'
 	@echo 'make clean      remove build/'
 	@echo 'variants: CC=clang, SANITIZE=address,undefined, SANITIZE=thread, HARD=1'
 
@@ -242,6 +249,15 @@ $(RUNNER): $(wildcard plugins/tool-shell/runner/*.[ch]) Makefile
 	$(Q)$(CC) -std=c11 -O2 -s $(WARN) -D_GNU_SOURCE -D_FORTIFY_SOURCE=2 -include abi/sdk/banned.h \
 	  -fPIE -pie -fstack-protector-strong -Wl,-z,relro,-z,now -o $@ $(filter %.c,$^)
 $(B)/obj/plugins/tool-shell/spawn.o: $(RUNNER)
+
+# The one file that knows where plugins are installed. It is compiled anew when
+# that is another place than the last time.
+$(B)/obj/host/config_sections.o: EXTRA_CPPFLAGS = -DYOI_LIBDIR='"$(LIBDIR)/yoi"'
+$(B)/obj/host/config_sections.o: $(B)/libdir
+$(B)/libdir: always
+	@mkdir -p $(@D)
+	@echo '$(LIBDIR)' | cmp -s - $@ || echo '$(LIBDIR)' >$@
+always:
 
 # The one file that includes cJSON.h: before banned.h poisons names in it.
 $(B)/obj/abi/sdk/core/json_tree.o: EXTRA_CPPFLAGS = -include cjson/cJSON.h
@@ -385,6 +401,53 @@ packages-test:
 	@tests/npm.sh build/npm $(NPM_TEST) || true # and all else is still tested
 packages-bench:
 	@tests/packages.sh $(PKGS_BENCH)
+
+# ---- installing ----------------------------------------------------------
+# One list of what goes where, read by install and by uninstall: a folder and
+# the files in it. `make PREFIX=/usr` and `make PREFIX=/usr install` name the
+# same place, since the host looks for its plugins there.
+VERSION  := $(shell sed -n '/^const char .yoi_version/,/^}/s/.*"\(.*\)".*/\1/p' host/embed.c)
+SDK_LIBS  = $(SDK_CORE) $(SDK_SCHEMA) $(SDK_BUNDLE) $(SDK_RULES) $(SDK_HTTP)
+MADE      = $(patsubst docs/install/%.in,$(B)/install/%,$(wildcard docs/install/*.in))
+INSTALLED = $(BINDIR):$(B)/yoi-host \
+  $(INCDIR):abi/yoi.h $(patsubst %,$(INCDIR)/yoi:%,$(wildcard abi/yoi/*.h)) \
+  $(patsubst %,$(INCDIR)/sdk:%,$(wildcard abi/sdk/*.h)) \
+  $(LIBDIR):$(LIBYOI_A) $(LIBDIR)/yoi:abi/plugin.map $(SDK_LIBS:%=$(LIBDIR):%) \
+  $(so_runtimes:%=$(LIBDIR)/yoi/runtimes:%) $(so_plugins:%=$(LIBDIR)/yoi/plugins:%) \
+  $(patsubst %,$(LIBDIR)/pkgconfig:%,$(filter %.pc,$(MADE))) \
+  $(patsubst %,$(UNITDIR):%,$(filter %.service,$(MADE))) \
+  $(DATADIR)/bash-completion/completions:docs/install/yoi-host \
+  $(DATADIR)/yoi:docs/config.schema.json $(DATADIR)/yoi:$(B)/bundles/default.json \
+  $(patsubst %,$(DATADIR)/doc/yoi/examples:%,$(wildcard docs/examples/*)) \
+  $(patsubst %,$(DATADIR)/doc/yoi:%,README.md LICENSE $(wildcard docs/*.md) docs/openapi.yaml) \
+  $(foreach n,1 5 7,$(patsubst %,$(MANDIR)/man$(n):%,$(wildcard docs/man/*.$(n))))
+into      = $(DESTDIR)$(firstword $(subst :, ,$(1)))
+what      = $(lastword $(subst :, ,$(1)))
+# A plugin or a program is executable, all else is not.
+mode      = $(if $(filter %.so $(B)/yoi-host,$(1)),755,644)
+
+$(B)/install/%: docs/install/%.in always
+	@mkdir -p $(@D)
+	$(Q)sed -e 's|@PREFIX@|$(PREFIX)|g; s|@LIBDIR@|$(LIBDIR)|g; s|@INCDIR@|$(INCDIR)|g' \
+	  -e 's|@BINDIR@|$(BINDIR)|g; s|@VERSION@|$(VERSION)|g' $< >$@
+
+define newline
+
+
+endef
+install: all $(SDK_LIBS) $(MADE)
+	$(foreach i,$(INSTALLED),$(Q)install -D -m $(call mode,$(call what,$(i))) -t '$(call into,$(i))' $(call what,$(i))$(newline))
+	$(Q)install -m 755 $(LIBYOI_SO) '$(DESTDIR)$(LIBDIR)/libyoi.so.$(VERSION)'
+	$(Q)ln -sf libyoi.so.$(VERSION) '$(DESTDIR)$(LIBDIR)/libyoi.so.1'
+	$(Q)ln -sf libyoi.so.1 '$(DESTDIR)$(LIBDIR)/libyoi.so'
+
+# What install has put there, and the folders of our own when they are empty.
+uninstall:
+	$(foreach i,$(INSTALLED),$(Q)rm -f '$(call into,$(i))/$(notdir $(call what,$(i)))'$(newline))
+	$(Q)rm -f $(foreach n,libyoi.so libyoi.so.1 libyoi.so.$(VERSION),'$(DESTDIR)$(LIBDIR)/$(n)')
+	$(Q)for d in $(foreach d,$(INCDIR)/yoi $(INCDIR)/sdk $(INCDIR) $(LIBDIR)/yoi/runtimes \
+	  $(LIBDIR)/yoi/plugins $(LIBDIR)/yoi $(DATADIR)/yoi $(DATADIR)/doc/yoi/examples \
+	  $(DATADIR)/doc/yoi,'$(DESTDIR)$(d)'); do rmdir "$$d" 2>/dev/null || true; done
 
 clean:
 	rm -rf build

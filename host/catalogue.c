@@ -216,8 +216,9 @@ const char *yoi__file_digest(int fd, uint64_t size, char digest[YOI_SDK_DIGEST_S
   return why;
 }
 
-/* NAME.yoi.json beside NAME.so, when there is one. */
-static const char *narrow(int dir_fd, const char *name, struct yoi__manifest *m,
+/* NAME.yoi.json beside NAME.so, when there is one. In the folder where a plugin
+ * is made that is the very text that was built in: it narrows nothing. */
+static const char *narrow(int dir_fd, const char *name, yoi_str own, struct yoi__manifest *m,
                           struct yoi_sdk_error *e) {
   char beside[NAME_MAX + 16];
   struct yoi_sdk_buf text;
@@ -244,7 +245,9 @@ static const char *narrow(int dir_fd, const char *name, struct yoi__manifest *m,
   if (why == NULL) {
     yoi_error *err = yoi_sdk_error_init(e);
     text.len = (size_t)got;
-    if (yoi__manifest_narrow(m, yoi_sdk_buf_str(&text), err) != YOI_OK) why = e->message;
+    if (!yoi_sdk_str_eq(yoi_sdk_buf_str(&text), own) &&
+        yoi__manifest_narrow(m, yoi_sdk_buf_str(&text), err) != YOI_OK)
+      why = e->message;
   }
   yoi_sdk_buf_release(&text);
   close(fd);
@@ -269,7 +272,7 @@ const char *yoi__plugin_examine(int dir_fd, const char *name, struct yoi__plugin
     if (yoi__manifest_parse(yoi_sdk_buf_str(&section), &p->manifest, err) != YOI_OK)
       why = e->message;
   }
-  if (why == NULL) why = narrow(dir_fd, name, &p->manifest, e);
+  if (why == NULL) why = narrow(dir_fd, name, yoi_sdk_buf_str(&section), &p->manifest, e);
   if (why == NULL) why = yoi__file_digest(fd, (uint64_t)sb.st_size, p->digest);
   p->dev = sb.st_dev;
   p->ino = sb.st_ino;

@@ -110,7 +110,10 @@ static yoi_status examine(struct inspection *i, const char *path, struct yoi__pl
   if (e == NULL) return YOI_RESOURCE_EXHAUSTED;
   (void)yoi_sdk_error_init(e);
   const char *why = yoi__plugin_examine(i->dir_fd, i->name, p, e);
-  p->path = yoi_sdk_str_dup(yoi_sdk_str(path));
+  /* A name without a folder is of this one; the loader's search never has it. */
+  char at[YOI_PATH_BYTES_MAX + 2];
+  snprintf(at, sizeof at, "%s%s", strchr(path, '/') == NULL ? "./" : "", path);
+  p->path = yoi_sdk_str_dup(yoi_sdk_str(at));
   /* With faults, the first of them is what it would repeat. */
   if (why != NULL && i->faults == 0) say(i, why);
   yoi_sdk_free(e);

@@ -31,8 +31,8 @@
  *     "max_ms": 30000 }                   of a call; default 120,000
  *
  * A file NAME.yoi.json beside NAME.so may narrow it: fewer grants, isolation
- * none to process, another display_name. After the load, table and manifest
- * must agree.
+ * none to process, another display_name. The manifest itself, as it was built
+ * in, may lie there too. After the load, table and manifest must agree.
  *
  * Entry has no side effects and may be called twice. The major version is in
  * its name, so that a wrong one is "symbol not found".

@@ -94,6 +94,11 @@ def test_show_says_what_a_key_may_be(run, tmp_path, schema, words):
     assert f'note: {words}' in run('check', path).stdout
 
 
+def test_a_file_of_this_folder_is_not_looked_for_elsewhere(run, tmp_path):
+    dropped('ctor', tmp_path)
+    assert 'ctor.so: ok, loaded' in run('check', 'ctor.so', '--load').stdout
+
+
 def test_check_says_everything_about_a_file_and_runs_it_when_asked_to(run, tmp_path):
     path = dropped('ctor', tmp_path / 'plug')
     assert f'{path}: ok' in run('check', path).stdout

@@ -131,11 +131,10 @@ def test_a_start_that_fails_is_not_ready(manager, tmp_path):
 
 
 def unit():
-    text = (ROOT / 'docs/operate.md').read_text().split('<!-- unit -->')[1].split('```')[1]
-    return text.split('\n', 1)[1]
+    return (ROOT / 'docs/install/yoi-host.service.in').read_text().replace('@BINDIR@', '/usr/bin')
 
 
-def test_the_unit_of_the_manual_is_one_that_its_manager_takes(tmp_path):
+def test_the_unit_that_is_installed_is_one_that_its_manager_takes(tmp_path):
     """Its commands are the program's, and where systemd is here, it has no remark."""
     commands = re.findall(r'^Exec\w+=(\S+) (.*)$', unit(), re.M)
     assert [c[1].split()[0] for c in commands] == ['--check', 'serve']

@@ -324,6 +324,25 @@ static void a_file_beside_narrows(void **state) {
   yoi__catalogue_free(c);
 }
 
+/* In the folder where a plugin is made its manifest lies beside it. */
+static void a_file_beside_may_be_the_manifest_itself(void **state) {
+  (void)state;
+  const char *dir = fresh();
+  struct yoi__catalogue *c;
+  size_t n;
+  char *own = files_read(files_source("tests/plugins/ctor/ctor.yoi.json"), &n);
+  files_plugin("ctor", in(dir, "ctor.so"));
+  files_write(in(dir, "ctor.yoi.json"), own, n);
+  c = scanned(dir, 0);
+  assert_int_equal(yoi__catalogue_count(c), 1);
+  yoi__catalogue_free(c);
+  files_write(in(dir, "ctor.yoi.json"), own, n - 1); /* not to the byte */
+  c = scanned(dir, 0);
+  passed_over(c, 0, "ctor.so", "manifest field");
+  yoi__catalogue_free(c);
+  test_free(own);
+}
+
 static void drop_in_folders_hold_runtimes_with_an_id(void **state) {
   (void)state;
   const char *dir = fresh();
@@ -378,6 +397,7 @@ int main(void) {
       cmocka_unit_test(serial_plugins_are_refused_as_not_supported),
       cmocka_unit_test(tables_of_other_sizes_are_copied),
       cmocka_unit_test(a_file_beside_narrows),
+      cmocka_unit_test(a_file_beside_may_be_the_manifest_itself),
       cmocka_unit_test(drop_in_folders_hold_runtimes_with_an_id),
       cmocka_unit_test(memory_may_be_short_anywhere),
   };

@@ -1,0 +1,147 @@
+"""`make install` into a folder, what works from there, and `make uninstall`."""
+import os
+import pathlib
+import re
+import shutil
+import subprocess
+import sys
+
+import pytest
+from lib import wait
+from lib.host import BINARY, ROOT, environment
+
+PREFIX = pathlib.Path('/usr/local')  # the Makefile's
+
+
+def make(target, stage):
+    subprocess.run(['make', '-s', target, f'DESTDIR={stage}'], cwd=ROOT, check=True,
+                   stdin=subprocess.DEVNULL, timeout=wait.bound(120), stdout=subprocess.PIPE)
+
+
+@pytest.fixture(scope='module')
+def stage(tmp_path_factory):
+    if BINARY != ROOT / 'build/yoi-host':
+        pytest.skip('the plain build is the one that is installed')
+    folder = tmp_path_factory.mktemp('stage')
+    make('install', folder)
+    return folder
+
+
+def inside(stage, folder, *command, **env):
+    """Runs a command where the staged prefix stands at its place."""
+    if not shutil.which('bwrap'):
+        pytest.skip('no bwrap here')
+    local = dict(environment(folder), PKG_CONFIG_PATH=f'{PREFIX}/lib/pkgconfig', **env)
+    return subprocess.run(['bwrap', '--dev-bind', '/', '/', '--bind', f'{stage}{PREFIX}',
+                           str(PREFIX), '--chdir', str(folder), *map(str, command)],
+                          check=False, env=local, stdin=subprocess.DEVNULL,
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                          timeout=wait.bound(60), universal_newlines=True)
+
+
+def shell(stage, folder, text, **env):
+    done = inside(stage, folder, 'bash', '-euc', text, **env)
+    assert done.returncode == 0, done.stdout
+    return done.stdout
+
+
+def test_an_installation_finds_its_own_plugins(stage, tmp_path):
+    listed = shell(stage, tmp_path, f'{PREFIX}/bin/yoi-host plugins list')
+    for name in ('runtimes', 'plugins'):
+        for plugin in (stage / f'usr/local/lib/yoi/{name}').glob('*.so'):
+            assert f'dev.yoi.{plugin.stem}' in listed
+            assert plugin.stat().st_mode & 0o777 == 0o755
+    assert str(ROOT) not in listed
+
+
+@pytest.mark.parametrize('link', ['', '-static'], ids=['shared', 'static'])
+def test_a_program_is_built_against_it(stage, tmp_path, link):
+    shutil.copy(ROOT / 'docs/examples/minimal.c', tmp_path)
+    library = f'{PREFIX}/lib/libyoi.a $(pkg-config --libs --static yoi | sed s/-lyoi//)' if link \
+        else '$(pkg-config --libs yoi)'
+    said = shell(stage, tmp_path, f'gcc -std=c11 $(pkg-config --cflags yoi) -o minimal minimal.c '
+                 f'{library}\n./minimal {PREFIX}/lib/yoi',
+                 LD_LIBRARY_PATH=f'{PREFIX}/lib')
+    assert 'You said: hello' in said
+
+
+def test_a_plugin_is_built_against_it(stage, tmp_path):
+    """By the command of the manual page, as it stands there."""
+    page = (ROOT / 'docs/man/yoi-plugin.7').read_text().split('.EX\n')[1].split('.EE')[0]
+    command = page.replace('\\e', '\\').replace('\\-', '-').replace('NAME', 'null')
+    for name in ('plugin.c', 'null.yoi.json'):
+        shutil.copy(ROOT / 'tests/plugins/null' / name, tmp_path)
+    shell(stage, tmp_path, command)
+    shell(stage, tmp_path, f'{PREFIX}/bin/yoi-host plugins check null.so --load')
+
+
+def test_uninstall_takes_away_what_install_has_put_there(stage, tmp_path):
+    copy = tmp_path / 'copy'
+    shutil.copytree(stage, copy, symlinks=True)
+    kept = copy / 'usr/local/lib/yoi/plugins/a-stranger.so'
+    kept.write_text('not ours')
+    make('uninstall', copy)
+    left = [p for p in copy.rglob('*') if not p.is_dir()]
+    assert left == [kept]
+
+
+def test_the_unit_names_the_installed_program(stage):
+    text = (stage / 'usr/local/lib/systemd/system/yoi-host.service').read_text()
+    assert re.findall(r'^Exec\w+=(\S+)', text, re.M) == [f'{PREFIX}/bin/yoi-host'] * 2
+    assert '@' not in re.sub(r'@system-service', '', text)
+
+
+# ---- what is written by hand names what there is ----------------------------------------
+
+def usage():
+    return subprocess.run([str(BINARY), '--help'], check=True, stdout=subprocess.PIPE,
+                          stdin=subprocess.DEVNULL, universal_newlines=True,
+                          timeout=wait.bound(30)).stdout
+
+
+def words(text):
+    """The commands and options of the program's own words."""
+    commands = set(re.findall(r'^  yoi-host \[?([a-z-]+)', text, re.M))
+    return commands | set(re.findall(r'(?<![\w-])--?[a-z][a-z-]*', text.split('\n\n', 1)[1]))
+
+
+def test_manual_page_and_completion_have_every_command_and_option():
+    page = (ROOT / 'docs/man/yoi-host.1').read_text()
+    page = re.sub(r'\\f[BIR]', '', page).replace('\\-', '-')
+    completion = (ROOT / 'docs/install/yoi-host').read_text()
+    for text, name in ((page, 'page'), (completion, 'completion')):
+        missing = {w for w in words(usage()) if not re.search(rf'(?<![\w-]){w}(?![\w-])', text)}
+        assert not missing, (name, missing)
+
+
+@pytest.mark.parametrize('typed, offered', [
+    ('', {'serve', 'check', 'bundle', 'store'}), ('bun', {'bundle'}),
+    ('store rep', {'repair'}), ('chat --wo', {'--worker'}),
+    ('policy explain c.json --tool x --profile a', {'allow', 'ask'})])
+def test_completion(tmp_path, typed, offered):
+    line = typed.split(' ')
+    script = (f'. {ROOT}/docs/install/yoi-host; COMP_WORDS=(yoi-host "$@"); COMP_CWORD=$#; '
+              '_yoi_host; printf "%s\\n" "${COMPREPLY[@]}"')
+    done = subprocess.run(['bash', '-c', script, 'bash', *line], check=True, cwd=tmp_path,
+                          stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                          universal_newlines=True, timeout=wait.bound(30))
+    found = set(done.stdout.split())
+    assert offered <= found and all(w.startswith(line[-1]) for w in found), found
+
+
+def test_the_page_of_the_config_is_up_to_date():
+    done = subprocess.run([sys.executable, str(ROOT / 'tests/man.py')], check=False,
+                          stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, cwd=os.sep,
+                          universal_newlines=True, timeout=wait.bound(30))
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize('name', ['yoi-host.1', 'yoi.json.5', 'yoi-plugin.7'])
+def test_pages_are_ones_that_man_takes(name):
+    if not shutil.which('groff'):
+        pytest.skip('no groff here')
+    done = subprocess.run(['groff', '-man', '-t', '-ww', '-z', '-Tutf8',
+                           str(ROOT / 'docs/man' / name)], check=False, stdin=subprocess.DEVNULL,
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                          universal_newlines=True, timeout=wait.bound(30))
+    assert done.returncode == 0 and not done.stdout, done.stdout

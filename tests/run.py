@@ -2,16 +2,17 @@
 """Runs the tests and ends with one line: N passed, N failed.
 
 run.py --build DIR [--soak-seconds N] GROUP...
-groups: unit-core unit abi lint schema e2e openapi remote host tsan soak all
+groups: unit-core unit abi lint schema e2e openapi remote sick host tsan soak all
 
 Unit tests are cmocka programs below DIR/tests/unit; each runs as a process of
 its own with a time limit, in an empty directory. The black-box tests are
 pytest's, with DIR handed over in YOI_BUILD. What they are answered is recorded
 below DIR/exchanges; `openapi` holds docs/openapi.yaml to it. `remote` says the
-suites of a runtime of http-remote, with each kind of runtime behind. `host` and `tsan`
+suites of a runtime of http-remote, with each kind of runtime behind; `sick` says
+them again over a network that fails, as the seed says. `host` and `tsan`
 are for other builds: of long proofs they take a part (lib/sample.py). `soak` is
-the long ones, beside two mixed loads of --soak-seconds each: tests/soak on
-workers in memory, and tests/e2e/test_lives.py on workers in files.
+the long ones, and `sick` with SOAK_SEEDS, beside two mixed loads of --soak-seconds
+each: tests/soak on workers in memory, and tests/e2e/test_lives.py on workers in files.
 """
 import argparse
 import concurrent.futures
@@ -30,6 +31,8 @@ UNIT_LIMIT_S = 120
 SKIPPED = 77  # exit code of a checker that has nothing to check with
 E2E_LIMIT_S = 180  # of one test, whatever it waits for; soak tests set their own
 WORKERS = 2
+SICK_SEED = 1  # of the network in `sick`
+SOAK_SEEDS = range(2, 22)  # and in `soak`
 
 
 def run_unit(path):
@@ -117,6 +120,18 @@ def pytest(args, parallel=4, **extra):
         return (total - bad - skipped, bad) if total else (0, 1)
 
 
+def remote(seeds=(None,), parallel=4):
+    """The suites of a runtime, of one of another host. A seed: over a network
+    that fails."""
+    sys.path.insert(0, str(ROOT / 'tests/e2e'))
+    from lib.both import SUITES, SUITES_OF_FILES
+    return [sum(n) for n in zip(*(
+        pytest([f'tests/e2e/test_{n}.py' for n in names] + ['-m', 'not soak'], parallel,
+               YOI_E2E_REMOTE=behind, **({'YOI_E2E_SICK': str(seed)} if seed else {}))
+        for seed in seeds
+        for behind, names in (('embedded', SUITES), ('fs-store', SUITES_OF_FILES))))]
+
+
 def mixed_load(seconds):
     """The one in memory: its output as it comes, its last line is its counts."""
     child = subprocess.Popen([sys.executable, str(ROOT / 'tests/soak/soak.py'), '--build',
@@ -136,10 +151,11 @@ def mixed_load(seconds):
 def soak(seconds):
     """All at the same time: they leave each other room, and take no figures."""
     lives = 'tests/e2e/test_lives.py'
-    with concurrent.futures.ThreadPoolExecutor(3) as pool:
+    with concurrent.futures.ThreadPoolExecutor(4) as pool:
         jobs = [pool.submit(mixed_load, seconds),
                 pool.submit(pytest, [lives, '-m', 'soak', '-s'], 0, YOI_SOAK_SECONDS=str(seconds)),
-                pool.submit(pytest, ['tests/e2e', '-m', 'soak', '-rP', f'--ignore={lives}'], 2)]
+                pool.submit(pytest, ['tests/e2e', '-m', 'soak', '-rP', f'--ignore={lives}'], 2),
+                pool.submit(remote, SOAK_SEEDS, 2)]
         return [sum(n) for n in zip(*(j.result() for j in jobs))]
 
 
@@ -164,12 +180,9 @@ def group(name):
         skip = [f'--ignore=tests/e2e/test_{n}.py' for n in same]
         return pytest(['tests/e2e', '-m', 'not soak', *skip])
     if name == 'remote':
-        sys.path.insert(0, str(ROOT / 'tests/e2e'))
-        from lib.both import SUITES, SUITES_OF_FILES
-        return [sum(n) for n in zip(*(
-            pytest([f'tests/e2e/test_{n}.py' for n in names] + ['-m', 'not soak'],
-                   YOI_E2E_REMOTE=behind)
-            for behind, names in (('embedded', SUITES), ('fs-store', SUITES_OF_FILES))))]
+        return remote()
+    if name == 'sick':
+        return remote([SICK_SEED])
     if name == 'tsan':
         return pytest(['tests/e2e', '-m', 'tsan and not soak'])
     if name == 'soak':
@@ -184,7 +197,7 @@ if __name__ == '__main__':
     parser.add_argument('groups', nargs='+')
     options = parser.parse_args()
     BUILD, SOAK_SECONDS = (ROOT / options.build).resolve(), options.soak_seconds
-    everything = ['lint', 'abi', 'unit', 'schema', 'e2e', 'openapi', 'remote']
+    everything = ['lint', 'abi', 'unit', 'schema', 'e2e', 'openapi', 'remote', 'sick']
     names = everything if options.groups == ['all'] else options.groups
     if {'host', 'tsan'} & set(names):
         os.environ.setdefault('YOI_SAMPLE', '6')

@@ -10,6 +10,7 @@ import pytest
 
 from lib import configs, wire
 from lib.host import BUILD, PLUGIN_PATH
+from lib.seen import Seen
 from lib.tables import CODES
 from lib.wire import Client
 from lib.worker import Worker
@@ -18,26 +19,6 @@ WORDS = {
     'token': 'canarytoken7f3a', 'key': 'canarykey91c2', 'plugins': 'canaryplugins5d1e',
     'config': 'canaryconfig88ab', 'endpoint': 'canaryendpoint4c6f', 'private': 'canaryprivate2b9d',
 }
-
-
-class Seen:
-    """Everything that came back, by where it came from."""
-
-    def __init__(self):
-        self.parts = []
-
-    def add(self, where, data):
-        self.parts.append((where, data if isinstance(data, str) else
-                           data.decode('utf-8', errors='replace')))
-
-    def response(self, where, r):
-        self.add(where, f'{r.status} {r.reason} {r.headers!r}\n')
-        self.add(where, r.body)
-        return r
-
-    def find(self):
-        return [(name, where, text[max(0, text.find(word) - 80):][:200])
-                for where, text in self.parts for name, word in WORDS.items() if word in text]
 
 
 def planted(tmp_path, new_host, **keys):
@@ -126,7 +107,7 @@ def test_no_planted_word_is_in_any_answer_event_metric_or_log(tmp_path, new_host
     assert len(seen.parts) > 150, 'something was driven'
     text = '\n'.join(t for _, t in seen.parts)
     assert 'model_error' in text and 'store_error' in text and 'timeout' in text
-    assert not seen.find(), seen.find()
+    assert not seen.find(WORDS), seen.find(WORDS)
 
 
 def test_the_search_would_find_them(tmp_path, new_host):
@@ -135,7 +116,7 @@ def test_the_search_would_find_them(tmp_path, new_host):
     host.api.get('/api/runtimes/faulty/workers/canary')
     host.stop()
     seen.add('log', host.log)
-    found = {name for name, _, _ in seen.find()}
+    found = {name for name, _, _ in seen.find(WORDS)}
     assert 'private' in found, host.log
     assert not found & {'token', 'key'}, 'secrets stand in no log of any level'
 

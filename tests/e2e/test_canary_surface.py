@@ -7,7 +7,6 @@ somebody who may, as one who may not and as nobody; what comes back is searched
 as it came over the wire: status lines, fields, bodies, events, metrics, the log.
 """
 import itertools
-import json
 import shutil
 
 import pytest
@@ -15,6 +14,7 @@ import pytest
 from lib import browser, configs, pki, sse, tables, wire
 from lib.bundle import Bundle
 from lib.host import PLUGIN_PATH
+from lib.seen import Seen
 from lib.wire import Address, Client
 
 WORDS = {name: f'canary{name}{i}f3a9' for i, name in enumerate((
@@ -25,34 +25,6 @@ VALUES = ('token', 'second', 'person', 'runtimetoken', 'key')
 
 def word(name):
     return WORDS[name] + '-and-some-length' if name in VALUES else WORDS[name]
-
-
-class Seen:
-    """All bytes that came back, and where from."""
-
-    def __init__(self):
-        self.parts = []
-
-    def add(self, where, data):
-        self.parts.append((where, data if isinstance(data, str) else
-                           data.decode('utf-8', errors='replace')))
-
-    def raw(self, where, address, data):
-        """One request on a connection of its own, and every byte of the answer."""
-        with wire.connect(address) as sock:
-            sock.sendall(data)
-            self.add(where, wire.Reader(sock, 30).rest())
-
-    def ask(self, client, method, path, body=None, headers=None, who=''):
-        if body is not None and not isinstance(body, bytes):
-            body = json.dumps(body).encode()
-        fields = client.headers({**(headers or {}), 'Connection': 'close'}, body)
-        self.raw(f'{who} {method} {path}', client.address,
-                 wire.request_bytes(method, path, fields, body or b''))
-
-    def find(self, words):
-        return [(name, where, text[max(0, text.find(w) - 100):][:240])
-                for where, text in self.parts for name, w in words.items() if w in text]
 
 
 def planted(tmp_path, new_host, **keys):

@@ -8,9 +8,9 @@ import pytest
 
 from lib import configs, remote, wait
 from lib.proxy import ERRORS, GARBAGE, Proxy, answer, sick
-from lib.tables import CODE
+from lib.remote import healthy, said, say_often, typed
 from lib.watch import View, watch
-from lib.worker import Worker, fresh, text_of
+from lib.worker import Worker
 
 pytestmark = pytest.mark.tsan
 
@@ -26,41 +26,6 @@ def proxied(new_host):
     pair = remote.Pair(new_host, via=via, retries=4)
     yield pair, made[0]
     made[0].stop()
-
-
-def typed(response):
-    """Its code; '' when it worked. Nothing else may come back."""
-    if response.status < 300:
-        return ''
-    assert response.code in CODE, response
-    return response.code
-
-
-def healthy(pair, status='ready'):
-    try:
-        wait.until(lambda: pair.status()['status'] == status, what=status)
-    except AssertionError:
-        raise AssertionError(f'{status}: {pair.status()} {pair.near.tail()}') from None
-
-
-def say_often(pair, worker, n, seed):
-    """n inputs, each asked for until it is acknowledged, with one key."""
-    rng, acked = random.Random(seed), []
-    for i in range(n):
-        content, key = f'{seed}-{i}', {'Idempotency-Key': fresh('k')}
-        for _ in range(40):
-            r = pair.v1.request('POST', worker.path + '/input',
-                                {'content': content, 'on_busy': 'queue'}, key)
-            if typed(r) == '':
-                acked.append((content, r.json['ack']['sequence']))
-                break
-            assert r.code in ('runtime_unavailable', 'remote_malformed', 'timeout',
-                              'queue_full'), r
-            if rng.random() < 0.2:
-                break  # a caller who gives up: it may be there, or not
-        else:
-            raise AssertionError(f'never acknowledged: {content}')
-    return acked
 
 
 @pytest.mark.parametrize('seed', range(3))
@@ -83,10 +48,9 @@ def test_a_sick_network_loses_and_doubles_nothing(proxied, seed):
     proxy.heal()
     direct = Worker(pair.far.v1, '/v1', worker.id)
     wait.until(lambda: direct.get()['state'] == 'idle', what='the end of all turns')
-    said = [(text_of(i), i['sequence']) for i in direct.transcript('?limit=256')['items']
-            if i['role'] == 'user']
-    assert set(acked) <= set(said), 'an acknowledged input is lost'
-    assert len({c for c, _ in said}) == len(said), 'an input is there twice'
+    there = said(direct)
+    assert set(acked) <= set(there), 'an acknowledged input is lost'
+    assert len({c for c, _ in there}) == len(there), 'an input is there twice'
     assert proxy.count.get('cut') and proxy.count.get('say'), proxy.count
     healthy(pair)
 
@@ -219,31 +183,6 @@ def test_a_watcher_outlives_the_remote(durable, how):
     watch(direct, whole, lambda v: v.kinds.count('turn.ended') == 5)
     assert view.log == whole.log
     assert pair.status()['diagnostics'] == []
-
-
-def test_creates_and_inputs_around_a_death_are_there_once(durable):
-    pair = durable
-    worker = Worker.create(pair.v1)
-
-    def create(n):
-        out = [pair.v1.post('/v1/workers', {'display_name': f'n{n}'}) for _ in range(6)]
-        return [r.json['worker']['worker_id'] for r in out if typed(r) == '']
-    with concurrent.futures.ThreadPoolExecutor(4) as pool:
-        made = [pool.submit(create, n) for n in range(3)]
-        said = pool.submit(say_often, pair, worker, 10, 7)
-        for _ in range(3):
-            pair.far.crash()
-            pair.far.start()
-            healthy(pair)
-        ids, acked = sum((m.result() for m in made), []), said.result()
-    assert len(set(ids)) == len(ids)
-    direct = Worker(pair.far.v1, '/v1', worker.id)
-    wait.until(lambda: direct.get()['state'] == 'idle', what='the end of all turns')
-    there = [(text_of(i), i['sequence']) for i in direct.transcript('?limit=256')['items']
-             if i['role'] == 'user']
-    assert set(acked) <= set(there) and len({c for c, _ in there}) == len(there)
-    for wid in ids:
-        assert pair.v1.get(f'/v1/workers/{wid}').status == 200
 
 
 def test_a_followed_turn_ends_for_its_caller_whatever_dies(durable):

@@ -37,6 +37,4 @@ class Bundle:
         return {'id': self.id, 'digest': self.digest}
 
     def put(self, v1, status=201):
-        r = v1.request('PUT', self.path, self.raw)
-        assert r.status == status, r
-        return r.json['bundle']
+        return v1.ok('PUT', self.path, self.raw, status)['bundle']

@@ -1,12 +1,16 @@
 """A proxy that is not well, between http-remote and the host that it asks.
 
-Proxy(port) listens on a port of its own and hands every connection on, as its
-`fault` says; fault(rng) is called for each connection and gives one of
+Proxy(behind) listens on a port of its own, or on the Unix socket `at`, and hands
+every connection on to the port or socket `behind`, as its `fault` says; fault(rng)
+is called for each connection and gives one of
 
   ('pass',)           hands on all bytes
   ('cut', n)          closes both sides after n bytes of answers
+  ('torn', n)         closes both sides after n bytes of requests
   ('delay', s)        waits so long before each piece of an answer
   ('double',)         sends the request on two connections, answers from the first
+  ('again',)          the same, one behind the other: the second is on its way
+                      when the first answer comes, and is not listened to
   ('refuse',)         closes before it reads anything
   ('say', bytes)      reads a request's head and answers with that
   ('talk', {path: bytes}, bytes)
@@ -15,12 +19,14 @@ Proxy(port) listens on a port of its own and hands every connection on, as its
 
 One thread per direction; a test has some hundred connections.
 """
+import pathlib
 import random
 import select
 import socket
 import threading
 
 PASS = ('pass',)
+AGAIN_S = 1.0  # for the answer to a request that is sent once more
 
 
 def answer(status, body, kind='text/html'):
@@ -39,15 +45,30 @@ def sick(rng):
     """Each connection has something, if only that it does not last."""
     lasts = ('cut', rng.randrange(1000, 20000))
     return rng.choice([lasts, lasts, ('cut', rng.randrange(1, 4000)),
-                       ('cut', rng.randrange(1, 200)), ('delay', 0.02), ('double',), ('refuse',),
+                       ('cut', rng.randrange(1, 200)), ('torn', rng.randrange(1, 2000)),
+                       ('delay', 0.02), ('double',), ('again',), ('refuse',),
                        ('say', rng.choice(GARBAGE)), ('say', rng.choice(ERRORS))])
 
 
+def unwell(rng):
+    """As sick() is, but so that a request that is sent eleven times gets its
+    answer: what suites are put through that expect success."""
+    lasts = ('cut', rng.randrange(2000, 60000))
+    return rng.choice([lasts, lasts, lasts, ('cut', rng.randrange(1, 3000)),
+                       ('torn', rng.randrange(1, 3000)), ('delay', 0.005), ('again',), ('again',),
+                       ('refuse',), ('say', rng.choice(GARBAGE + ERRORS))])
+
+
 class Proxy:
-    def __init__(self, port, fault=lambda rng: PASS, seed=1):
-        self.port_behind, self.fault, self.rng = port, fault, random.Random(seed)
-        self.listener = socket.create_server(('127.0.0.1', 0), backlog=256)
-        self.port = self.listener.getsockname()[1]
+    def __init__(self, behind, fault=lambda rng: PASS, seed=1, at=None):
+        self.behind, self.fault, self.rng, self.at = behind, fault, random.Random(seed), at
+        if at:
+            self.listener = socket.socket(socket.AF_UNIX)
+            self.listener.bind(str(at))
+            self.listener.listen(256)
+        else:
+            self.listener = socket.create_server(('127.0.0.1', 0), backlog=256)
+            self.port = self.listener.getsockname()[1]
         self.lock, self.open, self.count, self.ended = threading.Lock(), set(), {}, False
         threading.Thread(target=self._accept, daemon=True).start()
 
@@ -66,7 +87,16 @@ class Proxy:
         self.ended = True
         _shut(self.listener)
         self.listener.close()
+        if self.at:
+            pathlib.Path(self.at).unlink(missing_ok=True)
         self.drop()
+
+    def _connect(self):
+        if not isinstance(self.behind, int):
+            s = socket.socket(socket.AF_UNIX)
+            s.connect(str(self.behind))
+            return s
+        return socket.create_connection(('127.0.0.1', self.behind))
 
     def _accept(self):
         while not self.ended:
@@ -111,12 +141,11 @@ class Proxy:
             while client.recv(65536) and fault[0] == 'hang':
                 pass
             return
-        behind = [socket.create_connection(('127.0.0.1', self.port_behind))
-                  for _ in range(2 if fault[0] == 'double' else 1)]
-        mine += behind
-        with self.lock:
-            self.open |= set(behind)
-        left = fault[1] if fault[0] == 'cut' else None
+        behind = []
+        for _ in range({'double': 2}.get(fault[0], 1)):
+            behind.append(self._keep(self._connect(), mine))
+        left = fault[1] if fault[0] in ('cut', 'torn') else None
+        asked, again = b'', None  # of ('again',): what is to be sent once more, and where
         while True:
             ready = select.select([client, *behind], [], [], 60)[0]
             if not ready:
@@ -126,19 +155,35 @@ class Proxy:
                 if not data and s in (client, behind[0]):
                     return
                 if s is client:
+                    asked += data if fault[0] == 'again' else b''
+                    if fault[0] == 'torn':
+                        data, left = data[:left], left - len(data)
                     for b in behind:
                         b.sendall(data)
+                    if fault[0] == 'torn' and left <= 0:
+                        return
                 elif s is behind[0]:
                     if fault[0] == 'delay':
                         threading.Event().wait(fault[1])  # the fault itself
-                    if left is not None:
+                    if asked:
+                        again = again or self._keep(self._connect(), mine)
+                        again.sendall(asked)
+                        asked = b''
+                        if select.select([again], [], [], AGAIN_S)[0]:
+                            again.recv(1 << 20)
+                    if fault[0] == 'cut':
                         data, left = data[:left], left - len(data)
                     client.sendall(data)
-                    if left is not None and left <= 0:
+                    if fault[0] == 'cut' and left <= 0:
                         return
                 elif not data:
                     behind.remove(s)
 
+    def _keep(self, s, mine):
+        mine.append(s)
+        with self.lock:
+            self.open.add(s)
+        return s
 
     @staticmethod
     def _talk(client, answers, otherwise):
@@ -166,4 +211,4 @@ def _shut(s):
         pass
 
 
-__all__ = ['ERRORS', 'GARBAGE', 'PASS', 'Proxy', 'answer', 'sick']
+__all__ = ['ERRORS', 'GARBAGE', 'PASS', 'Proxy', 'answer', 'sick', 'unwell']

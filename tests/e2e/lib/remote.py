@@ -4,10 +4,13 @@ Pair(new_host) starts both. `near` has the runtime `main`, which is far's, on
 both of its surfaces, so that a test of a host needs no other words for a remote
 one. far listens on a port of its own that it keeps over restarts.
 """
+import random
 import socket
 
-from . import configs
+from . import configs, wait
 from .host import TOKEN
+from .tables import CODE
+from .worker import fresh, text_of
 
 SECRETS = {**configs.SECRETS, 'far': {'file': 'runtime.token'}}
 
@@ -61,4 +64,50 @@ class Pair:
         return self.near.api.ok('GET', '/api/runtimes/main')['runtime']
 
 
-__all__ = ['Pair', 'TOKEN', 'entry', 'far_config', 'free_port', 'near_config']
+def typed(response):
+    """Its code; '' when it worked. Nothing else may come back."""
+    if response.status < 300:
+        return ''
+    assert response.code in CODE, response
+    return response.code
+
+
+def healthy(pair, status='ready', seconds=10):
+    try:
+        wait.until(lambda: pair.status()['status'] == status, seconds, what=status)
+    except AssertionError:
+        raise AssertionError(f'{status}: {pair.status()} {pair.near.tail()}') from None
+
+
+def say_often(pair, worker, n, seed):
+    """n inputs, each asked for until it is acknowledged, with one key: (text, sequence)."""
+    rng, acked = random.Random(seed), []
+    for i in range(n):
+        content, key = f'{seed}-{i}', {'Idempotency-Key': fresh('k')}
+        for _ in range(40):
+            r = pair.v1.request('POST', worker.path + '/input',
+                                {'content': content, 'on_busy': 'queue'}, key)
+            if typed(r) == '':
+                acked.append((content, r.json['ack']['sequence']))
+                break
+            assert r.code in ('runtime_unavailable', 'remote_malformed', 'timeout',
+                              'queue_full'), r
+            if rng.random() < 0.2:
+                break  # a caller who gives up: it may be there, or not
+        else:
+            raise AssertionError(f'never acknowledged: {content}')
+    return acked
+
+
+def said(worker):
+    """(text, sequence) of all inputs of a worker."""
+    out, start = [], 0
+    while start is not None:
+        page = worker.transcript(f'?limit=256&start={start}')
+        out += [(text_of(i), i['sequence']) for i in page['items'] if i['role'] == 'user']
+        start = page['next_start']
+    return out
+
+
+__all__ = ['Pair', 'TOKEN', 'entry', 'far_config', 'free_port', 'healthy', 'near_config',
+           'said', 'say_often', 'typed']

@@ -266,6 +266,7 @@ $(B)/obj/abi/sdk/core/json_tree.o: EXTRA_CPPFLAGS = -include cjson/cJSON.h
 $(B)/obj/abi/sdk/rules/bundle.o: abi/sdk/rules/rules.schema.json
 $(call objs,host): $(wildcard host/*.json)
 $(B)/obj/host/cli/config_schema.o: docs/config.schema.json
+$(B)/obj/host/cli/plugin_new.o: $(wildcard host/cli/new/*.in)
 $(B)/obj/host/create.o: bundles/builtin.json
 $(call objs,runtimes/engine): bundles/builtin.json
 
@@ -429,7 +430,7 @@ mode      = $(if $(filter %.so $(B)/yoi-host,$(1)),755,644)
 $(B)/install/%: docs/install/%.in always
 	@mkdir -p $(@D)
 	$(Q)sed -e 's|@PREFIX@|$(PREFIX)|g; s|@LIBDIR@|$(LIBDIR)|g; s|@INCDIR@|$(INCDIR)|g' \
-	  -e 's|@BINDIR@|$(BINDIR)|g; s|@VERSION@|$(VERSION)|g' $< >$@
+	  -e 's|@BINDIR@|$(BINDIR)|g; s|@VERSION@|$(VERSION)|g' $< >$@.$$$$ && mv $@.$$$$ $@
 
 define newline
 

@@ -19,6 +19,10 @@
 #include <yoi/base.h>
 #include <yoi/limits.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 /* The limits of a profile: X(name, default, maximum). 1 is the least. */
 #define YOI_SDK_BUNDLE_LIMITS(X)                                                   \
   X(steps, YOI_STEPS_DEFAULT, YOI_STEPS_MAX)                                       \
@@ -127,4 +131,7 @@ int yoi_sdk_digest_valid(yoi_str s);
  * either is none. */
 int yoi_sdk_version_in(yoi_str version, yoi_str range);
 
+#ifdef __cplusplus
+}
+#endif
 #endif

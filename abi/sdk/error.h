@@ -10,6 +10,10 @@
 #include <yoi/limits.h>
 #include <yoi/ops.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 /* Sets code, message, the flag of the code's table row, clears details and
  * private; returns the status of the code's row. err may be NULL. */
 yoi_status yoi_sdk_fail(yoi_error *err, int32_t code, const char *fmt, ...)
@@ -48,4 +52,7 @@ uint32_t yoi_sdk_op_find(yoi_str name); /* 0: unknown */
 const char *yoi_sdk_event_name(uint32_t kind);
 uint32_t yoi_sdk_event_find(yoi_str name); /* 0: unknown */
 
+#ifdef __cplusplus
+}
+#endif
 #endif

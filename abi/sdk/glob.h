@@ -6,6 +6,10 @@
 
 #include <yoi/base.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 /* 1: the whole of text fits. `*` stands for any number of bytes, none too,
  * `?` for one character of UTF-8, all else for itself. No more than
  * pattern.len * text.len steps. [any] */
@@ -26,4 +30,7 @@ void yoi_sdk_globs_free(struct yoi_sdk_globs *g);
 /* 1: one of them fits. [any] */
 int yoi_sdk_globs_fit(const struct yoi_sdk_globs *g, yoi_str path);
 
+#ifdef __cplusplus
+}
+#endif
 #endif

@@ -12,6 +12,10 @@
 #include <yoi/base.h>
 #include <yoi/limits.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 /* yoi_sdk_grant.kind */
 #define YOI_SDK_GRANT_MODEL 1u
 #define YOI_SDK_GRANT_MOUNT 2u
@@ -39,4 +43,7 @@ struct yoi_sdk_grant_text {
 };
 struct yoi_sdk_grant_text yoi_sdk_grant_show(const struct yoi_sdk_grant *grant);
 
+#ifdef __cplusplus
+}
+#endif
 #endif

@@ -34,6 +34,10 @@
 #include <yoi/host.h>
 #include <yoi/limits.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 struct yoi_sdk_http;
 struct yoi_sdk_http_exchange;
 
@@ -151,4 +155,7 @@ void yoi_sdk_http_leave(struct yoi_sdk_http_exchange *x, uint32_t ms);
 void yoi_sdk_http_pause(struct yoi_sdk_http_exchange *x);
 void yoi_sdk_http_resume(struct yoi_sdk_http_exchange *x);
 
+#ifdef __cplusplus
+}
+#endif
 #endif

@@ -5,6 +5,10 @@
 #include <yoi/base.h>
 #include <yoi/limits.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 /* Runtime and worker ids: 1 to 64 of a-z 0-9 . _ -, alphanumeric first. */
 int yoi_sdk_id_valid(yoi_str s);
 /* Names of models, secrets, tools: 1 to 64 of A-Z a-z 0-9 _ - and '.'. */
@@ -55,4 +59,7 @@ void yoi_sdk_time_text(uint64_t wall_ns, char out[YOI_SDK_TIME_SIZE]);
 /* The inverse, of exactly that form, from 1970 to 2553; 0 when s is not. */
 int yoi_sdk_time_parse(yoi_str s, uint64_t *out_wall_ns);
 
+#ifdef __cplusplus
+}
+#endif
 #endif

@@ -17,6 +17,10 @@
 #include <sdk/str.h>
 #include <yoi/limits.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 typedef struct cJSON yoi_sdk_json;
 
 #define YOI_SDK_JSON_COMMENTS 1u /* slash-slash and slash-star are white space */
@@ -93,4 +97,7 @@ int yoi_sdk_json_raw_unescape(yoi_str raw, struct yoi_sdk_buf *out);
 /* Only digits and a minus sign, within +-(2^53-1). */
 int yoi_sdk_json_raw_int(yoi_str raw, int64_t *out);
 
+#ifdef __cplusplus
+}
+#endif
 #endif

@@ -16,6 +16,10 @@
 #include <sdk/str.h>
 #include <string.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 struct yoi_sdk_jsonw {
   struct yoi_sdk_buf *buf;
   int comma; /* the next value at this level needs one */
@@ -29,7 +33,8 @@ void yoi_sdk_jsonw_keyn(struct yoi_sdk_jsonw *w, yoi_str key);
  * hard mode only. So are the keys below. */
 void yoi_sdk_jsonw_word(struct yoi_sdk_jsonw *w, yoi_str key);
 static inline void yoi_sdk_jsonw_key(struct yoi_sdk_jsonw *w, const char *key) {
-  yoi_sdk_jsonw_word(w, (yoi_str){key, strlen(key)});
+  yoi_str word = {key, strlen(key)};
+  yoi_sdk_jsonw_word(w, word);
 }
 void yoi_sdk_jsonw_str(struct yoi_sdk_jsonw *w, yoi_str s);
 void yoi_sdk_jsonw_int(struct yoi_sdk_jsonw *w, int64_t n);
@@ -67,4 +72,7 @@ static inline void yoi_sdk_jsonw_kraw(struct yoi_sdk_jsonw *w, const char *key,
   yoi_sdk_jsonw_raw(w, json);
 }
 
+#ifdef __cplusplus
+}
+#endif
 #endif

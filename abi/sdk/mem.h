@@ -9,6 +9,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 void *yoi_sdk_malloc(size_t n) __attribute__((malloc, warn_unused_result));
 void *yoi_sdk_calloc(size_t n, size_t size)
     __attribute__((malloc, warn_unused_result));
@@ -27,4 +31,7 @@ void yoi_sdk_wipe(void *p, size_t n);
  * (0 = never). Returns how many were made since the last call. */
 uint64_t yoi_sdk_mem_fail_at(uint64_t n);
 
+#ifdef __cplusplus
+}
+#endif
 #endif

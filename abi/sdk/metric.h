@@ -8,6 +8,10 @@
 
 #include <yoi/host_metrics.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 struct yoi_sdk_metrics {
   const yoi_host *host;
   const yoi_host_metrics *table; /* NULL: nothing is counted */
@@ -31,4 +35,7 @@ static inline void yoi_sdk_metric_observe(const struct yoi_sdk_metrics *m, uint3
   if (id != 0) m->table->observe(m->host, id, ns);
 }
 
+#ifdef __cplusplus
+}
+#endif
 #endif

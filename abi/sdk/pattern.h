@@ -9,6 +9,10 @@
 
 #include <yoi/base.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 struct yoi_sdk_pattern;
 
 /* A compiled pattern, which keeps nothing of the text, or NULL and the reason:
@@ -22,4 +26,7 @@ void yoi_sdk_pattern_free(struct yoi_sdk_pattern *p);
  * -2: memory is short. The pattern is only read. */
 int yoi_sdk_pattern_match(const struct yoi_sdk_pattern *p, yoi_str s, uint64_t *steps);
 
+#ifdef __cplusplus
+}
+#endif
 #endif

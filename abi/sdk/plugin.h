@@ -11,12 +11,17 @@
 #include <yoi/host.h>
 #include <yoi/plugin.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 #define YOI_SDK_PLUGIN_ENTRY(plugin_id, plugin_version, plugin_kind)         \
   YOI_API const yoi_plugin *yoi_plugin_entry_v1(void) {                      \
     static const yoi_plugin plugin = {                                       \
         .size = sizeof(yoi_plugin),                                          \
         .abi_minor = YOI_ABI_MINOR,                                          \
         .kind = (plugin_kind),                                               \
+        .reserved = 0,                                                       \
         .id = {plugin_id, sizeof(plugin_id) - 1},                            \
         .version = {plugin_version, sizeof(plugin_version) - 1},             \
         .get_interface = yoi_sdk_plugin_get,                                 \
@@ -52,4 +57,7 @@ struct yoi_sdk_interface {
 const void *yoi_sdk_host_get(const yoi_host *h, const char *id,
                              size_t min_size);
 
+#ifdef __cplusplus
+}
+#endif
 #endif

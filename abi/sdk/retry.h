@@ -11,6 +11,10 @@
 
 #include <yoi/base.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 /* 1 when an answer with this status may be asked for again. should_retry is
  * the value of x-should-retry, or empty. */
 int yoi_sdk_retry_wanted(uint32_t status, yoi_str should_retry);
@@ -34,4 +38,7 @@ uint64_t yoi_sdk_retry_spread(uint64_t ms, uint64_t max_more, uint32_t random);
  * both obsolete ones, years 1970 to 9999). 0 when it is none. */
 int yoi_sdk_http_date(yoi_str s, uint64_t *out_seconds);
 
+#ifdef __cplusplus
+}
+#endif
 #endif

@@ -15,6 +15,10 @@
 #include <yoi/host_tool.h>
 #include <yoi/policy.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 struct yoi_sdk_rules;
 
 /* The texts live as long as the rules. */
@@ -49,4 +53,7 @@ const struct yoi_sdk_rules_answer *yoi_sdk_rules_decide(struct yoi_sdk_rules *r,
                                                         const yoi_policy_request *req,
                                                         uint64_t now_ns);
 
+#ifdef __cplusplus
+}
+#endif
 #endif

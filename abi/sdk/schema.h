@@ -51,6 +51,10 @@
 #include <sdk/json.h>
 #include <yoi/base.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 /* pointer is the JSON pointer of the value, or of the key that is wrong.
  * is_key: the finding is about that member's name. Both texts are borrowed for
  * the call. Messages name keys and what was expected, never a value. */
@@ -97,4 +101,7 @@ yoi_status yoi_sdk_schema_write(const yoi_sdk_json *schema,
  * is fewer than either has letters; empty when none is near. */
 yoi_str yoi_sdk_nearest(yoi_str word, const yoi_str *names, size_t n);
 
+#ifdef __cplusplus
+}
+#endif
 #endif

@@ -25,6 +25,10 @@
 
 #include <sdk/str.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 struct yoi_sdk_scrub;
 
 struct yoi_sdk_scrub_value {
@@ -79,4 +83,7 @@ void yoi_sdk_scrub_flush(const struct yoi_sdk_scrub *s, struct yoi_sdk_scrub_hol
 void yoi_sdk_scrub_end(const struct yoi_sdk_scrub *s, struct yoi_sdk_scrub_hold *hold,
                        struct yoi_sdk_buf *out);
 
+#ifdef __cplusplus
+}
+#endif
 #endif

@@ -12,6 +12,10 @@
 #include <sdk/str.h>
 #include <yoi/limits.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 /* Borrowed for the call that hands it out. */
 struct yoi_sdk_sse_event {
   yoi_str type; /* "message" when the stream named none */
@@ -60,4 +64,7 @@ int yoi_sdk_sse_rest(struct yoi_sdk_sse *s, struct yoi_sdk_sse_event *out);
 /* For Last-Event-ID: the id as of the last event that ended; may be empty. */
 yoi_str yoi_sdk_sse_last_id(const struct yoi_sdk_sse *s);
 
+#ifdef __cplusplus
+}
+#endif
 #endif

@@ -10,8 +10,16 @@
 #include <stdarg.h>
 #include <yoi/base.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 /* A literal as yoi_str. */
+#ifdef __cplusplus
+#define YOI_LIT(s) (yoi_str{("" s), sizeof(s) - 1})
+#else
 #define YOI_LIT(s) ((yoi_str){("" s), sizeof(s) - 1})
+#endif
 /* For "%.*s". */
 #define YOI_ARG(s) (int)(s).len, (s).ptr
 
@@ -56,4 +64,7 @@ size_t yoi_sdk_utf8_cut(yoi_str s, size_t max);
 /* Bytes at the end of s that are a proper prefix of a character: 0 to 3. */
 size_t yoi_sdk_utf8_tail(yoi_str s);
 
+#ifdef __cplusplus
+}
+#endif
 #endif

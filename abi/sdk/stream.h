@@ -17,6 +17,10 @@
 #include <yoi/host.h>
 #include <yoi/stream.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 /* One RESULT with these flags, then END. Copies text. NULL: memory short. */
 yoi_stream *yoi_sdk_stream_one(yoi_str text, uint32_t event_flags);
 /* The same; takes over text, which came from yoi_sdk_malloc (also freed when
@@ -51,4 +55,7 @@ size_t yoi_sdk_queue_bytes(struct yoi_sdk_queue *q); /* waiting now */
 /* The producer lets go; fails the stream as internal if it is not final. */
 void yoi_sdk_queue_drop(struct yoi_sdk_queue *q);
 
+#ifdef __cplusplus
+}
+#endif
 #endif

@@ -16,6 +16,10 @@
 #include <sdk/str.h>
 #include <yoi/limits.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 struct yoi_sdk_url {
   char *text; /* NUL-terminated, as is host */
   char *host;
@@ -32,4 +36,7 @@ void yoi_sdk_url_release(struct yoi_sdk_url *url);
  * NULL: nowhere that 1 lets through, or memory is short. */
 char *yoi_sdk_url_link(const struct yoi_sdk_url *base, yoi_str href);
 
+#ifdef __cplusplus
+}
+#endif
 #endif

@@ -27,6 +27,7 @@ int cli_check(int argc, char **argv);
 int cli_chat(int argc, char **argv);
 int cli_config_schema(int argc, char **argv);
 int cli_plugins(int argc, char **argv);
+int cli_plugin(int argc, char **argv);
 int cli_policy(int argc, char **argv);
 int cli_store(int argc, char **argv);
 int cli_bundle(int argc, char **argv);

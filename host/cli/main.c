@@ -40,6 +40,8 @@ static const struct command {
     {"plugins", cli_plugins,
      "plugins list [CONFIG] | show ID [CONFIG] | check [FILE.so | CONFIG] [--load]   [--json]",
      "say which plugins there are, and what is wrong with those that are not"},
+    {"plugin", cli_plugin, "plugin new KIND NAME [--lang c | c++] [--id ID] [-o FOLDER]",
+     "write a folder with a runtime, tool, policy or model that builds and has a test"},
     {"policy", cli_policy,
      "policy explain CONFIG OPERATION [--runtime ID] [--worker ID] [--principal NAME]\n"
      "      [--origin embed | runtime | browser] [--subject TEXT] [--body JSON] [--json]\n"

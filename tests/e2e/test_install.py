@@ -1,6 +1,5 @@
 """`make install` into a folder, what works from there, and `make uninstall`."""
 import os
-import pathlib
 import re
 import shutil
 import subprocess
@@ -8,41 +7,10 @@ import sys
 
 import pytest
 from lib import wait
-from lib.host import BINARY, ROOT, environment
+from lib.host import BINARY, ROOT
+from lib.install import PREFIX, make, shell, staged
 
-PREFIX = pathlib.Path('/usr/local')  # the Makefile's
-
-
-def make(target, stage):
-    subprocess.run(['make', '-s', target, f'DESTDIR={stage}'], cwd=ROOT, check=True,
-                   stdin=subprocess.DEVNULL, timeout=wait.bound(120), stdout=subprocess.PIPE)
-
-
-@pytest.fixture(scope='module')
-def stage(tmp_path_factory):
-    if BINARY != ROOT / 'build/yoi-host':
-        pytest.skip('the plain build is the one that is installed')
-    folder = tmp_path_factory.mktemp('stage')
-    make('install', folder)
-    return folder
-
-
-def inside(stage, folder, *command, **env):
-    """Runs a command where the staged prefix stands at its place."""
-    if not shutil.which('bwrap'):
-        pytest.skip('no bwrap here')
-    local = dict(environment(folder), PKG_CONFIG_PATH=f'{PREFIX}/lib/pkgconfig', **env)
-    return subprocess.run(['bwrap', '--dev-bind', '/', '/', '--bind', f'{stage}{PREFIX}',
-                           str(PREFIX), '--chdir', str(folder), *map(str, command)],
-                          check=False, env=local, stdin=subprocess.DEVNULL,
-                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                          timeout=wait.bound(60), universal_newlines=True)
-
-
-def shell(stage, folder, text, **env):
-    done = inside(stage, folder, 'bash', '-euc', text, **env)
-    assert done.returncode == 0, done.stdout
-    return done.stdout
+stage = pytest.fixture(scope='module', name='stage')(staged)
 
 
 def test_an_installation_finds_its_own_plugins(stage, tmp_path):

@@ -2,11 +2,12 @@
 is kept, what cannot be is said."""
 import concurrent.futures
 import random
+import threading
 import time
 
 import pytest
 
-from lib import configs, remote, wait
+from lib import configs, remote, wait, wire
 from lib.proxy import ERRORS, GARBAGE, Proxy, answer, sick
 from lib.remote import healthy, said, say_often, typed
 from lib.watch import View, watch
@@ -294,3 +295,19 @@ def test_one_stream_of_the_remote_for_all_who_watch(new_host):
     for s in streams:
         s.close()
     wait.until(lambda: pair.near.metric('yoi_remote_upstreams') == 0, what='none')
+
+
+def test_who_leaves_while_the_answer_comes_takes_nothing_along(new_host):
+    """Its stream is given back on one loop while another one reads for it."""
+    pair = remote.Pair(new_host)
+    worker = Worker.create(pair.v1)
+    address, fields = pair.near.address('runtime'), pair.v1.headers()
+    data = wire.request_bytes('GET', f'{worker.path}/events?wait=30&cursor={worker.born}', fields)
+    for n in range(150):
+        socks = [wire.connect(address) for _ in range(5)]
+        for sock in socks:
+            sock.sendall(data)
+        threading.Event().wait(n % 30 * 0.0001)  # to meet the answers
+        for sock in socks:
+            sock.close()
+        assert pair.v1.get(worker.path).status == 200

@@ -1,8 +1,9 @@
 /* describe.c - what is said of the remote: its own words where they are data,
  * ours where they could be anything.
  *
- *   display_name, kind, version, instance_id, limits, counts   as they are, of
- *                                                   the type that they must have
+ *   display_name  as it is, without control characters
+ *   kind, version  words: letters, digits and . _ + -; else they are empty
+ *   instance_id, limits, counts  as they are, of the type that they must have
  *   api_version, state_kind                         known, and "remote"
  *   status        ready, degraded or draining as it says; degraded when it was
  *                 replaced; anything else of its is degraded too
@@ -15,11 +16,32 @@
 
 #define NUMBERS_MAX 32 /* members of limits and counts */
 
-static void copy_text(struct yoi_sdk_jsonw *w, const yoi_sdk_json *v, const char *name,
-                      size_t max) {
+static yoi_str text_of(const yoi_sdk_json *v, const char *name, size_t max) {
   yoi_str s = {0};
   if (yoi_sdk_json_str(yoi_sdk_json_get(v, name), &s) && s.len > max)
     s.len = yoi_sdk_utf8_cut(s, max);
+  return s;
+}
+
+/* What people see: nothing in it may move their cursor. */
+static void copy_name(struct yoi_sdk_jsonw *w, const yoi_sdk_json *v) {
+  char name[YOI_DISPLAY_NAME_MAX];
+  yoi_str s = text_of(v, "display_name", sizeof name);
+  for (size_t i = 0; i < s.len; i++) {
+    unsigned char c = (unsigned char)s.ptr[i];
+    int c1 = c == 0xc2 && (unsigned char)s.ptr[i + 1] < 0xa0; /* U+0080 to U+009F */
+    name[i] = c < ' ' || c == 0x7f || c1 ? ' ' : s.ptr[i];
+    if (c1) name[++i] = ' ';
+  }
+  yoi_sdk_jsonw_kstr(w, "display_name", (yoi_str){name, s.len});
+}
+
+static void copy_word(struct yoi_sdk_jsonw *w, const yoi_sdk_json *v, const char *name) {
+  static const char letters[] = "._+-0123456789"
+                                "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ";
+  yoi_str s = text_of(v, name, YOI_NAME_MAX);
+  for (size_t i = 0; i < s.len; i++)
+    if (!s.ptr[i] || !strchr(letters, s.ptr[i])) s.len = 0;
   yoi_sdk_jsonw_kstr(w, name, s);
 }
 
@@ -131,11 +153,11 @@ yoi_status rem_describe(struct rem_instance *i, yoi_str text, struct yoi_sdk_buf
   yoi_sdk_jsonw_open(&w, '{');
   yoi_sdk_jsonw_key(&w, "runtime");
   yoi_sdk_jsonw_open(&w, '{');
-  copy_text(&w, v, "display_name", YOI_DISPLAY_NAME_MAX);
-  copy_text(&w, v, "kind", YOI_NAME_MAX);
-  copy_text(&w, v, "version", YOI_NAME_MAX);
+  copy_name(&w, v);
+  copy_word(&w, v, "kind");
+  copy_word(&w, v, "version");
   yoi_sdk_jsonw_kstr(&w, "api_version", YOI_LIT("1"));
-  copy_text(&w, v, "instance_id", REM_INSTANCE_MAX);
+  yoi_sdk_jsonw_kstr(&w, "instance_id", text_of(v, "instance_id", REM_INSTANCE_MAX));
   yoi_sdk_jsonw_kstr(&w, "state_kind", YOI_LIT("remote"));
   yoi_sdk_jsonw_kstr(&w, "status", yoi_sdk_str(status_of(i, v, &s)));
   copy_capabilities(&w, v);

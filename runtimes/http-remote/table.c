@@ -1,5 +1,4 @@
-/* table.c - what an operation's answer must hold, and what each error of a
- * remote becomes here.
+/* table.c - the operations, and what each error of a remote becomes here.
  *
  * A remote may be anything: a yoi host, another one behind the same address, a
  * proxy's page, an attacker. So nothing of its words is passed on: a code goes
@@ -31,39 +30,8 @@ static const struct row {
 #undef ROW
 };
 
-/* What the answer is wrapped by: X(operation, member, how it begins) */
-#define NOUNS(X)                         \
-  X(RUNTIME_DESCRIBE, "runtime", '{')    \
-  X(WORKER_CREATE, "worker", '{')        \
-  X(WORKER_LIST, "workers", '[')         \
-  X(WORKER_GET, "worker", '{')           \
-  X(WORKER_INPUT, "ack", '{')            \
-  X(WORKER_CANCEL, "ack", '{')           \
-  X(WORKER_STOP, "ack", '{')             \
-  X(WORKER_TRANSCRIPT, "transcript", '{') \
-  X(WORKER_EVENTS, "events", '[')        \
-  X(WORKER_APPROVALS, "approvals", '[')  \
-  X(BUNDLE_PUT, "bundle", '{')           \
-  X(BUNDLE_HAVE, "bundles", '[') /* asked of the list, request.c */ \
-  X(BUNDLE_LIST, "bundles", '[')
-
 const struct rem_op *rem_op_find(uint32_t op) {
   return op < YOI_OP__END && rows[op].ours && rows[op].op.path[0] ? &rows[op].op : NULL;
-}
-
-int rem_answer_fits(uint32_t op, yoi_str text) {
-  static const struct {
-    const char *member;
-    char opening;
-  } nouns[YOI_OP__END] = {
-#define NOUN(sym, member, opening) [YOI_OP_##sym] = {member, opening},
-      NOUNS(NOUN)
-#undef NOUN
-  };
-  if (text.len < 2 || text.ptr[0] != '{' || yoi_sdk_json_check(text, 0, NULL) != YOI_OK) return 0;
-  if (op >= YOI_OP__END || !nouns[op].member) return 1;
-  yoi_str value = yoi_sdk_json_raw_get(text, nouns[op].member);
-  return value.len > 0 && value.ptr[0] == nouns[op].opening;
 }
 
 /* ---- errors ---------------------------------------------------------------- */

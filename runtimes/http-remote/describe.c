@@ -5,8 +5,9 @@
  *   kind, version  words: letters, digits and . _ + -; else they are empty
  *   instance_id, limits, counts  as they are, of the type that they must have
  *   api_version, state_kind                         known, and "remote"
- *   status        ready, degraded or draining as it says; degraded when it was
- *                 replaced; anything else of its is degraded too
+ *   status        ready, degraded or draining as it says; degraded as long as it
+ *                 is news that it was replaced; anything else of its is degraded
+ *                 too
  *   capabilities  those of its operations that ops.h knows
  *   diagnostics   codes that are known, each with a message of ours
  */
@@ -109,6 +110,7 @@ static int copy_diagnostic(struct yoi_sdk_jsonw *w, const yoi_sdk_json *d) {
 
 struct state {
   uint64_t replaced, at_ns;
+  uint32_t news;
 };
 
 static void write_diagnostics(struct yoi_sdk_jsonw *w, const yoi_sdk_json *v,
@@ -135,7 +137,7 @@ static const char *status_of(const struct rem_instance *i, const yoi_sdk_json *v
   if (atomic_load(&i->draining)) return "draining";
   (void)yoi_sdk_json_str(yoi_sdk_json_get(v, "status"), &said);
   if (yoi_sdk_str_is(said, "draining")) return "draining";
-  return !s->replaced && yoi_sdk_str_is(said, "ready") ? "ready" : "degraded";
+  return !s->news && yoi_sdk_str_is(said, "ready") ? "ready" : "degraded";
 }
 
 yoi_status rem_describe(struct rem_instance *i, yoi_str text, struct yoi_sdk_buf *out,
@@ -147,7 +149,7 @@ yoi_status rem_describe(struct rem_instance *i, yoi_str text, struct yoi_sdk_buf
                         "the remote answered with something that is no answer");
   const yoi_sdk_json *v = yoi_sdk_json_get(tree, "runtime");
   pthread_mutex_lock(&i->health.mu);
-  struct state s = {i->health.replaced, i->health.replaced_wall_ns};
+  struct state s = {i->health.replaced, i->health.replaced_wall_ns, i->health.news};
   pthread_mutex_unlock(&i->health.mu);
   yoi_sdk_jsonw_init(&w, out);
   yoi_sdk_jsonw_open(&w, '{');

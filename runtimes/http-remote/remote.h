@@ -158,6 +158,7 @@ struct rem_health {
   enum rem_status status;
   char instance_id[REM_INSTANCE_MAX + 1];
   uint64_t replaced, replaced_wall_ns; /* how often, and when last */
+  uint32_t news;                       /* looks until the new one is accepted */
   uint64_t looked_ns;                  /* the end of the last look */
   struct yoi_sdk_error why;            /* when it is not ready */
   _Atomic uint32_t verified; /* it is the runtime that it should be */

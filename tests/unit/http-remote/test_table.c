@@ -95,6 +95,8 @@ static void details_pass_when_they_are_numbers_fields_or_the_caller_s_words(void
   details_are("", "{\"max\":\"8\",\"other\":7}", "");
   details_are("", "{\"parameter\":\"limit\"}", "{\"parameter\":\"limit\"}");
   details_are("", "{\"parameter\":\"secret\"}", "");
+  details_are("{\"wat\":1}", "{\"field\":\"wat\"}", "{\"field\":\"wat\"}");
+  details_are("{\"wat\":1}", "{\"field\":\"watt\"}", "");
   details_are("", "7", "");
   details_are("", "{\"digest\":\"sha256:00\"}", "");
   details_are("{\"a\":[\"shell\"]}", "{\"missing\":[\"shell\"]}", "{\"missing\":[\"shell\"]}");
@@ -106,11 +108,25 @@ static void details_pass_when_they_are_numbers_fields_or_the_caller_s_words(void
   details_are("{\"a\":[\"shell\"]}", "{\"pointer\":\"/a//\"}", "");
 }
 
+static void what_was_refused_is_named(void **state) {
+  static const char body[] =
+      "{\"error\":{\"code\":\"invalid_request\",\"message\":\"m\",\"request_id\":\"r\","
+      "\"details\":{\"field\":\"on_busy\"}}}";
+  struct yoi_sdk_error e;
+  (void)state;
+  map(YOI_OP_WORKER_INPUT, "", 400, body, &e);
+  assert_string_equal(e.message, "the remote refused 'on_busy' as invalid");
+  map(YOI_OP_WORKER_INPUT, "", 400, "{\"error\":{\"code\":\"invalid_request\",\"message\":\"m\","
+      "\"request_id\":\"r\",\"details\":{\"field\":\"http://x\"}}}", &e);
+  assert_string_equal(e.message, "the remote refused the request as invalid");
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(each_code_passes_only_where_it_may),
       cmocka_unit_test(codes_that_name_a_thing_are_for_operations_on_it),
       cmocka_unit_test(what_is_no_error_body_is_malformed),
+      cmocka_unit_test(what_was_refused_is_named),
       cmocka_unit_test(details_pass_when_they_are_numbers_fields_or_the_caller_s_words),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

@@ -296,6 +296,10 @@
 #define YOI_REMOTE_PROBE_LIMIT_MS 1000 /* for one look: with the wait before,
                                           health is true within 2 s */
 #define YOI_REMOTE_PROBE_GAP_MS 50   /* between looks that are asked for */
+#define YOI_REMOTE_ACCEPT_LOOKS 5    /* that find the same new instance until it
+                                        is no news: some 3 s of `degraded`, for
+                                        a console to see; two in turn behind one
+                                        address are news for ever */
 #define YOI_REMOTE_RESUME_MS 60000   /* a lost stream is taken up again for so
                                         long (config): a restart and a bit */
 #define YOI_REMOTE_RETRIES_DEFAULT 3 /* of what may be asked again (config) */

@@ -61,7 +61,7 @@ yoi_status eng_start_approve(struct eng_engine *eng, const yoi_request *req, str
   bool allow = yoi_sdk_str_is(decision, "allow");
   struct eng_op *op = NULL;
   if (!allow && !yoi_sdk_str_is(decision, "deny"))
-    st = yoi_sdk_fail(err, YOI_CODE_INVALID_REQUEST, "'decision' is neither 'allow' nor 'deny'");
+    st = eng_ask_refuse(err, "decision", "is neither 'allow' nor 'deny'");
   else if (!w)
     st = eng_ask_no_worker(err);
   else if (req->subject.len != sizeof op->approval - 1)

@@ -30,8 +30,30 @@ static const struct field fields[] = {
 };
 #define N_FIELDS (sizeof fields / sizeof fields[0])
 
+/* Which field it is stands in the details too: a host between that passes no
+ * words on does pass that. */
 static yoi_status refuse(yoi_error *err, const char *name, const char *what) {
-  return yoi_sdk_fail(err, YOI_CODE_INVALID_REQUEST, "'%s' %s", name, what);
+  char details[96];
+  yoi_status st = yoi_sdk_fail(err, YOI_CODE_INVALID_REQUEST, "'%s' %s", name, what);
+  int n = snprintf(details, sizeof details, "{\"field\":\"%s\"}", name);
+  if (n > 0 && (size_t)n < sizeof details) yoi_sdk_fail_details(err, (yoi_str){details, (size_t)n});
+  return st;
+}
+
+yoi_status eng_ask_refuse(yoi_error *err, const char *name, const char *what) {
+  return refuse(err, name, what);
+}
+
+static yoi_status refuse_field(yoi_error *err, yoi_str name, uint32_t op) {
+  char field[YOI_NAME_MAX + 1], what[80];
+  if (!yoi_sdk_name_valid(name))
+    return yoi_sdk_fail(err, YOI_CODE_INVALID_REQUEST, "'%.*s' is not a field of %s",
+                        (int)(name.len > 64 ? yoi_sdk_utf8_cut(name, 64) : name.len), name.ptr,
+                        yoi_sdk_op_name(op));
+  memcpy(field, name.ptr, name.len);
+  field[name.len] = '\0';
+  snprintf(what, sizeof what, "is not a field of %s", yoi_sdk_op_name(op));
+  return refuse(err, field, what);
 }
 
 static yoi_status check_integer(const struct field *f, const yoi_sdk_json *v, yoi_error *err) {
@@ -97,9 +119,7 @@ yoi_status eng_ask_parse(const yoi_request *req, yoi_sdk_json **out, yoi_error *
     yoi_str name = yoi_sdk_json_key(m);
     const struct field *f = find_field(req->op, name);
     if (!f)
-      st = yoi_sdk_fail(err, YOI_CODE_INVALID_REQUEST, "'%.*s' is not a field of %s",
-                        (int)(name.len > 64 ? yoi_sdk_utf8_cut(name, 64) : name.len), name.ptr,
-                        yoi_sdk_op_name(req->op));
+      st = refuse_field(err, name, req->op);
     else
       st = check_field(f, m, err);
   }

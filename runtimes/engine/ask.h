@@ -10,6 +10,8 @@
 #include "idem.h"
 #include "spec.h"
 
+/* invalid_request, "'name' what", with the field in the details. */
+yoi_status eng_ask_refuse(yoi_error *err, const char *name, const char *what);
 /* Parses the body (empty: {}) and checks every member against the rows of
  * YOI_OP_FIELDS: unknown ones are refused, as are wrong types and sizes.
  * *out is to be freed; its strings are borrowed by the structs below. */

@@ -348,11 +348,11 @@ static yoi_status place(struct eng_op *op, yoi_str text, yoi_error *err) {
   x->snapshot = text.len == 0;
   if (text.len == 0) return YOI_OK;
   if (!eng_cursor_parse(text, &c))
-    return yoi_sdk_fail(err, YOI_CODE_INVALID_REQUEST, "'cursor' is not a cursor");
+    return eng_ask_refuse(err, "cursor", "is not a cursor");
   if (c.epoch != w->epoch || c.worker != w->cursor_worker)
     return yoi_sdk_fail(err, YOI_CODE_CURSOR_EXPIRED, "the cursor is not of this worker");
   if (c.pos.sequence > w->last.sequence)
-    return yoi_sdk_fail(err, YOI_CODE_INVALID_REQUEST, "'cursor' is ahead of the history");
+    return eng_ask_refuse(err, "cursor", "is ahead of the history");
   x->pos = c.pos;
   x->replaying = c.pos.sequence < w->last.sequence;
   return YOI_OK;

@@ -368,7 +368,7 @@ static yoi_status read_page(const yoi_sdk_json *body, struct page *p, yoi_error 
   if (st == YOI_OK && p->after.len > 0 && !yoi_sdk_id_valid(p->after))
     st = yoi_sdk_fail(err, YOI_CODE_INVALID_IDENTIFIER, "'after' is not an identifier");
   if (st == YOI_OK && wanted.len > 0 && !find_state(wanted, &p->state))
-    st = yoi_sdk_fail(err, YOI_CODE_INVALID_REQUEST, "'state' is not a state of workers");
+    st = eng_ask_refuse(err, "state", "is not a state of workers");
   return st;
 }
 

@@ -91,6 +91,7 @@ static int digest_fits(const struct rem_ask *a, yoi_str bytes) {
 static void success(struct rem_ask *a, struct rem_outcome *o) {
   const struct rem_op *op = rem_op_find(a->request.op);
   int created = a->status == 201 && (op->status == 201 || a->request.op == YOI_OP_BUNDLE_PUT);
+  int there = a->status == 200 && op->status == 201;
   if (a->request.op == YOI_OP_BUNDLE_GET) {
     o->text = yoi_sdk_buf_str(&a->answer);
     if (a->status != 200 || !digest_fits(a, o->text))
@@ -102,12 +103,13 @@ static void success(struct rem_ask *a, struct rem_outcome *o) {
     return;
   }
   one_line(&a->answer);
-  o->text = yoi_sdk_buf_str(&a->answer);
   o->flags = created ? YOI_EV_CREATED : 0;
-  if (a->status != op->status && a->status != 200 && !created)
+  if (op->status == 204 || (a->status != op->status && !created && !there))
     is_malformed(o, "a status that the operation does not have");
-  else if (a->answer.failed || !a->json || !rem_answer_fits(a->request.op, o->text))
+  else if (a->answer.failed || !a->json ||
+           !rem_answer_fits(a->request.op, yoi_sdk_buf_str(&a->request.about), &a->answer))
     is_malformed(o, "not the answer of the operation");
+  o->text = yoi_sdk_buf_str(&a->answer);
 }
 
 /* 4 above. */

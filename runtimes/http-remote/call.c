@@ -9,6 +9,9 @@
  *  1. The ask is touched on the call's loop only. cancel and release from
  *     elsewhere post a task; while a task is on its way the memory stays.
  *  2. What is not released in time is found by close in the instance's list.
+ *  3. A delete looks first whether its thing is there. Only so can one whose
+ *     answer was lost tell what it did from what never was: without, a second
+ *     attempt that finds nothing would say that it deleted it (ask.c, 4).
  */
 #include "remote.h"
 
@@ -17,10 +20,11 @@
 struct rem_call {
   struct rem_call *prev, *next; /* of the instance */
   struct rem_instance *i;
-  struct rem_ask *ask; /* NULL once it ended */
+  struct rem_ask *ask;  /* NULL once it ended */
+  struct rem_ask *then; /* a delete, until its thing is known to be there */
   struct yoi_sdk_queue *queue;
   uint32_t loop, op;
-  char subject[YOI_SDK_DIGEST_SIZE]; /* bundle.have: of what */
+  char subject[YOI_SDK_DIGEST_SIZE]; /* of a bundle */
   uint8_t released;
   _Atomic uint32_t tasks; /* posted, and not run */
 };
@@ -33,9 +37,15 @@ static void unlink_call(struct rem_call *c) {
   pthread_mutex_unlock(&i->mu);
 }
 
+static void drop_asks(struct rem_call *c) {
+  rem_ask_free(c->ask);
+  rem_ask_free(c->then);
+  c->ask = c->then = NULL;
+}
+
 void rem_call_free(struct rem_call *c) {
   unlink_call(c);
-  rem_ask_free(c->ask);
+  drop_asks(c);
   yoi_sdk_queue_drop(c->queue);
   yoi_sdk_free(c);
 }
@@ -104,18 +114,38 @@ static void on_done(void *ctx, struct rem_outcome *o) {
     yoi_sdk_queue_finish(c->queue);
   else
     yoi_sdk_queue_fail(c->queue, st, err);
-  rem_ask_free(c->ask);
-  c->ask = NULL;
+  drop_asks(c);
 }
 
 static const struct rem_ask_handler handler = {.done = on_done};
+
+/* 3 above: what is not there is not deleted; what cannot be looked at may be. */
+static void on_looked(void *ctx, struct rem_outcome *o) {
+  struct rem_call *c = ctx;
+  struct yoi_sdk_buf found;
+  yoi_sdk_buf_init(&found, YOI_JSON_BYTES_MAX);
+  if (o->st == YOI_OK && c->op == YOI_OP_BUNDLE_DELETE)
+    o->st = have(c, o->text, &found, &o->error.e);
+  yoi_sdk_buf_release(&found);
+  int32_t code = o->error.e.code;
+  if (o->st != YOI_OK && (o->again || code == YOI_CODE_WORKER_NOT_FOUND ||
+                          code == YOI_CODE_BUNDLE_NOT_FOUND || code == YOI_CODE_TIMEOUT)) {
+    on_done(c, o);
+    return;
+  }
+  rem_ask_free(c->ask);
+  c->ask = c->then;
+  c->then = NULL;
+  rem_ask_send(c->ask);
+}
+
+static const struct rem_ask_handler looked = {.done = on_looked};
 
 /* ---- the consumer ------------------------------------------------------------ */
 
 static void cancel_here(struct rem_call *c) {
   if (!c->ask) return;
-  rem_ask_free(c->ask);
-  c->ask = NULL;
+  drop_asks(c);
   yoi_sdk_queue_fail(c->queue, YOI_CANCELLED, NULL);
 }
 
@@ -135,8 +165,7 @@ static void on_cancel(void *ctx) {
 }
 
 static void release_here(struct rem_call *c) {
-  rem_ask_free(c->ask);
-  c->ask = NULL;
+  drop_asks(c);
   c->released = 1;
   settled(c);
 }
@@ -175,12 +204,20 @@ static yoi_status make(struct rem_instance *i, const yoi_request *req, struct re
     memcpy(c->subject, req->subject.ptr, req->subject.len);
   yoi_status st =
       rem_ask_new(i, req, REM_UNARY, i->config.retries, &handler, c, &c->ask, err);
+  if (st == YOI_OK && (c->op == YOI_OP_WORKER_DELETE || c->op == YOI_OP_BUNDLE_DELETE)) {
+    yoi_request look = *req;
+    look.op = c->op == YOI_OP_WORKER_DELETE ? YOI_OP_WORKER_GET : YOI_OP_BUNDLE_HAVE;
+    look.body = (yoi_str){0};
+    c->then = c->ask;
+    c->ask = NULL;
+    st = rem_ask_new(i, &look, REM_UNARY, i->config.retries, &looked, c, &c->ask, err);
+  }
   if (st == YOI_OK) {
     c->queue = yoi_sdk_queue_new(i->host, req->token, YOI_JSON_BYTES_MAX, on_cancel, on_release, c);
     if (!c->queue) st = yoi_sdk_fail_memory(err);
   }
   if (st != YOI_OK) {
-    rem_ask_free(c->ask);
+    drop_asks(c);
     yoi_sdk_free(c);
     return st;
   }

@@ -1,11 +1,13 @@
 /* describe.c - what is said of the remote: its own words where they are data,
  * ours where they could be anything.
  *
- *   display_name, kind, version, instance_id, limits, counts   as they are, of
- *                                                   the type that they must have
+ *   display_name  as it is, without control characters
+ *   kind, version  words: letters, digits and . _ + -; else they are empty
+ *   instance_id, limits, counts  as they are, of the type that they must have
  *   api_version, state_kind                         known, and "remote"
- *   status        ready, degraded or draining as it says; degraded when it was
- *                 replaced; anything else of its is degraded too
+ *   status        ready, degraded or draining as it says; degraded as long as it
+ *                 is news that it was replaced; anything else of its is degraded
+ *                 too
  *   capabilities  those of its operations that ops.h knows
  *   diagnostics   codes that are known, each with a message of ours
  */
@@ -15,11 +17,32 @@
 
 #define NUMBERS_MAX 32 /* members of limits and counts */
 
-static void copy_text(struct yoi_sdk_jsonw *w, const yoi_sdk_json *v, const char *name,
-                      size_t max) {
+static yoi_str text_of(const yoi_sdk_json *v, const char *name, size_t max) {
   yoi_str s = {0};
   if (yoi_sdk_json_str(yoi_sdk_json_get(v, name), &s) && s.len > max)
     s.len = yoi_sdk_utf8_cut(s, max);
+  return s;
+}
+
+/* What people see: nothing in it may move their cursor. */
+static void copy_name(struct yoi_sdk_jsonw *w, const yoi_sdk_json *v) {
+  char name[YOI_DISPLAY_NAME_MAX];
+  yoi_str s = text_of(v, "display_name", sizeof name);
+  for (size_t i = 0; i < s.len; i++) {
+    unsigned char c = (unsigned char)s.ptr[i];
+    int c1 = c == 0xc2 && (unsigned char)s.ptr[i + 1] < 0xa0; /* U+0080 to U+009F */
+    name[i] = c < ' ' || c == 0x7f || c1 ? ' ' : s.ptr[i];
+    if (c1) name[++i] = ' ';
+  }
+  yoi_sdk_jsonw_kstr(w, "display_name", (yoi_str){name, s.len});
+}
+
+static void copy_word(struct yoi_sdk_jsonw *w, const yoi_sdk_json *v, const char *name) {
+  static const char letters[] = "._+-0123456789"
+                                "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ";
+  yoi_str s = text_of(v, name, YOI_NAME_MAX);
+  for (size_t i = 0; i < s.len; i++)
+    if (!s.ptr[i] || !strchr(letters, s.ptr[i])) s.len = 0;
   yoi_sdk_jsonw_kstr(w, name, s);
 }
 
@@ -87,6 +110,7 @@ static int copy_diagnostic(struct yoi_sdk_jsonw *w, const yoi_sdk_json *d) {
 
 struct state {
   uint64_t replaced, at_ns;
+  uint32_t news;
 };
 
 static void write_diagnostics(struct yoi_sdk_jsonw *w, const yoi_sdk_json *v,
@@ -113,7 +137,7 @@ static const char *status_of(const struct rem_instance *i, const yoi_sdk_json *v
   if (atomic_load(&i->draining)) return "draining";
   (void)yoi_sdk_json_str(yoi_sdk_json_get(v, "status"), &said);
   if (yoi_sdk_str_is(said, "draining")) return "draining";
-  return !s->replaced && yoi_sdk_str_is(said, "ready") ? "ready" : "degraded";
+  return !s->news && yoi_sdk_str_is(said, "ready") ? "ready" : "degraded";
 }
 
 yoi_status rem_describe(struct rem_instance *i, yoi_str text, struct yoi_sdk_buf *out,
@@ -125,17 +149,17 @@ yoi_status rem_describe(struct rem_instance *i, yoi_str text, struct yoi_sdk_buf
                         "the remote answered with something that is no answer");
   const yoi_sdk_json *v = yoi_sdk_json_get(tree, "runtime");
   pthread_mutex_lock(&i->health.mu);
-  struct state s = {i->health.replaced, i->health.replaced_wall_ns};
+  struct state s = {i->health.replaced, i->health.replaced_wall_ns, i->health.news};
   pthread_mutex_unlock(&i->health.mu);
   yoi_sdk_jsonw_init(&w, out);
   yoi_sdk_jsonw_open(&w, '{');
   yoi_sdk_jsonw_key(&w, "runtime");
   yoi_sdk_jsonw_open(&w, '{');
-  copy_text(&w, v, "display_name", YOI_DISPLAY_NAME_MAX);
-  copy_text(&w, v, "kind", YOI_NAME_MAX);
-  copy_text(&w, v, "version", YOI_NAME_MAX);
+  copy_name(&w, v);
+  copy_word(&w, v, "kind");
+  copy_word(&w, v, "version");
   yoi_sdk_jsonw_kstr(&w, "api_version", YOI_LIT("1"));
-  copy_text(&w, v, "instance_id", REM_INSTANCE_MAX);
+  yoi_sdk_jsonw_kstr(&w, "instance_id", text_of(v, "instance_id", REM_INSTANCE_MAX));
   yoi_sdk_jsonw_kstr(&w, "state_kind", YOI_LIT("remote"));
   yoi_sdk_jsonw_kstr(&w, "status", yoi_sdk_str(status_of(i, v, &s)));
   copy_capabilities(&w, v);

@@ -51,13 +51,15 @@ uint32_t rem_frame_kind(yoi_str name) {
   return 0;
 }
 
-int rem_frame_fits(yoi_str cursor, yoi_str data) {
-  if (cursor.len > YOI_CURSOR_MAX) return 0;
+int rem_frame_fits(uint32_t kind, yoi_str cursor, yoi_str data) {
+  int lasts = kind == YOI_EVENT_SNAPSHOT ||
+              (kind >= YOI_EVENT_WORKER_CREATED && kind < YOI_EVENT_TEXT_DELTA);
+  if (cursor.len > YOI_CURSOR_MAX || (lasts && cursor.len == 0)) return 0;
   for (size_t i = 0; i < cursor.len; i++)
     if (cursor.ptr[i] <= ' ' || cursor.ptr[i] > '~') return 0;
   if (data.len < 2 || data.ptr[0] != '{' || data.ptr[data.len - 1] != '}') return 0;
   return !memchr(data.ptr, '\n', data.len) && !memchr(data.ptr, '\r', data.len) &&
-         yoi_sdk_json_check(data, 0, NULL) == YOI_OK;
+         yoi_sdk_json_check(data, 0, NULL) == YOI_OK && rem_event_fits(kind, data);
 }
 
 struct rem_frame *rem_frame_end(const char *reason, int32_t code, int retryable, yoi_str cursor) {

@@ -17,9 +17,10 @@
  * Invariants:
  *  1. One look at a time, on loop 0, and YOI_REMOTE_PROBE_GAP_MS between two.
  *  2. A parked ask is unparked by the look that ends next after it was parked.
- *  3. Another instance_id than the first: `replaced`, which stays until this
- *     host is started again: whoever set it up should know. It is used all the
- *     same, but with expect_instance, which refuses any other.
+ *  3. Another instance_id than before: `replaced`, whose count stays until this
+ *     host is started again, since whoever set it up should know. It is used all
+ *     the same, but with expect_instance, which refuses any other. It is news
+ *     until YOI_REMOTE_ACCEPT_LOOKS looks, the first one counted, have found it.
  */
 #include "remote.h"
 
@@ -65,6 +66,7 @@ static void note_instance(struct rem_instance *i, yoi_str id) {
   }
   if (other) {
     h->replaced++;
+    h->news = YOI_REMOTE_ACCEPT_LOOKS;
     h->replaced_wall_ns = i->clock->wall_ns(i->host);
   }
   pthread_mutex_unlock(&h->mu);
@@ -135,6 +137,7 @@ static void settle(struct rem_instance *i, yoi_status st, const yoi_error *err) 
   int other = from != to || (st != YOI_OK && h->why.e.code != err->code);
   h->status = to;
   h->looked_ns = rem_now(i);
+  if (st == YOI_OK && h->news) h->news--;
   if (st == YOI_OK)
     yoi_sdk_error_clear(&h->why.e);
   else

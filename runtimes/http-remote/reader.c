@@ -109,7 +109,8 @@ static struct rem_frame *frame_of(yoi_str raw, struct yoi_sdk_buf *scratch, int 
   if (name.len < 2 || (id.len > 0 && !yoi_sdk_json_raw_unescape(id, scratch))) return NULL;
   uint32_t kind = rem_frame_kind((yoi_str){name.ptr + 1, name.len - 2});
   *out_skip = kind == 0 || kind == YOI_EVENT_END || kind == YOI_EVENT_ACK;
-  if (*out_skip || scratch->failed || !rem_frame_fits(yoi_sdk_buf_str(scratch), data)) return NULL;
+  if (*out_skip || scratch->failed || !rem_frame_fits(kind, yoi_sdk_buf_str(scratch), data))
+    return NULL;
   return rem_frame_new(kind, yoi_sdk_buf_str(scratch), data);
 }
 
@@ -245,9 +246,12 @@ static void on_done(void *ctx, struct rem_outcome *o) {
   pthread_mutex_unlock(&w->mu);
   rem_ask_free(x->read);
   x->read = NULL;
-  if (again) rem_reader_step(x);
-  rem_watched_kick(w); /* an upstream may be wanted */
+  if (again) {
+    rem_reader_step(x);
+    return;
+  }
   wake(x);
+  rem_watched_kick(w); /* an upstream may be wanted; x and w may be gone then */
 }
 
 static const struct rem_ask_handler handler = {.done = on_done};

@@ -2,7 +2,8 @@
  *
  *   plugin.c    open, close, drain, the table
  *   config.c    the instance's config
- *   table.c     what each operation's answer holds, and every error of a remote
+ *   table.c     the operations, and every error of a remote
+ *   shape.c     what answers and events must be made of
  *   request.c   an operation as URL, header and body
  *   ask.c       one request to the remote: attempts, deadlines, its outcome
  *   call.c      operations with one answer, as the ABI's stream
@@ -66,8 +67,6 @@ struct rem_op {
   uint8_t keyed; /* safe to repeat with an idempotency key only */
 };
 const struct rem_op *rem_op_find(uint32_t op); /* NULL: unknown here */
-/* 1 when text is an answer to op. */
-int rem_answer_fits(uint32_t op, yoi_str text);
 /* An error of the remote, or what came instead of one, as ours. sent: the body
  * of the request. */
 yoi_status rem_error_map(uint32_t op, yoi_str sent, uint32_t status, yoi_str body,
@@ -75,6 +74,14 @@ yoi_status rem_error_map(uint32_t op, yoi_str sent, uint32_t status, yoi_str bod
 /* The same for the code that ends an event stream; 0: none that may be said. */
 int32_t rem_code_map(uint32_t op, int32_t code);
 const char *rem_code_message(int32_t code);
+
+/* ---- shape.c -------------------------------------------------------------- */
+
+/* 1 when b has an answer to op, asked for about the thing of that id; what is
+ * beside the answer is taken out of it. */
+int rem_answer_fits(uint32_t op, yoi_str about, struct yoi_sdk_buf *b);
+/* 1 when data, which is JSON, may be that of an event of the kind. */
+int rem_event_fits(uint32_t kind, yoi_str data);
 
 /* ---- request.c ------------------------------------------------------------ */
 
@@ -86,6 +93,7 @@ struct rem_request {
   enum rem_form form;
   const char *method; /* NULL: GET or POST */
   struct yoi_sdk_buf url, lines, body; /* lines: each NUL-terminated */
+  struct yoi_sdk_buf about;            /* the id of what is asked for */
   int has_body;
 };
 yoi_status rem_request_make(const struct rem_instance *i, const yoi_request *req,
@@ -150,6 +158,7 @@ struct rem_health {
   enum rem_status status;
   char instance_id[REM_INSTANCE_MAX + 1];
   uint64_t replaced, replaced_wall_ns; /* how often, and when last */
+  uint32_t news;                       /* looks until the new one is accepted */
   uint64_t looked_ns;                  /* the end of the last look */
   struct yoi_sdk_error why;            /* when it is not ready */
   _Atomic uint32_t verified; /* it is the runtime that it should be */
@@ -200,8 +209,8 @@ void rem_frame_unref(struct rem_frame *f);
 uint32_t rem_frame_kind(yoi_str name);
 /* The `end` of a stream. code 0: null. */
 struct rem_frame *rem_frame_end(const char *reason, int32_t code, int retryable, yoi_str cursor);
-/* 1 when data is one JSON object and cursor may be one. */
-int rem_frame_fits(yoi_str cursor, yoi_str data);
+/* 1 when data is one JSON object as the kind has it, and cursor may be one. */
+int rem_frame_fits(uint32_t kind, yoi_str cursor, yoi_str data);
 
 /* ---- watch.c, upstream.c, watcher.c, reader.c ------------------------------- */
 
@@ -281,7 +290,8 @@ struct rem_watched {
   struct rem_ask *up;
   uint64_t timer, lost_ns;
   uint32_t attempt;
-  uint8_t paused, tending, again, ever;
+  uint32_t bad; /* streams in a row that ended with what is no event */
+  uint8_t paused, tending, again, ever, malformed;
   /* a followed input: not in the map, of one watcher */
   uint8_t follow, acked, ack_given;
   char turn[YOI_ID_MAX + 1];

@@ -204,6 +204,7 @@ yoi_status rem_request_make(const struct rem_instance *i, const yoi_request *req
   yoi_sdk_buf_init(&r->url, YOI_URL_MAX + YOI_HTTP_TARGET_MAX);
   yoi_sdk_buf_init(&r->lines, LINES_MAX);
   yoi_sdk_buf_init(&r->body, YOI_BODY_BYTES_MAX);
+  yoi_sdk_buf_init(&r->about, YOI_HTTP_TARGET_MAX);
   if (!op)
     return yoi_sdk_fail(err, YOI_CODE_UNSUPPORTED_OPERATION, "this runtime does not do that");
   r->op = req->op;
@@ -223,7 +224,9 @@ yoi_status rem_request_make(const struct rem_instance *i, const yoi_request *req
     st = add_query(&r->url, req, err);
   if (st == YOI_OK) st = add_lines(i, req, form, op, r, err);
   if (r->has_body) yoi_sdk_buf_adds(&r->body, req->body);
-  if (st != YOI_OK || !(r->url.failed | r->lines.failed | r->body.failed)) return st;
+  yoi_sdk_buf_adds(&r->about, req->subject.len > 0 ? req->subject : req->worker_id);
+  if (st != YOI_OK || !(r->url.failed | r->lines.failed | r->body.failed | r->about.failed))
+    return st;
   return yoi_sdk_fail_memory(err);
 }
 
@@ -231,6 +234,7 @@ void rem_request_release(struct rem_request *r) {
   yoi_sdk_buf_release(&r->url);
   yoi_sdk_buf_release(&r->lines);
   yoi_sdk_buf_release(&r->body);
+  yoi_sdk_buf_release(&r->about);
 }
 
 /* The value goes from the host's buffer to the line, and is wiped with it. */

@@ -1,5 +1,4 @@
-/* table.c - what an operation's answer must hold, and what each error of a
- * remote becomes here.
+/* table.c - the operations, and what each error of a remote becomes here.
  *
  * A remote may be anything: a yoi host, another one behind the same address, a
  * proxy's page, an attacker. So nothing of its words is passed on: a code goes
@@ -31,39 +30,8 @@ static const struct row {
 #undef ROW
 };
 
-/* What the answer is wrapped by: X(operation, member, how it begins) */
-#define NOUNS(X)                         \
-  X(RUNTIME_DESCRIBE, "runtime", '{')    \
-  X(WORKER_CREATE, "worker", '{')        \
-  X(WORKER_LIST, "workers", '[')         \
-  X(WORKER_GET, "worker", '{')           \
-  X(WORKER_INPUT, "ack", '{')            \
-  X(WORKER_CANCEL, "ack", '{')           \
-  X(WORKER_STOP, "ack", '{')             \
-  X(WORKER_TRANSCRIPT, "transcript", '{') \
-  X(WORKER_EVENTS, "events", '[')        \
-  X(WORKER_APPROVALS, "approvals", '[')  \
-  X(BUNDLE_PUT, "bundle", '{')           \
-  X(BUNDLE_HAVE, "bundles", '[') /* asked of the list, request.c */ \
-  X(BUNDLE_LIST, "bundles", '[')
-
 const struct rem_op *rem_op_find(uint32_t op) {
   return op < YOI_OP__END && rows[op].ours && rows[op].op.path[0] ? &rows[op].op : NULL;
-}
-
-int rem_answer_fits(uint32_t op, yoi_str text) {
-  static const struct {
-    const char *member;
-    char opening;
-  } nouns[YOI_OP__END] = {
-#define NOUN(sym, member, opening) [YOI_OP_##sym] = {member, opening},
-      NOUNS(NOUN)
-#undef NOUN
-  };
-  if (text.len < 2 || text.ptr[0] != '{' || yoi_sdk_json_check(text, 0, NULL) != YOI_OK) return 0;
-  if (op >= YOI_OP__END || !nouns[op].member) return 1;
-  yoi_str value = yoi_sdk_json_raw_get(text, nouns[op].member);
-  return value.len > 0 && value.ptr[0] == nouns[op].opening;
 }
 
 /* ---- errors ---------------------------------------------------------------- */
@@ -156,17 +124,27 @@ const char *rem_code_message(int32_t code) {
 
 /* ---- details --------------------------------------------------------------- */
 
+/* The word is a string of the request's body, whole. */
+static int is_word_of(yoi_str word, yoi_str sent) {
+  for (size_t at = 1; word.len > 0 && at + word.len < sent.len; at++)
+    if (sent.ptr[at - 1] == '"' && sent.ptr[at + word.len] == '"' &&
+        memcmp(sent.ptr + at, word.ptr, word.len) == 0)
+      return 1;
+  return 0;
+}
+
+/* A field, or what the caller took for one. */
 static int is_field(yoi_str raw, yoi_str sent) {
   static const char *const names[] = {
 #define NAME(op, name, type, place, min, max) name,
       YOI_OP_FIELDS(NAME)
 #undef NAME
   };
-  (void)sent;
-  if (raw.len < 2) return 0;
+  if (raw.len < 3 || raw.ptr[0] != '"') return 0;
+  yoi_str name = {raw.ptr + 1, raw.len - 2};
   for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-    if (yoi_sdk_str_is((yoi_str){raw.ptr + 1, raw.len - 2}, names[i])) return 1;
-  return 0;
+    if (yoi_sdk_str_is(name, names[i])) return 1;
+  return is_word_of(name, sent);
 }
 
 static int is_number(yoi_str raw, yoi_str sent) {
@@ -179,15 +157,6 @@ static int is_digest(yoi_str raw, yoi_str sent) {
   uint8_t sha[YOI_SDK_SHA256_SIZE];
   (void)sent;
   return raw.len > 2 && yoi_sdk_digest_bytes((yoi_str){raw.ptr + 1, raw.len - 2}, sha);
-}
-
-/* The word is a string of the request's body, whole. */
-static int is_word_of(yoi_str word, yoi_str sent) {
-  for (size_t at = 1; word.len > 0 && at + word.len < sent.len; at++)
-    if (sent.ptr[at - 1] == '"' && sent.ptr[at + word.len] == '"' &&
-        memcmp(sent.ptr + at, word.ptr, word.len) == 0)
-      return 1;
-  return 0;
 }
 
 /* A list of such words. */
@@ -239,6 +208,17 @@ static void pass_details(yoi_str details, yoi_str sent, yoi_error *err) {
   yoi_sdk_buf_release(&b);
 }
 
+/* What was refused, where that passes and is short. */
+static yoi_str named(yoi_str details, yoi_str sent) {
+  static const char *const members[] = {"field", "parameter"};
+  for (size_t i = 0; i < 2 && details.len > 1 && details.ptr[0] == '{'; i++) {
+    yoi_str raw = yoi_sdk_json_raw_get(details, members[i]);
+    if (raw.len - 2 <= YOI_NAME_MAX && is_field(raw, sent))
+      return (yoi_str){raw.ptr + 1, raw.len - 2};
+  }
+  return (yoi_str){0};
+}
+
 static yoi_status malformed(uint32_t status, yoi_error *err) {
   yoi_status st = yoi_sdk_fail(err, YOI_CODE_REMOTE_MALFORMED,
                                "the remote answered with something that is no answer");
@@ -257,8 +237,13 @@ yoi_status rem_error_map(uint32_t op, yoi_str sent, uint32_t status, yoi_str bod
   int32_t code = yoi_sdk_code_find((yoi_str){name.ptr + 1, name.len - 2});
   int32_t becomes = rem_code_map(op, code);
   if (becomes == 0 || yoi_sdk_code_http(code) != (int)status) return malformed(status, err);
-  yoi_status st = yoi_sdk_fail(err, becomes, "%s", errors[code].message);
-  pass_details(yoi_sdk_json_raw_get(error, "details"), sent, err);
+  yoi_str details = yoi_sdk_json_raw_get(error, "details"), what = named(details, sent);
+  yoi_status st =
+      code == YOI_CODE_INVALID_REQUEST && what.len > 0
+          ? yoi_sdk_fail(err, becomes, "the remote refused '%.*s' as invalid", (int)what.len,
+                         what.ptr)
+          : yoi_sdk_fail(err, becomes, "%s", errors[code].message);
+  pass_details(details, sent, err);
   if (err && retry_after_ms) err->retry_after_ms = retry_after_ms;
   return st;
 }

@@ -225,7 +225,10 @@ static int on_event(void *ctx, const struct yoi_sdk_sse_event *ev) {
   yoi_str cursor = bare ? (yoi_str){0} : ev->id;
   if (w->phase == REM_OVER) return 0;
   if (kind == 0) return 0; /* of a later version, or none of ours */
-  if (!rem_frame_fits(cursor, ev->data)) return 1;
+  if (!rem_frame_fits(kind, cursor, ev->data)) {
+    w->malformed = 1;
+    return 1;
+  }
   w->lost_ns = 0;
   w->attempt = 0;
   w->ever = 1;
@@ -276,6 +279,8 @@ static void on_done(void *ctx, struct rem_outcome *o) {
   int is_over = w->phase == REM_OVER;
   int stale = code == YOI_CODE_CURSOR_EXPIRED && w->cursor.len > 0 && !w->follow;
   w->paused = w->slack = 0;
+  w->bad = w->malformed ? w->bad + 1 : 0;
+  w->malformed = 0;
   if (!is_over) w->phase = REM_LOST;
   if (stale) w->cursor.len = 0;
   pthread_mutex_unlock(&w->mu);
@@ -286,8 +291,11 @@ static void on_done(void *ctx, struct rem_outcome *o) {
     rem_upstream_over(w, "turn_ended", 0, 0, NULL); /* there is none to wait for */
   else if (o->opened || o->again || (w->ever && (o->error.e.flags & YOI_ERROR_RETRYABLE))) {
     if (o->opened)
-      (void)yoi_sdk_fail(&o->error.e, YOI_CODE_RUNTIME_UNAVAILABLE, "the remote's stream was lost");
-    if (!later(w)) over_error(w, &o->error.e);
+      (void)yoi_sdk_fail(&o->error.e,
+                         w->bad ? YOI_CODE_REMOTE_MALFORMED : YOI_CODE_RUNTIME_UNAVAILABLE,
+                         w->bad ? "the remote's stream has what is no event"
+                                : "the remote's stream was lost");
+    if (w->bad > i->config.retries || !later(w)) over_error(w, &o->error.e);
   } else if (code == YOI_CODE_WORKER_NOT_FOUND && w->ever)
     rem_upstream_over(w, "worker_deleted", code, 0, &o->error.e);
   else

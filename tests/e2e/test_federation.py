@@ -128,7 +128,7 @@ def test_the_ninth_host_in_a_row_refuses(new_host):
 def test_a_runtime_of_another_version_is_not_used(new_host, version):
     said = {'runtime': {'instance_id': 'i', **({'api_version': version} if version else {})}}
     page = answer(200, json.dumps(said).encode(), 'application/json')
-    proxy = Proxy(1, lambda rng: ('talk', {}, page))
+    proxy = Proxy(1, lambda rng: ('talk', lambda head, path: page))
     near = new_host(remote.near_config(remote.entry(url(proxy.port), retries=0)))
     r = near.v1.post('/v1/workers', {})
     assert r.code == 'remote_malformed', r
@@ -217,8 +217,9 @@ def test_a_hostile_remote_puts_no_word_into_anything(new_host, code):
                                 'last_at': '2026-01-01T00:00:00.000Z'},
                                {'code': 'store_error', 'severity': WORD, 'message': WORD,
                                 'count': 1, 'last_at': '2026-01-01T00:00:00.000Z'}]}
-    proxy = Proxy(1, lambda rng: ('talk', {b'/v1/runtime': answer(
-        200, json.dumps({'runtime': runtime}).encode(), 'application/json')}, refusal))
+    described = answer(200, json.dumps({'runtime': runtime}).encode(), 'application/json')
+    proxy = Proxy(1, lambda rng: ('talk', lambda head, path: (
+        described if path.endswith(b'/v1/runtime') else refusal)))
     near = new_host(remote.near_config(
         remote.entry(f'{url(proxy.port)}/{WORD}-path', retries=0)))
     wait.until(lambda: near.api.ok('GET', '/api/runtimes/main')['runtime']['status'] == 'degraded',

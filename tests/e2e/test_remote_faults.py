@@ -1,14 +1,17 @@
 """http-remote over a network that fails, to a host that dies: what is promised
 is kept, what cannot be is said."""
 import concurrent.futures
+import json
 import random
+import threading
 import time
 
 import pytest
 
-from lib import configs, remote, wait
+from lib import configs, remote, wait, wire
 from lib.proxy import ERRORS, GARBAGE, Proxy, answer, sick
 from lib.remote import healthy, said, say_often, typed
+from lib.tables import LIMIT
 from lib.watch import View, watch
 from lib.worker import Worker
 
@@ -229,9 +232,80 @@ def test_another_runtime_at_the_same_address_is_noticed(new_host):
     healthy(pair, 'degraded')
     runtime = pair.status()
     assert runtime['instance_id'] != first
-    assert [d['code'] for d in runtime['diagnostics']] == ['remote_replaced']
+    (said,) = runtime['diagnostics']
+    assert (said['code'], said['count']) == ('remote_replaced', 1)
+    healthy(pair)  # it was found again and again: it is the remote now
+    assert pair.status()['diagnostics'] == [said]  # for people to see
     Worker.create(pair.v1, wid='same')
     assert pair.v1.get(f'{worker.path}/events?cursor={worker.born}').code == 'cursor_expired'
+
+
+def test_a_new_instance_is_news_for_so_many_looks(new_host):
+    """Two that answer in turn never are the remote, each time one look too early."""
+    looks = LIMIT['YOI_REMOTE_ACCEPT_LOOKS']
+    order = ['a'] + [x for x in 'bcbc' for _ in range(looks - 1)] + ['d'] * looks
+    at, seen = [0], []
+
+    def reply(head, path):
+        """Looks have no request id; who asks between them gets the same."""
+        if path.endswith(b'/v1/runtime') and b'x-request-id' not in head.lower():
+            at[0] += 1
+        runtime = {'instance_id': order[min(max(at[0], 1), len(order)) - 1], 'api_version': '1',
+                   'status': 'ready'}
+        return answer(200, json.dumps({'runtime': runtime}).encode(), 'application/json')
+    proxy = Proxy(1, lambda rng: ('talk', reply))
+    near = new_host(remote.near_config(
+        remote.entry(f'http://127.0.0.1:{proxy.port}', probe_ms=100)))
+
+    def last():
+        before = at[0]
+        runtime = near.api.ok('GET', '/api/runtimes/main')['runtime']
+        if before == at[0]:  # no look came between
+            seen.append((at[0], runtime['status']))
+        return seen[-1:] and seen[-1][0] >= len(order) and runtime['status'] == 'ready'
+    wait.until(last, 20, what='the last one is accepted')
+    assert {s for n, s in seen if 1 < n < len(order) - 1} == {'degraded'}, seen
+    runtime = near.api.ok('GET', '/api/runtimes/main')['runtime']
+    assert [d['count'] for d in runtime['diagnostics']] == [5] and runtime['instance_id'] == 'd'
+    proxy.stop()
+
+
+def test_what_was_refused_is_named(new_host):
+    pair = remote.Pair(new_host)
+    worker = Worker.create(pair.v1)
+    for method, path, body, name in (
+            ('POST', worker.path + '/input', {'content': 7}, 'content'),
+            ('POST', worker.path + '/input', {'content': 'x', 'on_busy': 'wat'}, 'on_busy'),
+            ('POST', '/v1/workers', {'displayname': 'x'}, 'displayname'),
+            ('GET', '/v1/workers?state=wat', None, 'state')):
+        r = pair.v1.request(method, path, body)
+        assert r.code == 'invalid_request' and f"'{name}'" in r.error['message'], r
+        assert name in r.error['details'].values(), r
+
+
+@pytest.mark.parametrize('seed', range(3))
+def test_a_delete_says_what_it_did(proxied, seed):
+    """Whatever number of attempts it takes: of what never was, that it is not there."""
+    pair, proxy = proxied
+    made = [Worker.create(pair.v1) for _ in range(12)]
+    for worker in made:
+        worker.stop()
+
+    def fault(rng):
+        """But none that has a request overtaken by its own double."""
+        found = sick(rng)
+        return found if found[0] != 'double' else ('cut', 900)
+    proxy.rng, proxy.fault = random.Random(seed), fault
+    for n, worker in enumerate(made):
+        there = n % 2 == 0
+        proxy.drop()
+        for tries in range(40):
+            r = pair.v1.delete(worker.path if there else worker.path + 'x')
+            if r.status == 204 or r.code == 'worker_not_found':
+                break
+        # An operation of ours that failed before this one may have deleted it.
+        assert r.status in ((204, 404) if tries else (204,)) if there else r.status == 404, r
+    assert pair.near.metric('yoi_remote_retries_total') > 0
 
 
 def test_a_cursor_of_before_does_not_stop_who_watches(new_host):
@@ -294,3 +368,19 @@ def test_one_stream_of_the_remote_for_all_who_watch(new_host):
     for s in streams:
         s.close()
     wait.until(lambda: pair.near.metric('yoi_remote_upstreams') == 0, what='none')
+
+
+def test_who_leaves_while_the_answer_comes_takes_nothing_along(new_host):
+    """Its stream is given back on one loop while another one reads for it."""
+    pair = remote.Pair(new_host)
+    worker = Worker.create(pair.v1)
+    address, fields = pair.near.address('runtime'), pair.v1.headers()
+    data = wire.request_bytes('GET', f'{worker.path}/events?wait=30&cursor={worker.born}', fields)
+    for n in range(150):
+        socks = [wire.connect(address) for _ in range(5)]
+        for sock in socks:
+            sock.sendall(data)
+        threading.Event().wait(n % 30 * 0.0001)  # to meet the answers
+        for sock in socks:
+            sock.close()
+        assert pair.v1.get(worker.path).status == 200

@@ -13,8 +13,7 @@ is called for each connection and gives one of
                       when the first answer comes, and is not listened to
   ('refuse',)         closes before it reads anything
   ('say', bytes)      reads a request's head and answers with that
-  ('talk', {path: bytes}, bytes)
-                      is a server: for each request the answer to its path, or the last
+  ('talk', reply)     is a server: answers each request with reply(head, path)
   ('hang',)           reads and never answers, until the proxy ends
 
 One thread per direction; a test has some hundred connections.
@@ -127,7 +126,7 @@ class Proxy:
         if fault[0] == 'refuse':
             return
         if fault[0] == 'talk':
-            self._talk(client, *fault[1:])
+            self._talk(client, fault[1])
             return
         if fault[0] in ('say', 'hang'):
             head = b''
@@ -186,7 +185,7 @@ class Proxy:
         return s
 
     @staticmethod
-    def _talk(client, answers, otherwise):
+    def _talk(client, reply):
         data = b''
         while True:
             while b'\r\n\r\n' not in data:
@@ -200,8 +199,7 @@ class Proxy:
             while length and len(data) < length[0]:
                 data += client.recv(65536)
             data = data[length[0]:] if length else data
-            path = head.split(b' ')[1]
-            client.sendall(next((a for p, a in answers.items() if path.endswith(p)), otherwise))
+            client.sendall(reply(head, head.split(b' ')[1]))
 
 
 def _shut(s):

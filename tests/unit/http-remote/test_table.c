@@ -95,6 +95,8 @@ static void details_pass_when_they_are_numbers_fields_or_the_caller_s_words(void
   details_are("", "{\"max\":\"8\",\"other\":7}", "");
   details_are("", "{\"parameter\":\"limit\"}", "{\"parameter\":\"limit\"}");
   details_are("", "{\"parameter\":\"secret\"}", "");
+  details_are("{\"wat\":1}", "{\"field\":\"wat\"}", "{\"field\":\"wat\"}");
+  details_are("{\"wat\":1}", "{\"field\":\"watt\"}", "");
   details_are("", "7", "");
   details_are("", "{\"digest\":\"sha256:00\"}", "");
   details_are("{\"a\":[\"shell\"]}", "{\"missing\":[\"shell\"]}", "{\"missing\":[\"shell\"]}");
@@ -106,15 +108,17 @@ static void details_pass_when_they_are_numbers_fields_or_the_caller_s_words(void
   details_are("{\"a\":[\"shell\"]}", "{\"pointer\":\"/a//\"}", "");
 }
 
-static void an_answer_holds_what_its_operation_promises(void **state) {
+static void what_was_refused_is_named(void **state) {
+  static const char body[] =
+      "{\"error\":{\"code\":\"invalid_request\",\"message\":\"m\",\"request_id\":\"r\","
+      "\"details\":{\"field\":\"on_busy\"}}}";
+  struct yoi_sdk_error e;
   (void)state;
-  assert_true(rem_answer_fits(YOI_OP_WORKER_GET, YOI_LIT("{\"worker\":{}}")));
-  assert_false(rem_answer_fits(YOI_OP_WORKER_GET, YOI_LIT("{\"worker\":[]}")));
-  assert_false(rem_answer_fits(YOI_OP_WORKER_GET, YOI_LIT("{\"workers\":[]}")));
-  assert_false(rem_answer_fits(YOI_OP_WORKER_GET, YOI_LIT("{\"worker\":{}")));
-  assert_false(rem_answer_fits(YOI_OP_WORKER_GET, YOI_LIT("[]")));
-  assert_false(rem_answer_fits(YOI_OP_WORKER_GET, YOI_LIT("")));
-  assert_true(rem_answer_fits(YOI_OP_WORKER_ARTEFACT, YOI_LIT("{\"x\":1}")));
+  map(YOI_OP_WORKER_INPUT, "", 400, body, &e);
+  assert_string_equal(e.message, "the remote refused 'on_busy' as invalid");
+  map(YOI_OP_WORKER_INPUT, "", 400, "{\"error\":{\"code\":\"invalid_request\",\"message\":\"m\","
+      "\"request_id\":\"r\",\"details\":{\"field\":\"http://x\"}}}", &e);
+  assert_string_equal(e.message, "the remote refused the request as invalid");
 }
 
 int main(void) {
@@ -122,8 +126,8 @@ int main(void) {
       cmocka_unit_test(each_code_passes_only_where_it_may),
       cmocka_unit_test(codes_that_name_a_thing_are_for_operations_on_it),
       cmocka_unit_test(what_is_no_error_body_is_malformed),
+      cmocka_unit_test(what_was_refused_is_named),
       cmocka_unit_test(details_pass_when_they_are_numbers_fields_or_the_caller_s_words),
-      cmocka_unit_test(an_answer_holds_what_its_operation_promises),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -28,6 +28,7 @@
 #include "process.h"
 #include "strand.h"
 #include "stream.h"
+#include "told.h"
 #include "tool.h"
 
 #define STDERR 2
@@ -56,7 +57,7 @@ static int wait_stepping(struct yoi_embed *host, int (*done)(void *ctx), void *c
 int yoi__host_wait(struct yoi_embed *host, int (*done)(void *ctx), void *ctx, uint64_t until_ns) {
   int ok = 0;
   atomic_fetch_add(&host->waiters, 1u);
-  if (host->config->step) {
+  if (host->step) {
     ok = wait_stepping(host, done, ctx, until_ns);
   } else {
     struct timespec until = {.tv_sec = (time_t)(until_ns / 1000000000u),
@@ -75,7 +76,7 @@ int yoi__host_wait(struct yoi_embed *host, int (*done)(void *ctx), void *ctx, ui
 
 void yoi__host_notify(struct yoi_embed *host) {
   if (atomic_load(&host->waiters) == 0) return;
-  if (host->config->step) {
+  if (host->step) {
     yoi__loops_wakeup(host->loops);
     return;
   }
@@ -122,7 +123,8 @@ static void host_release(struct yoi_embed *host) {
   yoi__tokens_free(host->tokens);
   yoi__log_free(host->log);
   yoi__metrics_free(host->metrics);
-  if (host->own_config) yoi__config_free(host->config);
+  yoi__told_free(host->told);
+  yoi__setups_free(host);
   pthread_cond_destroy(&host->idle);
   pthread_mutex_destroy(&host->idle_lock);
   yoi_sdk_free(host);
@@ -131,7 +133,7 @@ static void host_release(struct yoi_embed *host) {
 yoi_status yoi__host_of(struct yoi__config *config, struct yoi_embed **out, yoi_error *err) {
   struct yoi_embed *host = yoi_sdk_calloc(1, sizeof *host);
   if (host == NULL) return yoi_sdk_fail_memory(err);
-  host->config = config;
+  host->step = config->step;
   host->scrub = yoi__secrets_scrub(config->secrets);
   pthread_mutex_init(&host->idle_lock, NULL);
   pthread_condattr_t monotonic;
@@ -148,7 +150,10 @@ yoi_status yoi__host_of(struct yoi__config *config, struct yoi_embed **out, yoi_
   host->given = yoi__given_new();
   host->calls = yoi__calls_new(host);
   host->puts = yoi__puts_new();
-  if (host->log == NULL || host->tokens == NULL || host->given == NULL || host->calls == NULL ||
+  host->told = yoi__told_new();
+  struct yoi__setup *setup = yoi__setup_new(host, config);
+  if (setup != NULL) yoi__setup_switch(setup);
+  if (setup == NULL || host->told == NULL || host->log == NULL || host->tokens == NULL || host->given == NULL || host->calls == NULL ||
       host->puts == NULL)
     goto memory;
   yoi__log_scrub(host->log, host->scrub);
@@ -167,10 +172,7 @@ yoi_status yoi_host_new(const char *json, size_t len, const char *base_dir, stru
   yoi_status st = yoi__config_load((yoi_str){json, len}, base_dir, NULL, NULL, &config, err);
   if (st != YOI_OK) return st;
   st = yoi__host_of(config, out, err);
-  if (st != YOI_OK)
-    yoi__config_free(config);
-  else
-    (*out)->own_config = 1;
+  yoi__config_free(config); /* the host has its own reference */
   return st;
 }
 
@@ -256,21 +258,12 @@ static void open_all(void *ctx) {
   struct opening *o = ctx;
   struct yoi_embed *host = o->host;
   const struct yoi__config *c = host->config;
-  for (size_t i = 0; i < c->n_models && o->st == YOI_OK; i++) {
-    struct yoi__instance *in = yoi__instance_new(host, &c->models[i].instance, c->models[i].name);
-    if (in == NULL) {
-      o->st = yoi_sdk_fail_memory(o->err);
-      break;
-    }
-    in->open_task = (struct yoi__task){.fn = yoi__late_open, .ctx = in};
-    host->models[i] = in;
-  }
-  if (o->st == YOI_OK) o->st = yoi__tools_new(host, o->err);
-  if (o->st == YOI_OK) o->st = yoi__policies_open(host, o->err);
+  o->st = yoi__setup_fill(atomic_load(&host->setup), NULL, o->err);
   for (size_t i = 0; i < c->n_runtimes && o->st == YOI_OK; i++)
     o->st = yoi__runtime_open(host, &c->runtimes[i], NULL, o->err);
   for (size_t i = 0; i < c->n_ingress && o->st == YOI_OK; i++) {
-    host->ingress[i] = yoi__instance_new(host, &c->ingress[i].instance, c->ingress[i].listen);
+    host->ingress[i] = yoi__instance_new(host, host->config, &c->ingress[i].instance,
+                                         c->ingress[i].listen);
     o->st = host->ingress[i] == NULL ? yoi_sdk_fail_memory(o->err)
                                      : open_ingress(host->ingress[i], &c->ingress[i],
                                                     &host->bound[i], o->err);
@@ -287,7 +280,8 @@ static int is_stuck(const struct yoi__instance *in) {
   return state == YOI__OPEN || state == YOI__SHUT;
 }
 
-static void close_one(struct opening *o, struct yoi__instance *in) {
+static void close_one(void *ctx, struct yoi__instance *in) {
+  struct opening *o = ctx;
   if (in == NULL) return;
   yoi__instance_close(in);
   if (is_stuck(in)) o->st = YOI_INTERNAL;
@@ -306,10 +300,7 @@ static void close_all(void *ctx) {
   }
   for (size_t i = 0; (in = yoi__registry_at(&host->registry, i)) != NULL; i++) close_one(o, in);
   for (in = host->left; in != NULL; in = in->next) close_one(o, in);
-  for (size_t i = 0; host->models != NULL && i < c->n_models; i++) close_one(o, host->models[i]);
-  for (size_t i = 0; host->tools != NULL && i < c->n_tools; i++) close_one(o, host->tools[i]);
-  for (size_t i = 0; host->policies != NULL && i < c->n_policies; i++)
-    close_one(o, host->policies[i]);
+  yoi__setups_each(host, close_one, o);
 }
 
 static void free_list(struct yoi__instance **list) {
@@ -337,21 +328,13 @@ static int stop_all(struct yoi_embed *host) {
   for (size_t i = 0; (in = yoi__registry_at(&host->registry, i)) != NULL; i++)
     yoi__instance_free(in);
   free_list(&host->left);
+  yoi__setups_clear(host);
   free_list(&host->spare);
-  for (size_t i = 0; host->models != NULL && i < host->config->n_models; i++)
-    yoi__instance_free(host->models[i]);
-  for (size_t i = 0; host->tools != NULL && i < host->config->n_tools; i++)
-    yoi__instance_free(host->tools[i]);
-  for (size_t i = 0; host->policies != NULL && i < host->config->n_policies; i++)
-    yoi__instance_free(host->policies[i]);
   for (size_t i = 0; host->ingress != NULL && i < host->config->n_ingress; i++)
     yoi__instance_free(host->ingress[i]);
-  yoi_sdk_free(host->models);
-  yoi_sdk_free(host->tools);
-  yoi_sdk_free(host->policies);
   yoi_sdk_free(host->ingress);
   yoi_sdk_free(host->bound);
-  host->models = host->ingress = host->policies = host->tools = NULL;
+  host->ingress = NULL;
   host->bound = NULL;
   yoi__registry_release(&host->registry);
   return 1;
@@ -412,14 +395,9 @@ yoi_status yoi_host_start(struct yoi_embed *host, yoi_error *err) {
   o.st = yoi__config_read_secrets(host->config, err);
   if (o.st == YOI_OK) {
     yoi__warn_short(host);
-    host->models = yoi_sdk_calloc(c->n_models + 1, sizeof *host->models);
-    host->policies = yoi_sdk_calloc(c->n_policies + 1, sizeof *host->policies);
-    host->tools = yoi_sdk_calloc(c->n_tools + 1, sizeof *host->tools);
     host->ingress = yoi_sdk_calloc(c->n_ingress + 1, sizeof *host->ingress);
     host->bound = yoi_sdk_calloc(c->n_ingress + 1, sizeof *host->bound);
-    if (host->models == NULL || host->policies == NULL || host->ingress == NULL ||
-        host->bound == NULL || host->tools == NULL)
-      o.st = yoi_sdk_fail_memory(err);
+    if (host->ingress == NULL || host->bound == NULL) o.st = yoi_sdk_fail_memory(err);
   }
   if (o.st == YOI_OK) o.st = start_threads(host, err);
   if (o.st == YOI_OK) yoi__control_run(host->control, open_all, &o);
@@ -452,10 +430,10 @@ int yoi_host_fd(const struct yoi_embed *host) {
 }
 
 yoi_status yoi_host_step(struct yoi_embed *host, int timeout_ms, yoi_error *err) {
-  if (!host->config->step || host->loops == NULL || host->control == NULL) {
+  if (!host->step || host->loops == NULL || host->control == NULL) {
     (void)yoi_sdk_fail(
         err, YOI_CODE_INVALID_REQUEST,
-        host->config->step ? "the host is not started" : "the host runs its own threads");
+        host->step ? "the host is not started" : "the host runs its own threads");
     return YOI_FAILED_PRECONDITION;
   }
   if (yoi__loops_inside(host->loops)) {

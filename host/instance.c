@@ -91,7 +91,7 @@ static struct yoi__instance *fresh(struct yoi_embed *top) {
   return in;
 }
 
-struct yoi__instance *yoi__instance_new(struct yoi_embed *top,
+struct yoi__instance *yoi__instance_new(struct yoi_embed *top, struct yoi__config *from,
                                         const struct yoi__config_instance *config, yoi_str name) {
   struct yoi__instance *in = top->spare;
   if (in != NULL)
@@ -100,6 +100,9 @@ struct yoi__instance *yoi__instance_new(struct yoi_embed *top,
     return NULL;
   in->next = NULL;
   in->serial = ++top->serials;
+  in->from = yoi__config_ref(from);
+  in->shared = 0;
+  in->open_task = (struct yoi__task){.fn = NULL};
   in->config = config;
   in->plugin = config->plugin;
   in->name = name;
@@ -118,11 +121,16 @@ struct yoi__instance *yoi__instance_new(struct yoi_embed *top,
 }
 
 static void release_parts(struct yoi__instance *in) {
-  if (in->top->control != NULL) yoi__control_unpost(in->top->control, &in->refresh_task);
+  if (in->top->control != NULL) {
+    yoi__control_unpost(in->top->control, &in->refresh_task);
+    yoi__control_unpost(in->top->control, &in->open_task);
+  }
   yoi__strand_free(in->strand);
   in->strand = NULL;
   yoi__config_memory_free(in->memory);
   in->memory = NULL;
+  yoi__config_free(in->from);
+  in->from = NULL;
 }
 
 void yoi__instance_free(struct yoi__instance *in) {

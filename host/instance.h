@@ -42,6 +42,7 @@ struct yoi__strand;
 struct yoi__instance {
   yoi_host host; /* what the plugin sees; ctx is this struct */
   struct yoi_embed *top;
+  struct yoi__config *from; /* a reference: what config, plugin and name lie in */
   const struct yoi__config_instance *config;
   struct yoi__plugin *plugin;
   yoi_str name;            /* runtime id, model name, an ingress' address, or the plugin */
@@ -59,16 +60,18 @@ struct yoi__instance {
   struct yoi__owner owner;
   _Atomic uint64_t refs; /* and the bit that refuses more */
 
+  uint32_t shared; /* setups that have it; [main] */
   struct yoi__instance *next; /* of the host's `left` or `spare` */
 
   pthread_mutex_t lock;          /* guards `waiting` */
   struct yoi__stream *waiting;   /* streams that wait for the open; late.c */
-  struct yoi__task open_task;    /* of what opens late */
+  struct yoi__task open_task;    /* of what opens late; else without a function */
   struct yoi__task refresh_task; /* of its secrets */
 };
 
-/* [main] kind and plugin come from the config. NULL: memory is short. */
-struct yoi__instance *yoi__instance_new(struct yoi_embed *top,
+/* [main] kind and plugin come from the entry `config`, which lies in `from`.
+ * NULL: memory is short. */
+struct yoi__instance *yoi__instance_new(struct yoi_embed *top, struct yoi__config *from,
                                         const struct yoi__config_instance *config, yoi_str name);
 /* [main] Closed or never opened. free is for the end of the host; before that
  * it is forgotten: kept to be used again, since look-ups may still meet it. */

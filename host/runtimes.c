@@ -45,7 +45,7 @@ yoi_status yoi__runtime_open(struct yoi_embed *host, const struct yoi__config_ru
     (void)yoi_sdk_fail(err, YOI_CODE_INVALID_REQUEST, "runtime '%.*s' is registered already",
                        YOI_ARG(c->id));
     st = YOI_ALREADY_EXISTS;
-  } else if ((in = yoi__instance_new(host, &c->instance, c->id)) == NULL) {
+  } else if ((in = yoi__instance_new(host, host->config, &c->instance, c->id)) == NULL) {
     st = yoi_sdk_fail_memory(err);
   }
   if (st != YOI_OK) {

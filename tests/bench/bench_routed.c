@@ -146,7 +146,7 @@ static int measure_calls(const char *build, double *out) {
     struct yoi__decision d = {.verdict = YOI_VERDICT_ALLOW};
     uint64_t begin = yoi__now_ns();
     for (uint32_t i = 0; i < CALLS / 4 && d.verdict == YOI_VERDICT_ALLOW; i++)
-      yoi__policy_decide_tool(host, &q, NULL, NULL, &d);
+      yoi__policy_decide_tool(host->setup, &q, NULL, NULL, &d);
     double ns = (double)(yoi__now_ns() - begin) / (CALLS / 4);
     if (d.verdict != YOI_VERDICT_ALLOW) {
       (void)fprintf(stderr, "bench_routed: %s %s\n", d.rule, d.reason);

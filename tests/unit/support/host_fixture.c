@@ -15,6 +15,7 @@
 
 void host_fixture_init(struct host_fixture *f, int step) {
   memset(f, 0, sizeof *f);
+  atomic_init(&f->config.refs, 1u);
   f->config.step = step;
   f->config.loops = step ? 1 : 2;
   f->config.log_level = YOI_LOG_ERROR + 1; /* quiet: failures are what is tested */

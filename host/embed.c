@@ -16,12 +16,12 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "bind.h"
 #include "bundle_sync.h"
 #include "call.h"
 #include "clock.h"
 #include "given.h"
 #include "host.h"
+#include "ingress.h"
 #include "late.h"
 #include "model.h"
 #include "policy.h"
@@ -30,6 +30,7 @@
 #include "stream.h"
 #include "told.h"
 #include "tool.h"
+#include "turn.h"
 
 #define STDERR 2
 #define WAIT_STEP_MS 1000 /* how long a wait in step mode sleeps at most */
@@ -102,6 +103,12 @@ static yoi_status make_counters(struct yoi_embed *host) {
        NULL, NULL, &host->counters.loop_lag},
       {YOI_METRIC_GAUGE, "yoi_plugins_mapped", "Plugins whose code is in the process.", NULL, NULL,
        &host->counters.plugins_mapped},
+      {YOI_METRIC_COUNTER, "yoi_reloads_total", "Reloads of the config, by how they ended.",
+       "result", "ok", &host->counters.reloads_ok},
+      {YOI_METRIC_COUNTER, "yoi_reloads_total", "Reloads of the config, by how they ended.",
+       "result", "refused", &host->counters.reloads_refused},
+      {YOI_METRIC_GAUGE, "yoi_config_generation", "Which config of this process is in force.",
+       NULL, NULL, &host->counters.generation},
       {YOI_METRIC_GAUGE, "yoi_build_info", "Always 1; its label is the version.", "version",
        yoi_version(), &build},
   };
@@ -111,6 +118,7 @@ static yoi_status make_counters(struct yoi_embed *host) {
                                yoi_sdk_str(all[i].help), yoi_sdk_str(all[i].label),
                                yoi_sdk_str(all[i].value), all[i].id);
   yoi__metrics_set(host->metrics, build, 1);
+  yoi__metrics_set(host->metrics, host->counters.generation, 1);
   if (st == YOI_OK) st = yoi__model_counters(host);
   return st == YOI_OK ? yoi__tool_counters(host) : st;
 }
@@ -124,6 +132,7 @@ static void host_release(struct yoi_embed *host) {
   yoi__log_free(host->log);
   yoi__metrics_free(host->metrics);
   yoi__told_free(host->told);
+  yoi__turns_free(host->turns);
   yoi__setups_free(host);
   pthread_cond_destroy(&host->idle);
   pthread_mutex_destroy(&host->idle_lock);
@@ -151,9 +160,11 @@ yoi_status yoi__host_of(struct yoi__config *config, struct yoi_embed **out, yoi_
   host->calls = yoi__calls_new(host);
   host->puts = yoi__puts_new();
   host->told = yoi__told_new();
+  host->turns = yoi__turns_new();
   struct yoi__setup *setup = yoi__setup_new(host, config);
   if (setup != NULL) yoi__setup_switch(setup);
-  if (setup == NULL || host->told == NULL || host->log == NULL || host->tokens == NULL || host->given == NULL || host->calls == NULL ||
+  if (setup == NULL || host->told == NULL || host->turns == NULL ||
+      host->log == NULL || host->tokens == NULL || host->given == NULL || host->calls == NULL ||
       host->puts == NULL)
     goto memory;
   yoi__log_scrub(host->log, host->scrub);
@@ -213,40 +224,6 @@ yoi_status yoi__cannot(struct yoi__instance *in, const char *what, yoi_status st
   return st;
 }
 
-static yoi_status start_ingress(struct yoi__instance *in, const struct yoi__config_ingress *c,
-                                struct yoi__bound *on, struct yoi_sdk_error *e) {
-  yoi_listener listener = {.size = sizeof listener,
-                           .surface = c->surface,
-                           .flags = (c->insecure ? YOI_LISTEN_INSECURE : 0) |
-                                    (on->file.is_there ? YOI_LISTEN_UNIX : 0),
-                           .n_fds = on->n,
-                           .fds = on->fds,
-                           .address = yoi_sdk_str(on->address),
-                           .runtime_id = c->runtime_id,
-                           .token_secret = c->token,
-                           .hosts = c->hosts};
-  on->n = 0; /* the ingress' from here on, also when it fails */
-  return in->plugin->table.ingress.start(in->self, &listener, &e->e);
-}
-
-static yoi_status open_ingress(struct yoi__instance *in, const struct yoi__config_ingress *c,
-                               struct yoi__bound *on, yoi_error *err) {
-  struct yoi_embed *host = in->top;
-  struct yoi_sdk_error e;
-  yoi_status st = yoi__bind(c, yoi__loops_count(host->loops), on, err);
-  if (st != YOI_OK) return st;
-  st = yoi__instance_open(in, yoi_sdk_error_init(&e));
-  if (st != YOI_OK) return yoi__cannot(in, "open", st, &e, err);
-  st = start_ingress(in, c, on, &e);
-  if (st != YOI_OK) return yoi__cannot(in, "start", st, &e, err);
-  const char *surface = c->surface == YOI_SURFACE_BROWSER ? "browser" : "runtime";
-  yoi__log_host(host->log, YOI_LOG_INFO, "listening",
-                (yoi_log_field[]){{YOI_LIT("surface"), yoi_sdk_str(surface)},
-                                  {YOI_LIT("address"), yoi_sdk_str(on->address)}},
-                2);
-  return YOI_OK;
-}
-
 struct opening {
   struct yoi_embed *host;
   yoi_error *err;
@@ -265,8 +242,10 @@ static void open_all(void *ctx) {
     host->ingress[i] = yoi__instance_new(host, host->config, &c->ingress[i].instance,
                                          c->ingress[i].listen);
     o->st = host->ingress[i] == NULL ? yoi_sdk_fail_memory(o->err)
-                                     : open_ingress(host->ingress[i], &c->ingress[i],
-                                                    &host->bound[i], o->err);
+                                     : yoi__ingress_open(host->ingress[i], &c->ingress[i],
+                                                         &host->bound[i], o->err);
+    if (o->st == YOI_OK)
+      o->st = yoi__ingress_start(host->ingress[i], &c->ingress[i], &host->bound[i], o->err);
   }
   /* What was opened may have asked for a model: none opens while all is undone,
    * least of all when the queue is emptied and the loops are gone. */

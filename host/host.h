@@ -16,6 +16,7 @@
  *   call.c      calls.lock        slots of calls
  *   bundle_sync.c  puts.lock      bundles on their way, and who waits for one
  *   given.c     given.lock        slots of tool calls
+ *   turn.c      turns.lock        slots of turns
  *   told.c      told.lock         what runtimes were told of tools
  *   embed.c     host.idle_lock    waiting for something to end
  */
@@ -59,6 +60,7 @@ struct yoi__results {
 
 struct yoi__counters {
   uint32_t wakes_stale, log_dropped, loop_lag, plugins_mapped;
+  uint32_t reloads_ok, reloads_refused, generation;
   struct yoi__results models, tools;
 };
 
@@ -66,6 +68,7 @@ struct yoi__given;
 struct yoi__pool;
 struct yoi__puts;
 struct yoi__told;
+struct yoi__turns;
 
 struct yoi_embed {
   _Atomic(struct yoi__setup *) setup; /* the current one; setup.h */
@@ -95,6 +98,7 @@ struct yoi_embed {
   struct yoi__calls *calls;
   struct yoi__puts *puts;
   struct yoi__told *told;
+  struct yoi__turns *turns;
   struct yoi__drain *drain;
   _Atomic uint32_t phase; /* YOI__* */
 
@@ -124,9 +128,10 @@ yoi_status yoi__runtime_open(struct yoi_embed *host, const struct yoi__config_ru
 
 /* drain.c: the streams of a drain under way. */
 void yoi__drain_free(struct yoi__drain *d);
-/* The application's thread: drains one runtime that is open. 1: work had to be
- * cancelled, or it failed. */
-int yoi__drain_one(struct yoi_embed *host, struct yoi__instance *in, uint64_t deadline_ns);
+/* The application's thread: drains runtimes and ingresses that are open. 1: work had
+ * to be cancelled, or it failed. */
+int yoi__drain_some(struct yoi_embed *host, struct yoi__instance *const *all, size_t n,
+                    uint64_t deadline_ns);
 
 /* services.c. [main] Warns of secrets that are too short to be scrubbed. */
 void yoi__warn_short(struct yoi_embed *host);

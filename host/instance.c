@@ -20,6 +20,7 @@
 #include "clock.h"
 #include "host.h"
 #include "strand.h"
+#include "turn.h"
 
 #define SHUT (1ull << 63)
 #define CLOSE_WAIT_MS 5000 /* streams end within their grace, then a margin */
@@ -106,9 +107,8 @@ struct yoi__instance *yoi__instance_new(struct yoi_embed *top, struct yoi__confi
   in->config = config;
   in->plugin = config->plugin;
   in->name = name;
-  in->display_name = (yoi_str){0};
   in->entry = NULL;
-  in->deadline_ms = YOI_DEADLINE_MS_DEFAULT;
+  atomic_store(&in->deadline_ms, YOI_DEADLINE_MS_DEFAULT);
   in->memory = in->self = NULL;
   in->holder.wake = yoi__plugin_serial(in->plugin) ? NULL : instance_wake;
   atomic_store(&in->holder.closing, 0u);
@@ -129,6 +129,7 @@ static void release_parts(struct yoi__instance *in) {
   in->strand = NULL;
   yoi__config_memory_free(in->memory);
   in->memory = NULL;
+  yoi__setup_ahead(in, NULL);
   yoi__config_free(in->from);
   in->from = NULL;
 }
@@ -218,6 +219,7 @@ static void call_close(struct yoi__instance *in) {
 
 /* Takes away what an instance has beside its memory; invariant 3. */
 static void detach(struct yoi__instance *in) {
+  if (in->plugin->manifest.kind == YOI_KIND_RUNTIME) yoi__turns_end(in->top->turns, in);
   yoi__holder_close(in->top->tokens, &in->holder);
   yoi__loops_purge(in->top->loops, &in->owner);
 }

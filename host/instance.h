@@ -36,6 +36,7 @@
 #define YOI__FAILED 6u
 
 struct yoi_embed;
+struct yoi__setup;
 struct yoi__stream;
 struct yoi__strand;
 
@@ -47,10 +48,10 @@ struct yoi__instance {
   struct yoi__plugin *plugin;
   yoi_str name;            /* runtime id, model name, an ingress' address, or the plugin */
   uint64_t serial;         /* of this use of the struct; read with a reference */
-  yoi_str display_name;    /* runtimes */
   const struct yoi__config_runtime *entry; /* runtimes: what holds before routing */
   void *memory;            /* of the config, when the entry came later; else NULL */
-  uint32_t deadline_ms;    /* runtimes: of unary operations */
+  _Atomic uint32_t deadline_ms;       /* runtimes: of unary operations */
+  _Atomic(struct yoi__setup *) ahead; /* a reference; see setup.h */
   void *self;
   struct yoi__strand *strand; /* of a SERIAL plugin: its functions are called there */
   _Atomic uint32_t state;

@@ -120,7 +120,7 @@ static int by_name(const void *a, const void *b) {
 }
 
 static void model_list(const yoi_host *h, void (*each)(void *ctx, yoi_str name), void *ctx) {
-  struct yoi__setup *s = yoi__setup_now(of(h)->top);
+  struct yoi__setup *s = yoi__setup_of(of(h));
   const struct yoi__config *c = s->config;
   yoi_str names[YOI_MODELS_MAX];
   size_t n = 0;
@@ -174,7 +174,7 @@ yoi_status yoi__model_start(struct yoi__setup *s, struct yoi__instance *who, yoi
 
 static yoi_status model_start(const yoi_host *h, yoi_str name, const yoi_model_request *req,
                               yoi_stream **out, yoi_error *err) {
-  struct yoi__setup *s = yoi__setup_now(of(h)->top);
+  struct yoi__setup *s = yoi__setup_of(of(h));
   yoi_status st = yoi__model_start(s, of(h), name, req, out, err);
   yoi__setup_give(s);
   return st;

@@ -154,6 +154,26 @@ void yoi__registry_remove(struct yoi__registry *r, const struct yoi__instance *i
   pthread_mutex_unlock(&r->lock);
 }
 
+void yoi__registry_exchange(struct yoi__registry *r, struct yoi__instance *const *out, size_t n_out,
+                            struct yoi__instance *const *in, size_t n_in) {
+  int found = 0;
+  pthread_mutex_lock(&r->lock);
+  for (size_t k = 0; k < n_out; k++) {
+    size_t i = place(r, out[k]->name, &found);
+    if (!found || r->all[i] != out[k]) continue;
+    r->n--;
+    memmove(r->all + i, r->all + i + 1, (r->n - i) * sizeof *r->all);
+  }
+  for (size_t k = 0; k < n_in; k++) {
+    size_t i = place(r, in[k]->name, &found);
+    memmove(r->all + i + 1, r->all + i, (r->n - i) * sizeof *r->all);
+    r->all[i] = in[k];
+    r->n++;
+  }
+  publish(r);
+  pthread_mutex_unlock(&r->lock);
+}
+
 struct yoi__instance *yoi__registry_find(struct yoi__registry *r, yoi_str id) {
   int found = 0;
   pthread_mutex_lock(&r->lock);

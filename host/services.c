@@ -22,6 +22,7 @@
 #include "take.h"
 #include "tool_services.h"
 #include "tool.h"
+#include "turn.h"
 
 static struct yoi__instance *of(const yoi_host *h) {
   return h->ctx;
@@ -205,7 +206,7 @@ static int in_use(struct yoi_embed *host, const struct yoi__config *c,
 
 static void plugin_list(const yoi_host *h, void (*each)(void *ctx, const yoi_plugin_info *info),
                         void *ctx) {
-  struct yoi__setup *s = yoi__setup_now(of(h)->top);
+  struct yoi__setup *s = yoi__setup_of(of(h));
   const struct yoi__config *c = s->config;
   for (size_t i = 0; i < yoi__catalogue_count(c->plugins); i++) {
     const struct yoi__plugin *p = yoi__catalogue_at(c->plugins, i);
@@ -244,6 +245,7 @@ const void *yoi__service(const struct yoi__instance *in, yoi_str id) {
       {YOI_HOST_MOUNT_ID, YOI_KIND_TOOL, &yoi__mount_table},
       {YOI_HOST_NET_ID, YOI_KIND_TOOL, &yoi__net_table},
       {YOI_HOST_TOOL_ID, YOI_KIND_RUNTIME, &yoi__tool_table},
+      {YOI_HOST_TURN_ID, YOI_KIND_RUNTIME, &yoi__turn_table},
       {YOI_HOST_REGISTRY_ID, YOI_KIND_INGRESS, &yoi__registry_table},
   };
   /* The threads of a SERIAL plugin are on no loop. */

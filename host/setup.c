@@ -39,6 +39,21 @@ struct yoi__setup *yoi__setup_now(struct yoi_embed *host) {
   }
 }
 
+struct yoi__setup *yoi__setup_of(struct yoi__instance *in) {
+  struct yoi__setup *s;
+  while ((s = atomic_load(&in->ahead)) != NULL) {
+    atomic_fetch_add(&s->refs, 1u);
+    if (atomic_load(&in->ahead) == s) return s;
+    yoi__setup_give(s);
+  }
+  return yoi__setup_now(in->top);
+}
+
+void yoi__setup_ahead(struct yoi__instance *in, struct yoi__setup *s) {
+  if (s != NULL) (void)yoi__setup_ref(s);
+  yoi__setup_give(atomic_exchange(&in->ahead, s));
+}
+
 struct yoi__setup *yoi__setup_ref(struct yoi__setup *s) {
   atomic_fetch_add(&s->refs, 1u);
   return s;

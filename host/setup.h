@@ -49,6 +49,11 @@ void yoi__setup_switch(struct yoi__setup *s);
 
 /* [any] The current one, with a reference; no lock. */
 struct yoi__setup *yoi__setup_now(struct yoi_embed *host);
+/* [any] What an instance sees: the current one; of a runtime that is opened for
+ * another setup, that one already. */
+struct yoi__setup *yoi__setup_of(struct yoi__instance *in);
+/* [main] Lets an instance see it before it is current; NULL: no more. */
+void yoi__setup_ahead(struct yoi__instance *in, struct yoi__setup *s);
 /* [any] Another reference of who has one. */
 struct yoi__setup *yoi__setup_ref(struct yoi__setup *s);
 /* [any] The last one takes it apart, on the control thread. NULL is accepted. */

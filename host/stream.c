@@ -318,7 +318,7 @@ void yoi__stream_free(struct yoi__stream *s) {
  * watching for what may come has none. */
 static uint64_t deadline_of(const struct yoi__instance *in, const yoi_request *req) {
   if (req->op == YOI_OP_WORKER_EVENTS && (req->flags & YOI_REQ_ONCE) == 0) return 0;
-  uint64_t own = yoi__now_ns() + in->deadline_ms * YOI__MS;
+  uint64_t own = yoi__now_ns() + atomic_load_explicit(&in->deadline_ms, memory_order_relaxed) * YOI__MS;
   return req->deadline_ns != 0 && req->deadline_ns < own ? req->deadline_ns : own;
 }
 

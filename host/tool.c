@@ -344,7 +344,7 @@ yoi_status yoi__tool_start(struct yoi__setup *s, struct yoi__instance *who,
 
 static yoi_status tool_find(const yoi_host *h, yoi_str plugin, yoi_str name, yoi_tool_info *out,
                             yoi_error *err) {
-  struct yoi__setup *s = yoi__setup_now(of(h)->top);
+  struct yoi__setup *s = yoi__setup_of(of(h));
   yoi_status st = yoi__tool_find(s, plugin, name, out, err);
   yoi__setup_give(s);
   return st;
@@ -352,7 +352,7 @@ static yoi_status tool_find(const yoi_host *h, yoi_str plugin, yoi_str name, yoi
 
 static yoi_status tool_decide(const yoi_host *h, const yoi_tool_call *call, yoi_tool_decision *out,
                               yoi_error *err) {
-  struct yoi__setup *s = yoi__setup_now(of(h)->top);
+  struct yoi__setup *s = yoi__setup_of(of(h));
   yoi_status st = yoi__tool_decide(s, of(h), call, out, err);
   yoi__setup_give(s);
   return st;
@@ -360,7 +360,7 @@ static yoi_status tool_decide(const yoi_host *h, const yoi_tool_call *call, yoi_
 
 static yoi_status tool_start(const yoi_host *h, const yoi_tool_call *call, yoi_stream **out,
                              yoi_error *err) {
-  struct yoi__setup *s = yoi__setup_now(of(h)->top);
+  struct yoi__setup *s = yoi__setup_of(of(h));
   yoi_status st = yoi__tool_start(s, of(h), call, out, err);
   yoi__setup_give(s);
   return st;

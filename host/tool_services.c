@@ -23,7 +23,7 @@ static struct yoi__instance *of(const yoi_host *h) {
 /* ---- grants ------------------------------------------------------------------ */
 
 static yoi_status grant_check(const yoi_host *h, yoi_str grant, yoi_error *err) {
-  struct yoi__setup *s = yoi__setup_now(of(h)->top);
+  struct yoi__setup *s = yoi__setup_of(of(h));
   yoi_status st = yoi__grant_check(s->config, grant, err);
   yoi__setup_give(s);
   return st;

@@ -343,19 +343,10 @@ static const yoi_stream_ops create_ops = {sizeof create_ops, 0, create_next, cre
 static struct create *create_new(struct yoi__instance *in, const yoi_request *req,
                                  struct yoi__setup *setup,
                                  const struct yoi__config_bundle *bundle) {
-  yoi_request r = *req;
-  yoi_str *const texts[] = {&r.worker_id, &r.subject, &r.principal,       &r.request_id,
-                            &r.trace,     &r.body,    &r.idempotency_key, &r.workspace};
-  size_t size = 0, n = sizeof texts / sizeof *texts;
-  for (size_t i = 0; i < n; i++) size += texts[i]->len;
-  struct create *c = yoi_sdk_malloc(sizeof *c + size);
+  struct create *c = yoi_sdk_malloc(sizeof *c + yoi__request_bytes(req));
   if (c == NULL) return NULL;
-  char *at = (char *)c + offsetof(struct create, texts);
-  for (size_t i = 0; i < n; i++) {
-    if (texts[i]->len > 0) memcpy(at, texts[i]->ptr, texts[i]->len);
-    texts[i]->ptr = at;
-    at += texts[i]->len;
-  }
+  yoi_request r = *req;
+  yoi__request_own(&r, (char *)c + offsetof(struct create, texts));
   *c = (struct create){.head = {&create_ops}, .in = in, .setup = setup, .bundle = bundle, .request = r};
   c->began = atomic_load(&in->top->puts->count);
   return c;

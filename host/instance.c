@@ -18,6 +18,7 @@
 #include <sdk/mem.h>
 
 #include "clock.h"
+#include "gate.h"
 #include "host.h"
 #include "strand.h"
 #include "turn.h"
@@ -127,6 +128,8 @@ static void release_parts(struct yoi__instance *in) {
   }
   yoi__strand_free(in->strand);
   in->strand = NULL;
+  yoi__gate_free(in->gate);
+  in->gate = NULL;
   yoi__config_memory_free(in->memory);
   in->memory = NULL;
   yoi__setup_ahead(in, NULL);
@@ -165,6 +168,12 @@ void yoi__instance_shut(struct yoi__instance *in) {
   uint32_t open = YOI__OPEN;
   atomic_fetch_or(&in->refs, SHUT);
   (void)atomic_compare_exchange_strong(&in->state, &open, YOI__SHUT);
+}
+
+void yoi__instance_reopen(struct yoi__instance *in) {
+  uint32_t shut = YOI__SHUT;
+  (void)atomic_compare_exchange_strong(&in->state, &shut, YOI__OPEN);
+  atomic_fetch_and(&in->refs, ~SHUT);
 }
 
 /* No more is to be waited for. */

@@ -36,6 +36,7 @@
 #define YOI__FAILED 6u
 
 struct yoi_embed;
+struct yoi__gate;
 struct yoi__setup;
 struct yoi__stream;
 struct yoi__strand;
@@ -53,6 +54,7 @@ struct yoi__instance {
   _Atomic uint32_t deadline_ms;       /* runtimes: of unary operations */
   _Atomic(struct yoi__setup *) ahead; /* a reference; see setup.h */
   void *self;
+  struct yoi__gate *gate;     /* of one that stands where a runtime is replaced; gate.h */
   struct yoi__strand *strand; /* of a SERIAL plugin: its functions are called there */
   _Atomic uint32_t state;
   _Atomic uint32_t early;        /* a wake came while open ran */
@@ -87,6 +89,8 @@ int yoi__instance_ref(struct yoi__instance *in);
 void yoi__instance_unref(struct yoi__instance *in);
 /* [any] No reference is given out any more. */
 void yoi__instance_shut(struct yoi__instance *in);
+/* [main] Of one that was shut and not closed: as if it had not been. */
+void yoi__instance_reopen(struct yoi__instance *in);
 /* 1: shut, and only calls that were written off hold references. */
 int yoi__instance_unreferenced(void *in);
 /* [main] Shuts, waits for the references, takes away watches, timers, posts

@@ -4,8 +4,8 @@
  *   new                   added
  *   not there any more    removed
  *   other words           models, tools, policies: a new instance beside the old;
- *                         runtimes and ingresses: not while the host runs, so
- *                         the whole is refused
+ *                         runtimes: replaced (replace.c); ingresses: not while
+ *                         the host runs, so the whole is refused
  *
  * "The same words" are the plugin's bytes, the config as the plugin gets it, and
  * the places that its secrets come from. What is said of a runtime beside that
@@ -59,16 +59,13 @@ static void plan_runtime(struct yoi__plan *p, size_t i) {
   struct yoi__instance *in = yoi__registry_find(&p->host->registry, r->id);
   char at[48];
   (void)snprintf(at, sizeof at, "/runtimes/%zu", i);
-  p->runtimes[i] = (struct yoi__plan_entry){in != NULL ? YOI__KEEP : YOI__ADD, in};
+  p->runtimes[i] = (struct yoi__plan_entry){.fate = in != NULL ? YOI__KEEP : YOI__ADD, .in = in};
   if (in == NULL) return;
   if (in->memory != NULL)
     yoi__findings_add(&p->found, at, 0, "runtime '%.*s' was added by the application",
                       YOI_ARG(r->id));
   else if (!yoi__instance_same(in->from, in->config, p->config, &r->instance))
-    yoi__findings_add(&p->found, at, 0,
-                      "runtime '%.*s' cannot be changed while the host runs: it needs a restart, "
-                      "or another id",
-                      YOI_ARG(r->id));
+    p->runtimes[i] = (struct yoi__plan_entry){.fate = YOI__REPLACE, .old = in};
 }
 
 static void plan_runtimes(struct yoi__plan *p) {
@@ -132,7 +129,7 @@ static yoi_status plan_ingress(struct yoi__plan *p, yoi_error *err) {
     size_t k = find_ingress(p, i);
     p->ingress[i].fate = YOI__ADD;
     if (k < was->n_ingress) {
-      p->ingress[i] = (struct yoi__plan_entry){YOI__KEEP, p->host->ingress[k]};
+      p->ingress[i] = (struct yoi__plan_entry){.fate = YOI__KEEP, .in = p->host->ingress[k]};
       p->bound[i] = p->host->bound[k];
     } else if (is_left_there(p, &is->ingress[i])) {
       char at[48];
@@ -228,6 +225,8 @@ void yoi__plan_say(const struct yoi__plan *p, struct yoi__plan_words *w) {
   for (size_t i = 0; i < p->config->n_runtimes; i++) {
     w->kept += p->runtimes[i].fate == YOI__KEEP;
     if (p->runtimes[i].fate == YOI__ADD) say(&w->added, "runtime", p->config->runtimes[i].id);
+    if (p->runtimes[i].fate == YOI__REPLACE)
+      say(&w->replaced, "runtime", p->config->runtimes[i].id);
   }
   for (size_t i = 0; i < p->n_gone; i++) say(&w->removed, "runtime", p->gone[i]->name);
   for (size_t i = 0; i < p->config->n_ingress; i++) {

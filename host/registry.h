@@ -64,6 +64,9 @@ yoi_status yoi__registry_route(struct yoi_embed *host, struct yoi__instance *in,
 
 /* request.c: what every request must be, whatever it is for. */
 yoi_status yoi__request_check(const yoi_request *r, yoi_str runtime_id, yoi_error *err);
+/* The bytes of its texts; and lets them be copies that lie at `at`. */
+size_t yoi__request_bytes(const yoi_request *r);
+void yoi__request_own(yoi_request *r, char *at);
 
 /* hostops.c: the operations of the host itself. */
 yoi_status yoi__hostop_start(struct yoi_embed *host, const yoi_request *req, yoi_stream **out,

@@ -5,6 +5,10 @@
  *             +--------------+------------+--> refused: what was made is closed,
  *                                              the host is as it was
  *
+ * Runtimes that are replaced are the exception: two of one are never open at
+ * once, so one is closed before the other is opened, behind a gate, as the last
+ * step but one; when it fails the old one is opened again (replace.c).
+ *
  * Prepared means: secrets read, code of changed plugins loaded, policies open,
  * new runtimes open, new listeners bound and their ingresses open. What is left
  * then cannot fail, and happens in one task: the new ingresses accept, the
@@ -28,6 +32,7 @@
 #include "clock.h"
 #include "generation.h"
 #include "ingress.h"
+#include "replace.h"
 #include "runtimes.h"
 
 struct reloading {
@@ -92,7 +97,9 @@ static yoi_status start_ingresses(struct yoi__plan *p, yoi_error *err) {
   return st;
 }
 
-static void undo(struct yoi__plan *p) {
+/* [main] */
+static void undo(void *ctx) {
+  struct yoi__plan *p = ctx;
   for (size_t i = 0; p->ingress != NULL && i < p->config->n_ingress; i++) {
     if (p->ingress[i].fate != YOI__ADD || p->ingress[i].in == NULL) continue;
     yoi__close_and_forget(p->ingress[i].in);
@@ -101,6 +108,7 @@ static void undo(struct yoi__plan *p) {
   for (size_t i = 0; i < p->config->n_runtimes; i++)
     if (p->runtimes[i].fate == YOI__ADD && p->runtimes[i].in != NULL)
       yoi__close_and_forget(p->runtimes[i].in);
+  yoi__replace_undo(p);
   yoi__setup_give(p->setup);
   yoi__config_free(p->config);
 }
@@ -108,14 +116,20 @@ static void undo(struct yoi__plan *p) {
 /* ---- the switch -------------------------------------------------------------- */
 
 static void switch_runtimes(struct yoi__plan *p) {
-  struct yoi__instance *in[YOI_RUNTIMES_MAX] = {NULL};
-  size_t n = 0;
+  struct yoi__instance *in[YOI_RUNTIMES_MAX] = {NULL}, *out[YOI_RUNTIMES_MAX] = {NULL};
+  size_t n = 0, n_out = 0;
+  while (n_out < p->n_gone) {
+    out[n_out] = p->gone[n_out];
+    n_out++;
+  }
   for (size_t i = 0; i < p->config->n_runtimes; i++) {
     struct yoi__plan_entry *e = &p->runtimes[i];
-    if (e->fate == YOI__ADD) in[n++] = e->in;
+    if (e->fate != YOI__KEEP) in[n++] = e->in;
+    if (e->gate != NULL) out[n_out++] = e->gate;
     atomic_store(&e->in->deadline_ms, p->config->runtimes[i].deadline_ms);
   }
-  yoi__registry_exchange(&p->host->registry, p->gone, p->n_gone, in, n);
+  yoi__registry_exchange(&p->host->registry, out, n_out, in, n);
+  yoi__replace_done(p);
   for (size_t i = 0; i < n; i++) yoi__setup_ahead(in[i], NULL);
 }
 
@@ -140,15 +154,22 @@ static void refresh_kept(struct yoi__plan *p) {
     if (p->runtimes[i].fate == YOI__KEEP) yoi__refresh_secrets(p->runtimes[i].in);
 }
 
+/* ---- the steps, in their order ----------------------------------------------- */
+
 /* [main] */
-static void do_it(void *ctx) {
+static void plan_it(void *ctx) {
+  struct reloading *r = ctx;
+  struct yoi__plan *p = &r->plan;
+  yoi__secrets_join(p->config->secrets, p->host->config->secrets);
+  r->st = yoi__plan_make(p, r->err);
+}
+
+/* [main] */
+static void prepare(void *ctx) {
   struct reloading *r = ctx;
   struct yoi__plan *p = &r->plan;
   struct yoi_embed *host = p->host;
-  yoi__secrets_join(p->config->secrets, host->config->secrets);
-  r->st = yoi__plan_make(p, r->err);
-  if (r->st == YOI_OK && p->found.n > 0) r->st = YOI_INVALID_ARGUMENT;
-  if (r->st == YOI_OK) r->st = yoi__config_read_secrets(p->config, r->err);
+  r->st = yoi__config_read_secrets(p->config, r->err);
   if (r->st == YOI_OK) r->st = load_all(p->config, r->err);
   if (r->st == YOI_OK) {
     p->setup = yoi__setup_new(host, p->config);
@@ -157,19 +178,41 @@ static void do_it(void *ctx) {
   }
   if (r->st == YOI_OK) r->st = open_runtimes(p, r->err);
   if (r->st == YOI_OK) r->st = open_ingresses(p, r->err);
+}
+
+/* [main] */
+static void finish(void *ctx) {
+  struct reloading *r = ctx;
+  struct yoi__plan *p = &r->plan;
+  r->st = yoi__replace_open(p, r->err);
   if (r->st == YOI_OK) r->st = start_ingresses(p, r->err);
-  if (r->st != YOI_OK) {
-    undo(p);
-    return;
-  }
+  if (r->st != YOI_OK) return;
   yoi__plan_say(p, &r->words);
   yoi__secrets_commit(p->config->secrets);
   yoi__setup_switch(p->setup);
   switch_runtimes(p);
   switch_ingresses(p);
   refresh_kept(p);
-  yoi__warn_short(host);
+  yoi__warn_short(p->host);
   yoi__config_free(p->config); /* the setup has its own reference */
+}
+
+static int is_good(const struct reloading *r) {
+  return r->st == YOI_OK && r->plan.found.n == 0 && !r->plan.found.failed;
+}
+
+/* 1: the host has the new config. */
+static int run(struct reloading *r) {
+  struct yoi__plan *p = &r->plan;
+  struct yoi__control *control = p->host->control;
+  yoi__control_run(control, plan_it, r);
+  if (is_good(r)) yoi__replace_check(p);
+  if (is_good(r)) yoi__control_run(control, prepare, r);
+  if (is_good(r)) r->st = yoi__replace_close(p, r->err);
+  if (is_good(r)) yoi__control_run(control, finish, r);
+  if (is_good(r)) return 1;
+  yoi__control_run(control, undo, p);
+  return 0;
 }
 
 /* ---- what is not there any more ------------------------------------------------ */
@@ -230,8 +273,8 @@ yoi_status yoi_host_reload(struct yoi_embed *host, const char *json, size_t len,
   yoi__findings_init(&r->plan.found, (yoi_str){json, len});
   yoi__look_at_left(host);
   r->st = yoi__config_load((yoi_str){json, len}, base_dir, report, ctx, &r->plan.config, err);
-  if (r->st == YOI_OK) yoi__control_run(host->control, do_it, r);
-  if (r->st == YOI_OK) {
+  int is_new = r->st == YOI_OK && run(r);
+  if (is_new) {
     int late = let_go(&r->plan);
     yoi__metrics_add(host->metrics, host->counters.reloads_ok, 1);
     yoi__metrics_set(host->metrics, host->counters.generation, r->plan.setup->number);

@@ -41,6 +41,7 @@
 
 #include "bundle_sync.h"
 #include "clock.h"
+#include "gate.h"
 #include "host.h"
 
 /* ---- errors ------------------------------------------------------------ */
@@ -345,7 +346,8 @@ yoi_status yoi__stream_start(struct yoi__instance *in, const yoi_request *req,
   struct yoi_sdk_error e;
   (void)yoi_sdk_error_init(&e);
   yoi_stream *inner = NULL;
-  yoi_status st = bundle != NULL
+  yoi_status st = in->gate != NULL ? yoi__gate_start(in, &r, setup, bundle, &inner, &e.e)
+                  : bundle != NULL
                       ? yoi__create_start(in, &r, setup, bundle, &inner, &e.e)
                       : in->plugin->table.runtime.start(in->self, &r, &inner, &e.e);
   if (st != YOI_OK || !yoi__stream_valid(inner)) {

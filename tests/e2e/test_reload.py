@@ -7,10 +7,12 @@ import copy
 import json
 import pathlib
 import signal
+import threading
 
 import pytest
 from lib import configs, logs, reload, wait
 from lib.host import TOKEN, Host, dropped
+from lib.watch import View, watch
 from lib.wire import Client, Closed
 from lib.worker import Worker, text_of
 
@@ -236,6 +238,101 @@ def test_dropped_in_runtimes_are_looked_for_again(new_host, tmp_path):
     dropped('null', folder)
     line = reload.good(host, host.config)
     assert 'runtime:' in line['added'], line
+
+
+# ---- runtimes in other words ----------------------------------------------------------
+
+def limited(n, **keys):
+    return configs.embedded(config={'limits': {'workers': n}}, **keys)
+
+
+def test_a_memory_without_workers_is_replaced(host):
+    line = reload.good(host, changed(host.config, runtimes=[limited(1)]))
+    assert line['replaced'] == 'runtime:main', line
+    Worker.create(host.v1)
+    assert host.v1.post('/v1/workers', {'worker_id': 'second'}).status == 429
+
+
+@pytest.mark.tsan
+def test_a_memory_with_workers_is_not(host):
+    worker = Worker.create(host.v1)
+    with worker.events() as stream:
+        found = reload.refused(host, changed(host.config, runtimes=[limited(1)],
+                                             models=[says('new words')]))
+        assert 'its state is memory, and it has workers' in found[0][1], found
+        untouched(host, worker, 1)
+        assert any(e.kind == 'turn.ended' for e in stream)
+
+
+def stored(tmp_path, **keys):
+    return configs.stored(tmp_path / 'root', **keys)
+
+
+@pytest.fixture
+def store(new_host, tmp_path):
+    return new_host(configs.standard(model=configs.talks(40, 5), runtimes=[stored(tmp_path)],
+                                     drain_ms=20000), allow_log=ALLOWED)
+
+
+@pytest.mark.tsan
+def test_a_store_is_replaced_behind_a_gate(store, tmp_path):
+    """A turn ends, a watch is told to come again, and what is asked meanwhile waits."""
+    worker = Worker.create(store.v1)
+    other = Worker.create(store.v1)
+    view = View()
+    view.cursor = worker.born
+    asked = []
+
+    def ask():
+        while not store.entries(msg='reloaded'):
+            asked.append(other.get()['worker_id'])
+
+    with worker.follow('go on') as stream:
+        next(e for e in stream if e.kind == 'text.delta')
+        with other.events() as watched:
+            reload.send(store, changed(store.config,
+                                       runtimes=[stored(tmp_path, limits={'workers': 7})]))
+            asking = threading.Thread(target=ask, daemon=True)
+            asking.start()
+            rest = list(stream)
+            assert [e.data['reason'] for e in watched if e.kind == 'end'] == ['draining']
+        assert [e for e in rest if e.kind == 'turn.ended'], rest[-3:]
+    asking.join(wait.bound(30))
+    assert not asking.is_alive() and set(asked) == {other.id}
+    assert store.entries(msg='reloaded')[0]['replaced'] == 'runtime:main'
+    watch(worker, view, lambda v: 'turn.ended' in v.kinds)
+    other.say('in the new one')
+
+
+@pytest.mark.tsan
+def test_a_turn_that_does_not_end_is_interrupted_at_the_deadline(new_host, tmp_path):
+    host = new_host(configs.standard(model=configs.stalls(), runtimes=[stored(tmp_path)]),
+                    allow_log=ALLOWED)
+    worker = Worker.create(host.v1)
+    with worker.follow('go on') as stream:
+        next(e for e in stream if e.kind == 'text.delta')
+        reload.good(host, changed(host.config, models=[configs.script()],
+                                  runtimes=[stored(tmp_path, limits={'workers': 7})]))
+        ended = [e for e in stream if e.kind == 'turn.ended']
+    assert ended and 'shutting_down' in ended[0].text, ended
+    assert answer(worker).startswith('You said')
+
+
+@pytest.mark.tsan
+def test_one_that_cannot_be_opened_leaves_the_old_one(store, tmp_path):
+    worker = Worker.create(store.v1)
+    worker.say('before')
+    (tmp_path / 'file').write_text('no folder')
+    bad = configs.stored(tmp_path / 'file')
+    new = configs.embedded('second')
+    found = reload.refused(store, changed(store.config, runtimes=[bad, new],
+                                          models=[says('new words')]))
+    assert "cannot open runtime 'main'" in found[0][1], found
+    assert store.metric('yoi_config_generation') == 1
+    assert store.api.get('/api/runtimes/second').status == 404
+    assert worker.get()['worker_id'] == worker.id
+    assert answer(worker) != 'new words'
+    reload.good(store, changed(store.config, runtimes=[stored(tmp_path), new]))
 
 
 # ---- listeners --------------------------------------------------------------------------

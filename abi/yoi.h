@@ -193,16 +193,16 @@ YOI_API yoi_status yoi_host_remove_runtime(struct yoi_embed *host,
                                            uint32_t deadline_ms,
                                            yoi_error *err);
 
-/* Since 1.4. Gives a host that is started another config, all of it or, when it
- * is wrong or cannot be had, nothing: then the host is as it was. json, base_dir
- * and report as for yoi_host_check; what a config may be and this host cannot
- * become is a finding too (docs/operate.md has what can be reloaded). Turns that
- * run keep the models, tools, policies and grants they began with; what stands in
- * both configs in the same words is not touched. What is not in the new one is
- * drained within its "drain_ms", which this waits for; in step mode it steps. A
- * line in the log says what came of it. Errors: as of yoi_host_new and
- * yoi_host_start; FAILED_PRECONDITION: the host is not started, or inside a
- * callback. */
+/* Since 1.4. Gives a host that is started another config: all of it or, when
+ * it is wrong or cannot be had, nothing, and the host is as it was. json,
+ * base_dir and report as for yoi_host_check; what this host cannot become
+ * while it runs is a finding too (docs/operate.md has what can be reloaded).
+ * Turns that run keep the models, tools, policies and grants they began with;
+ * what stands in both configs in the same words is not touched. What is not in
+ * the new one is drained within its "drain_ms", which this waits for; in step
+ * mode it steps. A line in the log says what came of it. Errors: as of
+ * yoi_host_new and yoi_host_start; FAILED_PRECONDITION: the host is not
+ * started, or inside a callback. */
 YOI_API yoi_status yoi_host_reload(struct yoi_embed *host, const char *json,
                                    size_t len, const char *base_dir,
                                    yoi_report_fn report, void *ctx,

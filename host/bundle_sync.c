@@ -66,8 +66,8 @@ struct place {
   struct yoi__instance *in;
   uint64_t serial;
   char digest[YOI_SDK_DIGEST_SIZE]; /* of the bundle */
-  struct flight *flight; /* NULL: none */
-  uint64_t put;          /* the number of the last put that went well; 0: none */
+  struct flight *flight;            /* NULL: none */
+  uint64_t put;                     /* the number of the last put that went well; 0: none */
 };
 
 struct yoi__puts {
@@ -235,8 +235,8 @@ static yoi_status wait_for_put(struct create *c, yoi_error *err) {
   c->state = DUE;
   if (at != NULL && at->put <= c->began) {
     if (at->flight == NULL && (mine = yoi_sdk_calloc(1, sizeof *mine)) != NULL) {
-      *mine = (struct flight){
-          .puts = p, .place = at, .setup = yoi__setup_ref(c->setup), .bundle = c->bundle, .refs = 1};
+      *mine = (struct flight){.puts = p, .place = at, .bundle = c->bundle, .refs = 1};
+      mine->setup = yoi__setup_ref(c->setup);
       at->flight = mine;
     }
     c->flight = at->flight;
@@ -347,7 +347,8 @@ static struct create *create_new(struct yoi__instance *in, const yoi_request *re
   if (c == NULL) return NULL;
   yoi_request r = *req;
   yoi__request_own(&r, (char *)c + offsetof(struct create, texts));
-  *c = (struct create){.head = {&create_ops}, .in = in, .setup = setup, .bundle = bundle, .request = r};
+  *c = (struct create){
+      .head = {&create_ops}, .in = in, .setup = setup, .bundle = bundle, .request = r};
   c->began = atomic_load(&in->top->puts->count);
   return c;
 }

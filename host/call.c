@@ -28,8 +28,8 @@
 #include "stream.h"
 #include "take.h"
 
-#define CALLS_MAX YOI_TOKENS_MAX /* each has a token */
-#define BATCHES_PER_TURN YOI_SDK_HARD(16, 1)      /* then other work of the loop has its turn */
+#define CALLS_MAX YOI_TOKENS_MAX             /* each has a token */
+#define BATCHES_PER_TURN YOI_SDK_HARD(16, 1) /* then other work of the loop has its turn */
 
 struct call {
   struct yoi__calls *calls;

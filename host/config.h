@@ -101,11 +101,11 @@ struct yoi__config_plugin {
 
 struct yoi__config {
   _Atomic uint32_t refs; /* 1 when it is loaded */
-  int step;            /* driven by yoi_host_step, one loop */
-  uint32_t loops;      /* 0: one per core; 1 in step mode */
-  uint32_t log_level;  /* YOI_LOG_* */
-  uint32_t log_format; /* YOI__LOG_* */
-  uint32_t audit;      /* YOI__AUDIT_* */
+  int step;              /* driven by yoi_host_step, one loop */
+  uint32_t loops;        /* 0: one per core; 1 in step mode */
+  uint32_t log_level;    /* YOI_LOG_* */
+  uint32_t log_format;   /* YOI__LOG_* */
+  uint32_t audit;        /* YOI__AUDIT_* */
   uint32_t drain_ms;
   struct yoi__catalogue *plugins;
   struct yoi__secrets *secrets; /* declared; yoi__secrets_read at start */

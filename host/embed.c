@@ -107,8 +107,8 @@ static yoi_status make_counters(struct yoi_embed *host) {
        "result", "ok", &host->counters.reloads_ok},
       {YOI_METRIC_COUNTER, "yoi_reloads_total", "Reloads of the config, by how they ended.",
        "result", "refused", &host->counters.reloads_refused},
-      {YOI_METRIC_GAUGE, "yoi_config_generation", "Which config of this process is in force.",
-       NULL, NULL, &host->counters.generation},
+      {YOI_METRIC_GAUGE, "yoi_config_generation", "Which config of this process is in force.", NULL,
+       NULL, &host->counters.generation},
       {YOI_METRIC_GAUGE, "yoi_build_info", "Always 1; its label is the version.", "version",
        yoi_version(), &build},
   };
@@ -163,9 +163,8 @@ yoi_status yoi__host_of(struct yoi__config *config, struct yoi_embed **out, yoi_
   host->turns = yoi__turns_new();
   struct yoi__setup *setup = yoi__setup_new(host, config);
   if (setup != NULL) yoi__setup_switch(setup);
-  if (setup == NULL || host->told == NULL || host->turns == NULL ||
-      host->log == NULL || host->tokens == NULL || host->given == NULL || host->calls == NULL ||
-      host->puts == NULL)
+  if (setup == NULL || host->told == NULL || host->turns == NULL || host->log == NULL ||
+      host->tokens == NULL || host->given == NULL || host->calls == NULL || host->puts == NULL)
     goto memory;
   yoi__log_scrub(host->log, host->scrub);
   if (yoi__registry_init(&host->registry) != YOI_OK) goto memory;
@@ -239,11 +238,11 @@ static void open_all(void *ctx) {
   for (size_t i = 0; i < c->n_runtimes && o->st == YOI_OK; i++)
     o->st = yoi__runtime_open(host, &c->runtimes[i], NULL, o->err);
   for (size_t i = 0; i < c->n_ingress && o->st == YOI_OK; i++) {
-    host->ingress[i] = yoi__instance_new(host, host->config, &c->ingress[i].instance,
-                                         c->ingress[i].listen);
-    o->st = host->ingress[i] == NULL ? yoi_sdk_fail_memory(o->err)
-                                     : yoi__ingress_open(host->ingress[i], &c->ingress[i],
-                                                         &host->bound[i], o->err);
+    host->ingress[i] =
+        yoi__instance_new(host, host->config, &c->ingress[i].instance, c->ingress[i].listen);
+    o->st = host->ingress[i] == NULL
+                ? yoi_sdk_fail_memory(o->err)
+                : yoi__ingress_open(host->ingress[i], &c->ingress[i], &host->bound[i], o->err);
     if (o->st == YOI_OK)
       o->st = yoi__ingress_start(host->ingress[i], &c->ingress[i], &host->bound[i], o->err);
   }
@@ -410,9 +409,8 @@ int yoi_host_fd(const struct yoi_embed *host) {
 
 yoi_status yoi_host_step(struct yoi_embed *host, int timeout_ms, yoi_error *err) {
   if (!host->step || host->loops == NULL || host->control == NULL) {
-    (void)yoi_sdk_fail(
-        err, YOI_CODE_INVALID_REQUEST,
-        host->step ? "the host is not started" : "the host runs its own threads");
+    (void)yoi_sdk_fail(err, YOI_CODE_INVALID_REQUEST,
+                       host->step ? "the host is not started" : "the host runs its own threads");
     return YOI_FAILED_PRECONDITION;
   }
   if (yoi__loops_inside(host->loops)) {

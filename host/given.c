@@ -103,8 +103,8 @@ static yoi_status read_list(yoi_str json, struct yoi__given_list *out, yoi_error
   return st;
 }
 
-static yoi_status read_checked(const struct yoi__setup *s, const struct yoi__plugin *p, yoi_str json,
-                               struct yoi__given_list *out, yoi_error *err) {
+static yoi_status read_checked(const struct yoi__setup *s, const struct yoi__plugin *p,
+                               yoi_str json, struct yoi__given_list *out, yoi_error *err) {
   yoi_status st = read_list(json, out, err);
   for (size_t i = 0; i < out->n && st == YOI_OK; i++)
     st = yoi__grant_for(s->config, p, &out->grants[i], err);

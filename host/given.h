@@ -24,8 +24,9 @@ struct yoi__given *yoi__given_new(void);
 void yoi__given_free(struct yoi__given *g);
 
 /* [any] A call of the instance with these grants: a JSON array of texts, or
- * empty. The setup is held until it is closed: it says what is in force. INVALID_ARGUMENT: it is none, or too long, or one is no grant.
- * grant_missing: one is not in force; see grant.c. */
+ * empty. The setup, which says what is in force, is held until it is closed.
+ * INVALID_ARGUMENT: it is none, or too long, or one is no grant. grant_missing:
+ * one is not in force; see grant.c. */
 yoi_status yoi__given_open(struct yoi__setup *setup, struct yoi__instance *in, yoi_str grants,
                            uint64_t *out_call, yoi_error *err);
 /* [any] 0, and one that is closed, are accepted. */

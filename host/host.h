@@ -88,13 +88,13 @@ struct yoi_embed {
   struct yoi__loops *loops;
   struct yoi__control *control;
   struct yoi__registry registry;
-  struct yoi__instance **ingress;           /* as in the config */
-  struct yoi__bound *bound;                 /* of the ingresses */
-  struct yoi__instance *stuck;              /* of setups that are gone, and still called; [main] */
-  struct yoi__instance *left;               /* runtimes that were removed and are still held */
-  struct yoi__instance *spare;              /* closed ones, to be used again */
-  uint64_t serials;                         /* of instances; on the control thread or before it */
-  struct yoi__pool *pools;                  /* of SERIAL plugins; a list */
+  struct yoi__instance **ingress; /* as in the config */
+  struct yoi__bound *bound;       /* of the ingresses */
+  struct yoi__instance *stuck;    /* of setups that are gone, and still called; [main] */
+  struct yoi__instance *left;     /* runtimes that were removed and are still held */
+  struct yoi__instance *spare;    /* closed ones, to be used again */
+  uint64_t serials;               /* of instances; on the control thread or before it */
+  struct yoi__pool *pools;        /* of SERIAL plugins; a list */
   struct yoi__calls *calls;
   struct yoi__puts *puts;
   struct yoi__told *told;

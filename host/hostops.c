@@ -55,7 +55,7 @@ struct lists {
   uint32_t op;
   int one; /* host.runtime: the row itself is the answer */
   const struct ask *ask;
-  struct yoi__instance *runtime; /* a reference: whose bundles they are; else NULL */
+  struct yoi__instance *runtime;           /* a reference: whose bundles they are; else NULL */
   char request_id[YOI_REQUEST_ID_MAX + 1]; /* for the log */
   yoi_event event;
   const yoi_event *events[1];

@@ -20,16 +20,16 @@ yoi_status yoi__ingress_open(struct yoi__instance *in, const struct yoi__config_
 
 static yoi_status start(struct yoi__instance *in, const struct yoi__config_ingress *c,
                         struct yoi__bound *on, struct yoi_sdk_error *e) {
-  yoi_listener listener = {.size = sizeof listener,
-                           .surface = c->surface,
-                           .flags = (c->insecure ? YOI_LISTEN_INSECURE : 0) |
-                                    (on->file.is_there ? YOI_LISTEN_UNIX : 0),
-                           .n_fds = on->n,
-                           .fds = on->fds,
-                           .address = yoi_sdk_str(on->address),
-                           .runtime_id = c->runtime_id,
-                           .token_secret = c->token,
-                           .hosts = c->hosts};
+  yoi_listener listener = {
+      .size = sizeof listener,
+      .surface = c->surface,
+      .flags = (c->insecure ? YOI_LISTEN_INSECURE : 0) | (on->file.is_there ? YOI_LISTEN_UNIX : 0),
+      .n_fds = on->n,
+      .fds = on->fds,
+      .address = yoi_sdk_str(on->address),
+      .runtime_id = c->runtime_id,
+      .token_secret = c->token,
+      .hosts = c->hosts};
   on->n = 0; /* the ingress' from here on, also when it fails */
   return in->plugin->table.ingress.start(in->self, &listener, &e->e);
 }

@@ -47,12 +47,12 @@ struct yoi__instance {
   struct yoi__config *from; /* a reference: what config, plugin and name lie in */
   const struct yoi__config_instance *config;
   struct yoi__plugin *plugin;
-  yoi_str name;            /* runtime id, model name, an ingress' address, or the plugin */
-  uint64_t serial;         /* of this use of the struct; read with a reference */
+  yoi_str name;    /* runtime id, model name, an ingress' address, or the plugin */
+  uint64_t serial; /* of this use of the struct; read with a reference */
   const struct yoi__config_runtime *entry; /* runtimes: what holds before routing */
-  void *memory;            /* of the config, when the entry came later; else NULL */
-  _Atomic uint32_t deadline_ms;       /* runtimes: of unary operations */
-  _Atomic(struct yoi__setup *) ahead; /* a reference; see setup.h */
+  void *memory;                            /* of the config, when the entry came later; else NULL */
+  _Atomic uint32_t deadline_ms;            /* runtimes: of unary operations */
+  _Atomic(struct yoi__setup *) ahead;      /* a reference; see setup.h */
   void *self;
   struct yoi__gate *gate;     /* of one that stands where a runtime is replaced; gate.h */
   struct yoi__strand *strand; /* of a SERIAL plugin: its functions are called there */
@@ -63,7 +63,7 @@ struct yoi__instance {
   struct yoi__owner owner;
   _Atomic uint64_t refs; /* and the bit that refuses more */
 
-  uint32_t shared; /* setups that have it; [main] */
+  uint32_t shared;            /* setups that have it; [main] */
   struct yoi__instance *next; /* of the host's `left` or `spare` */
 
   pthread_mutex_t lock;          /* guards `waiting` */

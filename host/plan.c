@@ -91,8 +91,7 @@ static int same_ingress(const struct yoi__config *a, const struct yoi__config_in
          yoi_sdk_str_eq(x->listen, y->listen) && x->address_len == y->address_len &&
          memcmp(&x->address, &y->address, sizeof x->address) == 0 &&
          yoi_sdk_str_eq(x->runtime_id, y->runtime_id) && yoi_sdk_str_eq(x->token, y->token) &&
-         yoi_sdk_str_eq(x->hosts, y->hosts) &&
-         yoi__instance_same(a, &x->instance, b, &y->instance);
+         yoi_sdk_str_eq(x->hosts, y->hosts) && yoi__instance_same(a, &x->instance, b, &y->instance);
 }
 
 /* The old one in the same words that no entry before i has. */
@@ -118,9 +117,9 @@ static int is_left_there(const struct yoi__plan *p, const struct yoi__config_ing
 static yoi_status plan_ingress(struct yoi__plan *p, yoi_error *err) {
   const struct yoi__config *was = p->host->config, *is = p->config;
   p->ingress = yoi_sdk_calloc(is->n_ingress + 1, sizeof *p->ingress);
-  p->listening = yoi_sdk_calloc(is->n_ingress + 1, sizeof(struct yoi__instance *));
+  p->listening = yoi_sdk_calloc(is->n_ingress + 1, sizeof *p->listening);
   p->bound = yoi_sdk_calloc(is->n_ingress + 1, sizeof *p->bound);
-  p->gone_ingress = yoi_sdk_calloc(was->n_ingress + 1, sizeof(struct yoi__instance *));
+  p->gone_ingress = yoi_sdk_calloc(was->n_ingress + 1, sizeof *p->gone_ingress);
   p->gone_bound = yoi_sdk_calloc(was->n_ingress + 1, sizeof *p->gone_bound);
   if (p->ingress == NULL || p->bound == NULL || p->gone_ingress == NULL || p->gone_bound == NULL ||
       p->listening == NULL)

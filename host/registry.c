@@ -296,8 +296,7 @@ static yoi_status route_create(struct yoi_embed *host, struct yoi__instance *in,
   struct yoi_sdk_buf body;
   yoi_sdk_buf_init(&body, YOI_BODY_BYTES_MAX);
   struct yoi__setup *s = yoi__setup_now(host);
-  yoi_status st =
-      yoi__create_prepare(s->config, yoi__setup_entry(s, in), req, &body, &bundle, err);
+  yoi_status st = yoi__create_prepare(s->config, yoi__setup_entry(s, in), req, &body, &bundle, err);
   if (st != YOI_OK) {
     yoi__instance_unref(in);
   } else {

@@ -253,8 +253,8 @@ static void say_reloaded(struct reloading *r, int late) {
                                   {YOI_LIT("kept"), {kept, 0}}};
   yoi_log_field out[5];
   for (size_t i = 0; i < 5; i++) out[i] = fields[i];
-  out[0].value.len = (uint32_t)snprintf(number, sizeof number, "%llu",
-                                        (unsigned long long)r->plan.setup->number);
+  out[0].value.len =
+      (uint32_t)snprintf(number, sizeof number, "%llu", (unsigned long long)r->plan.setup->number);
   out[4].value.len = (uint32_t)snprintf(kept, sizeof kept, "%zu", r->words.kept);
   yoi__log_host(host->log, YOI_LOG_INFO, late ? "reloaded, work was cancelled" : "reloaded", out,
                 5);

@@ -99,8 +99,7 @@ static enum kind kind_of(struct yoi__instance *in) {
   enum kind kind = NOT_SAID;
   if (yoi_sdk_str_is(said, "\"memory\""))
     kind = MEMORY;
-  else if (yoi_sdk_str_is(said, "\"durable\"") || yoi_sdk_str_is(said, "\"remote\"") ||
-           away)
+  else if (yoi_sdk_str_is(said, "\"durable\"") || yoi_sdk_str_is(said, "\"remote\"") || away)
     kind = ELSEWHERE;
   yoi_sdk_buf_release(&a.text);
   return kind;
@@ -115,8 +114,7 @@ static int has_workers(struct yoi__instance *in) {
   yoi_str text = yoi_sdk_buf_str(&a.text), workers = {NULL, 0};
   if (a.st == YOI_OK && !a.text.failed && yoi_sdk_json_check(text, 0, NULL) == YOI_OK)
     workers = yoi_sdk_json_raw_get(text, "workers");
-  int none = workers.len > 1 && workers.ptr[0] == '[' &&
-             !yoi_sdk_json_raw_each(workers, &at, &one);
+  int none = workers.len > 1 && workers.ptr[0] == '[' && !yoi_sdk_json_raw_each(workers, &at, &one);
   yoi_sdk_buf_release(&a.text);
   return !none;
 }
@@ -168,8 +166,8 @@ static void raise_gate(void *ctx) {
 /* What had found it before the gate stood is through, and has left no worker. */
 static int is_empty(struct yoi_embed *host, struct yoi__instance *old) {
   yoi__instance_shut(old);
-  int quiet = yoi__host_wait(host, yoi__instance_unreferenced, old,
-                             yoi__now_ns() + QUIET_MS * YOI__MS);
+  int quiet =
+      yoi__host_wait(host, yoi__instance_unreferenced, old, yoi__now_ns() + QUIET_MS * YOI__MS);
   yoi__instance_reopen(old);
   return quiet && !has_workers(old);
 }

@@ -70,8 +70,8 @@ struct yoi__secrets {
   struct secret **all;
   size_t n;
   struct vault *vault;
-  int is_read;  /* [main] */
-  int pending;  /* values that were read, and not committed; [main] */
+  int is_read; /* [main] */
+  int pending; /* values that were read, and not committed; [main] */
 };
 
 static void vault_give(struct vault *v) {

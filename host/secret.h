@@ -66,8 +66,8 @@ void yoi__secrets_commit(struct yoi__secrets *s);
 /* What yoi.host.secret/1 `get` does for an instance with these grants:
  * PERMISSION_DENIED, NOT_FOUND, RESOURCE_EXHAUSTED (*out_len is what is
  * needed) as in yoi/host_secret.h. */
-yoi_status yoi__secret_get(struct yoi__secrets *s, const struct yoi__grants *grants,
-                           yoi_str name, char *buf, size_t cap, size_t *out_len, yoi_error *err);
+yoi_status yoi__secret_get(struct yoi__secrets *s, const struct yoi__grants *grants, yoi_str name,
+                           char *buf, size_t cap, size_t *out_len, yoi_error *err);
 /* What `generation` does. */
 uint64_t yoi__secret_generation(struct yoi__secrets *s, const struct yoi__grants *grants,
                                 yoi_str name);

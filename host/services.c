@@ -20,8 +20,8 @@
 #include "host.h"
 #include "model.h"
 #include "take.h"
-#include "tool_services.h"
 #include "tool.h"
+#include "tool_services.h"
 #include "turn.h"
 
 static struct yoi__instance *of(const yoi_host *h) {

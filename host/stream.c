@@ -319,7 +319,8 @@ void yoi__stream_free(struct yoi__stream *s) {
  * watching for what may come has none. */
 static uint64_t deadline_of(const struct yoi__instance *in, const yoi_request *req) {
   if (req->op == YOI_OP_WORKER_EVENTS && (req->flags & YOI_REQ_ONCE) == 0) return 0;
-  uint64_t own = yoi__now_ns() + atomic_load_explicit(&in->deadline_ms, memory_order_relaxed) * YOI__MS;
+  uint64_t own =
+      yoi__now_ns() + atomic_load_explicit(&in->deadline_ms, memory_order_relaxed) * YOI__MS;
   return req->deadline_ns != 0 && req->deadline_ns < own ? req->deadline_ns : own;
 }
 
@@ -347,9 +348,8 @@ yoi_status yoi__stream_start(struct yoi__instance *in, const yoi_request *req,
   (void)yoi_sdk_error_init(&e);
   yoi_stream *inner = NULL;
   yoi_status st = in->gate != NULL ? yoi__gate_start(in, &r, setup, bundle, &inner, &e.e)
-                  : bundle != NULL
-                      ? yoi__create_start(in, &r, setup, bundle, &inner, &e.e)
-                      : in->plugin->table.runtime.start(in->self, &r, &inner, &e.e);
+                  : bundle != NULL ? yoi__create_start(in, &r, setup, bundle, &inner, &e.e)
+                                   : in->plugin->table.runtime.start(in->self, &r, &inner, &e.e);
   if (st != YOI_OK || !yoi__stream_valid(inner)) {
     st = yoi__public_error(in, req->request_id, st == YOI_OK ? YOI_END - 1 : st, &e.e);
     yoi_sdk_error_copy(err, &e.e);

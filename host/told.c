@@ -60,8 +60,9 @@ static struct row *add(struct yoi__told *t, yoi_str *const texts[TEXTS]) {
 }
 
 int yoi__told_keep(struct yoi__told *t, yoi_tool_info *info) {
-  yoi_str *const texts[TEXTS] = {&info->name,        &info->plugin,     &info->version, &info->digest,
-                                 &info->description, &info->parameters, &info->grants};
+  yoi_str *const texts[TEXTS] = {&info->name,   &info->plugin,      &info->version,
+                                 &info->digest, &info->description, &info->parameters,
+                                 &info->grants};
   pthread_mutex_lock(&t->lock);
   struct row *r = t->rows;
   while (r != NULL && !is_it(r, texts)) r = r->next;

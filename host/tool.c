@@ -50,8 +50,8 @@ static yoi_status no_tool(yoi_error *err, yoi_str name, const char *why) {
   return YOI_NOT_FOUND;
 }
 
-static yoi_status look_up(const struct yoi__setup *s, yoi_str plugin, yoi_str name, struct found *out,
-                          yoi_error *err) {
+static yoi_status look_up(const struct yoi__setup *s, yoi_str plugin, yoi_str name,
+                          struct found *out, yoi_error *err) {
   size_t n = 0;
   for (size_t i = 0; i < s->config->n_tools; i++) {
     const struct yoi__manifest *m = &s->config->tools[i].plugin->manifest;
@@ -203,8 +203,7 @@ static yoi_status judge(struct yoi__setup *s, const struct yoi__instance *who,
   else
     deny_grants(d, e.message);
   /* What a person was asked about before has its own line: allows(). */
-  if (d->verdict != YOI_VERDICT_ASK || call->approval.len == 0)
-    yoi__policy_audit_tool(s, q, d);
+  if (d->verdict != YOI_VERDICT_ASK || call->approval.len == 0) yoi__policy_audit_tool(s, q, d);
   return YOI_OK;
 }
 

@@ -78,8 +78,8 @@ static yoi_status mount_open(const yoi_host *h, uint64_t call, yoi_str mount, yo
   struct yoi__setup *s = NULL;
   if (st == YOI_OK) st = yoi__given_has(of(h)->top, of(h), call, &grant, &s, err);
   if (st != YOI_OK) return st;
-  return yoi__mount_open(yoi__local_mount(&s->config->local, mount)->fd, mount, path, flags,
-                         out_fd, err);
+  return yoi__mount_open(yoi__local_mount(&s->config->local, mount)->fd, mount, path, flags, out_fd,
+                         err);
 }
 
 const yoi_host_mount yoi__mount_table = {.size = sizeof yoi__mount_table, .open = mount_open};

@@ -78,8 +78,7 @@ static int grow(struct yoi__turns *t) {
 /* NULL: no such turn of that instance. */
 static struct slot *find(struct yoi__turns *t, const struct yoi__instance *in, uint64_t turn) {
   uint32_t i = (uint32_t)(turn & ((1u << SLOT_BITS) - 1));
-  if (i >= t->n || t->slots[i].in != in || t->slots[i].generation != turn >> SLOT_BITS)
-    return NULL;
+  if (i >= t->n || t->slots[i].in != in || t->slots[i].generation != turn >> SLOT_BITS) return NULL;
   return &t->slots[i];
 }
 
@@ -148,8 +147,7 @@ static void turn_end(const yoi_host *h, uint64_t turn) {
 }
 
 static yoi_status turn_model_start(const yoi_host *h, uint64_t turn, yoi_str name,
-                                   const yoi_model_request *req, yoi_stream **out,
-                                   yoi_error *err) {
+                                   const yoi_model_request *req, yoi_stream **out, yoi_error *err) {
   struct yoi__setup *s = setup_of(h, turn, err);
   if (s == NULL) return YOI_NOT_FOUND;
   yoi_status st = yoi__model_start(s, of(h), name, req, out, err);

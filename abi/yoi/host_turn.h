@@ -31,17 +31,19 @@ typedef struct yoi_host_turn {
   yoi_status (*begin)(const yoi_host *h, uint64_t *out_turn, yoi_error *err);
   /* [any] 0, and one that has ended, are accepted. */
   void (*end)(const yoi_host *h, uint64_t turn);
-  /* As `start` of yoi/host_model.h, and those of yoi/host_tool.h. turn 0 is
-   * none: what the host has now. NOT_FOUND also: no such turn of this
-   * runtime. */
+  /* [loop] As `start` of yoi/host_model.h. turn 0 is none, here and below:
+   * what the host has now. NOT_FOUND also: no such turn of this runtime. */
   yoi_status (*model_start)(const yoi_host *h, uint64_t turn, yoi_str name,
                             const yoi_model_request *req, yoi_stream **out,
                             yoi_error *err);
+  /* [any] As `find` of yoi/host_tool.h. */
   yoi_status (*tool_find)(const yoi_host *h, uint64_t turn, yoi_str plugin,
                           yoi_str name, yoi_tool_info *out, yoi_error *err);
+  /* [any] As `decide` of it. */
   yoi_status (*tool_decide)(const yoi_host *h, uint64_t turn,
                             const yoi_tool_call *call, yoi_tool_decision *out,
                             yoi_error *err);
+  /* [loop] As `start` of it. */
   yoi_status (*tool_start)(const yoi_host *h, uint64_t turn,
                            const yoi_tool_call *call, yoi_stream **out,
                            yoi_error *err);

@@ -126,8 +126,9 @@ static void notify_reloading(const struct cli_config *c) {
   char text[64];
   struct timespec now;
   clock_gettime(CLOCK_MONOTONIC, &now);
-  (void)snprintf(text, sizeof text, "RELOADING=1\nMONOTONIC_USEC=%llu",
-                 (unsigned long long)now.tv_sec * 1000000u + (unsigned long long)now.tv_nsec / 1000);
+  (void)snprintf(
+      text, sizeof text, "RELOADING=1\nMONOTONIC_USEC=%llu",
+      (unsigned long long)now.tv_sec * 1000000u + (unsigned long long)now.tv_nsec / 1000);
   notify(c, text);
 }
 

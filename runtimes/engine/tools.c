@@ -163,8 +163,7 @@ static void deny(struct eng_call *c) {
 static void match_plugin(struct eng_turn *t, struct eng_call *c) {
   yoi_tool_info info = {.size = sizeof info};
   char quoted[YOI_SDK_DIGEST_SIZE + 2] = "null";
-  if (find_at_host(t, yoi_sdk_str(c->tool->plugin), c->name, &info) != YOI_OK)
-    info.digest.len = 0;
+  if (find_at_host(t, yoi_sdk_str(c->tool->plugin), c->name, &info) != YOI_OK) info.digest.len = 0;
   (void)snprintf(c->digest, sizeof c->digest, "%.*s", YOI_ARG(info.digest));
   if (c->state != ENG_CALL_APPROVED) return;
   if (c->digest[0]) (void)snprintf(quoted, sizeof quoted, "\"%s\"", c->digest);

@@ -240,8 +240,7 @@ static int start_clock(struct eng_turn *t) {
 static int begin(struct eng_turn *t) {
   struct eng_engine *eng = t->w->eng;
   if (t->token) return 1;
-  if (eng->turns && !t->host_turn &&
-      eng->turns->begin(eng->host, &t->host_turn, NULL) != YOI_OK)
+  if (eng->turns && !t->host_turn && eng->turns->begin(eng->host, &t->host_turn, NULL) != YOI_OK)
     return 0;
   uint64_t cookie = (uint64_t)t->generation << 32 | t->slot;
   if (eng->host->token_new(eng->host, cookie, &t->token, NULL) != YOI_OK) t->token = 0;

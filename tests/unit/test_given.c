@@ -85,7 +85,8 @@ static void a_call_has_what_it_was_given(void **state) {
       {{YOI_SDK_GRANT_SHELL, 0, {"docs", 4}}, YOI_PERMISSION_DENIED},
   };
   for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
-    assert_int_equal(yoi__given_has(t->f.host, &t->a, call, &cases[i].grant, NULL, NULL), cases[i].st);
+    assert_int_equal(yoi__given_has(t->f.host, &t->a, call, &cases[i].grant, NULL, NULL),
+                     cases[i].st);
   yoi__given_close(t->f.host, call);
   for (int i = 0; i < 2; i++) {
     call = begin(t, &t->a, i == 0 ? "" : "[]");
@@ -183,7 +184,8 @@ static void a_list_is_taken_whole_or_not_at_all(void **state) {
   }
   assert_int_equal(yoi__given_check(t->f.host->setup, &t->plugin, YOI_LIT("[\"net:docs\"]"), NULL),
                    YOI_OK);
-  assert_int_equal(yoi__given_check(t->f.host->setup, &t->plugin, (yoi_str){NULL, 0}, NULL), YOI_OK);
+  assert_int_equal(yoi__given_check(t->f.host->setup, &t->plugin, (yoi_str){NULL, 0}, NULL),
+                   YOI_OK);
 }
 
 static void a_call_has_at_most_16_each_as_long_as_may_be(void **state) {
@@ -215,7 +217,8 @@ static void memory_that_is_short_is_said(void **state) {
   for (uint64_t n = 1;; n++) {
     uint64_t call = 7;
     (void)yoi_sdk_mem_fail_at(n);
-    yoi_status st = yoi__given_open(t->f.host->setup, &t->a, YOI_LIT("[\"net:docs\"]"), &call, NULL);
+    yoi_status st =
+        yoi__given_open(t->f.host->setup, &t->a, YOI_LIT("[\"net:docs\"]"), &call, NULL);
     (void)yoi_sdk_mem_fail_at(0);
     if (st == YOI_OK) {
       assert_true(n > 2);
@@ -236,7 +239,8 @@ static void *open_and_close(void *ctx) {
   for (int i = 0; i < ROUNDS; i++) {
     struct yoi__given_list l;
     uint64_t call = 0;
-    if (yoi__given_open(t->f.host->setup, &t->a, YOI_LIT("[\"net:docs\"]"), &call, NULL) != YOI_OK ||
+    if (yoi__given_open(t->f.host->setup, &t->a, YOI_LIT("[\"net:docs\"]"), &call, NULL) !=
+            YOI_OK ||
         yoi__given_has(t->f.host, &t->a, call, &docs, NULL, NULL) != YOI_OK ||
         yoi__given_get(t->f.host, &t->b, call, &l, NULL) != YOI_NOT_FOUND ||
         yoi__given_get(t->f.host, &t->a, old, &l, NULL) != YOI_NOT_FOUND)

@@ -85,9 +85,8 @@ static void warm_up(struct bench *b);
 
 static void set_up(struct bench *b, int step, uint32_t threads) {
   memset(b, 0, sizeof *b);
-  _Atomic int *counts[] = {&serial.starts,   &serial.nexts, &serial.cancels,
-                           &serial.releases, &serial.opens, &serial.closes,
-                           &serial.cancel_beside};
+  _Atomic int *counts[] = {&serial.starts, &serial.nexts,  &serial.cancels,      &serial.releases,
+                           &serial.opens,  &serial.closes, &serial.cancel_beside};
   for (size_t i = 0; i < sizeof counts / sizeof *counts; i++) atomic_store(counts[i], 0);
   serial.gate = serial.cancel_opens = 0;
   serial_table.thread_model = threads;

@@ -62,7 +62,8 @@ static int setup(void **state) {
   t.mount = yoi__service(&t.in, YOI_LIT(YOI_HOST_MOUNT_ID));
   t.net = yoi__service(&t.in, YOI_LIT(YOI_HOST_NET_ID));
   assert_true(t.grant != NULL && t.mount != NULL && t.net != NULL);
-  assert_int_equal(yoi__given_open(t.top->setup, &t.in, yoi_sdk_str(all_of_them), &t.call, NULL), YOI_OK);
+  assert_int_equal(yoi__given_open(t.top->setup, &t.in, yoi_sdk_str(all_of_them), &t.call, NULL),
+                   YOI_OK);
   *state = &t;
   return 0;
 }
@@ -123,8 +124,8 @@ static void list_says_what_the_call_was_given(void **state) {
   uint64_t others = 0;
   assert_int_equal(t->grant->list(&t->host, t->call, note, seen), YOI_OK);
   assert_string_equal(seen, "mount:ro:ro mount:rw:rw net:docs shell:sh git:gi ");
-  assert_int_equal(yoi__given_open(t->top->setup, &t->other, YOI_LIT("[\"net:docs\"]"), &others, NULL),
-                   YOI_OK);
+  assert_int_equal(
+      yoi__given_open(t->top->setup, &t->other, YOI_LIT("[\"net:docs\"]"), &others, NULL), YOI_OK);
   seen[0] = '\0';
   assert_int_equal(t->grant->list(&t->host, others, note, seen), YOI_NOT_FOUND);
   assert_int_equal(t->grant->list(&t->host, 0, note, seen), YOI_NOT_FOUND);
@@ -217,8 +218,8 @@ static void an_open_is_checked_for_the_call_the_mount_and_the_mode(void **state)
   t->config->local.mounts[1].writable = 1;
   yoi__given_close(t->top, t->call);
   assert_int_equal(opened(t, "rw", "a", read), YOI_NOT_FOUND);
-  assert_int_equal(yoi__given_open(t->top->setup, &t->in, YOI_LIT("[\"mount:rw:ro\"]"), &t->call, NULL),
-                   YOI_OK);
+  assert_int_equal(
+      yoi__given_open(t->top->setup, &t->in, YOI_LIT("[\"mount:rw:ro\"]"), &t->call, NULL), YOI_OK);
   assert_int_equal(opened(t, "rw", "a", read), YOI_OK);
   assert_int_equal(opened(t, "rw", "a", write), YOI_PERMISSION_DENIED);
   assert_int_equal(opened(t, "ro", "a", read), YOI_PERMISSION_DENIED);

@@ -15,8 +15,8 @@
  * runs inside yoi_host_step, callbacks included; only calls of SERIAL plugins
  * (yoi/plugin.h) are made on threads of their own. Otherwise it runs its own
  * loops and callbacks come on those. new, check, start, step, add, remove,
- * drain and free of one host belong to one thread (the last four never inside
- * a callback);
+ * reload, drain and free of one host belong to one thread (the last five never
+ * inside a callback);
  * yoi_call, yoi_call_cancel and yoi_host_wakeup may be called from any.
  */
 #ifndef YOI_H
@@ -192,6 +192,21 @@ YOI_API yoi_status yoi_host_remove_runtime(struct yoi_embed *host,
                                            yoi_str runtime_id,
                                            uint32_t deadline_ms,
                                            yoi_error *err);
+
+/* Since 1.4. Gives a host that is started another config: all of it or, when
+ * it is wrong or cannot be had, nothing, and the host is as it was. json,
+ * base_dir and report as for yoi_host_check; what this host cannot become
+ * while it runs is a finding too (docs/operate.md has what can be reloaded).
+ * Turns that run keep the models, tools, policies and grants they began with;
+ * what stands in both configs in the same words is not touched. What is not in
+ * the new one is drained within its "drain_ms", which this waits for; in step
+ * mode it steps. A line in the log says what came of it. Errors: as of
+ * yoi_host_new and yoi_host_start; FAILED_PRECONDITION: the host is not
+ * started, or inside a callback. */
+YOI_API yoi_status yoi_host_reload(struct yoi_embed *host, const char *json,
+                                   size_t len, const char *base_dir,
+                                   yoi_report_fn report, void *ctx,
+                                   yoi_error *err);
 
 /* Stops accepting, lets turns end until deadline_ms have passed, cancels the
  * rest, flushes. OK: all ended by itself; DEADLINE_EXCEEDED: some were

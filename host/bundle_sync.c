@@ -38,6 +38,7 @@
 #include <pthread.h>
 #include <sdk/mem.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "call.h"
@@ -50,6 +51,8 @@ struct create;
 struct flight {
   struct yoi__puts *puts;
   struct place *place;
+  struct yoi__setup *setup; /* a reference of the call's: the bundle is its */
+  const struct yoi__config_bundle *bundle;
   uint32_t refs; /* who waits, and the call; under puts->lock, like the rest */
   int over;
   yoi_status st;
@@ -62,9 +65,9 @@ struct place {
   struct place *next;
   struct yoi__instance *in;
   uint64_t serial;
-  const struct yoi__config_bundle *bundle;
-  struct flight *flight; /* NULL: none */
-  uint64_t put;          /* the number of the last put that went well; 0: none */
+  char digest[YOI_SDK_DIGEST_SIZE]; /* of the bundle */
+  struct flight *flight;            /* NULL: none */
+  uint64_t put;                     /* the number of the last put that went well; 0: none */
 };
 
 struct yoi__puts {
@@ -78,6 +81,7 @@ enum state { ASKED, WAITING, DUE, ASKED_AGAIN };
 struct create {
   yoi_stream head;
   struct yoi__instance *in; /* held by the stream around this one */
+  struct yoi__setup *setup; /* held by the stream around this one */
   const struct yoi__config_bundle *bundle;
   yoi_request request; /* its texts lie in `texts` */
   enum state state;
@@ -123,11 +127,13 @@ void yoi__bundle_log(struct yoi__instance *in, const struct yoi__config_bundle *
 /* Under the lock; NULL: memory is short. */
 static struct place *place_of(struct yoi__puts *p, const struct create *c) {
   struct place *at = p->places;
-  while (at != NULL && (at->in != c->in || at->bundle != c->bundle)) at = at->next;
+  const char *digest = c->bundle->it->digest;
+  while (at != NULL && (at->in != c->in || strcmp(at->digest, digest) != 0)) at = at->next;
   if (at == NULL) {
     at = yoi_sdk_calloc(1, sizeof *at);
     if (at == NULL) return NULL;
-    *at = (struct place){.next = p->places, .in = c->in, .bundle = c->bundle};
+    *at = (struct place){.next = p->places, .in = c->in};
+    (void)snprintf(at->digest, sizeof at->digest, "%s", digest);
     p->places = at;
   }
   if (at->serial != c->in->serial) at->put = 0;
@@ -162,7 +168,9 @@ static void flight_over(struct flight *f, yoi_status st, const yoi_error *err) {
     pthread_mutex_lock(&p->lock);
   }
   pthread_mutex_unlock(&p->lock);
+  struct yoi__setup *setup = f->setup;
   flight_unref(p, f);
+  yoi__setup_give(setup);
 }
 
 static void on_put(void *ctx, const yoi_event *event, yoi_status st, const yoi_error *err) {
@@ -174,13 +182,13 @@ static void on_put(void *ctx, const yoi_event *event, yoi_status st, const yoi_e
     st = yoi_sdk_fail(yoi_sdk_error_init(&e), YOI_CODE_SHUTTING_DOWN, "the host is shutting down");
     err = &e.e;
   }
-  yoi__bundle_log(f->place->in, f->place->bundle, (yoi_str){0}, st, err);
+  yoi__bundle_log(f->place->in, f->bundle, (yoi_str){0}, st, err);
   flight_over(f, st, err);
 }
 
 static void flight_start(struct flight *f, yoi_str request_id) {
   struct yoi__instance *in = f->place->in;
-  const struct yoi__config_bundle *bundle = f->place->bundle;
+  const struct yoi__config_bundle *bundle = f->bundle;
   const yoi_request put = {.size = sizeof put,
                            .op = YOI_OP_BUNDLE_PUT,
                            .origin = YOI_ORIGIN_EMBED,
@@ -227,7 +235,8 @@ static yoi_status wait_for_put(struct create *c, yoi_error *err) {
   c->state = DUE;
   if (at != NULL && at->put <= c->began) {
     if (at->flight == NULL && (mine = yoi_sdk_calloc(1, sizeof *mine)) != NULL) {
-      *mine = (struct flight){.puts = p, .place = at, .refs = 1};
+      *mine = (struct flight){.puts = p, .place = at, .bundle = c->bundle, .refs = 1};
+      mine->setup = yoi__setup_ref(c->setup);
       at->flight = mine;
     }
     c->flight = at->flight;
@@ -332,29 +341,22 @@ static const yoi_stream_ops create_ops = {sizeof create_ops, 0, create_next, cre
 
 /* NULL: memory is short. */
 static struct create *create_new(struct yoi__instance *in, const yoi_request *req,
+                                 struct yoi__setup *setup,
                                  const struct yoi__config_bundle *bundle) {
-  yoi_request r = *req;
-  yoi_str *const texts[] = {&r.worker_id, &r.subject, &r.principal,       &r.request_id,
-                            &r.trace,     &r.body,    &r.idempotency_key, &r.workspace};
-  size_t size = 0, n = sizeof texts / sizeof *texts;
-  for (size_t i = 0; i < n; i++) size += texts[i]->len;
-  struct create *c = yoi_sdk_malloc(sizeof *c + size);
+  struct create *c = yoi_sdk_malloc(sizeof *c + yoi__request_bytes(req));
   if (c == NULL) return NULL;
-  char *at = (char *)c + offsetof(struct create, texts);
-  for (size_t i = 0; i < n; i++) {
-    if (texts[i]->len > 0) memcpy(at, texts[i]->ptr, texts[i]->len);
-    texts[i]->ptr = at;
-    at += texts[i]->len;
-  }
-  *c = (struct create){.head = {&create_ops}, .in = in, .bundle = bundle, .request = r};
+  yoi_request r = *req;
+  yoi__request_own(&r, (char *)c + offsetof(struct create, texts));
+  *c = (struct create){
+      .head = {&create_ops}, .in = in, .setup = setup, .bundle = bundle, .request = r};
   c->began = atomic_load(&in->top->puts->count);
   return c;
 }
 
 yoi_status yoi__create_start(struct yoi__instance *in, const yoi_request *req,
-                             const struct yoi__config_bundle *bundle, yoi_stream **out,
-                             yoi_error *err) {
-  struct create *c = create_new(in, req, bundle);
+                             struct yoi__setup *setup, const struct yoi__config_bundle *bundle,
+                             yoi_stream **out, yoi_error *err) {
+  struct create *c = create_new(in, req, setup, bundle);
   if (c == NULL) return yoi_sdk_fail_memory(err);
   yoi_status st = ask(c, req, &c->first, err);
   if (is_missing(st, err)) {

@@ -28,8 +28,8 @@
 #include "stream.h"
 #include "take.h"
 
-#define CALLS_MAX YOI_TOKENS_MAX /* each has a token */
-#define BATCHES_PER_TURN YOI_SDK_HARD(16, 1)      /* then other work of the loop has its turn */
+#define CALLS_MAX YOI_TOKENS_MAX             /* each has a token */
+#define BATCHES_PER_TURN YOI_SDK_HARD(16, 1) /* then other work of the loop has its turn */
 
 struct call {
   struct yoi__calls *calls;
@@ -247,7 +247,7 @@ static yoi_status call_start_own(struct call *call, struct yoi__instance *in,
   if (!yoi__instance_ref(in))
     return yoi_sdk_fail(err, YOI_CODE_RUNTIME_UNAVAILABLE, "runtime '%.*s' is closing",
                         YOI_ARG(in->name));
-  return yoi__stream_start(in, &r, NULL, &call->stream, err);
+  return yoi__stream_start(in, &r, NULL, NULL, &call->stream, err);
 }
 
 /* Of the runtime `in`, or else of runtime_id, as the application's. */

@@ -71,8 +71,13 @@ void yoi__config_memory_free(void *memory) {
   }
 }
 
+struct yoi__config *yoi__config_ref(struct yoi__config *c) {
+  if (c != NULL) atomic_fetch_add(&c->refs, 1u);
+  return c;
+}
+
 void yoi__config_free(struct yoi__config *c) {
-  if (c == NULL) return;
+  if (c == NULL || atomic_fetch_sub(&c->refs, 1u) != 1) return;
   for (size_t i = 0; i < c->n_bundles; i++) yoi_sdk_bundle_free(c->bundles[i].it);
   yoi__catalogue_free(c->plugins);
   yoi__secrets_free(c->secrets);
@@ -218,6 +223,7 @@ static yoi_status load(yoi_str json, const char *base_dir, yoi_report_fn report,
   }
   yoi__findings_init(&b.found, json);
   b.c = yoi_sdk_calloc(1, sizeof *b.c);
+  if (b.c != NULL) atomic_init(&b.c->refs, 1u);
   b.base = absolute(base_dir, base);
   if (b.c == NULL || st != YOI_OK) {
     st = yoi_sdk_fail_memory(err);

@@ -10,6 +10,7 @@
 #define YOI__CONFIG_H
 
 #include <sdk/bundle.h>
+#include <stdatomic.h>
 #include <sys/socket.h>
 #include <yoi.h>
 
@@ -25,6 +26,8 @@
 #define YOI__AUDIT_DENIED 0u
 #define YOI__AUDIT_ALL 1u
 #define YOI__AUDIT_NONE 2u
+
+struct yoi__config;
 
 /* What every instance has. `config` is the instance's config as one line of
  * compact JSON ("{}" when the entry has none), the paths in it absolute;
@@ -97,11 +100,12 @@ struct yoi__config_plugin {
 };
 
 struct yoi__config {
-  int step;            /* driven by yoi_host_step, one loop */
-  uint32_t loops;      /* 0: one per core; 1 in step mode */
-  uint32_t log_level;  /* YOI_LOG_* */
-  uint32_t log_format; /* YOI__LOG_* */
-  uint32_t audit;      /* YOI__AUDIT_* */
+  _Atomic uint32_t refs; /* 1 when it is loaded */
+  int step;              /* driven by yoi_host_step, one loop */
+  uint32_t loops;        /* 0: one per core; 1 in step mode */
+  uint32_t log_level;    /* YOI_LOG_* */
+  uint32_t log_format;   /* YOI__LOG_* */
+  uint32_t audit;        /* YOI__AUDIT_* */
   uint32_t drain_ms;
   struct yoi__catalogue *plugins;
   struct yoi__secrets *secrets; /* declared; yoi__secrets_read at start */
@@ -131,6 +135,9 @@ yoi_status yoi__config_load(yoi_str json, const char *base_dir, yoi_report_fn re
 yoi_status yoi__config_look(yoi_str json, const char *base_dir,
                             void (*look)(void *ctx, const struct yoi__config *c), void *ctx,
                             yoi_error *err);
+/* [any] A config is counted: a host keeps those that something of it was made
+ * from. free gives one reference back; NULL is accepted by both. */
+struct yoi__config *yoi__config_ref(struct yoi__config *c);
 void yoi__config_free(struct yoi__config *c);
 
 /* [main] One entry of "runtimes" for a config that is in use: the same checks,

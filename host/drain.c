@@ -138,10 +138,14 @@ static int drain_run(struct yoi__drain *d) {
   return atomic_load(&d->late) != 0;
 }
 
-int yoi__drain_one(struct yoi_embed *host, struct yoi__instance *in, uint64_t deadline_ns) {
-  struct yoi__drain *d = drain_new(host, 1, deadline_ns);
+int yoi__drain_some(struct yoi_embed *host, struct yoi__instance *const *all, size_t n,
+                    uint64_t deadline_ns) {
+  struct yoi__drain *d = drain_new(host, n, deadline_ns);
   if (d == NULL) return 1;
-  d->parts[d->n++].in = in;
+  while (d->n < n) {
+    d->parts[d->n].in = all[d->n];
+    d->n++;
+  }
   int late = drain_run(d);
   yoi__control_settle(host->control); /* a wake may have queued the task */
   yoi__drain_free(d);

@@ -16,19 +16,21 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "bind.h"
 #include "bundle_sync.h"
 #include "call.h"
 #include "clock.h"
 #include "given.h"
 #include "host.h"
+#include "ingress.h"
 #include "late.h"
 #include "model.h"
 #include "policy.h"
 #include "process.h"
 #include "strand.h"
 #include "stream.h"
+#include "told.h"
 #include "tool.h"
+#include "turn.h"
 
 #define STDERR 2
 #define WAIT_STEP_MS 1000 /* how long a wait in step mode sleeps at most */
@@ -56,7 +58,7 @@ static int wait_stepping(struct yoi_embed *host, int (*done)(void *ctx), void *c
 int yoi__host_wait(struct yoi_embed *host, int (*done)(void *ctx), void *ctx, uint64_t until_ns) {
   int ok = 0;
   atomic_fetch_add(&host->waiters, 1u);
-  if (host->config->step) {
+  if (host->step) {
     ok = wait_stepping(host, done, ctx, until_ns);
   } else {
     struct timespec until = {.tv_sec = (time_t)(until_ns / 1000000000u),
@@ -75,7 +77,7 @@ int yoi__host_wait(struct yoi_embed *host, int (*done)(void *ctx), void *ctx, ui
 
 void yoi__host_notify(struct yoi_embed *host) {
   if (atomic_load(&host->waiters) == 0) return;
-  if (host->config->step) {
+  if (host->step) {
     yoi__loops_wakeup(host->loops);
     return;
   }
@@ -101,6 +103,12 @@ static yoi_status make_counters(struct yoi_embed *host) {
        NULL, NULL, &host->counters.loop_lag},
       {YOI_METRIC_GAUGE, "yoi_plugins_mapped", "Plugins whose code is in the process.", NULL, NULL,
        &host->counters.plugins_mapped},
+      {YOI_METRIC_COUNTER, "yoi_reloads_total", "Reloads of the config, by how they ended.",
+       "result", "ok", &host->counters.reloads_ok},
+      {YOI_METRIC_COUNTER, "yoi_reloads_total", "Reloads of the config, by how they ended.",
+       "result", "refused", &host->counters.reloads_refused},
+      {YOI_METRIC_GAUGE, "yoi_config_generation", "Which config of this process is in force.", NULL,
+       NULL, &host->counters.generation},
       {YOI_METRIC_GAUGE, "yoi_build_info", "Always 1; its label is the version.", "version",
        yoi_version(), &build},
   };
@@ -110,6 +118,7 @@ static yoi_status make_counters(struct yoi_embed *host) {
                                yoi_sdk_str(all[i].help), yoi_sdk_str(all[i].label),
                                yoi_sdk_str(all[i].value), all[i].id);
   yoi__metrics_set(host->metrics, build, 1);
+  yoi__metrics_set(host->metrics, host->counters.generation, 1);
   if (st == YOI_OK) st = yoi__model_counters(host);
   return st == YOI_OK ? yoi__tool_counters(host) : st;
 }
@@ -122,7 +131,9 @@ static void host_release(struct yoi_embed *host) {
   yoi__tokens_free(host->tokens);
   yoi__log_free(host->log);
   yoi__metrics_free(host->metrics);
-  if (host->own_config) yoi__config_free(host->config);
+  yoi__told_free(host->told);
+  yoi__turns_free(host->turns);
+  yoi__setups_free(host);
   pthread_cond_destroy(&host->idle);
   pthread_mutex_destroy(&host->idle_lock);
   yoi_sdk_free(host);
@@ -131,7 +142,7 @@ static void host_release(struct yoi_embed *host) {
 yoi_status yoi__host_of(struct yoi__config *config, struct yoi_embed **out, yoi_error *err) {
   struct yoi_embed *host = yoi_sdk_calloc(1, sizeof *host);
   if (host == NULL) return yoi_sdk_fail_memory(err);
-  host->config = config;
+  host->step = config->step;
   host->scrub = yoi__secrets_scrub(config->secrets);
   pthread_mutex_init(&host->idle_lock, NULL);
   pthread_condattr_t monotonic;
@@ -148,8 +159,12 @@ yoi_status yoi__host_of(struct yoi__config *config, struct yoi_embed **out, yoi_
   host->given = yoi__given_new();
   host->calls = yoi__calls_new(host);
   host->puts = yoi__puts_new();
-  if (host->log == NULL || host->tokens == NULL || host->given == NULL || host->calls == NULL ||
-      host->puts == NULL)
+  host->told = yoi__told_new();
+  host->turns = yoi__turns_new();
+  struct yoi__setup *setup = yoi__setup_new(host, config);
+  if (setup != NULL) yoi__setup_switch(setup);
+  if (setup == NULL || host->told == NULL || host->turns == NULL || host->log == NULL ||
+      host->tokens == NULL || host->given == NULL || host->calls == NULL || host->puts == NULL)
     goto memory;
   yoi__log_scrub(host->log, host->scrub);
   if (yoi__registry_init(&host->registry) != YOI_OK) goto memory;
@@ -167,10 +182,7 @@ yoi_status yoi_host_new(const char *json, size_t len, const char *base_dir, stru
   yoi_status st = yoi__config_load((yoi_str){json, len}, base_dir, NULL, NULL, &config, err);
   if (st != YOI_OK) return st;
   st = yoi__host_of(config, out, err);
-  if (st != YOI_OK)
-    yoi__config_free(config);
-  else
-    (*out)->own_config = 1;
+  yoi__config_free(config); /* the host has its own reference */
   return st;
 }
 
@@ -211,40 +223,6 @@ yoi_status yoi__cannot(struct yoi__instance *in, const char *what, yoi_status st
   return st;
 }
 
-static yoi_status start_ingress(struct yoi__instance *in, const struct yoi__config_ingress *c,
-                                struct yoi__bound *on, struct yoi_sdk_error *e) {
-  yoi_listener listener = {.size = sizeof listener,
-                           .surface = c->surface,
-                           .flags = (c->insecure ? YOI_LISTEN_INSECURE : 0) |
-                                    (on->file.is_there ? YOI_LISTEN_UNIX : 0),
-                           .n_fds = on->n,
-                           .fds = on->fds,
-                           .address = yoi_sdk_str(on->address),
-                           .runtime_id = c->runtime_id,
-                           .token_secret = c->token,
-                           .hosts = c->hosts};
-  on->n = 0; /* the ingress' from here on, also when it fails */
-  return in->plugin->table.ingress.start(in->self, &listener, &e->e);
-}
-
-static yoi_status open_ingress(struct yoi__instance *in, const struct yoi__config_ingress *c,
-                               struct yoi__bound *on, yoi_error *err) {
-  struct yoi_embed *host = in->top;
-  struct yoi_sdk_error e;
-  yoi_status st = yoi__bind(c, yoi__loops_count(host->loops), on, err);
-  if (st != YOI_OK) return st;
-  st = yoi__instance_open(in, yoi_sdk_error_init(&e));
-  if (st != YOI_OK) return yoi__cannot(in, "open", st, &e, err);
-  st = start_ingress(in, c, on, &e);
-  if (st != YOI_OK) return yoi__cannot(in, "start", st, &e, err);
-  const char *surface = c->surface == YOI_SURFACE_BROWSER ? "browser" : "runtime";
-  yoi__log_host(host->log, YOI_LOG_INFO, "listening",
-                (yoi_log_field[]){{YOI_LIT("surface"), yoi_sdk_str(surface)},
-                                  {YOI_LIT("address"), yoi_sdk_str(on->address)}},
-                2);
-  return YOI_OK;
-}
-
 struct opening {
   struct yoi_embed *host;
   yoi_error *err;
@@ -256,24 +234,17 @@ static void open_all(void *ctx) {
   struct opening *o = ctx;
   struct yoi_embed *host = o->host;
   const struct yoi__config *c = host->config;
-  for (size_t i = 0; i < c->n_models && o->st == YOI_OK; i++) {
-    struct yoi__instance *in = yoi__instance_new(host, &c->models[i].instance, c->models[i].name);
-    if (in == NULL) {
-      o->st = yoi_sdk_fail_memory(o->err);
-      break;
-    }
-    in->open_task = (struct yoi__task){.fn = yoi__late_open, .ctx = in};
-    host->models[i] = in;
-  }
-  if (o->st == YOI_OK) o->st = yoi__tools_new(host, o->err);
-  if (o->st == YOI_OK) o->st = yoi__policies_open(host, o->err);
+  o->st = yoi__setup_fill(atomic_load(&host->setup), NULL, o->err);
   for (size_t i = 0; i < c->n_runtimes && o->st == YOI_OK; i++)
     o->st = yoi__runtime_open(host, &c->runtimes[i], NULL, o->err);
   for (size_t i = 0; i < c->n_ingress && o->st == YOI_OK; i++) {
-    host->ingress[i] = yoi__instance_new(host, &c->ingress[i].instance, c->ingress[i].listen);
-    o->st = host->ingress[i] == NULL ? yoi_sdk_fail_memory(o->err)
-                                     : open_ingress(host->ingress[i], &c->ingress[i],
-                                                    &host->bound[i], o->err);
+    host->ingress[i] =
+        yoi__instance_new(host, host->config, &c->ingress[i].instance, c->ingress[i].listen);
+    o->st = host->ingress[i] == NULL
+                ? yoi_sdk_fail_memory(o->err)
+                : yoi__ingress_open(host->ingress[i], &c->ingress[i], &host->bound[i], o->err);
+    if (o->st == YOI_OK)
+      o->st = yoi__ingress_start(host->ingress[i], &c->ingress[i], &host->bound[i], o->err);
   }
   /* What was opened may have asked for a model: none opens while all is undone,
    * least of all when the queue is emptied and the loops are gone. */
@@ -287,7 +258,8 @@ static int is_stuck(const struct yoi__instance *in) {
   return state == YOI__OPEN || state == YOI__SHUT;
 }
 
-static void close_one(struct opening *o, struct yoi__instance *in) {
+static void close_one(void *ctx, struct yoi__instance *in) {
+  struct opening *o = ctx;
   if (in == NULL) return;
   yoi__instance_close(in);
   if (is_stuck(in)) o->st = YOI_INTERNAL;
@@ -306,10 +278,7 @@ static void close_all(void *ctx) {
   }
   for (size_t i = 0; (in = yoi__registry_at(&host->registry, i)) != NULL; i++) close_one(o, in);
   for (in = host->left; in != NULL; in = in->next) close_one(o, in);
-  for (size_t i = 0; host->models != NULL && i < c->n_models; i++) close_one(o, host->models[i]);
-  for (size_t i = 0; host->tools != NULL && i < c->n_tools; i++) close_one(o, host->tools[i]);
-  for (size_t i = 0; host->policies != NULL && i < c->n_policies; i++)
-    close_one(o, host->policies[i]);
+  yoi__setups_each(host, close_one, o);
 }
 
 static void free_list(struct yoi__instance **list) {
@@ -337,21 +306,13 @@ static int stop_all(struct yoi_embed *host) {
   for (size_t i = 0; (in = yoi__registry_at(&host->registry, i)) != NULL; i++)
     yoi__instance_free(in);
   free_list(&host->left);
+  yoi__setups_clear(host);
   free_list(&host->spare);
-  for (size_t i = 0; host->models != NULL && i < host->config->n_models; i++)
-    yoi__instance_free(host->models[i]);
-  for (size_t i = 0; host->tools != NULL && i < host->config->n_tools; i++)
-    yoi__instance_free(host->tools[i]);
-  for (size_t i = 0; host->policies != NULL && i < host->config->n_policies; i++)
-    yoi__instance_free(host->policies[i]);
   for (size_t i = 0; host->ingress != NULL && i < host->config->n_ingress; i++)
     yoi__instance_free(host->ingress[i]);
-  yoi_sdk_free(host->models);
-  yoi_sdk_free(host->tools);
-  yoi_sdk_free(host->policies);
   yoi_sdk_free(host->ingress);
   yoi_sdk_free(host->bound);
-  host->models = host->ingress = host->policies = host->tools = NULL;
+  host->ingress = NULL;
   host->bound = NULL;
   yoi__registry_release(&host->registry);
   return 1;
@@ -412,14 +373,9 @@ yoi_status yoi_host_start(struct yoi_embed *host, yoi_error *err) {
   o.st = yoi__config_read_secrets(host->config, err);
   if (o.st == YOI_OK) {
     yoi__warn_short(host);
-    host->models = yoi_sdk_calloc(c->n_models + 1, sizeof *host->models);
-    host->policies = yoi_sdk_calloc(c->n_policies + 1, sizeof *host->policies);
-    host->tools = yoi_sdk_calloc(c->n_tools + 1, sizeof *host->tools);
     host->ingress = yoi_sdk_calloc(c->n_ingress + 1, sizeof *host->ingress);
     host->bound = yoi_sdk_calloc(c->n_ingress + 1, sizeof *host->bound);
-    if (host->models == NULL || host->policies == NULL || host->ingress == NULL ||
-        host->bound == NULL || host->tools == NULL)
-      o.st = yoi_sdk_fail_memory(err);
+    if (host->ingress == NULL || host->bound == NULL) o.st = yoi_sdk_fail_memory(err);
   }
   if (o.st == YOI_OK) o.st = start_threads(host, err);
   if (o.st == YOI_OK) yoi__control_run(host->control, open_all, &o);
@@ -452,10 +408,9 @@ int yoi_host_fd(const struct yoi_embed *host) {
 }
 
 yoi_status yoi_host_step(struct yoi_embed *host, int timeout_ms, yoi_error *err) {
-  if (!host->config->step || host->loops == NULL || host->control == NULL) {
-    (void)yoi_sdk_fail(
-        err, YOI_CODE_INVALID_REQUEST,
-        host->config->step ? "the host is not started" : "the host runs its own threads");
+  if (!host->step || host->loops == NULL || host->control == NULL) {
+    (void)yoi_sdk_fail(err, YOI_CODE_INVALID_REQUEST,
+                       host->step ? "the host is not started" : "the host runs its own threads");
     return YOI_FAILED_PRECONDITION;
   }
   if (yoi__loops_inside(host->loops)) {

@@ -19,6 +19,7 @@
 struct asking {
   struct yoi__config *config;
   struct yoi_embed *host;
+  struct yoi__setup *setup;
   struct yoi_sdk_buf text;
   struct yoi_sdk_jsonw w;
 };
@@ -33,6 +34,7 @@ static yoi_status start(struct asking *a, yoi_error *err) {
   yoi_status st = yoi__host_of(c, &a->host, err);
   if (st == YOI_OK) st = yoi_host_start(a->host, err);
   if (st != YOI_OK) return st;
+  a->setup = yoi__setup_now(a->host);
   yoi_sdk_buf_init(&a->text, YOI_JSON_BYTES_MAX);
   yoi_sdk_jsonw_init(&a->w, &a->text);
   yoi_sdk_jsonw_open(&a->w, '{');
@@ -65,6 +67,7 @@ static yoi_status finish(struct asking *a, const struct yoi__decision *d, char *
 
 static void release(struct asking *a) {
   yoi_sdk_buf_release(&a->text);
+  yoi__setup_give(a->setup);
   yoi_host_free(a->host);
   yoi__config_free(a->config);
 }
@@ -84,7 +87,7 @@ yoi_status yoi_policy_explain(const char *json, size_t len, const char *base_dir
     st = yoi__config_load((yoi_str){json, len}, base_dir, NULL, NULL, &a.config, err);
   if (st == YOI_OK) st = start(&a, err);
   if (st == YOI_OK) {
-    yoi__policy_decide(a.host, runtime_id, &r, write_asked, &a.w, &d);
+    yoi__policy_decide(a.setup, runtime_id, &r, write_asked, &a.w, &d);
     st = finish(&a, &d, out_text, out_len, err);
   }
   release(&a);
@@ -128,9 +131,9 @@ yoi_status yoi_policy_explain_tool(const char *json, size_t len, const char *bas
   if (st == YOI_OK)
     st = yoi__config_load((yoi_str){json, len}, base_dir, NULL, NULL, &a.config, err);
   if (st == YOI_OK) st = start(&a, err);
-  if (st == YOI_OK) st = yoi__tool_question_of(a.host, runtime_id, &mine, &q, err);
+  if (st == YOI_OK) st = yoi__tool_question_of(a.setup, runtime_id, &mine, &q, err);
   if (st == YOI_OK) {
-    yoi__policy_decide_tool(a.host, &q, write_asked, &a.w, &d);
+    yoi__policy_decide_tool(a.setup, &q, write_asked, &a.w, &d);
     st = finish(&a, &d, out_text, out_len, err);
   }
   release(&a);

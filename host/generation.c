@@ -150,6 +150,22 @@ void yoi__generation_drop(yoi_str id, const char *digest) {
   pthread_mutex_unlock(&lock);
 }
 
+int yoi__generation_stale(yoi_str path, const char *digest) {
+  pthread_mutex_lock(&lock);
+  int stale = is_taken(path, digest);
+  pthread_mutex_unlock(&lock);
+  return stale;
+}
+
+uint32_t yoi__generation_others(yoi_str id, const char *digest) {
+  uint32_t n = 0;
+  pthread_mutex_lock(&lock);
+  for (const struct row *r = rows; r != NULL; r = r->next)
+    n += r->number != 0 && yoi_sdk_str_is(id, r->id) && strcmp(r->digest, digest) != 0;
+  pthread_mutex_unlock(&lock);
+  return n;
+}
+
 uint32_t yoi__generation_of(yoi_str id, const char *digest) {
   pthread_mutex_lock(&lock);
   const struct row *r = find(id, digest);

@@ -23,6 +23,10 @@ void yoi__generation_keep(yoi_str id, const char *digest, void *handle);
 /* Nothing was mapped. */
 void yoi__generation_drop(yoi_str id, const char *digest);
 
+/* 1: at this path other code than that was mapped. */
+int yoi__generation_stale(yoi_str path, const char *digest);
+/* How many other digests of that id are mapped. */
+uint32_t yoi__generation_others(yoi_str id, const char *digest);
 /* Which one of its id this digest is, from 1; 0: it is not mapped. */
 uint32_t yoi__generation_of(yoi_str id, const char *digest);
 /* Of all plugins; for metrics. */

@@ -6,8 +6,8 @@
  *  1. Generations of a slot begin at 1 and grow when it is freed. No call is 0.
  *  2. `lock` is held to look at slots and to copy, never while something is
  *     asked, opened or called back.
- *  3. What is kept was checked once; it is checked again at each use, because
- *     what a host has may change while a call runs.
+ *  3. What is kept was checked once; it is checked again at each use, against the
+ *     setup that the call began with.
  *  4. A list is all or nothing: one grant that is not in force refuses the call.
  */
 #include "given.h"
@@ -31,6 +31,7 @@ _Static_assert(SLOTS_MAX <= 1u << SLOT_BITS, "a slot's number fits");
 struct slot {
   uint64_t generation;
   const struct yoi__instance *in; /* NULL: free */
+  struct yoi__setup *setup;       /* a reference */
   char *texts;                    /* one after the other, each behind its length in a byte */
   uint32_t n, bytes;
   uint32_t next; /* of the free ones */
@@ -102,18 +103,18 @@ static yoi_status read_list(yoi_str json, struct yoi__given_list *out, yoi_error
   return st;
 }
 
-static yoi_status read_checked(struct yoi_embed *host, const struct yoi__plugin *p, yoi_str json,
-                               struct yoi__given_list *out, yoi_error *err) {
+static yoi_status read_checked(const struct yoi__setup *s, const struct yoi__plugin *p,
+                               yoi_str json, struct yoi__given_list *out, yoi_error *err) {
   yoi_status st = read_list(json, out, err);
   for (size_t i = 0; i < out->n && st == YOI_OK; i++)
-    st = yoi__grant_for(host->config, p, &out->grants[i], err);
+    st = yoi__grant_for(s->config, p, &out->grants[i], err);
   return st;
 }
 
-yoi_status yoi__given_check(struct yoi_embed *host, const struct yoi__plugin *p, yoi_str grants,
-                            yoi_error *err) {
+yoi_status yoi__given_check(const struct yoi__setup *setup, const struct yoi__plugin *p,
+                            yoi_str grants, yoi_error *err) {
   struct yoi__given_list list;
-  return read_checked(host, p, grants, &list, err);
+  return read_checked(setup, p, grants, &list, err);
 }
 
 /* ---- the table ---------------------------------------------------------------- */
@@ -150,13 +151,13 @@ static int grow(struct yoi__given *g) {
   return 1;
 }
 
-yoi_status yoi__given_open(struct yoi_embed *host, struct yoi__instance *in, yoi_str grants,
+yoi_status yoi__given_open(struct yoi__setup *setup, struct yoi__instance *in, yoi_str grants,
                            uint64_t *out_call, yoi_error *err) {
-  struct yoi__given *g = host->given;
+  struct yoi__given *g = setup->host->given;
   struct yoi__given_list list;
   uint32_t bytes = 0;
   *out_call = 0;
-  yoi_status st = read_checked(host, in->plugin, grants, &list, err);
+  yoi_status st = read_checked(setup, in->plugin, grants, &list, err);
   if (st != YOI_OK) return st;
   char *texts = pack(&list, &bytes);
   if (texts == NULL) return yoi_sdk_fail_memory(err);
@@ -166,6 +167,7 @@ yoi_status yoi__given_open(struct yoi_embed *host, struct yoi__instance *in, yoi
     struct slot *s = &g->slots[i];
     g->free = s->next;
     s->in = in;
+    s->setup = yoi__setup_ref(setup);
     s->texts = texts;
     s->n = (uint32_t)list.n;
     s->bytes = bytes;
@@ -187,16 +189,19 @@ static struct slot *find(struct yoi__given *g, uint64_t call) {
 
 void yoi__given_close(struct yoi_embed *host, uint64_t call) {
   struct yoi__given *g = host->given;
+  struct yoi__setup *setup = NULL;
   char *texts = NULL;
   pthread_mutex_lock(&g->lock);
   struct slot *s = find(g, call);
   if (s != NULL) {
+    setup = s->setup;
     texts = s->texts;
     *s = (struct slot){.generation = s->generation + 1, .next = g->free};
     g->free = (uint32_t)(s - g->slots);
   }
   pthread_mutex_unlock(&g->lock);
   yoi_sdk_free(texts);
+  yoi__setup_give(setup);
 }
 
 yoi_status yoi__given_get(struct yoi_embed *host, const struct yoi__instance *in, uint64_t call,
@@ -205,11 +210,13 @@ yoi_status yoi__given_get(struct yoi_embed *host, const struct yoi__instance *in
   size_t n = 0, from = 0, at = 0;
   char packed[sizeof out->bytes + YOI_TOOL_GRANTS_MAX];
   out->n = 0;
+  out->setup = NULL;
   pthread_mutex_lock(&g->lock);
   const struct slot *s = find(g, call);
   int found = s != NULL && s->in == in;
   if (found) {
     n = s->n;
+    out->setup = s->setup;
     memcpy(packed, s->texts, s->bytes);
   }
   pthread_mutex_unlock(&g->lock);
@@ -223,13 +230,15 @@ yoi_status yoi__given_get(struct yoi_embed *host, const struct yoi__instance *in
 }
 
 yoi_status yoi__given_has(struct yoi_embed *host, const struct yoi__instance *in, uint64_t call,
-                          const struct yoi_sdk_grant *grant, yoi_error *err) {
+                          const struct yoi_sdk_grant *grant, struct yoi__setup **out_setup,
+                          yoi_error *err) {
   struct yoi__given_list list;
   yoi_status st = yoi__given_get(host, in, call, &list, err);
   if (st != YOI_OK) return st;
+  if (out_setup != NULL) *out_setup = list.setup;
   for (size_t i = 0; i < list.n; i++)
     if (yoi_sdk_grant_covers(&list.grants[i], grant))
-      return yoi__grant_for(host->config, in->plugin, grant, err);
+      return yoi__grant_for(list.setup->config, in->plugin, grant, err);
   return yoi_sdk_fail(err, YOI_CODE_GRANT_MISSING, "this call was not given the grant '%s'",
                       yoi_sdk_grant_show(grant).text);
 }

@@ -17,24 +17,27 @@
 struct yoi_embed;
 struct yoi__given; /* of one host */
 struct yoi__instance;
+struct yoi__setup;
 
 /* NULL: memory is short. */
 struct yoi__given *yoi__given_new(void);
 void yoi__given_free(struct yoi__given *g);
 
 /* [any] A call of the instance with these grants: a JSON array of texts, or
- * empty. INVALID_ARGUMENT: it is none, or too long, or one is no grant.
- * grant_missing: one is not in force; see grant.c. */
-yoi_status yoi__given_open(struct yoi_embed *host, struct yoi__instance *in, yoi_str grants,
+ * empty. The setup, which says what is in force, is held until it is closed.
+ * INVALID_ARGUMENT: it is none, or too long, or one is no grant. grant_missing:
+ * one is not in force; see grant.c. */
+yoi_status yoi__given_open(struct yoi__setup *setup, struct yoi__instance *in, yoi_str grants,
                            uint64_t *out_call, yoi_error *err);
 /* [any] 0, and one that is closed, are accepted. */
 void yoi__given_close(struct yoi_embed *host, uint64_t call);
 /* [any] Whether open would take them. */
-yoi_status yoi__given_check(struct yoi_embed *host, const struct yoi__plugin *p, yoi_str grants,
-                            yoi_error *err);
+yoi_status yoi__given_check(const struct yoi__setup *setup, const struct yoi__plugin *p,
+                            yoi_str grants, yoi_error *err);
 
 /* The grants of a call: a copy, so that nothing is locked while they are used. */
 struct yoi__given_list {
+  struct yoi__setup *setup; /* of the call, which holds it */
   size_t n;
   struct yoi_sdk_grant grants[YOI_TOOL_GRANTS_MAX]; /* names lie in `bytes` */
   yoi_str texts[YOI_TOOL_GRANTS_MAX];
@@ -43,8 +46,10 @@ struct yoi__given_list {
 /* [any] NOT_FOUND: no such call of this instance. */
 yoi_status yoi__given_get(struct yoi_embed *host, const struct yoi__instance *in, uint64_t call,
                           struct yoi__given_list *out, yoi_error *err);
-/* [any] OK: the call has it, and it is in force now. */
+/* [any] OK: the call has it, and it is in force. *out_setup (may be NULL): its
+ * setup, held as long as the call is. */
 yoi_status yoi__given_has(struct yoi_embed *host, const struct yoi__instance *in, uint64_t call,
-                          const struct yoi_sdk_grant *grant, yoi_error *err);
+                          const struct yoi_sdk_grant *grant, struct yoi__setup **out_setup,
+                          yoi_error *err);
 
 #endif

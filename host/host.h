@@ -16,6 +16,8 @@
  *   call.c      calls.lock        slots of calls
  *   bundle_sync.c  puts.lock      bundles on their way, and who waits for one
  *   given.c     given.lock        slots of tool calls
+ *   turn.c      turns.lock        slots of turns
+ *   told.c      told.lock         what runtimes were told of tools
  *   embed.c     host.idle_lock    waiting for something to end
  */
 #ifndef YOI__HOST_H
@@ -33,6 +35,7 @@
 #include "loop.h"
 #include "metrics.h"
 #include "registry.h"
+#include "setup.h"
 #include "token.h"
 
 /* yoi_embed.phase
@@ -57,16 +60,24 @@ struct yoi__results {
 
 struct yoi__counters {
   uint32_t wakes_stale, log_dropped, loop_lag, plugins_mapped;
+  uint32_t reloads_ok, reloads_refused, generation;
   struct yoi__results models, tools;
 };
 
 struct yoi__given;
 struct yoi__pool;
 struct yoi__puts;
+struct yoi__told;
+struct yoi__turns;
 
 struct yoi_embed {
-  struct yoi__config *config;
-  int own_config; /* 0: it is the maker's (unit tests) */
+  _Atomic(struct yoi__setup *) setup; /* the current one; setup.h */
+  _Atomic uint32_t decides;           /* 1: policy is to be asked or logged in it */
+  struct yoi__config *config;         /* its config; [main] */
+  struct yoi__setup *setups;          /* all that are held, a list; [main] */
+  struct yoi__setup *spare_setups;    /* structs to be used again; [main] */
+  uint64_t config_number;             /* of the last one that was made; [main] */
+  int step;                           /* as every config of it says */
   struct yoi__metrics *metrics;
   struct yoi__counters counters;
   uint64_t began_ns; /* the process; process.h */
@@ -77,14 +88,17 @@ struct yoi_embed {
   struct yoi__loops *loops;
   struct yoi__control *control;
   struct yoi__registry registry;
-  struct yoi__instance **models, **ingress, **policies, **tools; /* as in the config */
-  struct yoi__bound *bound;                 /* of the ingresses */
-  struct yoi__instance *left;               /* runtimes that were removed and are still held */
-  struct yoi__instance *spare;              /* closed ones, to be used again */
-  uint64_t serials;                         /* of instances; on the control thread or before it */
-  struct yoi__pool *pools;                  /* of SERIAL plugins; a list */
+  struct yoi__instance **ingress; /* as in the config */
+  struct yoi__bound *bound;       /* of the ingresses */
+  struct yoi__instance *stuck;    /* of setups that are gone, and still called; [main] */
+  struct yoi__instance *left;     /* runtimes that were removed and are still held */
+  struct yoi__instance *spare;    /* closed ones, to be used again */
+  uint64_t serials;               /* of instances; on the control thread or before it */
+  struct yoi__pool *pools;        /* of SERIAL plugins; a list */
   struct yoi__calls *calls;
   struct yoi__puts *puts;
+  struct yoi__told *told;
+  struct yoi__turns *turns;
   struct yoi__drain *drain;
   _Atomic uint32_t phase; /* YOI__* */
 
@@ -93,8 +107,8 @@ struct yoi_embed {
   _Atomic uint32_t waiters;
 };
 
-/* embed.c. A host of a config that was checked; the config stays the
- * caller's. yoi_host_new is this after yoi__config_load. */
+/* embed.c. A host of a config that was checked, of which it has a reference of
+ * its own. yoi_host_new is this after yoi__config_load. */
 yoi_status yoi__host_of(struct yoi__config *config, struct yoi_embed **out, yoi_error *err);
 
 /* Waits until done(ctx), which is asked again after each yoi__host_notify, or
@@ -114,9 +128,10 @@ yoi_status yoi__runtime_open(struct yoi_embed *host, const struct yoi__config_ru
 
 /* drain.c: the streams of a drain under way. */
 void yoi__drain_free(struct yoi__drain *d);
-/* The application's thread: drains one runtime that is open. 1: work had to be
- * cancelled, or it failed. */
-int yoi__drain_one(struct yoi_embed *host, struct yoi__instance *in, uint64_t deadline_ns);
+/* The application's thread: drains runtimes and ingresses that are open. 1: work had
+ * to be cancelled, or it failed. */
+int yoi__drain_some(struct yoi_embed *host, struct yoi__instance *const *all, size_t n,
+                    uint64_t deadline_ns);
 
 /* services.c. [main] Warns of secrets that are too short to be scrubbed. */
 void yoi__warn_short(struct yoi_embed *host);

@@ -33,6 +33,7 @@
 
 struct row {
   struct yoi__instance *in;                /* a reference; of a bundle, lists.runtime */
+  struct yoi__setup *setup;                /* lists.setup */
   const struct yoi__config_bundle *bundle; /* of lists over bundles */
   yoi_stream *stream;                      /* NULL: it failed at once, or was not asked */
   int done, failed;
@@ -50,10 +51,11 @@ struct ask {
 struct lists {
   yoi_stream head;
   struct yoi_embed *host;
+  struct yoi__setup *setup; /* a reference: its bundles, its entries */
   uint32_t op;
   int one; /* host.runtime: the row itself is the answer */
   const struct ask *ask;
-  struct yoi__instance *runtime; /* a reference: whose bundles they are; else NULL */
+  struct yoi__instance *runtime;           /* a reference: whose bundles they are; else NULL */
   char request_id[YOI_REQUEST_ID_MAX + 1]; /* for the log */
   yoi_event event;
   const yoi_event *events[1];
@@ -104,19 +106,28 @@ static void write_diagnostic(struct yoi_sdk_jsonw *w, const struct row *row) {
   yoi_sdk_jsonw_close(w, ']');
 }
 
+static const struct yoi__config_runtime *entry_of(const struct row *row) {
+  return yoi__setup_entry(row->setup, row->in);
+}
+
+static yoi_str display_name(const struct row *row) {
+  return entry_of(row)->display_name;
+}
+
 /* What the runtime says of itself; only its name for people is the operator's,
  * when the config gives one. */
 static void write_description(struct yoi_sdk_jsonw *w, const struct row *row) {
   const struct yoi__instance *in = row->in;
   yoi_str said = yoi_sdk_json_raw_get(yoi_sdk_buf_str(&row->text), "runtime");
   yoi_sdk_json *tree = NULL;
-  if (yoi_sdk_str_eq(in->display_name, in->plugin->manifest.display_name) ||
+  yoi_str name = display_name(row);
+  if (yoi_sdk_str_eq(name, in->plugin->manifest.display_name) ||
       yoi_sdk_json_parse(said, 0, &tree, NULL) != YOI_OK) {
     yoi_sdk_jsonw_raw(w, said);
     return;
   }
   yoi_sdk_jsonw_open(w, '{');
-  yoi_sdk_jsonw_kstr(w, "display_name", in->display_name);
+  yoi_sdk_jsonw_kstr(w, "display_name", name);
   for (const yoi_sdk_json *v = yoi_sdk_json_first(tree); v != NULL; v = yoi_sdk_json_next(v)) {
     if (yoi_sdk_str_is(yoi_sdk_json_key(v), "display_name")) continue;
     yoi_sdk_jsonw_keyn(w, yoi_sdk_json_key(v));
@@ -144,7 +155,7 @@ static void write_runtime(struct yoi_sdk_jsonw *w, const struct row *row) {
   } else {
     /* It did not answer, so nothing is claimed in its name. */
     yoi_sdk_jsonw_open(w, '{');
-    yoi_sdk_jsonw_kstr(w, "display_name", in->display_name);
+    yoi_sdk_jsonw_kstr(w, "display_name", display_name(row));
     yoi_sdk_jsonw_kstr(w, "version", m->version);
     yoi_sdk_jsonw_kstr(w, "status", YOI_LIT("unreachable"));
     yoi_sdk_jsonw_key(w, "capabilities");
@@ -176,7 +187,7 @@ static int raw_is(yoi_str raw, yoi_str text) {
 
 static const char *availability(const struct row *row) {
   const struct yoi_sdk_bundle *it = row->bundle->it;
-  if (!yoi__bundle_allowed(row->bundle, row->in->entry)) return "not_allowed";
+  if (!yoi__bundle_allowed(row->bundle, entry_of(row))) return "not_allowed";
   if (row->failed)
     return row->why != NULL && row->why->e.code == YOI_CODE_BUNDLE_NOT_FOUND ? "missing"
                                                                              : "unknown";
@@ -341,6 +352,7 @@ static void lists_release(yoi_stream *stream) {
     if (l->runtime == NULL) yoi__instance_unref(row->in);
   }
   if (l->runtime != NULL) yoi__instance_unref(l->runtime);
+  yoi__setup_give(l->setup);
   yoi_sdk_buf_release(&l->out);
   yoi_sdk_free(l);
 }
@@ -376,25 +388,29 @@ static void row_start(struct lists *l, struct row *row, const yoi_request *req, 
 }
 
 /* NULL: memory is short. */
-static struct lists *lists_new(struct yoi_embed *host, const yoi_request *req, size_t n) {
+static struct lists *lists_new(struct yoi__setup *setup, const yoi_request *req, size_t n) {
   struct lists *l = yoi_sdk_calloc(1, sizeof *l + n * sizeof *l->rows);
   if (l == NULL) return NULL;
   l->head.ops = &lists_ops;
-  l->host = host;
+  l->host = setup->host;
+  l->setup = yoi__setup_ref(setup);
   l->op = req->op;
   l->ask = ask_of(req->op);
   l->n = n;
   yoi_sdk_buf_init(&l->out, 2 * (size_t)YOI_JSON_BYTES_MAX);
-  for (size_t i = 0; i < n; i++) yoi_sdk_buf_init(&l->rows[i].text, YOI_JSON_BYTES_MAX / n);
+  for (size_t i = 0; i < n; i++) {
+    l->rows[i].setup = setup;
+    yoi_sdk_buf_init(&l->rows[i].text, YOI_JSON_BYTES_MAX / n);
+  }
   return l;
 }
 
 /* Of one runtime, whose reference is taken over, or of all. */
-static yoi_status lists_start(struct yoi_embed *host, const yoi_request *req,
+static yoi_status lists_start(struct yoi__setup *setup, const yoi_request *req,
                               struct yoi__instance *only, yoi_stream **out, yoi_error *err) {
   struct yoi__instance *all[YOI_RUNTIMES_MAX] = {only};
-  size_t n = only != NULL ? 1 : yoi__registry_acquire_all(&host->registry, all);
-  struct lists *l = lists_new(host, req, n);
+  size_t n = only != NULL ? 1 : yoi__registry_acquire_all(&setup->host->registry, all);
+  struct lists *l = lists_new(setup, req, n);
   if (l == NULL) {
     for (size_t i = 0; i < n; i++) yoi__instance_unref(all[i]);
     return yoi_sdk_fail_memory(err);
@@ -412,11 +428,11 @@ static yoi_status lists_start(struct yoi_embed *host, const yoi_request *req,
 /* ---- bundles ------------------------------------------------------------ */
 
 /* Of one bundle, or of all; takes over the reference. */
-static yoi_status bundles_start(struct yoi_embed *host, const yoi_request *req,
+static yoi_status bundles_start(struct yoi__setup *setup, const yoi_request *req,
                                 struct yoi__instance *in, const struct yoi__config_bundle *only,
                                 yoi_stream **out, yoi_error *err) {
-  size_t n = only != NULL ? 1 : yoi__bundle_count(host->config, req->workspace);
-  struct lists *l = lists_new(host, req, n);
+  size_t n = only != NULL ? 1 : yoi__bundle_count(setup->config, req->workspace);
+  struct lists *l = lists_new(setup, req, n);
   if (l == NULL) {
     yoi__instance_unref(in);
     return yoi_sdk_fail_memory(err);
@@ -428,9 +444,9 @@ static yoi_status bundles_start(struct yoi_embed *host, const yoi_request *req,
   const struct yoi__config_bundle *e = NULL;
   for (size_t i = 0; i < n; i++) {
     struct row *row = &l->rows[i];
-    row->bundle = e = only != NULL ? only : yoi__bundle_behind(host->config, req->workspace, e);
+    row->bundle = e = only != NULL ? only : yoi__bundle_behind(setup->config, req->workspace, e);
     row->in = in;
-    if (!yoi__bundle_allowed(e, in->entry))
+    if (!yoi__bundle_allowed(e, yoi__setup_entry(setup, in)))
       row->done = 1;
     else
       row_start(l, row, req, until);
@@ -439,22 +455,22 @@ static yoi_status bundles_start(struct yoi_embed *host, const yoi_request *req,
   return YOI_OK;
 }
 
-static yoi_status start_bundles(struct yoi_embed *host, const yoi_request *req, yoi_stream **out,
+static yoi_status start_bundles(struct yoi__setup *setup, const yoi_request *req, yoi_stream **out,
                                 yoi_error *err) {
   struct yoi_sdk_buf text;
   struct yoi_sdk_jsonw w;
   yoi_sdk_buf_init(&text, YOI_JSON_BYTES_MAX);
   yoi_sdk_jsonw_init(&w, &text);
-  yoi__bundles_write(&w, host->config, req->workspace);
+  yoi__bundles_write(&w, setup->config, req->workspace);
   *out = text.failed != 0 ? NULL : yoi_sdk_stream_one(yoi_sdk_buf_str(&text), 0);
   yoi_sdk_buf_release(&text);
   return *out == NULL ? yoi_sdk_fail_memory(err) : YOI_OK;
 }
 
-static yoi_status start_sync(struct yoi_embed *host, const yoi_request *req,
+static yoi_status start_sync(struct yoi__setup *setup, const yoi_request *req,
                              struct yoi__instance *in, yoi_stream **out, yoi_error *err) {
   const struct yoi__config_bundle *bundle =
-      yoi__bundle_find(host->config, req->workspace, req->subject);
+      yoi__bundle_find(setup->config, req->workspace, req->subject);
   yoi_status st = YOI_OK;
   if (!yoi_sdk_digest_valid(req->subject))
     st = yoi_sdk_fail(err, YOI_CODE_INVALID_IDENTIFIER, "the digest is not valid");
@@ -462,8 +478,8 @@ static yoi_status start_sync(struct yoi_embed *host, const yoi_request *req,
     st = yoi_sdk_fail(err, YOI_CODE_BUNDLE_NOT_FOUND, "this host has no bundle '%.*s'",
                       YOI_ARG(req->subject));
   else
-    st = yoi__bundle_check(bundle, in->entry, err);
-  if (st == YOI_OK) return bundles_start(host, req, in, bundle, out, err);
+    st = yoi__bundle_check(bundle, yoi__setup_entry(setup, in), err);
+  if (st == YOI_OK) return bundles_start(setup, req, in, bundle, out, err);
   yoi__instance_unref(in);
   return st;
 }
@@ -490,7 +506,7 @@ static yoi_status body_member(yoi_str body, const char *name, yoi_sdk_json **out
   return YOI_OK;
 }
 
-static yoi_status start_runtime(struct yoi_embed *host, const yoi_request *req,
+static yoi_status start_runtime(struct yoi__setup *setup, const yoi_request *req,
                                 const yoi_sdk_json *member, yoi_stream **out, yoi_error *err) {
   yoi_str id = {0};
   if (!yoi_sdk_json_str(member, &id))
@@ -498,15 +514,15 @@ static yoi_status start_runtime(struct yoi_embed *host, const yoi_request *req,
   if (!yoi_sdk_id_valid(id))
     return yoi_sdk_fail(err, YOI_CODE_INVALID_IDENTIFIER, "the runtime id is not valid");
   int closing = 0;
-  struct yoi__instance *in = yoi__registry_acquire(&host->registry, id, &closing);
+  struct yoi__instance *in = yoi__registry_acquire(&setup->host->registry, id, &closing);
   if (in == NULL)
     return yoi_sdk_fail(err, YOI_CODE_RUNTIME_NOT_FOUND, "there is no runtime '%.*s'", YOI_ARG(id));
-  if (req->op == YOI_OP_HOST_BUNDLE_STATUS) return bundles_start(host, req, in, NULL, out, err);
-  if (req->op == YOI_OP_HOST_BUNDLE_SYNC) return start_sync(host, req, in, out, err);
-  return lists_start(host, req, in, out, err);
+  if (req->op == YOI_OP_HOST_BUNDLE_STATUS) return bundles_start(setup, req, in, NULL, out, err);
+  if (req->op == YOI_OP_HOST_BUNDLE_SYNC) return start_sync(setup, req, in, out, err);
+  return lists_start(setup, req, in, out, err);
 }
 
-static yoi_status start_workers(struct yoi_embed *host, const yoi_request *req,
+static yoi_status start_workers(struct yoi__setup *setup, const yoi_request *req,
                                 const yoi_sdk_json *member, yoi_stream **out, yoi_error *err) {
   int64_t limit = 1;
   if (member != NULL && (!yoi_sdk_json_int(member, &limit) || limit < 1))
@@ -514,7 +530,7 @@ static yoi_status start_workers(struct yoi_embed *host, const yoi_request *req,
   if (limit > YOI_LIST_LIMIT_MAX)
     return yoi_sdk_fail(err, YOI_CODE_LIMIT_TOO_LARGE, "'limit' is more than %d",
                         YOI_LIST_LIMIT_MAX);
-  return lists_start(host, req, NULL, out, err);
+  return lists_start(setup, req, NULL, out, err);
 }
 
 static yoi_status start_ready(struct yoi_embed *host, yoi_stream **out, yoi_error *err) {
@@ -547,6 +563,7 @@ yoi_status yoi__hostop_start(struct yoi_embed *host, const yoi_request *req, yoi
   if (req->op == YOI_OP_HOST_RUNTIME || req->op == YOI_OP_HOST_BUNDLE_STATUS ||
       req->op == YOI_OP_HOST_BUNDLE_SYNC)
     name = "runtime_id";
+  struct yoi__setup *s = yoi__setup_now(host);
   yoi_status st = body_member(req->body, name, &tree, &member, err);
   /* What asks runtimes ends with them; readiness and metrics stay. */
   if (st == YOI_OK && req->op >= YOI_OP_HOST_RUNTIMES && yoi__host_ending(host))
@@ -561,20 +578,21 @@ yoi_status yoi__hostop_start(struct yoi_embed *host, const yoi_request *req, yoi
                  : start_metrics(host, out, err);
         break;
       case YOI_OP_HOST_RUNTIMES:
-        st = lists_start(host, req, NULL, out, err);
+        st = lists_start(s, req, NULL, out, err);
         break;
       case YOI_OP_HOST_BUNDLES:
-        st = start_bundles(host, req, out, err);
+        st = start_bundles(s, req, out, err);
         break;
       case YOI_OP_HOST_RUNTIME:
       case YOI_OP_HOST_BUNDLE_STATUS:
       case YOI_OP_HOST_BUNDLE_SYNC:
-        st = start_runtime(host, req, member, out, err);
+        st = start_runtime(s, req, member, out, err);
         break;
       default:
-        st = start_workers(host, req, member, out, err);
+        st = start_workers(s, req, member, out, err);
         break;
     }
+  yoi__setup_give(s);
   yoi_sdk_json_free(tree);
   return st;
 }

@@ -18,8 +18,10 @@
 #include <sdk/mem.h>
 
 #include "clock.h"
+#include "gate.h"
 #include "host.h"
 #include "strand.h"
+#include "turn.h"
 
 #define SHUT (1ull << 63)
 #define CLOSE_WAIT_MS 5000 /* streams end within their grace, then a margin */
@@ -91,7 +93,7 @@ static struct yoi__instance *fresh(struct yoi_embed *top) {
   return in;
 }
 
-struct yoi__instance *yoi__instance_new(struct yoi_embed *top,
+struct yoi__instance *yoi__instance_new(struct yoi_embed *top, struct yoi__config *from,
                                         const struct yoi__config_instance *config, yoi_str name) {
   struct yoi__instance *in = top->spare;
   if (in != NULL)
@@ -100,12 +102,14 @@ struct yoi__instance *yoi__instance_new(struct yoi_embed *top,
     return NULL;
   in->next = NULL;
   in->serial = ++top->serials;
+  in->from = yoi__config_ref(from);
+  in->shared = 0;
+  in->open_task = (struct yoi__task){.fn = NULL};
   in->config = config;
   in->plugin = config->plugin;
   in->name = name;
-  in->display_name = (yoi_str){0};
   in->entry = NULL;
-  in->deadline_ms = YOI_DEADLINE_MS_DEFAULT;
+  atomic_store(&in->deadline_ms, YOI_DEADLINE_MS_DEFAULT);
   in->memory = in->self = NULL;
   in->holder.wake = yoi__plugin_serial(in->plugin) ? NULL : instance_wake;
   atomic_store(&in->holder.closing, 0u);
@@ -118,11 +122,19 @@ struct yoi__instance *yoi__instance_new(struct yoi_embed *top,
 }
 
 static void release_parts(struct yoi__instance *in) {
-  if (in->top->control != NULL) yoi__control_unpost(in->top->control, &in->refresh_task);
+  if (in->top->control != NULL) {
+    yoi__control_unpost(in->top->control, &in->refresh_task);
+    yoi__control_unpost(in->top->control, &in->open_task);
+  }
   yoi__strand_free(in->strand);
   in->strand = NULL;
+  yoi__gate_free(in->gate);
+  in->gate = NULL;
   yoi__config_memory_free(in->memory);
   in->memory = NULL;
+  yoi__setup_ahead(in, NULL);
+  yoi__config_free(in->from);
+  in->from = NULL;
 }
 
 void yoi__instance_free(struct yoi__instance *in) {
@@ -156,6 +168,12 @@ void yoi__instance_shut(struct yoi__instance *in) {
   uint32_t open = YOI__OPEN;
   atomic_fetch_or(&in->refs, SHUT);
   (void)atomic_compare_exchange_strong(&in->state, &open, YOI__SHUT);
+}
+
+void yoi__instance_reopen(struct yoi__instance *in) {
+  uint32_t shut = YOI__SHUT;
+  (void)atomic_compare_exchange_strong(&in->state, &shut, YOI__OPEN);
+  atomic_fetch_and(&in->refs, ~SHUT);
 }
 
 /* No more is to be waited for. */
@@ -210,6 +228,7 @@ static void call_close(struct yoi__instance *in) {
 
 /* Takes away what an instance has beside its memory; invariant 3. */
 static void detach(struct yoi__instance *in) {
+  if (in->plugin->manifest.kind == YOI_KIND_RUNTIME) yoi__turns_end(in->top->turns, in);
   yoi__holder_close(in->top->tokens, &in->holder);
   yoi__loops_purge(in->top->loops, &in->owner);
 }

@@ -36,21 +36,25 @@
 #define YOI__FAILED 6u
 
 struct yoi_embed;
+struct yoi__gate;
+struct yoi__setup;
 struct yoi__stream;
 struct yoi__strand;
 
 struct yoi__instance {
   yoi_host host; /* what the plugin sees; ctx is this struct */
   struct yoi_embed *top;
+  struct yoi__config *from; /* a reference: what config, plugin and name lie in */
   const struct yoi__config_instance *config;
   struct yoi__plugin *plugin;
-  yoi_str name;            /* runtime id, model name, an ingress' address, or the plugin */
-  uint64_t serial;         /* of this use of the struct; read with a reference */
-  yoi_str display_name;    /* runtimes */
+  yoi_str name;    /* runtime id, model name, an ingress' address, or the plugin */
+  uint64_t serial; /* of this use of the struct; read with a reference */
   const struct yoi__config_runtime *entry; /* runtimes: what holds before routing */
-  void *memory;            /* of the config, when the entry came later; else NULL */
-  uint32_t deadline_ms;    /* runtimes: of unary operations */
+  void *memory;                            /* of the config, when the entry came later; else NULL */
+  _Atomic uint32_t deadline_ms;            /* runtimes: of unary operations */
+  _Atomic(struct yoi__setup *) ahead;      /* a reference; see setup.h */
   void *self;
+  struct yoi__gate *gate;     /* of one that stands where a runtime is replaced; gate.h */
   struct yoi__strand *strand; /* of a SERIAL plugin: its functions are called there */
   _Atomic uint32_t state;
   _Atomic uint32_t early;        /* a wake came while open ran */
@@ -59,16 +63,18 @@ struct yoi__instance {
   struct yoi__owner owner;
   _Atomic uint64_t refs; /* and the bit that refuses more */
 
+  uint32_t shared;            /* setups that have it; [main] */
   struct yoi__instance *next; /* of the host's `left` or `spare` */
 
   pthread_mutex_t lock;          /* guards `waiting` */
   struct yoi__stream *waiting;   /* streams that wait for the open; late.c */
-  struct yoi__task open_task;    /* of what opens late */
+  struct yoi__task open_task;    /* of what opens late; else without a function */
   struct yoi__task refresh_task; /* of its secrets */
 };
 
-/* [main] kind and plugin come from the config. NULL: memory is short. */
-struct yoi__instance *yoi__instance_new(struct yoi_embed *top,
+/* [main] kind and plugin come from the entry `config`, which lies in `from`.
+ * NULL: memory is short. */
+struct yoi__instance *yoi__instance_new(struct yoi_embed *top, struct yoi__config *from,
                                         const struct yoi__config_instance *config, yoi_str name);
 /* [main] Closed or never opened. free is for the end of the host; before that
  * it is forgotten: kept to be used again, since look-ups may still meet it. */
@@ -83,6 +89,8 @@ int yoi__instance_ref(struct yoi__instance *in);
 void yoi__instance_unref(struct yoi__instance *in);
 /* [any] No reference is given out any more. */
 void yoi__instance_shut(struct yoi__instance *in);
+/* [main] Of one that was shut and not closed: as if it had not been. */
+void yoi__instance_reopen(struct yoi__instance *in);
 /* 1: shut, and only calls that were written off hold references. */
 int yoi__instance_unreferenced(void *in);
 /* [main] Shuts, waits for the references, takes away watches, timers, posts

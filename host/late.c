@@ -276,8 +276,8 @@ static yoi_status start_or_wait(struct yoi__stream *s, const void *req, yoi_erro
 }
 
 /* A stream with a reference of its own; it has started nothing. */
-static yoi_status stream_new(struct yoi__instance *in, uint64_t token, yoi_str request_id,
-                             struct yoi__stream **out, yoi_error *err) {
+static yoi_status stream_new(struct yoi__setup *setup, struct yoi__instance *in, uint64_t token,
+                             yoi_str request_id, struct yoi__stream **out, yoi_error *err) {
   uint32_t here = yoi__loops_current(in->top->loops);
   if (here == YOI_NO_LOOP) {
     (void)yoi_sdk_fail(err, YOI_CODE_INTERNAL, "a %s is started on a loop only",
@@ -293,16 +293,18 @@ static yoi_status stream_new(struct yoi__instance *in, uint64_t token, yoi_str r
   }
   s->head.ops = &late_ops;
   s->loop = here;
-  if (yoi__secrets_count(in->top->config->secrets) == 0) return YOI_OK;
+  s->setup = yoi__setup_ref(setup);
+  if (yoi__secrets_count(setup->config->secrets) == 0) return YOI_OK;
   s->run = yoi__scrub_run_new(in->top->scrub);
   return s->run != NULL ? YOI_OK : yoi_sdk_fail_memory(err);
 }
 
-yoi_status yoi__late_start(struct yoi__instance *in, const struct yoi__late_kind *kind,
-                           const void *req, uint64_t token, uint64_t deadline_ns,
-                           yoi_str request_id, uint64_t call, yoi_stream **out, yoi_error *err) {
+yoi_status yoi__late_start(struct yoi__setup *setup, struct yoi__instance *in,
+                           const struct yoi__late_kind *kind, const void *req, uint64_t token,
+                           uint64_t deadline_ns, yoi_str request_id, uint64_t call,
+                           yoi_stream **out, yoi_error *err) {
   struct yoi__stream *s = NULL;
-  yoi_status st = stream_new(in, token, request_id, &s, err);
+  yoi_status st = stream_new(setup, in, token, request_id, &s, err);
   if (st == YOI_OK) {
     s->kind = kind;
     s->work_until_ns = deadline_ns;

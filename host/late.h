@@ -7,6 +7,7 @@
 #include "strand.h"
 
 struct yoi__results;
+struct yoi__setup;
 
 /* What differs between the kinds. */
 struct yoi__late_kind {
@@ -23,12 +24,14 @@ struct yoi__late_kind {
   void (*over)(struct yoi__instance *in, yoi_status final, uint64_t call);
 };
 
-/* [loop] What a start of a host's interface does, its request checked. token,
+/* [loop] What a start of a host's interface does, its request checked. The stream
+ * holds the setup, which has the instance. token,
  * deadline_ns (of the request; for a strand), request_id: as in it; call: for
  * `over`. */
-yoi_status yoi__late_start(struct yoi__instance *in, const struct yoi__late_kind *kind,
-                           const void *req, uint64_t token, uint64_t deadline_ns,
-                           yoi_str request_id, uint64_t call, yoi_stream **out, yoi_error *err);
+yoi_status yoi__late_start(struct yoi__setup *setup, struct yoi__instance *in,
+                           const struct yoi__late_kind *kind, const void *req, uint64_t token,
+                           uint64_t deadline_ns, yoi_str request_id, uint64_t call,
+                           yoi_stream **out, yoi_error *err);
 
 /* The counter `name` by result, made once; and one more stream in it. */
 yoi_status yoi__late_counters(struct yoi_embed *host, const char *name, const char *help,

@@ -16,7 +16,9 @@
  *  4. A plugin is loaded or refused once; later calls repeat the answer.
  *  5. The public message names the plugin by id; its path and the dynamic
  *     loader's words are private.
- *  6. A pinned plugin runs the pinned bytes or nothing (pin.c).
+ *  6. A pinned plugin runs the pinned bytes or nothing (pin.c). So does one that
+ *     took the place of other bytes while the process ran: the dynamic loader
+ *     goes by name, and would give the old ones.
  *  7. What is linked into the program is mapped already, and then treated like
  *     any other: entry, table, agreement with its manifest.
  */
@@ -259,6 +261,9 @@ static yoi_status map_pinned(struct yoi__plugin *p, yoi_error *err) {
 /* The file's code, mapped, and its entry. */
 static yoi_status map_file(struct yoi__plugin *p, entry_fn *out, yoi_error *err) {
   yoi_status st;
+  /* Behind other code of its path, as if its digest were pinned: from a copy. */
+  if (p->pin[0] == '\0' && yoi__generation_stale(p->path, p->digest))
+    memcpy(p->pin, p->digest, sizeof p->pin);
   if (p->pin[0] != '\0') {
     st = map_pinned(p, err);
   } else {

@@ -108,11 +108,11 @@ static struct yoi__instance *of(const yoi_host *h) {
   return h->ctx;
 }
 
-static int granted(const struct yoi__instance *who, yoi_str name) {
+static int granted(const struct yoi__config *c, const struct yoi__instance *who, yoi_str name) {
   char grant[sizeof "model:" + YOI_NAME_MAX];
   int n = snprintf(grant, sizeof grant, "model:%.*s", YOI_ARG(name));
   return n > 0 && (size_t)n < sizeof grant &&
-         yoi__config_granted(who->top->config, who->plugin, (yoi_str){grant, (size_t)n});
+         yoi__config_granted(c, who->plugin, (yoi_str){grant, (size_t)n});
 }
 
 static int by_name(const void *a, const void *b) {
@@ -120,13 +120,15 @@ static int by_name(const void *a, const void *b) {
 }
 
 static void model_list(const yoi_host *h, void (*each)(void *ctx, yoi_str name), void *ctx) {
-  const struct yoi__config *c = of(h)->top->config;
+  struct yoi__setup *s = yoi__setup_of(of(h));
+  const struct yoi__config *c = s->config;
   yoi_str names[YOI_MODELS_MAX];
   size_t n = 0;
   for (size_t i = 0; i < c->n_models && n < YOI_MODELS_MAX; i++)
-    if (granted(of(h), c->models[i].name)) names[n++] = c->models[i].name;
+    if (granted(c, of(h), c->models[i].name)) names[n++] = c->models[i].name;
   qsort(names, n, sizeof *names, by_name);
   for (size_t i = 0; i < n; i++) each(ctx, names[i]);
+  yoi__setup_give(s);
 }
 
 /* What a turn that begins so may use: what its caller holds it to, but at least
@@ -140,7 +142,7 @@ static uint64_t tokens_of(const yoi_model_request *r) {
   return most > least ? most : least;
 }
 
-static yoi_status ask_policy(const struct yoi__instance *who, yoi_str name,
+static yoi_status ask_policy(struct yoi__setup *s, const struct yoi__instance *who, yoi_str name,
                              const yoi_model_request *r, yoi_error *err) {
   const struct yoi__model_question q = {.model = name,
                                         .principal = r->principal,
@@ -148,26 +150,34 @@ static yoi_status ask_policy(const struct yoi__instance *who, yoi_str name,
                                         .worker_id = r->worker_id,
                                         .request_id = r->request_id,
                                         .tokens = tokens_of(r)};
-  yoi_status st = yoi__policy_allows_model(who->top, &q, err);
+  yoi_status st = yoi__policy_allows_model(s, &q, err);
   if (st != YOI_OK) yoi_sdk_fail_details(err, YOI_LIT("{\"kind\":\"quota\",\"retryable\":false}"));
   return st;
 }
 
-static yoi_status model_start(const yoi_host *h, yoi_str name, const yoi_model_request *req,
-                              yoi_stream **out, yoi_error *err) {
-  struct yoi_embed *top = of(h)->top;
+yoi_status yoi__model_start(struct yoi__setup *s, struct yoi__instance *who, yoi_str name,
+                            const yoi_model_request *req, yoi_stream **out, yoi_error *err) {
+  const struct yoi__config *c = s->config;
   struct yoi__instance *in = NULL;
-  for (size_t i = 0; i < top->config->n_models && in == NULL; i++)
-    if (yoi_sdk_str_eq(top->config->models[i].name, name)) in = top->models[i];
-  if (in == NULL || !granted(of(h), name)) {
+  for (size_t i = 0; i < c->n_models && in == NULL; i++)
+    if (yoi_sdk_str_eq(c->models[i].name, name)) in = s->models[i];
+  if (in == NULL || !granted(c, who, name)) {
     (void)model_failed(err, name, "is not there");
     return YOI_NOT_FOUND;
   }
   yoi_model_request r;
   yoi_status st = yoi__take_in(&r, sizeof r, req, "model request", err);
-  if (st == YOI_OK) st = ask_policy(of(h), name, &r, err);
+  if (st == YOI_OK) st = ask_policy(s, who, name, &r, err);
   if (st != YOI_OK) return st;
-  return yoi__late_start(in, &late_model, &r, r.token, r.deadline_ns, r.request_id, 0, out, err);
+  return yoi__late_start(s, in, &late_model, &r, r.token, r.deadline_ns, r.request_id, 0, out, err);
+}
+
+static yoi_status model_start(const yoi_host *h, yoi_str name, const yoi_model_request *req,
+                              yoi_stream **out, yoi_error *err) {
+  struct yoi__setup *s = yoi__setup_of(of(h));
+  yoi_status st = yoi__model_start(s, of(h), name, req, out, err);
+  yoi__setup_give(s);
+  return st;
 }
 
 const yoi_host_model yoi__model_table = {sizeof yoi__model_table, 0, model_list, model_start};

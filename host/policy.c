@@ -127,12 +127,12 @@ static void ask(struct yoi__instance *in, const yoi_policy_request *req, struct 
 
 /* ABSTAIN: none has said anything. A config is refused whose policies do not
  * know what they are asked about, but for generations. */
-static void ask_all(struct yoi_embed *host, yoi_policy_request *r, yoi__policy_each each, void *ctx,
+static void ask_all(struct yoi__setup *s, yoi_policy_request *r, yoi__policy_each each, void *ctx,
                     struct yoi__decision *out) {
   int of_model = yoi_sdk_str_is(r->operation, YOI__MODEL_START);
   *out = (struct yoi__decision){.verdict = YOI_VERDICT_ABSTAIN};
-  for (size_t i = 0; i < host->config->n_policies; i++) {
-    struct yoi__instance *in = host->policies[i];
+  for (size_t i = 0; i < s->config->n_policies; i++) {
+    struct yoi__instance *in = s->policies[i];
     struct yoi__decision d;
     if (of_model && !yoi__manifest_knows(&in->plugin->manifest, r->operation)) continue;
     r->deadline_ns = yoi__now_ns() + YOI_POLICY_DEADLINE_MS * YOI__MS;
@@ -148,10 +148,10 @@ static void ask_all(struct yoi_embed *host, yoi_policy_request *r, yoi__policy_e
 }
 
 /* `without`: what holds when there are none. */
-static void host_layer(struct yoi_embed *host, yoi_policy_request *r, uint32_t without,
+static void host_layer(struct yoi__setup *s, yoi_policy_request *r, uint32_t without,
                        yoi__policy_each each, void *ctx, struct yoi__decision *out) {
-  ask_all(host, r, each, ctx, out);
-  if (host->config->n_policies == 0)
+  ask_all(s, r, each, ctx, out);
+  if (s->config->n_policies == 0)
     out->verdict = without;
   else if (out->verdict == YOI_VERDICT_ABSTAIN)
     fail(out, "no policy allows it");
@@ -169,10 +169,10 @@ static yoi_policy_request about(yoi_str runtime_id, const yoi_request *req) {
                               .request_id = req->request_id};
 }
 
-void yoi__policy_decide(struct yoi_embed *host, yoi_str runtime_id, const yoi_request *req,
+void yoi__policy_decide(struct yoi__setup *s, yoi_str runtime_id, const yoi_request *req,
                         yoi__policy_each each, void *ctx, struct yoi__decision *out) {
   yoi_policy_request r = about(runtime_id, req);
-  host_layer(host, &r, YOI_VERDICT_ALLOW, each, ctx, out);
+  host_layer(s, &r, YOI_VERDICT_ALLOW, each, ctx, out);
 }
 
 static yoi_policy_request about_tool(const struct yoi__tool_question *q) {
@@ -203,12 +203,12 @@ static void layer(const char *name, uint32_t said, yoi__policy_each each, void *
   if (d.verdict > out->verdict) *out = d;
 }
 
-void yoi__policy_decide_tool(struct yoi_embed *host, const struct yoi__tool_question *q,
+void yoi__policy_decide_tool(struct yoi__setup *s, const struct yoi__tool_question *q,
                              yoi__policy_each each, void *ctx, struct yoi__decision *out) {
   yoi_policy_request r = about_tool(q);
   int read_only = (q->tool_flags & YOI_TOOL_READ_ONLY) != 0;
-  if (host->config->n_policies > 0) {
-    host_layer(host, &r, YOI_VERDICT_DENY, each, ctx, out);
+  if (s->config->n_policies > 0) {
+    host_layer(s, &r, YOI_VERDICT_DENY, each, ctx, out);
   } else {
     *out = (struct yoi__decision){.verdict = YOI_VERDICT_ABSTAIN};
     layer("builtin", read_only ? YOI_VERDICT_ALLOW : YOI_VERDICT_ASK, each, ctx, out);
@@ -251,9 +251,9 @@ static void write_line(struct yoi_embed *host, const yoi_policy_request *r, cons
                  l->n);
 }
 
-static void audit(struct yoi_embed *host, const yoi_policy_request *r, yoi_str call_id,
+static void audit(struct yoi__setup *s, const yoi_policy_request *r, yoi_str call_id,
                   const struct yoi__decision *d) {
-  uint32_t wanted = host->config->audit;
+  uint32_t wanted = s->config->audit;
   if (wanted == YOI__AUDIT_NONE || (wanted == YOI__AUDIT_DENIED && d->verdict == YOI_VERDICT_ALLOW))
     return;
   struct line l = line_about(r, yoi__verdict_name(d->verdict));
@@ -261,24 +261,24 @@ static void audit(struct yoi_embed *host, const yoi_policy_request *r, yoi_str c
   put(&l, "plugin", d->plugin);
   put(&l, "rule", yoi_sdk_str(d->rule));
   put(&l, "reason", yoi_sdk_str(d->reason));
-  write_line(host, r, &l);
+  write_line(s->host, r, &l);
 }
 
-void yoi__policy_audit_tool(struct yoi_embed *host, const struct yoi__tool_question *q,
+void yoi__policy_audit_tool(struct yoi__setup *s, const struct yoi__tool_question *q,
                             const struct yoi__decision *d) {
   yoi_policy_request r = about_tool(q);
-  audit(host, &r, q->call_id, d);
+  audit(s, &r, q->call_id, d);
 }
 
-void yoi__policy_audit_approval(struct yoi_embed *host, const struct yoi__tool_question *q,
+void yoi__policy_audit_approval(struct yoi__setup *s, const struct yoi__tool_question *q,
                                 yoi_str approval_id, yoi_str approved_by) {
   yoi_policy_request r = about_tool(q);
-  if (host->config->audit == YOI__AUDIT_NONE) return;
+  if (s->config->audit == YOI__AUDIT_NONE) return;
   struct line l = line_about(&r, "approved");
   put(&l, "call", q->call_id);
   put(&l, "approval", approval_id);
   put(&l, "approved_by", approved_by);
-  write_line(host, &r, &l);
+  write_line(s->host, &r, &l);
 }
 
 /* ---- asking before an operation ------------------------------------------------ */
@@ -286,17 +286,19 @@ void yoi__policy_audit_approval(struct yoi_embed *host, const struct yoi__tool_q
 yoi_status yoi__policy_allows(struct yoi_embed *host, yoi_str runtime_id, const yoi_request *req,
                               yoi_error *err) {
   struct yoi__decision d;
-  if (host->config->n_policies == 0 && host->config->audit != YOI__AUDIT_ALL) return YOI_OK;
+  if (!atomic_load_explicit(&host->decides, memory_order_acquire)) return YOI_OK;
+  struct yoi__setup *s = yoi__setup_now(host);
   yoi_policy_request r = about(runtime_id, req);
-  host_layer(host, &r, YOI_VERDICT_ALLOW, NULL, NULL, &d);
-  audit(host, &r, (yoi_str){NULL, 0}, &d);
+  host_layer(s, &r, YOI_VERDICT_ALLOW, NULL, NULL, &d);
+  audit(s, &r, (yoi_str){NULL, 0}, &d);
+  yoi__setup_give(s);
   if (d.verdict == YOI_VERDICT_ALLOW) return YOI_OK;
   return yoi_sdk_fail(err, YOI_CODE_POLICY_DENIED, "policy does not allow '%s'%s%s",
                       yoi_sdk_op_name(req->op), d.reason[0] != '\0' ? ": " : "", d.reason);
 }
 
 /* A caller that names nobody is counted by its runtime. */
-yoi_status yoi__policy_allows_model(struct yoi_embed *host, const struct yoi__model_question *q,
+yoi_status yoi__policy_allows_model(struct yoi__setup *s, const struct yoi__model_question *q,
                                     yoi_error *err) {
   yoi_policy_request r = {.size = sizeof r,
                           .operation = YOI_LIT(YOI__MODEL_START),
@@ -307,27 +309,11 @@ yoi_status yoi__policy_allows_model(struct yoi_embed *host, const struct yoi__mo
                           .request_id = q->request_id,
                           .tokens = q->tokens};
   struct yoi__decision d;
-  if (host->config->n_policies == 0 && host->config->audit != YOI__AUDIT_ALL) return YOI_OK;
-  ask_all(host, &r, NULL, NULL, &d);
+  if (s->config->n_policies == 0 && s->config->audit != YOI__AUDIT_ALL) return YOI_OK;
+  ask_all(s, &r, NULL, NULL, &d);
   if (d.verdict == YOI_VERDICT_ABSTAIN) d.verdict = YOI_VERDICT_ALLOW;
-  audit(host, &r, (yoi_str){NULL, 0}, &d);
+  audit(s, &r, (yoi_str){NULL, 0}, &d);
   if (d.verdict == YOI_VERDICT_ALLOW) return YOI_OK;
   return yoi_sdk_fail(err, YOI_CODE_POLICY_DENIED, "policy does not allow the model '%.*s'%s%s",
                       YOI_ARG(q->model), d.reason[0] != '\0' ? ": " : "", d.reason);
-}
-
-/* ---- opening -------------------------------------------------------------------- */
-
-yoi_status yoi__policies_open(struct yoi_embed *host, yoi_error *err) {
-  const struct yoi__config *c = host->config;
-  for (size_t i = 0; i < c->n_policies; i++) {
-    const struct yoi__config_instance *ci = &c->policies[i].instance;
-    struct yoi__instance *in = yoi__instance_new(host, ci, ci->plugin->manifest.id);
-    struct yoi_sdk_error e;
-    if (in == NULL) return yoi_sdk_fail_memory(err);
-    host->policies[i] = in;
-    yoi_status st = yoi__instance_open(in, yoi_sdk_error_init(&e));
-    if (st != YOI_OK) return yoi__cannot(in, "open", st, &e, err);
-  }
-  return YOI_OK;
 }

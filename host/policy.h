@@ -7,6 +7,7 @@
 #include <yoi/request.h>
 
 struct yoi_embed;
+struct yoi__setup;
 
 #define YOI__TOOL_START "tool.start"   /* what policies are asked before a call */
 #define YOI__MODEL_START "model.start" /* and before a generation */
@@ -43,34 +44,32 @@ const char *yoi__verdict_name(uint32_t verdict);
  * there and well. */
 int yoi__policy_is_asked(uint32_t op);
 
-/* [main] Opens all policies of the config. */
-yoi_status yoi__policies_open(struct yoi_embed *host, yoi_error *err);
-
 /* [any] What the host's layer says; each may be NULL. Without policies all is
  * allowed: every principal that comes here was let in by a door. */
-void yoi__policy_decide(struct yoi_embed *host, yoi_str runtime_id, const yoi_request *req,
+void yoi__policy_decide(struct yoi__setup *s, yoi_str runtime_id, const yoi_request *req,
                         yoi__policy_each each, void *ctx, struct yoi__decision *out);
 
 /* [any] What all layers say of a call: ALLOW, ASK or DENY. Where the bundle or
  * the profile is the strictest, `rule` is "bundle" or "profile"; where the host
  * has no policies, "builtin". Logs nothing. */
-void yoi__policy_decide_tool(struct yoi_embed *host, const struct yoi__tool_question *q,
+void yoi__policy_decide_tool(struct yoi__setup *s, const struct yoi__tool_question *q,
                              yoi__policy_each each, void *ctx, struct yoi__decision *out);
 
 /* [any] Into the audit log, as the config says: what was decided on a call, and
  * that a person's approval let it run. */
-void yoi__policy_audit_tool(struct yoi_embed *host, const struct yoi__tool_question *q,
+void yoi__policy_audit_tool(struct yoi__setup *s, const struct yoi__tool_question *q,
                             const struct yoi__decision *d);
-void yoi__policy_audit_approval(struct yoi_embed *host, const struct yoi__tool_question *q,
+void yoi__policy_audit_approval(struct yoi__setup *s, const struct yoi__tool_question *q,
                                 yoi_str approval_id, yoi_str approved_by);
 
-/* [any] OK, or policy_denied. What is decided is logged as the config says. */
+/* [any] OK, or policy_denied, by the setup that is current. What is decided is
+ * logged as its config says. */
 yoi_status yoi__policy_allows(struct yoi_embed *host, yoi_str runtime_id, const yoi_request *req,
                               yoi_error *err);
 
 /* [any] The same of a generation. Silence is allow, and policies that do not
  * know "model.start" are not asked. */
-yoi_status yoi__policy_allows_model(struct yoi_embed *host, const struct yoi__model_question *q,
+yoi_status yoi__policy_allows_model(struct yoi__setup *s, const struct yoi__model_question *q,
                                     yoi_error *err);
 
 #endif

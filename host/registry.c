@@ -154,6 +154,26 @@ void yoi__registry_remove(struct yoi__registry *r, const struct yoi__instance *i
   pthread_mutex_unlock(&r->lock);
 }
 
+void yoi__registry_exchange(struct yoi__registry *r, struct yoi__instance *const *out, size_t n_out,
+                            struct yoi__instance *const *in, size_t n_in) {
+  int found = 0;
+  pthread_mutex_lock(&r->lock);
+  for (size_t k = 0; k < n_out; k++) {
+    size_t i = place(r, out[k]->name, &found);
+    if (!found || r->all[i] != out[k]) continue;
+    r->n--;
+    memmove(r->all + i, r->all + i + 1, (r->n - i) * sizeof *r->all);
+  }
+  for (size_t k = 0; k < n_in; k++) {
+    size_t i = place(r, in[k]->name, &found);
+    memmove(r->all + i + 1, r->all + i, (r->n - i) * sizeof *r->all);
+    r->all[i] = in[k];
+    r->n++;
+  }
+  publish(r);
+  pthread_mutex_unlock(&r->lock);
+}
+
 struct yoi__instance *yoi__registry_find(struct yoi__registry *r, yoi_str id) {
   int found = 0;
   pthread_mutex_lock(&r->lock);
@@ -252,10 +272,10 @@ size_t yoi__registry_acquire_all(struct yoi__registry *r,
 
 /* Takes over the reference. bundle: see stream.h. */
 static yoi_status route(struct yoi_embed *host, struct yoi__instance *in, const yoi_request *req,
-                        const struct yoi__config_bundle *bundle, yoi_stream **out,
-                        yoi_error *err) {
+                        struct yoi__setup *setup, const struct yoi__config_bundle *bundle,
+                        yoi_stream **out, yoi_error *err) {
   yoi_status st = yoi__policy_allows(host, in->name, req, err);
-  if (st == YOI_OK) return yoi__stream_start(in, req, bundle, out, err);
+  if (st == YOI_OK) return yoi__stream_start(in, req, setup, bundle, out, err);
   yoi__instance_unref(in);
   return st;
 }
@@ -265,7 +285,7 @@ yoi_status yoi__registry_route(struct yoi_embed *host, struct yoi__instance *in,
   if (!yoi__instance_ref(in))
     return yoi_sdk_fail(err, YOI_CODE_RUNTIME_UNAVAILABLE, "runtime '%.*s' is closing",
                         YOI_ARG(in->name));
-  return route(host, in, req, NULL, out, err);
+  return route(host, in, req, NULL, NULL, out, err);
 }
 
 /* What the runtime's entry says of creates, before anybody is asked. Takes over
@@ -275,13 +295,15 @@ static yoi_status route_create(struct yoi_embed *host, struct yoi__instance *in,
   const struct yoi__config_bundle *bundle = NULL;
   struct yoi_sdk_buf body;
   yoi_sdk_buf_init(&body, YOI_BODY_BYTES_MAX);
-  yoi_status st = yoi__create_prepare(host->config, in->entry, req, &body, &bundle, err);
+  struct yoi__setup *s = yoi__setup_now(host);
+  yoi_status st = yoi__create_prepare(s->config, yoi__setup_entry(s, in), req, &body, &bundle, err);
   if (st != YOI_OK) {
     yoi__instance_unref(in);
   } else {
     if (body.len > 0) req->body = yoi_sdk_buf_str(&body);
-    st = route(host, in, req, bundle, out, err);
+    st = route(host, in, req, s, bundle, out, err);
   }
+  yoi__setup_give(s);
   yoi_sdk_buf_release(&body);
   return st;
 }
@@ -304,11 +326,13 @@ static yoi_status check_workspace(const struct yoi__config_runtime *entry, yoi_s
 /* A bundle goes only where the config lets it. Takes over the reference. */
 static yoi_status route_put(struct yoi_embed *host, struct yoi__instance *in,
                             const yoi_request *req, yoi_stream **out, yoi_error *err) {
-  const struct yoi__config_bundle *bundle =
-      yoi__bundle_find(host->config, (yoi_str){0}, req->subject);
-  yoi_status st = bundle != NULL ? yoi__bundle_check(bundle, in->entry, err)
-                                 : check_workspace(in->entry, req->body, err);
-  if (st == YOI_OK) return route(host, in, req, NULL, out, err);
+  struct yoi__setup *s = yoi__setup_now(host);
+  const struct yoi__config_runtime *entry = yoi__setup_entry(s, in);
+  const struct yoi__config_bundle *bundle = yoi__bundle_find(s->config, (yoi_str){0}, req->subject);
+  yoi_status st = bundle != NULL ? yoi__bundle_check(bundle, entry, err)
+                                 : check_workspace(entry, req->body, err);
+  yoi__setup_give(s);
+  if (st == YOI_OK) return route(host, in, req, NULL, NULL, out, err);
   yoi__instance_unref(in);
   return st;
 }
@@ -334,7 +358,7 @@ yoi_status yoi__registry_start(struct yoi_embed *host, yoi_str runtime_id, const
                                   YOI_ARG(runtime_id));
   if (r.op == YOI_OP_WORKER_CREATE) return route_create(host, in, &r, out, err);
   if (r.op == YOI_OP_BUNDLE_PUT) return route_put(host, in, &r, out, err);
-  return route(host, in, &r, NULL, out, err);
+  return route(host, in, &r, NULL, NULL, out, err);
 }
 
 static yoi_status registry_start(const yoi_host *h, yoi_str runtime_id, const yoi_request *req,

@@ -35,6 +35,12 @@ yoi_status yoi__registry_add(struct yoi__registry *r, struct yoi__instance *in, 
 /* [main] New requests no longer find it; those under way go on. */
 void yoi__registry_remove(struct yoi__registry *r, const struct yoi__instance *in);
 
+/* [main] Both at once, for many: whoever looks finds the runtimes of before, or
+ * those of after. What is taken out is there; what comes in is open, fits, and
+ * has an id that is then free. */
+void yoi__registry_exchange(struct yoi__registry *r, struct yoi__instance *const *out, size_t n_out,
+                            struct yoi__instance *const *in, size_t n_in);
+
 /* [any] The runtime of an id with a reference, lock-free. NULL: there is none,
  * or it is closing, which *out_closing says. */
 struct yoi__instance *yoi__registry_acquire(struct yoi__registry *r, yoi_str id, int *out_closing);
@@ -58,6 +64,9 @@ yoi_status yoi__registry_route(struct yoi_embed *host, struct yoi__instance *in,
 
 /* request.c: what every request must be, whatever it is for. */
 yoi_status yoi__request_check(const yoi_request *r, yoi_str runtime_id, yoi_error *err);
+/* The bytes of its texts; and lets them be copies that lie at `at`. */
+size_t yoi__request_bytes(const yoi_request *r);
+void yoi__request_own(yoi_request *r, char *at);
 
 /* hostops.c: the operations of the host itself. */
 yoi_status yoi__hostop_start(struct yoi_embed *host, const yoi_request *req, yoi_stream **out,

@@ -91,3 +91,32 @@ yoi_status yoi__request_check(const yoi_request *r, yoi_str runtime_id, yoi_erro
                         YOI_BODY_BYTES_MAX);
   return YOI_OK;
 }
+
+/* ---- one that is kept ------------------------------------------------------ */
+
+#define TEXTS 8
+
+static void texts_of(yoi_request *r, yoi_str *out[TEXTS]) {
+  yoi_str *const all[TEXTS] = {&r->worker_id, &r->subject, &r->principal,       &r->request_id,
+                               &r->trace,     &r->body,    &r->idempotency_key, &r->workspace};
+  memcpy(out, all, sizeof all);
+}
+
+size_t yoi__request_bytes(const yoi_request *r) {
+  yoi_request copy = *r;
+  yoi_str *texts[TEXTS];
+  size_t n = 0;
+  texts_of(&copy, texts);
+  for (size_t i = 0; i < TEXTS; i++) n += texts[i]->len;
+  return n;
+}
+
+void yoi__request_own(yoi_request *r, char *at) {
+  yoi_str *texts[TEXTS];
+  texts_of(r, texts);
+  for (size_t i = 0; i < TEXTS; i++) {
+    if (texts[i]->len > 0) memcpy(at, texts[i]->ptr, texts[i]->len);
+    texts[i]->ptr = at;
+    at += texts[i]->len;
+  }
+}

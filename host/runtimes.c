@@ -14,20 +14,21 @@
  *
  * The steps from shut to forgotten are the same for every kind of instance.
  */
+#include "runtimes.h"
+
 #include <sdk/mem.h>
 
 #include "clock.h"
-#include "host.h"
 
 #define MARGIN_MS 1000 /* beyond the grace that streams have: other threads run too */
 
 /* ---- the end of one ---------------------------------------------------- */
 
-/* [main] What could not be closed may still be called, and is kept. The list is
- * the application's thread's, which waits for this task. */
-static void close_and_forget(struct yoi__instance *in) {
+/* The list is the application's thread's, which waits for this task. */
+void yoi__close_and_forget(struct yoi__instance *in) {
   yoi__instance_close(in);
-  if (atomic_load(&in->state) == YOI__CLOSED) {
+  uint32_t state = atomic_load(&in->state);
+  if (state != YOI__OPEN && state != YOI__SHUT) {
     yoi__instance_forget(in);
     return;
   }
@@ -37,6 +38,26 @@ static void close_and_forget(struct yoi__instance *in) {
 
 /* ---- opening ----------------------------------------------------------- */
 
+yoi_status yoi__runtime_make(struct yoi_embed *host, struct yoi__config *from,
+                             const struct yoi__config_runtime *c, struct yoi__setup *ahead,
+                             struct yoi__instance **out, yoi_error *err) {
+  struct yoi__instance *in = yoi__instance_new(host, from, &c->instance, c->id);
+  struct yoi_sdk_error e;
+  *out = NULL;
+  if (in == NULL) return yoi_sdk_fail_memory(err);
+  in->entry = c;
+  atomic_store(&in->deadline_ms, c->deadline_ms);
+  yoi__setup_ahead(in, ahead);
+  yoi_status st = yoi__instance_open(in, yoi_sdk_error_init(&e));
+  if (st == YOI_OK) {
+    *out = in;
+    return st;
+  }
+  st = yoi__cannot(in, "open", st, &e, err);
+  yoi__instance_forget(in);
+  return st;
+}
+
 yoi_status yoi__runtime_open(struct yoi_embed *host, const struct yoi__config_runtime *c,
                              void *memory, yoi_error *err) {
   struct yoi__instance *in = NULL;
@@ -45,26 +66,16 @@ yoi_status yoi__runtime_open(struct yoi_embed *host, const struct yoi__config_ru
     (void)yoi_sdk_fail(err, YOI_CODE_INVALID_REQUEST, "runtime '%.*s' is registered already",
                        YOI_ARG(c->id));
     st = YOI_ALREADY_EXISTS;
-  } else if ((in = yoi__instance_new(host, &c->instance, c->id)) == NULL) {
-    st = yoi_sdk_fail_memory(err);
+  } else {
+    st = yoi__runtime_make(host, host->config, c, NULL, &in, err);
   }
-  if (st != YOI_OK) {
+  if (in != NULL)
+    in->memory = memory;
+  else
     yoi__config_memory_free(memory);
-    return st;
-  }
-  in->memory = memory;
-  in->display_name = c->display_name;
-  in->entry = c;
-  in->deadline_ms = c->deadline_ms;
-  struct yoi_sdk_error e;
-  st = yoi__instance_open(in, yoi_sdk_error_init(&e));
-  if (st == YOI_OK) {
-    st = yoi__registry_add(&host->registry, in, err);
-    if (st != YOI_OK) close_and_forget(in);
-    return st;
-  }
-  st = yoi__cannot(in, "open", st, &e, err);
-  yoi__instance_forget(in);
+  if (st != YOI_OK) return st;
+  st = yoi__registry_add(&host->registry, in, err);
+  if (st != YOI_OK) yoi__close_and_forget(in);
   return st;
 }
 
@@ -72,11 +83,10 @@ yoi_status yoi__runtime_open(struct yoi_embed *host, const struct yoi__config_ru
 
 /* [main] */
 static void close_it(void *ctx) {
-  close_and_forget(ctx);
+  yoi__close_and_forget(ctx);
 }
 
-/* Those that were left and that nobody holds any more. */
-static void look_at_left(struct yoi_embed *host) {
+void yoi__look_at_left(struct yoi_embed *host) {
   struct yoi__instance **at = &host->left;
   while (*at != NULL) {
     struct yoi__instance *in = *at;
@@ -89,8 +99,11 @@ static void look_at_left(struct yoi_embed *host) {
   }
 }
 
-/* The application's thread. 0: it is still held, and left. */
-static int retire(struct yoi_embed *host, struct yoi__instance *in, uint64_t until_ns) {
+uint64_t yoi__retire_until(uint64_t deadline_ns) {
+  return deadline_ns + (YOI_CANCEL_GRACE_MS + MARGIN_MS) * YOI__MS;
+}
+
+int yoi__retire(struct yoi_embed *host, struct yoi__instance *in, uint64_t until_ns) {
   yoi__instance_shut(in);
   if (yoi__host_wait(host, yoi__instance_unreferenced, in, until_ns)) {
     yoi__control_run(host->control, close_it, in);
@@ -103,16 +116,15 @@ static int retire(struct yoi_embed *host, struct yoi__instance *in, uint64_t unt
 
 /* ---- the verbs --------------------------------------------------------- */
 
-static yoi_status check_caller(struct yoi_embed *host, yoi_error *err) {
+yoi_status yoi__runtimes_caller(struct yoi_embed *host, const char *what, yoi_error *err) {
   if (yoi__host_ending(host))
     return yoi_sdk_fail(err, YOI_CODE_SHUTTING_DOWN, "the host is shutting down");
-  const char *why = NULL;
   if (atomic_load(&host->phase) != YOI__READY)
-    why = "the host is not started";
+    (void)yoi_sdk_fail(err, YOI_CODE_INVALID_REQUEST, "the host is not started");
   else if (yoi__loops_inside(host->loops))
-    why = "a callback may not add or remove a runtime";
-  if (why == NULL) return YOI_OK;
-  (void)yoi_sdk_fail(err, YOI_CODE_INVALID_REQUEST, "%s", why);
+    (void)yoi_sdk_fail(err, YOI_CODE_INVALID_REQUEST, "a callback may not %s", what);
+  else
+    return YOI_OK;
   return YOI_FAILED_PRECONDITION;
 }
 
@@ -138,9 +150,9 @@ static void add_it(void *ctx) {
 yoi_status yoi_host_add_runtime(struct yoi_embed *host, const char *json, size_t len,
                                 yoi_error *err) {
   struct adding a = {.host = host, .err = err};
-  yoi_status st = check_caller(host, err);
+  yoi_status st = yoi__runtimes_caller(host, "add or remove a runtime", err);
   if (st != YOI_OK) return st;
-  look_at_left(host);
+  yoi__look_at_left(host);
   st = yoi__config_runtime_load(host->config, (yoi_str){json, len}, &a.config, &a.memory, err);
   if (st != YOI_OK) return st;
   yoi__control_run(host->control, add_it, &a);
@@ -149,18 +161,17 @@ yoi_status yoi_host_add_runtime(struct yoi_embed *host, const char *json, size_t
 
 yoi_status yoi_host_remove_runtime(struct yoi_embed *host, yoi_str runtime_id, uint32_t deadline_ms,
                                    yoi_error *err) {
-  yoi_status st = check_caller(host, err);
+  yoi_status st = yoi__runtimes_caller(host, "add or remove a runtime", err);
   if (st != YOI_OK) return st;
-  look_at_left(host);
+  yoi__look_at_left(host);
   struct yoi__instance *in = yoi__registry_find(&host->registry, runtime_id);
   if (in == NULL)
     return yoi_sdk_fail(err, YOI_CODE_RUNTIME_NOT_FOUND, "there is no runtime '%.*s'",
                         (int)yoi_sdk_utf8_cut(runtime_id, YOI_ID_MAX), runtime_id.ptr);
   uint64_t deadline_ns = yoi__now_ns() + deadline_ms * YOI__MS;
-  uint64_t until_ns = deadline_ns + (YOI_CANCEL_GRACE_MS + MARGIN_MS) * YOI__MS;
   yoi__registry_remove(&host->registry, in);
-  int late = yoi__drain_one(host, in, deadline_ns);
-  if (!retire(host, in, until_ns)) {
+  int late = yoi__drain_some(host, &in, 1, deadline_ns);
+  if (!yoi__retire(host, in, yoi__retire_until(deadline_ns))) {
     say(host, YOI_LOG_WARN, "runtime removed, but still held", runtime_id);
     return yoi_sdk_fail(err, YOI_CODE_TIMEOUT,
                         "runtime '%.*s' is removed, but stays open while it is held",

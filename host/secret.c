@@ -10,9 +10,11 @@
  *  3. read is all or nothing for whoever starts the host: the first secret
  *     that cannot be read is an error. A variable that is unset is none: its
  *     secret has no value, and whoever asks for it gets NOT_FOUND.
- *  4. After read only values change, by refresh on the control thread: `lock`
- *     guards value, len and generation, and is held to copy, compare and swap
- *     them, never to read a file. So that thread reads them without it.
+ *  4. After read only values change, by refresh on the control thread: the vault's
+ *     `lock` guards value, len and generation, and is held to copy, compare and
+ *     swap them, never to read a file. So that thread reads them without it.
+ *     What one config after another declares in the same words is one secret:
+ *     its value is renewed for all of them.
  *  5. The scrubber knows a value before anybody can get it, and the last
  *     YOI_SECRET_PAST_MAX of each name after: what was renewed may still be in
  *     a provider's answer that is on its way, and may still be accepted.
@@ -43,30 +45,59 @@ struct value {
 };
 
 struct secret {
+  struct secret *next; /* of its vault */
+  uint32_t refs;       /* configs that declare it so; [main] */
   yoi_str name, file, env;
   struct value now;
+  struct value pending;                   /* read for a config that may be refused; [main] */
   struct value past[YOI_SECRET_PAST_MAX]; /* the last one first; [main] */
   uint64_t generation;                    /* of the value; 0: none yet */
   int failing;                            /* the last refresh could not read it; [main] */
   int told_short;                         /* [main] */
 };
 
-struct yoi__secrets {
-  pthread_mutex_t lock;
-  yoi_str base_dir;
-  struct secret *all;
+/* Of one host: all values that any of its configs has. */
+struct vault {
+  pthread_mutex_t lock; /* guards value, len and generation of each */
+  struct secret *all;   /* a list; [main] */
   size_t n;
+  uint32_t refs; /* configs; [main] */
   struct yoi__scrub *scrub;
-  int is_read; /* [main] */
 };
+
+struct yoi__secrets {
+  yoi_str base_dir;
+  struct secret **all;
+  size_t n;
+  struct vault *vault;
+  int is_read; /* [main] */
+  int pending; /* values that were read, and not committed; [main] */
+};
+
+static void vault_give(struct vault *v) {
+  if (v == NULL || --v->refs > 0) return;
+  yoi__scrub_free(v->scrub);
+  pthread_mutex_destroy(&v->lock);
+  yoi_sdk_free(v);
+}
+
+static struct vault *vault_new(void) {
+  struct vault *v = yoi_sdk_calloc(1, sizeof *v);
+  if (v == NULL) return NULL;
+  pthread_mutex_init(&v->lock, NULL);
+  v->refs = 1;
+  v->scrub = yoi__scrub_new();
+  if (v->scrub != NULL) return v;
+  vault_give(v);
+  return NULL;
+}
 
 struct yoi__secrets *yoi__secrets_new(const char *base_dir) {
   struct yoi__secrets *s = yoi_sdk_calloc(1, sizeof *s);
   if (s == NULL) return NULL;
-  pthread_mutex_init(&s->lock, NULL);
   s->base_dir = yoi_sdk_str_dup(yoi_sdk_str(base_dir != NULL ? base_dir : "."));
-  s->scrub = yoi__scrub_new();
-  if (s->base_dir.ptr != NULL && s->scrub != NULL) return s;
+  s->vault = vault_new();
+  if (s->base_dir.ptr != NULL && s->vault != NULL) return s;
   yoi__secrets_free(s);
   return NULL;
 }
@@ -77,37 +108,60 @@ static void drop_value(struct value *v) {
   *v = (struct value){NULL, 0};
 }
 
+static void link_in(struct vault *v, struct secret *e) {
+  e->next = v->all;
+  v->all = e;
+  v->n++;
+}
+
+static void unlink_from(struct vault *v, struct secret *e) {
+  struct secret **at = &v->all;
+  while (*at != e) at = &(*at)->next;
+  *at = e->next;
+  v->n--;
+}
+
+static void give(struct vault *v, struct secret *e) {
+  if (--e->refs > 0) return;
+  unlink_from(v, e);
+  drop_value(&e->now);
+  drop_value(&e->pending);
+  for (size_t k = 0; k < YOI_SECRET_PAST_MAX; k++) drop_value(&e->past[k]);
+  yoi_sdk_str_free(&e->name);
+  yoi_sdk_str_free(&e->file);
+  yoi_sdk_str_free(&e->env);
+  yoi_sdk_free(e);
+}
+
 void yoi__secrets_free(struct yoi__secrets *s) {
   if (s == NULL) return;
   for (size_t i = 0; i < s->n; i++) {
-    drop_value(&s->all[i].now);
-    for (size_t k = 0; k < YOI_SECRET_PAST_MAX; k++) drop_value(&s->all[i].past[k]);
-    yoi_sdk_str_free(&s->all[i].name);
-    yoi_sdk_str_free(&s->all[i].file);
-    yoi_sdk_str_free(&s->all[i].env);
+    if (s->pending) drop_value(&s->all[i]->pending);
+    give(s->vault, s->all[i]);
   }
   yoi_sdk_free(s->all);
-  yoi__scrub_free(s->scrub);
+  vault_give(s->vault);
   yoi_sdk_str_free(&s->base_dir);
-  pthread_mutex_destroy(&s->lock);
   yoi_sdk_free(s);
 }
 
 static struct secret *find(const struct yoi__secrets *s, yoi_str name) {
   for (size_t i = 0; i < s->n; i++) {
-    if (yoi_sdk_str_eq(s->all[i].name, name)) return &s->all[i];
+    if (yoi_sdk_str_eq(s->all[i]->name, name)) return s->all[i];
   }
   return NULL;
 }
 
 yoi_status yoi__secrets_declare(struct yoi__secrets *s, yoi_str name, yoi_str file, yoi_str env,
                                 yoi_error *err) {
-  struct secret *all = yoi_sdk_reallocarray(s->all, s->n + 1, sizeof *all);
+  struct secret **all = yoi_sdk_reallocarray(s->all, s->n + 1, sizeof(struct secret *));
   struct secret *e;
   if (all == NULL) return yoi_sdk_fail_memory(err);
   s->all = all;
-  e = &all[s->n];
-  memset(e, 0, sizeof *e);
+  e = all[s->n] = yoi_sdk_calloc(1, sizeof *e);
+  if (e == NULL) return yoi_sdk_fail_memory(err);
+  e->refs = 1;
+  link_in(s->vault, e);
   e->name = yoi_sdk_str_dup(name);
   e->file = yoi_sdk_str_dup(file);
   e->env = yoi_sdk_str_dup(env);
@@ -126,7 +180,7 @@ size_t yoi__secrets_count(const struct yoi__secrets *s) {
 }
 
 yoi_str yoi__secrets_name(const struct yoi__secrets *s, size_t i) {
-  return s->all[i].name;
+  return s->all[i]->name;
 }
 
 yoi_str yoi__secrets_variable(const struct yoi__secrets *s, yoi_str name) {
@@ -140,12 +194,12 @@ int yoi__secrets_filled(const struct yoi__secrets *s, yoi_str name) {
 }
 
 struct yoi__scrub *yoi__secrets_scrub(const struct yoi__secrets *s) {
-  return s->scrub;
+  return s->vault->scrub;
 }
 
 yoi_str yoi__secrets_next_short(struct yoi__secrets *s) {
   for (size_t i = 0; i < s->n; i++) {
-    struct secret *e = &s->all[i];
+    struct secret *e = s->all[i];
     if (e->now.ptr == NULL || e->told_short ||
         yoi_sdk_scrub_fits((yoi_str){e->now.ptr, e->now.len}))
       continue;
@@ -161,20 +215,19 @@ static void add_known(struct yoi_sdk_scrub_value *known, size_t *n, yoi_str name
   if (v.ptr != NULL) known[(*n)++] = (struct yoi_sdk_scrub_value){name, {v.ptr, v.len}};
 }
 
-/* All values, and one that will be e's; e NULL: none will. */
+/* All values of the vault, and one that will be e's; e NULL: none will. */
 static yoi_status make_known(struct yoi__secrets *s, const struct secret *e, struct value fresh,
                              yoi_error *err) {
-  size_t n = 0, most = s->n * (YOI_SECRET_PAST_MAX + 1) + 1;
+  size_t n = 0, most = s->vault->n * (YOI_SECRET_PAST_MAX + 1) + 1;
   struct yoi_sdk_scrub_value *known = yoi_sdk_calloc(most, sizeof *known);
   if (known == NULL) return yoi_sdk_fail_memory(err);
   if (e != NULL) add_known(known, &n, e->name, fresh);
-  for (size_t i = 0; i < s->n; i++) {
-    add_known(known, &n, s->all[i].name, s->all[i].now);
-    size_t past = YOI_SECRET_PAST_MAX - (&s->all[i] == e); /* the oldest goes then */
-    for (size_t k = 0; k < past; k++)
-      add_known(known, &n, s->all[i].name, s->all[i].past[k]);
+  for (const struct secret *one = s->vault->all; one != NULL; one = one->next) {
+    add_known(known, &n, one->name, one->now);
+    size_t past = YOI_SECRET_PAST_MAX - (one == e); /* the oldest goes then */
+    for (size_t k = 0; k < past; k++) add_known(known, &n, one->name, one->past[k]);
   }
-  yoi_status st = yoi__scrub_know(s->scrub, known, n, err);
+  yoi_status st = yoi__scrub_know(s->vault->scrub, known, n, err);
   yoi_sdk_free(known);
   return st;
 }
@@ -183,22 +236,28 @@ static yoi_status make_known(struct yoi__secrets *s, const struct secret *e, str
 
 static yoi_status keep(struct yoi__secrets *s, struct secret *e, const char *p, size_t n,
                        yoi_error *err) {
+  if (!s->is_read) drop_value(&e->pending);
   if (e->now.ptr != NULL && yoi_sdk_secret_eq((yoi_str){e->now.ptr, e->now.len}, (yoi_str){p, n}))
     return YOI_OK;
   struct value fresh = {yoi_sdk_malloc(n + 1), n}, old = e->now;
   if (fresh.ptr == NULL) return yoi_sdk_fail_memory(err);
   memcpy(fresh.ptr, p, n);
   fresh.ptr[n] = '\0';
+  if (!s->is_read && e->generation > 0) { /* others have it as it is */
+    e->pending = fresh;
+    s->pending = 1;
+    return YOI_OK;
+  }
   /* At start nobody can get one yet, and all become known at once. */
   yoi_status st = s->is_read ? make_known(s, e, fresh, err) : YOI_OK;
   if (st != YOI_OK) {
     drop_value(&fresh);
     return st;
   }
-  pthread_mutex_lock(&s->lock);
+  pthread_mutex_lock(&s->vault->lock);
   e->now = fresh;
   e->generation++;
-  pthread_mutex_unlock(&s->lock);
+  pthread_mutex_unlock(&s->vault->lock);
   if (old.ptr == NULL) return YOI_OK;
   drop_value(&e->past[YOI_SECRET_PAST_MAX - 1]);
   memmove(e->past + 1, e->past, sizeof e->past - sizeof *e->past);
@@ -327,7 +386,7 @@ yoi_status yoi__secrets_read(struct yoi__secrets *s, yoi_error *err) {
   yoi_status st = YOI_OK;
   s->is_read = 0;
   for (size_t i = 0; st == YOI_OK && i < s->n; i++) {
-    struct secret *e = &s->all[i];
+    struct secret *e = s->all[i];
     const char *value;
     if (e->file.len > 0) {
       st = read_file(s, e, err);
@@ -346,6 +405,47 @@ yoi_status yoi__secrets_read(struct yoi__secrets *s, yoi_error *err) {
   s->is_read = st == YOI_OK;
   return st;
 }
+
+/* ---- of one config after another ---------------------------------------------- */
+
+int yoi__secrets_same(const struct yoi__secrets *a, const struct yoi__secrets *b, yoi_str name) {
+  const struct secret *x = find(a, name), *y = find(b, name);
+  if (x == y) return 1; /* also when neither is there */
+  return x != NULL && y != NULL && yoi_sdk_str_eq(x->file, y->file) &&
+         yoi_sdk_str_eq(x->env, y->env) && yoi_sdk_str_eq(a->base_dir, b->base_dir);
+}
+
+void yoi__secrets_join(struct yoi__secrets *s, struct yoi__secrets *before) {
+  struct vault *own = s->vault;
+  for (size_t i = 0; i < s->n; i++) {
+    struct secret *e = s->all[i], *old = find(before, e->name);
+    if (old != NULL && yoi__secrets_same(s, before, e->name)) {
+      old->refs++;
+      s->all[i] = old;
+      give(own, e);
+    } else {
+      unlink_from(own, e);
+      link_in(before->vault, e);
+    }
+  }
+  before->vault->refs++;
+  s->vault = before->vault;
+  vault_give(own);
+}
+
+void yoi__secrets_commit(struct yoi__secrets *s) {
+  for (size_t i = 0; i < s->n && s->pending; i++) {
+    struct secret *e = s->all[i];
+    struct value fresh = e->pending;
+    e->pending = (struct value){NULL, 0};
+    if (fresh.ptr == NULL) continue;
+    (void)keep(s, e, fresh.ptr, fresh.len, NULL); /* without memory: with the next refresh */
+    drop_value(&fresh);
+  }
+  s->pending = 0;
+}
+
+/* ---- what instances ask ------------------------------------------------------- */
 
 static struct secret *granted(const struct yoi__secrets *s, const struct yoi__grants *grants,
                               yoi_str name) {
@@ -374,9 +474,9 @@ yoi_status yoi__secret_get(struct yoi__secrets *s, const struct yoi__grants *gra
   const struct secret *e = granted(s, grants, name);
   if (e == NULL)
     return yoi_sdk_fail(err, YOI_CODE_GRANT_MISSING, "secret is not granted to this instance");
-  pthread_mutex_lock(&s->lock);
+  pthread_mutex_lock(&s->vault->lock);
   yoi_status st = copy_out(e, buf, cap, out_len, err);
-  pthread_mutex_unlock(&s->lock);
+  pthread_mutex_unlock(&s->vault->lock);
   return st;
 }
 
@@ -384,9 +484,9 @@ uint64_t yoi__secret_generation(struct yoi__secrets *s, const struct yoi__grants
                                 yoi_str name) {
   const struct secret *e = granted(s, grants, name);
   if (e == NULL) return 0;
-  pthread_mutex_lock(&s->lock);
+  pthread_mutex_lock(&s->vault->lock);
   uint64_t generation = e->generation;
-  pthread_mutex_unlock(&s->lock);
+  pthread_mutex_unlock(&s->vault->lock);
   return generation;
 }
 

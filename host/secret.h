@@ -54,11 +54,20 @@ struct yoi__scrub *yoi__secrets_scrub(const struct yoi__secrets *s);
  * empty: there is none. */
 yoi_str yoi__secrets_next_short(struct yoi__secrets *s);
 
+/* ---- when a config takes the place of another; [main] ------------------- */
+/* 1: both declare that name, with the same source, or neither does. */
+int yoi__secrets_same(const struct yoi__secrets *a, const struct yoi__secrets *b, yoi_str name);
+/* Before read: what s declares as `before` does is that secret, with its value
+ * and its generation, and one scrubber knows the values of both. What read then
+ * finds in its file becomes its value with the commit. */
+void yoi__secrets_join(struct yoi__secrets *s, struct yoi__secrets *before);
+void yoi__secrets_commit(struct yoi__secrets *s);
+
 /* What yoi.host.secret/1 `get` does for an instance with these grants:
  * PERMISSION_DENIED, NOT_FOUND, RESOURCE_EXHAUSTED (*out_len is what is
  * needed) as in yoi/host_secret.h. */
-yoi_status yoi__secret_get(struct yoi__secrets *s, const struct yoi__grants *grants,
-                           yoi_str name, char *buf, size_t cap, size_t *out_len, yoi_error *err);
+yoi_status yoi__secret_get(struct yoi__secrets *s, const struct yoi__grants *grants, yoi_str name,
+                           char *buf, size_t cap, size_t *out_len, yoi_error *err);
 /* What `generation` does. */
 uint64_t yoi__secret_generation(struct yoi__secrets *s, const struct yoi__grants *grants,
                                 yoi_str name);

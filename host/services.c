@@ -20,8 +20,9 @@
 #include "host.h"
 #include "model.h"
 #include "take.h"
-#include "tool_services.h"
 #include "tool.h"
+#include "tool_services.h"
+#include "turn.h"
 
 static struct yoi__instance *of(const yoi_host *h) {
   return h->ctx;
@@ -145,12 +146,12 @@ static const yoi_host_metrics metrics_table = {
 
 static yoi_status secret_get(const yoi_host *h, yoi_str name, char *buf, size_t cap,
                              size_t *out_len, yoi_error *err) {
-  return yoi__secret_get(of(h)->top->config->secrets, &of(h)->config->secrets, name, buf, cap,
-                         out_len, err);
+  return yoi__secret_get(of(h)->from->secrets, &of(h)->config->secrets, name, buf, cap, out_len,
+                         err);
 }
 
 static uint64_t secret_generation(const yoi_host *h, yoi_str name) {
-  return yoi__secret_generation(of(h)->top->config->secrets, &of(h)->config->secrets, name);
+  return yoi__secret_generation(of(h)->from->secrets, &of(h)->config->secrets, name);
 }
 
 static void refresh_failed(void *ctx, const yoi_error *err) {
@@ -172,7 +173,7 @@ void yoi__warn_short(struct yoi_embed *host) {
 /* [main] */
 void yoi__refresh_secrets(void *ctx) {
   struct yoi__instance *in = ctx;
-  yoi__secrets_refresh(in->top->config->secrets, &in->config->secrets, refresh_failed, in);
+  yoi__secrets_refresh(in->from->secrets, &in->config->secrets, refresh_failed, in);
   yoi__warn_short(in->top);
 }
 
@@ -188,8 +189,8 @@ static const yoi_host_secret secret_table = {.size = sizeof secret_table,
 
 /* 1: an entry of the config uses it, or a runtime that was added later; what
  * only lies on a search path is not registered. */
-static int in_use(struct yoi_embed *host, const struct yoi__plugin *p) {
-  const struct yoi__config *c = host->config;
+static int in_use(struct yoi_embed *host, const struct yoi__config *c,
+                  const struct yoi__plugin *p) {
   for (size_t i = 0; i < c->n_runtimes; i++)
     if (c->runtimes[i].instance.plugin == p) return 1;
   for (size_t i = 0; i < c->n_models; i++)
@@ -205,10 +206,11 @@ static int in_use(struct yoi_embed *host, const struct yoi__plugin *p) {
 
 static void plugin_list(const yoi_host *h, void (*each)(void *ctx, const yoi_plugin_info *info),
                         void *ctx) {
-  const struct yoi__config *c = of(h)->top->config;
+  struct yoi__setup *s = yoi__setup_of(of(h));
+  const struct yoi__config *c = s->config;
   for (size_t i = 0; i < yoi__catalogue_count(c->plugins); i++) {
     const struct yoi__plugin *p = yoi__catalogue_at(c->plugins, i);
-    if (!in_use(of(h)->top, p)) continue;
+    if (!in_use(of(h)->top, c, p)) continue;
     yoi_plugin_info info = {.size = sizeof info,
                             .kind = p->manifest.kind,
                             .id = p->manifest.id,
@@ -216,6 +218,7 @@ static void plugin_list(const yoi_host *h, void (*each)(void *ctx, const yoi_plu
                             .digest = yoi_sdk_str(p->digest)};
     each(ctx, &info);
   }
+  yoi__setup_give(s);
 }
 
 static const yoi_host_plugin plugin_table = {sizeof plugin_table, 0, plugin_list};
@@ -242,6 +245,7 @@ const void *yoi__service(const struct yoi__instance *in, yoi_str id) {
       {YOI_HOST_MOUNT_ID, YOI_KIND_TOOL, &yoi__mount_table},
       {YOI_HOST_NET_ID, YOI_KIND_TOOL, &yoi__net_table},
       {YOI_HOST_TOOL_ID, YOI_KIND_RUNTIME, &yoi__tool_table},
+      {YOI_HOST_TURN_ID, YOI_KIND_RUNTIME, &yoi__turn_table},
       {YOI_HOST_REGISTRY_ID, YOI_KIND_INGRESS, &yoi__registry_table},
   };
   /* The threads of a SERIAL plugin are on no loop. */

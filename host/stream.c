@@ -41,6 +41,7 @@
 
 #include "bundle_sync.h"
 #include "clock.h"
+#include "gate.h"
 #include "host.h"
 
 /* ---- errors ------------------------------------------------------------ */
@@ -306,23 +307,26 @@ struct yoi__stream *yoi__stream_new(struct yoi__instance *in, uint64_t token, yo
 
 void yoi__stream_free(struct yoi__stream *s) {
   struct yoi__instance *in = s->in;
+  struct yoi__setup *setup = s->setup;
   yoi__scrub_run_free(s->run);
   yoi_sdk_free(s->why);
   yoi_sdk_free(s);
   yoi__instance_unref(in);
+  yoi__setup_give(setup);
 }
 
 /* 0: no deadline for that operation. A caller may only lower the runtime's;
  * watching for what may come has none. */
 static uint64_t deadline_of(const struct yoi__instance *in, const yoi_request *req) {
   if (req->op == YOI_OP_WORKER_EVENTS && (req->flags & YOI_REQ_ONCE) == 0) return 0;
-  uint64_t own = yoi__now_ns() + in->deadline_ms * YOI__MS;
+  uint64_t own =
+      yoi__now_ns() + atomic_load_explicit(&in->deadline_ms, memory_order_relaxed) * YOI__MS;
   return req->deadline_ns != 0 && req->deadline_ns < own ? req->deadline_ns : own;
 }
 
 yoi_status yoi__stream_start(struct yoi__instance *in, const yoi_request *req,
-                             const struct yoi__config_bundle *bundle, yoi_stream **out,
-                             yoi_error *err) {
+                             struct yoi__setup *setup, const struct yoi__config_bundle *bundle,
+                             yoi_stream **out, yoi_error *err) {
   if ((req->flags & YOI_REQ_WORKSPACE) != 0 &&
       !yoi__manifest_has(&in->plugin->manifest, YOI_LIT(YOI_WORKSPACES_ID))) {
     yoi_status no = yoi_sdk_fail(err, YOI_CODE_UNSUPPORTED_OPERATION,
@@ -335,6 +339,7 @@ yoi_status yoi__stream_start(struct yoi__instance *in, const yoi_request *req,
     yoi__instance_unref(in);
     return yoi_sdk_fail_memory(err);
   }
+  if (bundle != NULL) s->setup = yoi__setup_ref(setup);
   yoi_request r = *req;
   r.deadline_ns = s->deadline_ns = deadline_of(in, req);
   s->unary = req->op != YOI_OP_WORKER_EVENTS && (req->flags & YOI_REQ_FOLLOW) == 0;
@@ -342,9 +347,9 @@ yoi_status yoi__stream_start(struct yoi__instance *in, const yoi_request *req,
   struct yoi_sdk_error e;
   (void)yoi_sdk_error_init(&e);
   yoi_stream *inner = NULL;
-  yoi_status st = bundle != NULL
-                      ? yoi__create_start(in, &r, bundle, &inner, &e.e)
-                      : in->plugin->table.runtime.start(in->self, &r, &inner, &e.e);
+  yoi_status st = in->gate != NULL ? yoi__gate_start(in, &r, setup, bundle, &inner, &e.e)
+                  : bundle != NULL ? yoi__create_start(in, &r, setup, bundle, &inner, &e.e)
+                                   : in->plugin->table.runtime.start(in->self, &r, &inner, &e.e);
   if (st != YOI_OK || !yoi__stream_valid(inner)) {
     st = yoi__public_error(in, req->request_id, st == YOI_OK ? YOI_END - 1 : st, &e.e);
     yoi_sdk_error_copy(err, &e.e);

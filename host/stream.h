@@ -14,6 +14,7 @@
 
 struct yoi__deadline;
 struct yoi__late_kind;
+struct yoi__setup;
 struct yoi__work;
 
 /* Its members are for stream.c and late.c. */
@@ -21,6 +22,7 @@ struct yoi__stream {
   yoi_stream head;
   _Atomic(yoi_stream *) inner; /* NULL: it is not open yet */
   struct yoi__instance *in;    /* a reference */
+  struct yoi__setup *setup;    /* a reference: whose instance or bundle it uses; else NULL */
   uint64_t token;
   uint64_t deadline_ns; /* of the answer; 0: none, or it has come */
   struct yoi__deadline *deadline;
@@ -50,11 +52,11 @@ struct yoi__stream {
 #define YOI__PENDING_FAILED 2u
 
 /* Starts a request, already checked, on a runtime. Takes over the caller's
- * reference, also when it fails. bundle: of a create from one that the config
- * has; NULL else. The error is public. */
+ * reference, also when it fails. bundle: of a create from one that the setup's
+ * config has; NULL else, and then so may be the setup. The error is public. */
 yoi_status yoi__stream_start(struct yoi__instance *in, const yoi_request *req,
-                             const struct yoi__config_bundle *bundle, yoi_stream **out,
-                             yoi_error *err);
+                             struct yoi__setup *setup, const struct yoi__config_bundle *bundle,
+                             yoi_stream **out, yoi_error *err);
 
 /* A stream without an inner one; takes over the reference when it succeeds.
  * NULL: memory is short. */

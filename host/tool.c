@@ -31,6 +31,7 @@
 #include "policy.h"
 #include "stream.h"
 #include "take.h"
+#include "told.h"
 
 static struct yoi__instance *of(const yoi_host *h) {
   return h->ctx;
@@ -49,25 +50,25 @@ static yoi_status no_tool(yoi_error *err, yoi_str name, const char *why) {
   return YOI_NOT_FOUND;
 }
 
-static yoi_status look_up(struct yoi_embed *top, yoi_str plugin, yoi_str name, struct found *out,
-                          yoi_error *err) {
+static yoi_status look_up(const struct yoi__setup *s, yoi_str plugin, yoi_str name,
+                          struct found *out, yoi_error *err) {
   size_t n = 0;
-  for (size_t i = 0; i < top->config->n_tools; i++) {
-    const struct yoi__manifest *m = &top->config->tools[i].plugin->manifest;
+  for (size_t i = 0; i < s->config->n_tools; i++) {
+    const struct yoi__manifest *m = &s->config->tools[i].plugin->manifest;
     if (plugin.len > 0 && !yoi_sdk_str_eq(m->id, plugin)) continue;
     const struct yoi__manifest_tool *t = yoi__manifest_tool(m, name);
     if (t == NULL) continue;
-    *out = (struct found){top->tools[i], t};
+    *out = (struct found){s->tools[i], t};
     n++;
   }
   if (n == 0) return no_tool(err, name, "is not there");
   return n == 1 ? YOI_OK : no_tool(err, name, "is one of several plugins: name one");
 }
 
-static yoi_status tool_find(const yoi_host *h, yoi_str plugin, yoi_str name, yoi_tool_info *out,
-                            yoi_error *err) {
+yoi_status yoi__tool_find(struct yoi__setup *s, yoi_str plugin, yoi_str name, yoi_tool_info *out,
+                          yoi_error *err) {
   struct found f = {NULL, NULL};
-  yoi_status st = look_up(of(h)->top, plugin, name, &f, err);
+  yoi_status st = look_up(s, plugin, name, &f, err);
   if (st != YOI_OK) return st;
   const struct yoi__plugin *p = f.in->plugin;
   yoi_tool_info info = {.size = sizeof info,
@@ -80,6 +81,7 @@ static yoi_status tool_find(const yoi_host *h, yoi_str plugin, yoi_str name, yoi
                         .description = f.tool->description,
                         .parameters = f.tool->parameters,
                         .grants = f.tool->grants};
+  if (!yoi__told_keep(s->host->told, &info)) return yoi_sdk_fail_memory(err);
   uint32_t size = out->size < sizeof info ? out->size : (uint32_t)sizeof info;
   memcpy(out, &info, size);
   out->size = size;
@@ -135,10 +137,10 @@ static int has_kind(yoi_str grants, yoi_str kind) {
 }
 
 /* Those of the call are in force, and all kinds that the tool needs are there. */
-static yoi_status check_grants(struct yoi_embed *host, const struct found *f, yoi_str grants,
+static yoi_status check_grants(struct yoi__setup *s, const struct found *f, yoi_str grants,
                                yoi_error *err) {
   yoi_str kind;
-  yoi_status st = yoi__given_check(host, f->in->plugin, grants, err);
+  yoi_status st = yoi__given_check(s, f->in->plugin, grants, err);
   for (size_t pos = 0; st == YOI_OK && yoi_sdk_json_raw_each(f->tool->grants, &pos, &kind);)
     if (!has_kind(grants, kind))
       st = yoi_sdk_fail(err, YOI_CODE_GRANT_MISSING, "the tool needs a grant of the kind '%.*s'",
@@ -165,11 +167,11 @@ static struct yoi__tool_question question(const struct found *f, yoi_str runtime
   };
 }
 
-yoi_status yoi__tool_question_of(struct yoi_embed *host, yoi_str runtime_id,
+yoi_status yoi__tool_question_of(struct yoi__setup *s, yoi_str runtime_id,
                                  const yoi_tool_call *call, struct yoi__tool_question *out,
                                  yoi_error *err) {
   struct found f = {NULL, NULL};
-  yoi_status st = look_up(host, call->plugin, call->name, &f, err);
+  yoi_status st = look_up(s, call->plugin, call->name, &f, err);
   if (st == YOI_OK) st = check_arguments(f.tool, call->arguments, err);
   if (st == YOI_OK) *out = question(&f, runtime_id, call);
   return st;
@@ -184,24 +186,24 @@ static void deny_grants(struct yoi__decision *d, const char *why) {
 
 /* OK: *d says what policy says. A grant that is not there is a decision too:
  * deny, by the host. */
-static yoi_status judge(const yoi_host *h, const yoi_tool_call *call, struct found *f,
-                        struct yoi__tool_question *q, struct yoi__decision *d, yoi_error *err) {
+static yoi_status judge(struct yoi__setup *s, const struct yoi__instance *who,
+                        const yoi_tool_call *call, struct found *f, struct yoi__tool_question *q,
+                        struct yoi__decision *d, yoi_error *err) {
   struct yoi_sdk_error e;
   if (call->principal.len == 0)
     return yoi_sdk_fail(err, YOI_CODE_INTERNAL, "a call without a principal");
-  yoi_status st = look_up(of(h)->top, call->plugin, call->name, f, err);
+  yoi_status st = look_up(s, call->plugin, call->name, f, err);
   if (st == YOI_OK) st = check_arguments(f->tool, call->arguments, err);
   if (st != YOI_OK) return st;
-  *q = question(f, of(h)->name, call);
-  st = check_grants(of(h)->top, f, call->grants, yoi_sdk_error_init(&e));
+  *q = question(f, who->name, call);
+  st = check_grants(s, f, call->grants, yoi_sdk_error_init(&e));
   if (st == YOI_RESOURCE_EXHAUSTED) return yoi_sdk_fail_memory(err);
   if (st == YOI_OK)
-    yoi__policy_decide_tool(of(h)->top, q, NULL, NULL, d);
+    yoi__policy_decide_tool(s, q, NULL, NULL, d);
   else
     deny_grants(d, e.message);
   /* What a person was asked about before has its own line: allows(). */
-  if (d->verdict != YOI_VERDICT_ASK || call->approval.len == 0)
-    yoi__policy_audit_tool(of(h)->top, q, d);
+  if (d->verdict != YOI_VERDICT_ASK || call->approval.len == 0) yoi__policy_audit_tool(s, q, d);
   return YOI_OK;
 }
 
@@ -211,15 +213,15 @@ static void put_text(char *out, size_t cap, yoi_str s) {
   out[n] = '\0';
 }
 
-static yoi_status tool_decide(const yoi_host *h, const yoi_tool_call *call, yoi_tool_decision *out,
-                              yoi_error *err) {
+yoi_status yoi__tool_decide(struct yoi__setup *s, struct yoi__instance *who,
+                            const yoi_tool_call *call, yoi_tool_decision *out, yoi_error *err) {
   yoi_tool_call c;
   struct found f = {NULL, NULL};
   struct yoi__tool_question q;
   struct yoi__decision d;
   yoi_tool_decision said = {.size = sizeof said};
   yoi_status st = yoi__take_in(&c, sizeof c, call, "tool call", err);
-  if (st == YOI_OK) st = judge(h, &c, &f, &q, &d, err);
+  if (st == YOI_OK) st = judge(s, who, &c, &f, &q, &d, err);
   if (st != YOI_OK) return st;
   said.verdict = d.verdict;
   put_text(said.plugin, sizeof said.plugin, d.plugin);
@@ -294,7 +296,7 @@ static const struct yoi__late_kind late_tool = {start_now, copy_request, cannot_
                                                 call_over};
 
 /* Policy's answer, and what a person has said. */
-static yoi_status allows(struct yoi_embed *host, const yoi_tool_call *c,
+static yoi_status allows(struct yoi__setup *s, const yoi_tool_call *c,
                          const struct yoi__tool_question *q, const struct yoi__decision *d,
                          yoi_error *err) {
   const char *colon = d->reason[0] != '\0' ? ": " : "";
@@ -303,23 +305,22 @@ static yoi_status allows(struct yoi_embed *host, const yoi_tool_call *c,
     return yoi_sdk_fail(err, YOI_CODE_POLICY_DENIED, "the call is not allowed%s%s", colon,
                         d->reason);
   if (c->approval.len > 0) {
-    yoi__policy_audit_approval(host, q, c->approval, c->approved_by);
+    yoi__policy_audit_approval(s, q, c->approval, c->approved_by);
     return YOI_OK;
   }
   (void)yoi_sdk_fail(err, YOI_CODE_POLICY_DENIED, "a person has to be asked%s%s", colon, d->reason);
   return YOI_FAILED_PRECONDITION;
 }
 
-static yoi_status tool_start(const yoi_host *h, const yoi_tool_call *call, yoi_stream **out,
-                             yoi_error *err) {
-  struct yoi_embed *top = of(h)->top;
+yoi_status yoi__tool_start(struct yoi__setup *s, struct yoi__instance *who,
+                           const yoi_tool_call *call, yoi_stream **out, yoi_error *err) {
   yoi_tool_call c;
   struct found f = {NULL, NULL};
   struct yoi__tool_question q;
   struct yoi__decision d;
   yoi_status st = yoi__take_in(&c, sizeof c, call, "tool call", err);
-  if (st == YOI_OK) st = judge(h, &c, &f, &q, &d, err);
-  if (st == YOI_OK) st = allows(top, &c, &q, &d, err);
+  if (st == YOI_OK) st = judge(s, who, &c, &f, &q, &d, err);
+  if (st == YOI_OK) st = allows(s, &c, &q, &d, err);
   if (st != YOI_OK) return st;
   uint64_t until = yoi__now_ns() + f.tool->max_ms * YOI__MS;
   yoi_tool_request req = {
@@ -332,28 +333,40 @@ static yoi_status tool_start(const yoi_host *h, const yoi_tool_call *call, yoi_s
       .idempotency_key = c.idempotency_key,
       .request_id = c.request_id,
       .trace = c.trace};
-  st = yoi__given_open(top, f.in, c.grants, &req.call, err);
+  st = yoi__given_open(s, f.in, c.grants, &req.call, err);
   if (st != YOI_OK) return st;
-  return yoi__late_start(f.in, &late_tool, &req, c.token, req.deadline_ns, c.request_id, req.call,
-                         out, err);
+  return yoi__late_start(s, f.in, &late_tool, &req, c.token, req.deadline_ns, c.request_id,
+                         req.call, out, err);
+}
+
+/* ---- the interface, with the setup that is current ------------------------- */
+
+static yoi_status tool_find(const yoi_host *h, yoi_str plugin, yoi_str name, yoi_tool_info *out,
+                            yoi_error *err) {
+  struct yoi__setup *s = yoi__setup_of(of(h));
+  yoi_status st = yoi__tool_find(s, plugin, name, out, err);
+  yoi__setup_give(s);
+  return st;
+}
+
+static yoi_status tool_decide(const yoi_host *h, const yoi_tool_call *call, yoi_tool_decision *out,
+                              yoi_error *err) {
+  struct yoi__setup *s = yoi__setup_of(of(h));
+  yoi_status st = yoi__tool_decide(s, of(h), call, out, err);
+  yoi__setup_give(s);
+  return st;
+}
+
+static yoi_status tool_start(const yoi_host *h, const yoi_tool_call *call, yoi_stream **out,
+                             yoi_error *err) {
+  struct yoi__setup *s = yoi__setup_of(of(h));
+  yoi_status st = yoi__tool_start(s, of(h), call, out, err);
+  yoi__setup_give(s);
+  return st;
 }
 
 const yoi_host_tool yoi__tool_table = {sizeof yoi__tool_table, 0, tool_find, tool_decide,
                                        tool_start};
-
-/* ---- at start ---------------------------------------------------------------- */
-
-yoi_status yoi__tools_new(struct yoi_embed *host, yoi_error *err) {
-  const struct yoi__config *c = host->config;
-  for (size_t i = 0; i < c->n_tools; i++) {
-    struct yoi__instance *in =
-        yoi__instance_new(host, &c->tools[i], c->tools[i].plugin->manifest.id);
-    if (in == NULL) return yoi_sdk_fail_memory(err);
-    in->open_task = (struct yoi__task){.fn = yoi__late_open, .ctx = in};
-    host->tools[i] = in;
-  }
-  return YOI_OK;
-}
 
 yoi_status yoi__tool_counters(struct yoi_embed *host) {
   return yoi__late_counters(host, "yoi_tool_calls_total",

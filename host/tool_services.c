@@ -23,7 +23,10 @@ static struct yoi__instance *of(const yoi_host *h) {
 /* ---- grants ------------------------------------------------------------------ */
 
 static yoi_status grant_check(const yoi_host *h, yoi_str grant, yoi_error *err) {
-  return yoi__grant_check(of(h)->top->config, grant, err);
+  struct yoi__setup *s = yoi__setup_of(of(h));
+  yoi_status st = yoi__grant_check(s->config, grant, err);
+  yoi__setup_give(s);
+  return st;
 }
 
 static yoi_status grant_list(const yoi_host *h, uint64_t call,
@@ -44,10 +47,11 @@ static yoi_status grant_value(const yoi_host *h, uint64_t call, yoi_str text, ch
     expected = "'shell:NAME' or 'git:NAME', which have a value";
   if (expected != NULL)
     return yoi_sdk_fail(err, YOI_CODE_INVALID_REQUEST, "value of a grant: expected %s", expected);
-  yoi_status st = yoi__given_has(top, of(h), call, &grant, err);
+  struct yoi__setup *s = NULL;
+  yoi_status st = yoi__given_has(top, of(h), call, &grant, &s, err);
   if (st != YOI_OK) return st;
   yoi_str value =
-      yoi__local_commands(&top->config->local, grant.kind == YOI_SDK_GRANT_GIT, grant.name)->value;
+      yoi__local_commands(&s->config->local, grant.kind == YOI_SDK_GRANT_GIT, grant.name)->value;
   *out_len = value.len;
   if (value.len > cap)
     return yoi_sdk_fail(err, YOI_CODE_LIMIT_TOO_LARGE,
@@ -65,17 +69,17 @@ const yoi_host_grant yoi__grant_table = {.size = sizeof yoi__grant_table,
 
 static yoi_status mount_open(const yoi_host *h, uint64_t call, yoi_str mount, yoi_str path,
                              uint32_t flags, int32_t *out_fd, yoi_error *err) {
-  struct yoi_embed *top = of(h)->top;
   struct yoi_sdk_grant grant = {
       .kind = YOI_SDK_GRANT_MOUNT, .writable = (flags & YOI_MOUNT_WRITE) != 0, .name = mount};
   *out_fd = -1;
   yoi_status st = yoi__mount_flags(flags, err);
   if (st == YOI_OK && !yoi_sdk_name_valid(mount))
     st = yoi_sdk_fail(err, YOI_CODE_INVALID_REQUEST, "expected the name of a mount");
-  if (st == YOI_OK) st = yoi__given_has(top, of(h), call, &grant, err);
+  struct yoi__setup *s = NULL;
+  if (st == YOI_OK) st = yoi__given_has(of(h)->top, of(h), call, &grant, &s, err);
   if (st != YOI_OK) return st;
-  return yoi__mount_open(yoi__local_mount(&top->config->local, mount)->fd, mount, path, flags,
-                         out_fd, err);
+  return yoi__mount_open(yoi__local_mount(&s->config->local, mount)->fd, mount, path, flags, out_fd,
+                         err);
 }
 
 const yoi_host_mount yoi__mount_table = {.size = sizeof yoi__mount_table, .open = mount_open};
@@ -90,10 +94,11 @@ struct lists {
 
 static yoi_status find_lists(const struct yoi__instance *in, uint64_t call, struct lists *out,
                              yoi_error *err) {
-  const struct yoi__config *c = in->top->config;
   struct yoi__given_list list;
   out->n = 0;
   yoi_status st = yoi__given_get(in->top, in, call, &list, err);
+  if (st != YOI_OK) return st;
+  const struct yoi__config *c = list.setup->config;
   for (size_t i = 0; i < list.n; i++)
     if (list.grants[i].kind == YOI_SDK_GRANT_NET &&
         yoi__grant_for(c, in->plugin, &list.grants[i], NULL) == YOI_OK)

@@ -299,7 +299,7 @@ def host_size(tree):
     for name, code in tree.c('host/'):
         lines = sum(1 for line in code.splitlines() if line.strip())
         size['host/cli' if name.startswith('host/cli/') else 'host'] += lines
-    for part, most in (('host', 13000), ('host/cli', 4500)):
+    for part, most in (('host', 15000), ('host/cli', 4500)):
         if size[part] >= most:
             tree.say(part, 1, f'{size[part]} lines of code; it stays under {most}')
 

@@ -145,6 +145,8 @@
 #define YOI_GIT_CONFIG_MAX 65536 /* of a repository, names and values */
 
 /* ---- streams and tokens --------------------------------------------- */
+#define YOI_SETUPS_MAX 32          /* configs of a host that turns keep to */
+#define YOI_TURNS_MAX 1048576      /* turns that run: each has a token */
 #define YOI_TOKENS_MAX 1048576     /* live wake tokens of one host */
 #define YOI_LOOPS_MAX 256
 #define YOI_LOOP_OBJECTS_MAX 1048576 /* watches and timers of one loop */

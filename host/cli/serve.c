@@ -2,8 +2,12 @@
  *
  *   read, check --> start --> serving --SIGINT, SIGTERM--> draining --> exit 0
  *                     |        |    ^                          |
- *                 READY=1      +----+ SIGHUP, SIGUSR1, 2:      STOPPING=1; a second one:
- *                                     said to mean nothing     exit 128 + n at once
+ *                 READY=1      +----+ SIGHUP: another        STOPPING=1; a second one:
+ *                                     config, RELOADING=1,     exit 128 + n at once
+ *                                     then READY=1
+ *
+ * SIGUSR1 and SIGUSR2 are said to mean nothing. SIGHUP reads the file of the
+ * config again, and the host takes it whole or goes on with the one it has.
  *
  * The log goes to standard error. To a terminal this says where to look and
  * what answers; a service manager has no use for that and does not get it.
@@ -41,9 +45,15 @@ static void announce(const struct cli_config *c) {
 /* What a connection is beside: loops, listeners, plugins' own. */
 #define FILES_BESIDE 256
 
+struct field {
+  const char *name;
+  yoi_str value;
+};
+
 /* A remark that does not end the program stands in its log, in the log's form:
  * who reads that line by line must not meet a stranger. */
-static void remark(const struct cli_config *c, const char *text) {
+static void remark_with(const struct cli_config *c, const char *level, const char *text,
+                        const struct field *fields, size_t n) {
   char at[YOI_SDK_TIME_SIZE];
   struct timespec now;
   struct yoi_sdk_buf line;
@@ -55,16 +65,26 @@ static void remark(const struct cli_config *c, const char *text) {
     yoi_sdk_jsonw_init(&w, &line);
     yoi_sdk_jsonw_open(&w, '{');
     yoi_sdk_jsonw_kstr(&w, "time", yoi_sdk_str(at));
-    yoi_sdk_jsonw_kstr(&w, "level", YOI_LIT("warn"));
+    yoi_sdk_jsonw_kstr(&w, "level", yoi_sdk_str(level));
     yoi_sdk_jsonw_kstr(&w, "msg", yoi_sdk_str(text));
+    for (size_t i = 0; i < n; i++) yoi_sdk_jsonw_kstr(&w, fields[i].name, fields[i].value);
     yoi_sdk_jsonw_close(&w, '}');
   } else {
-    yoi_sdk_buf_addf(&line, "time=%s level=warn msg=\"", at);
+    yoi_sdk_buf_addf(&line, "time=%s level=%s msg=\"", at, level);
     yoi_sdk_json_escape(&line, yoi_sdk_str(text));
     yoi_sdk_buf_addc(&line, '"');
+    for (size_t i = 0; i < n; i++) {
+      yoi_sdk_buf_addf(&line, " %s=\"", fields[i].name);
+      yoi_sdk_json_escape(&line, fields[i].value);
+      yoi_sdk_buf_addc(&line, '"');
+    }
   }
   if (!line.failed) fprintf(stderr, "%.*s\n", YOI_ARG(yoi_sdk_buf_str(&line)));
   yoi_sdk_buf_release(&line);
+}
+
+static void remark(const struct cli_config *c, const char *text) {
+  remark_with(c, "warn", text, NULL, 0);
 }
 
 static void look_at_open_files(const struct cli_config *c) {
@@ -87,26 +107,70 @@ static void notify(const struct cli_config *c, const char *message) {
   remark(c, text);
 }
 
-static void say_ignored(const struct cli_config *c, int number) {
-  remark(c, number == SIGHUP ? "SIGHUP: this version cannot reload its config; a restart reads it"
-                             : "SIGUSR1 and SIGUSR2 have no meaning here");
+/* ---- another config --------------------------------------------------- */
+
+static void on_finding(void *ctx, uint32_t line, uint32_t column, const char *pointer,
+                       const char *message) {
+  const struct cli_config *c = ctx;
+  char place[32];
+  (void)snprintf(place, sizeof place, "%u:%u", line, column);
+  const struct field fields[] = {{"file", yoi_sdk_str(c->name)},
+                                 {"place", yoi_sdk_str(place)},
+                                 {"at", yoi_sdk_str(pointer)},
+                                 {"error", yoi_sdk_str(message)}};
+  remark_with(c, "error", "config finding", fields, 4);
+}
+
+/* What systemd wants to be told of a notify-reload service: when it began. */
+static void notify_reloading(const struct cli_config *c) {
+  char text[64];
+  struct timespec now;
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  (void)snprintf(
+      text, sizeof text, "RELOADING=1\nMONOTONIC_USEC=%llu",
+      (unsigned long long)now.tv_sec * 1000000u + (unsigned long long)now.tv_nsec / 1000);
+  notify(c, text);
+}
+
+/* *c is what is in force, before and after. */
+static void reload(struct yoi_embed *host, struct cli_config *c, const char *path) {
+  struct yoi_sdk_error se;
+  struct cli_config fresh = {0};
+  notify_reloading(c);
+  if (cli_config_read(path, &fresh) != CLI_OK) {
+    remark_with(c, "error", "reload refused", NULL, 0); /* why stands in the line before */
+  } else {
+    if (yoi_host_reload(host, fresh.text, fresh.len, fresh.base_dir, on_finding, c,
+                        yoi_sdk_error_init(&se)) == YOI_OK) {
+      cli_config_release(c);
+      *c = fresh;
+      look_at_open_files(c);
+    } else {
+      cli_config_release(&fresh);
+    }
+  }
+  notify(c, "READY=1");
 }
 
 /* Returns when a signal asks for the end. */
-static int wait_for_end(const struct cli_config *c, int signals) {
+static int wait_for_end(struct yoi_embed *host, struct cli_config *c, const char *path,
+                        int signals) {
   struct pollfd wait = {.fd = signals, .events = POLLIN};
   for (;;) {
     int number;
     while ((number = cli_signals_take(signals)) != 0) {
       if (cli_signals_end(number)) return 1;
-      say_ignored(c, number);
+      if (number == SIGHUP)
+        reload(host, c, path);
+      else
+        remark(c, "SIGUSR1 and SIGUSR2 have no meaning here");
     }
     if (poll(&wait, 1, -1) < 0 && errno != EINTR) return 0;
   }
 }
 
 /* From the start to the end. */
-static int run(const struct cli_config *c, int signals) {
+static int run(struct cli_config *c, const char *path, int signals) {
   struct yoi_sdk_error se;
   yoi_error *err = yoi_sdk_error_init(&se);
   struct yoi_embed *host = NULL;
@@ -119,7 +183,7 @@ static int run(const struct cli_config *c, int signals) {
   yoi_sdk_hard_begin();
   notify(c, "READY=1");
   if (isatty(STDOUT_FILENO)) announce(c);
-  code = wait_for_end(c, signals) ? CLI_OK : CLI_INTERNAL;
+  code = wait_for_end(host, c, path, signals) ? CLI_OK : CLI_INTERNAL;
   notify(c, "STOPPING=1");
   cli_signals_exit_at_once();
   /* A turn that had to be cancelled is no failure of the program. */
@@ -159,7 +223,7 @@ int cli_serve(int argc, char **argv) {
     code = CLI_INVALID;
   } else {
     look_at_open_files(&c);
-    code = run(&c, signals);
+    code = run(&c, path, signals);
   }
   if (signals >= 0) close(signals);
   cli_config_release(&c);

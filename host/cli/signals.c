@@ -5,8 +5,9 @@
  * the middle of anything. Only when the end has begun does a handler stand:
  * one that ends the process, because the person has asked twice.
  *
- * A server also takes the signals that its operator may send out of habit, to
- * say that they mean nothing here: by default they would end it.
+ * A server also takes SIGHUP, to read its config again, and those that its
+ * operator may send out of habit, to say that they mean nothing here: by default
+ * they would end it.
  */
 #include <signal.h>
 #include <sys/signalfd.h>
@@ -15,7 +16,7 @@
 #include "cli.h"
 
 static const int ends[] = {SIGINT, SIGTERM};
-static const int habits[] = {SIGHUP, SIGUSR1, SIGUSR2};
+static const int others[] = {SIGHUP, SIGUSR1, SIGUSR2};
 
 static void add(sigset_t *set, const int *numbers, size_t n) {
   for (size_t i = 0; i < n; i++) sigaddset(set, numbers[i]);
@@ -25,7 +26,7 @@ int cli_signals_open(int serves) {
   sigset_t set;
   sigemptyset(&set);
   add(&set, ends, sizeof ends / sizeof *ends);
-  if (serves) add(&set, habits, sizeof habits / sizeof *habits);
+  if (serves) add(&set, others, sizeof others / sizeof *others);
   if (pthread_sigmask(SIG_BLOCK, &set, NULL) != 0) return -1;
   return signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
 }

@@ -22,6 +22,7 @@
 #include <yoi/host_clock.h>
 #include <yoi/host_log.h>
 #include <yoi/host_loop.h>
+#include <yoi/host_turn.h>
 #include <yoi/ops.h>
 
 #include "bundles.h"
@@ -127,6 +128,7 @@ struct eng_engine {
   const yoi_host_model *models;
   const yoi_host_tool *tools;   /* may be NULL */
   const yoi_host_grant *grants; /* likewise */
+  const yoi_host_turn *turns;   /* likewise: then a turn has what the host has then */
   struct eng_options options;   /* texts owned */
   struct eng_limits limits;
   struct eng_store *store;

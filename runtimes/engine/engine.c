@@ -137,6 +137,7 @@ static yoi_status find_host(struct eng_engine *eng, yoi_error *err) {
   eng->log = yoi_sdk_host_get(h, YOI_HOST_LOG_ID, sizeof *eng->log);
   eng->tools = yoi_sdk_host_get(h, YOI_HOST_TOOL_ID, sizeof *eng->tools);
   eng->grants = yoi_sdk_host_get(h, YOI_HOST_GRANT_ID, sizeof *eng->grants);
+  eng->turns = yoi_sdk_host_get(h, YOI_HOST_TURN_ID, sizeof *eng->turns);
   eng->metrics = yoi_sdk_metrics_of(h);
   if (eng->loop && eng->clock && eng->models) return YOI_OK;
   return yoi_sdk_fail(err, YOI_CODE_INTERNAL, "the host has no loops, clocks or models");

@@ -140,8 +140,15 @@ static void spend(struct eng_turn *t, size_t bytes) {
   t->step_bytes += bytes;
 }
 
+static yoi_status start_at_host(struct eng_turn *t, const yoi_model_request *req, yoi_error *err) {
+  const struct eng_engine *eng = t->w->eng;
+  yoi_str model = yoi_sdk_str(t->w->spec->model);
+  if (eng->turns)
+    return eng->turns->model_start(eng->host, t->host_turn, model, req, &t->model, err);
+  return eng->models->start(eng->host, model, req, &t->model, err);
+}
+
 yoi_status eng_model_start(struct eng_turn *t) {
-  struct eng_engine *eng = t->w->eng;
   struct yoi_sdk_error se;
   yoi_error *err = yoi_sdk_error_init(&se);
   yoi_str *messages = eng_context_messages(t->context);
@@ -170,9 +177,7 @@ yoi_status eng_model_start(struct eng_turn *t) {
   eng_calls_clear(t);
   pthread_mutex_unlock(&t->w->mu);
   check_tokens(t); /* the input alone may be too much: policy was told of no more */
-  yoi_status st = t->failed ? YOI_RESOURCE_EXHAUSTED
-                            : eng->models->start(eng->host, yoi_sdk_str(t->w->spec->model), &req,
-                                                 &t->model, err);
+  yoi_status st = t->failed ? YOI_RESOURCE_EXHAUSTED : start_at_host(t, &req, err);
   yoi_sdk_free(messages);
   if (t->failed) return st;
   if (st == YOI_OK) {

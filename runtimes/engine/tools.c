@@ -30,8 +30,27 @@
 
 #define MS 1000000u
 
-static const yoi_host_tool *host_tools(const struct eng_turn *t) {
-  return t->w->eng->tools;
+/* ---- the host, in the turn that it has for this one ---- */
+
+static yoi_status find_at_host(const struct eng_turn *t, yoi_str plugin, yoi_str name,
+                               yoi_tool_info *out) {
+  const struct eng_engine *eng = t->w->eng;
+  if (eng->turns) return eng->turns->tool_find(eng->host, t->host_turn, plugin, name, out, NULL);
+  return eng->tools->find(eng->host, plugin, name, out, NULL);
+}
+
+static yoi_status decide_at_host(const struct eng_turn *t, const yoi_tool_call *call,
+                                 yoi_tool_decision *out, yoi_error *err) {
+  const struct eng_engine *eng = t->w->eng;
+  if (eng->turns) return eng->turns->tool_decide(eng->host, t->host_turn, call, out, err);
+  return eng->tools->decide(eng->host, call, out, err);
+}
+
+static yoi_status start_at_host(const struct eng_turn *t, const yoi_tool_call *call,
+                                yoi_stream **out, yoi_error *err) {
+  const struct eng_engine *eng = t->w->eng;
+  if (eng->turns) return eng->turns->tool_start(eng->host, t->host_turn, call, out, err);
+  return eng->tools->start(eng->host, call, out, err);
 }
 
 /* ---- may it run ---- */
@@ -144,9 +163,7 @@ static void deny(struct eng_call *c) {
 static void match_plugin(struct eng_turn *t, struct eng_call *c) {
   yoi_tool_info info = {.size = sizeof info};
   char quoted[YOI_SDK_DIGEST_SIZE + 2] = "null";
-  if (host_tools(t)->find(t->w->eng->host, yoi_sdk_str(c->tool->plugin), c->name, &info, NULL) !=
-      YOI_OK)
-    info.digest.len = 0;
+  if (find_at_host(t, yoi_sdk_str(c->tool->plugin), c->name, &info) != YOI_OK) info.digest.len = 0;
   (void)snprintf(c->digest, sizeof c->digest, "%.*s", YOI_ARG(info.digest));
   if (c->state != ENG_CALL_APPROVED) return;
   if (c->digest[0]) (void)snprintf(quoted, sizeof quoted, "\"%s\"", c->digest);
@@ -187,7 +204,7 @@ static void judge(struct eng_turn *t, struct eng_call *c) {
   struct of_bundle of_bundle;
   yoi_tool_call q = question(t, c, &of_bundle);
   c->said = (yoi_tool_decision){.size = sizeof c->said};
-  yoi_status st = host_tools(t)->decide(t->w->eng->host, &q, &c->said, err);
+  yoi_status st = decide_at_host(t, &q, &c->said, err);
   c->judged = st == YOI_OK;
   name_rule(&c->said, &of_bundle);
   if (st != YOI_OK) {
@@ -324,7 +341,6 @@ static bool hold(struct eng_turn *t, struct eng_call *c) {
 }
 
 static void start(struct eng_turn *t, struct eng_call *c) {
-  struct eng_engine *eng = t->w->eng;
   struct yoi_sdk_error se;
   yoi_error *err = yoi_sdk_error_init(&se);
   char key[64];
@@ -338,7 +354,7 @@ static void start(struct eng_turn *t, struct eng_call *c) {
   if (!hold(t, c)) return;
   yoi_status st = YOI_OK;
   if (c->tool != &eng_artefact_tool)
-    st = host_tools(t)->start(eng->host, &q, &c->stream, err);
+    st = start_at_host(t, &q, &c->stream, err);
   else if (!(c->stream = eng_artefact_start(t, c)))
     st = yoi_sdk_fail_memory(err);
   eng_worker_unhold(t->w);

@@ -15,8 +15,8 @@
  *  2. Once it is cut nothing of it starts: no step, no call, no delta. Tools
  *     that run then have their grace (tools.c) before it ends; a stop gives
  *     none.
- *  3. What it holds of the host (token, timers, the streams of the model and
- *     of tools) is made and given back on its loop, before the last task lets
+ *  3. What it holds of the host (its turn there, token, timers, the streams of the
+ *     model and of tools) is made and given back on its loop, before the last task lets
  *     go of it.
  *  4. A stage of someone else (a cancel, a person's answer) makes it wait; the
  *     completion kicks.
@@ -172,6 +172,7 @@ void eng_turn_destroy(struct eng_turn *t) {
   for (uint32_t i = 0; i < t->n_calls; i++)
     if (t->calls[i].stream) t->calls[i].stream->ops->release(t->calls[i].stream);
   if (t->token) eng->host->token_free(eng->host, t->token);
+  if (t->host_turn) eng->turns->end(eng->host, t->host_turn);
   eng_calls_clear(t);
   eng_context_free(t->context);
   eng_read_free(t->read);
@@ -234,10 +235,13 @@ static int start_clock(struct eng_turn *t) {
   return 0;
 }
 
-/* Its token and its timer, at its first step; 0: there are none left. */
+/* Its turn with the host, its token and its timer, at its first step; 0: there are
+ * none left. */
 static int begin(struct eng_turn *t) {
   struct eng_engine *eng = t->w->eng;
   if (t->token) return 1;
+  if (eng->turns && !t->host_turn && eng->turns->begin(eng->host, &t->host_turn, NULL) != YOI_OK)
+    return 0;
   uint64_t cookie = (uint64_t)t->generation << 32 | t->slot;
   if (eng->host->token_new(eng->host, cookie, &t->token, NULL) != YOI_OK) t->token = 0;
   return t->token && start_clock(t);
@@ -266,6 +270,8 @@ static void clean(struct eng_turn *t) {
   eng_tools_release(t);
   if (t->token) eng->host->token_free(eng->host, t->token);
   t->token = 0;
+  if (t->host_turn) eng->turns->end(eng->host, t->host_turn);
+  t->host_turn = 0;
   stop_clock(t);
   eng_active_done(eng);
 }

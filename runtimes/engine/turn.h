@@ -85,6 +85,7 @@ struct eng_turn {
 
   /* its loop */
   uint64_t token, timer;
+  uint64_t host_turn; /* the host's: what config it keeps to; 0: none */
   bool expired, cleaned;
   bool complete;       /* the model's answer is, and waits to be staged */
   bool failed;         /* `end` says how */

@@ -19,6 +19,7 @@
 #include <yoi/host_registry.h>
 #include <yoi/host_secret.h>
 #include <yoi/host_tool.h>
+#include <yoi/host_turn.h>
 #include <yoi/ingress.h>
 #include <yoi/model.h>
 #include <yoi/offline.h>
@@ -146,6 +147,16 @@ AT(yoi_host_tool, reserved, 4)
 AT(yoi_host_tool, find, 8)
 AT(yoi_host_tool, decide, 16)
 AT(yoi_host_tool, start, 24)
+
+SIZE(yoi_host_turn, 56)
+AT(yoi_host_turn, size, 0)
+AT(yoi_host_turn, reserved, 4)
+AT(yoi_host_turn, begin, 8)
+AT(yoi_host_turn, end, 16)
+AT(yoi_host_turn, model_start, 24)
+AT(yoi_host_turn, tool_find, 32)
+AT(yoi_host_turn, tool_decide, 40)
+AT(yoi_host_turn, tool_start, 48)
 
 SIZE(yoi_ingress, 56)
 AT(yoi_ingress, size, 0)

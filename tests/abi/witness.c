@@ -19,6 +19,7 @@
 #include <yoi/host_registry.h>
 #include <yoi/host_secret.h>
 #include <yoi/host_tool.h>
+#include <yoi/host_turn.h>
 #include <yoi/ingress.h>
 #include <yoi/limits.h>
 #include <yoi/model.h>
@@ -75,6 +76,7 @@ WITNESS(yoi_tool_info)
 WITNESS(yoi_tool_call)
 WITNESS(yoi_tool_decision)
 WITNESS(yoi_host_tool)
+WITNESS(yoi_host_turn)
 
 WITNESS(yoi_loop_fn)
 WITNESS(yoi_loop_fd_fn)

@@ -22,9 +22,9 @@
 
 #define RULES 20
 
-#define CONFIG                                                                       \
-  "{\"log\":{\"level\":\"error\"},\"plugin_path\":[\"tests/plugins\",\"plugins\"],"   \
-  "\"loops\":1,\"runtimes\":[{\"id\":\"null\",\"plugin\":\"dev.yoi.test.null\"}],"   \
+#define CONFIG                                                                      \
+  "{\"log\":{\"level\":\"error\"},\"plugin_path\":[\"tests/plugins\",\"plugins\"]," \
+  "\"loops\":1,\"runtimes\":[{\"id\":\"null\",\"plugin\":\"dev.yoi.test.null\"}],"  \
   "\"models\":[],\"ingress\":[]"
 
 static const char plain[] = CONFIG "}";
@@ -32,8 +32,9 @@ static const char plain[] = CONFIG "}";
 static const char *with_rules(void) {
   static char text[8192];
   int n = snprintf(text, sizeof text,
-                   CONFIG ",\"policy\":[{\"plugin\":\"dev.yoi.policy-rules\",\"config\":"
-                          "{\"rules\":[");
+                   CONFIG
+                   ",\"policy\":[{\"plugin\":\"dev.yoi.policy-rules\",\"config\":"
+                   "{\"rules\":[");
   for (int i = 1; i < RULES; i++)
     n += snprintf(text + n, sizeof text - (size_t)n,
                   "{\"name\":\"r%d\",\"decision\":\"deny\",\"operations\":[\"worker.*\"],"
@@ -51,8 +52,9 @@ static const char *with_rules(void) {
 static const char *with_rules_of_calls(void) {
   static char text[262144];
   int n = snprintf(text, sizeof text,
-                   CONFIG ",\"policy\":[{\"plugin\":\"dev.yoi.policy-rules\",\"config\":"
-                          "{\"rules\":[");
+                   CONFIG
+                   ",\"policy\":[{\"plugin\":\"dev.yoi.policy-rules\",\"config\":"
+                   "{\"rules\":[");
   for (int i = 1; i < CALL_RULES; i++)
     n += snprintf(text + n, sizeof text - (size_t)n,
                   "{\"name\":\"r%d\",\"decision\":\"%s\",\"tools\":[\"%s\"],"
@@ -146,7 +148,7 @@ static int measure_calls(const char *build, double *out) {
     struct yoi__decision d = {.verdict = YOI_VERDICT_ALLOW};
     uint64_t begin = yoi__now_ns();
     for (uint32_t i = 0; i < CALLS / 4 && d.verdict == YOI_VERDICT_ALLOW; i++)
-      yoi__policy_decide_tool(host, &q, NULL, NULL, &d);
+      yoi__policy_decide_tool(host->setup, &q, NULL, NULL, &d);
     double ns = (double)(yoi__now_ns() - begin) / (CALLS / 4);
     if (d.verdict != YOI_VERDICT_ALLOW) {
       (void)fprintf(stderr, "bench_routed: %s %s\n", d.rule, d.reason);

@@ -196,7 +196,9 @@ RULES = {
     78: ('a key belongs to its owner', 'idempotency::a_key_belongs_to_its_principal'),
     79: ('streams pass proxies', 'events::a_stream_has_the_headers_that_proxies_and_browsers_need',
          'events::a_silent_stream_has_heartbeats_also_of_a_stopped_worker'),
-    80: ('config applies at turn boundaries', 'later: reload'),
+    80: ('config applies at turn boundaries',
+         'reload::a_running_turn_keeps_the_model_it_began_with',
+         'reload::the_next_turn_has_the_new_model'),
 }
 
 

@@ -56,7 +56,7 @@ static uint64_t begin(struct tools *t, struct yoi__instance *in, const char *gra
   uint64_t call = 0;
   struct yoi_sdk_error e;
   yoi_status st =
-      yoi__given_open(t->f.host, in, yoi_sdk_str(grants), &call, yoi_sdk_error_init(&e));
+      yoi__given_open(t->f.host->setup, in, yoi_sdk_str(grants), &call, yoi_sdk_error_init(&e));
   if (st != YOI_OK) fail_msg("%s", e.message);
   assert_int_not_equal(call, 0);
   return call;
@@ -85,13 +85,14 @@ static void a_call_has_what_it_was_given(void **state) {
       {{YOI_SDK_GRANT_SHELL, 0, {"docs", 4}}, YOI_PERMISSION_DENIED},
   };
   for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
-    assert_int_equal(yoi__given_has(t->f.host, &t->a, call, &cases[i].grant, NULL), cases[i].st);
+    assert_int_equal(yoi__given_has(t->f.host, &t->a, call, &cases[i].grant, NULL, NULL),
+                     cases[i].st);
   yoi__given_close(t->f.host, call);
   for (int i = 0; i < 2; i++) {
     call = begin(t, &t->a, i == 0 ? "" : "[]");
     assert_int_equal(yoi__given_get(t->f.host, &t->a, call, &l, NULL), YOI_OK);
     assert_int_equal(l.n, 0);
-    assert_int_equal(yoi__given_has(t->f.host, &t->a, call, &cases[0].grant, NULL),
+    assert_int_equal(yoi__given_has(t->f.host, &t->a, call, &cases[0].grant, NULL, NULL),
                      YOI_PERMISSION_DENIED);
     yoi__given_close(t->f.host, call);
   }
@@ -104,12 +105,12 @@ static void it_is_asked_again_at_each_use(void **state) {
   struct yoi_sdk_error e;
   uint64_t call = begin(t, &t->a, "[\"mount:rw:rw\"]");
   t->mounts[1].writable = 0;
-  assert_int_equal(yoi__given_has(t->f.host, &t->a, call, &read, NULL), YOI_OK);
-  assert_int_equal(yoi__given_has(t->f.host, &t->a, call, &write, yoi_sdk_error_init(&e)),
+  assert_int_equal(yoi__given_has(t->f.host, &t->a, call, &read, NULL, NULL), YOI_OK);
+  assert_int_equal(yoi__given_has(t->f.host, &t->a, call, &write, NULL, yoi_sdk_error_init(&e)),
                    YOI_PERMISSION_DENIED);
   assert_non_null(strstr(e.message, "for reading only"));
   t->f.config.local.n_mounts = 1;
-  assert_int_equal(yoi__given_has(t->f.host, &t->a, call, &read, yoi_sdk_error_init(&e)),
+  assert_int_equal(yoi__given_has(t->f.host, &t->a, call, &read, NULL, yoi_sdk_error_init(&e)),
                    YOI_PERMISSION_DENIED);
   assert_non_null(strstr(e.message, "this host has no grant 'mount:rw:ro'"));
   yoi__given_close(t->f.host, call);
@@ -173,17 +174,18 @@ static void a_list_is_taken_whole_or_not_at_all(void **state) {
     uint64_t call = 7;
     struct yoi_sdk_error e, again;
     yoi_str grants = yoi_sdk_str(cases[i].grants);
-    yoi_status st = yoi__given_open(t->f.host, &t->a, grants, &call, yoi_sdk_error_init(&e));
+    yoi_status st = yoi__given_open(t->f.host->setup, &t->a, grants, &call, yoi_sdk_error_init(&e));
     if (st != cases[i].st || strstr(e.message, cases[i].part) == NULL)
       fail_msg("'%s': %d, %s", cases[i].grants, st, e.message);
     assert_int_equal(call, 0);
-    st = yoi__given_check(t->f.host, &t->plugin, grants, yoi_sdk_error_init(&again));
+    st = yoi__given_check(t->f.host->setup, &t->plugin, grants, yoi_sdk_error_init(&again));
     assert_int_equal(st, cases[i].st);
     assert_string_equal(again.message, e.message);
   }
-  assert_int_equal(yoi__given_check(t->f.host, &t->plugin, YOI_LIT("[\"net:docs\"]"), NULL),
+  assert_int_equal(yoi__given_check(t->f.host->setup, &t->plugin, YOI_LIT("[\"net:docs\"]"), NULL),
                    YOI_OK);
-  assert_int_equal(yoi__given_check(t->f.host, &t->plugin, (yoi_str){NULL, 0}, NULL), YOI_OK);
+  assert_int_equal(yoi__given_check(t->f.host->setup, &t->plugin, (yoi_str){NULL, 0}, NULL),
+                   YOI_OK);
 }
 
 static void a_call_has_at_most_16_each_as_long_as_may_be(void **state) {
@@ -200,7 +202,7 @@ static void a_call_has_at_most_16_each_as_long_as_may_be(void **state) {
       at += (size_t)snprintf(text + at, sizeof text - at, "%c\"mount:%s:ro\"", i == 0 ? '[' : ',',
                              name);
     snprintf(text + at, sizeof text - at, "]");
-    yoi_status st = yoi__given_open(t->f.host, &t->a, yoi_sdk_str(text), &call, NULL);
+    yoi_status st = yoi__given_open(t->f.host->setup, &t->a, yoi_sdk_str(text), &call, NULL);
     assert_int_equal(st, n == YOI_TOOL_GRANTS_MAX ? YOI_OK : YOI_INVALID_ARGUMENT);
     if (st != YOI_OK) continue;
     assert_int_equal(yoi__given_get(t->f.host, &t->a, call, &l, NULL), YOI_OK);
@@ -215,7 +217,8 @@ static void memory_that_is_short_is_said(void **state) {
   for (uint64_t n = 1;; n++) {
     uint64_t call = 7;
     (void)yoi_sdk_mem_fail_at(n);
-    yoi_status st = yoi__given_open(t->f.host, &t->a, YOI_LIT("[\"net:docs\"]"), &call, NULL);
+    yoi_status st =
+        yoi__given_open(t->f.host->setup, &t->a, YOI_LIT("[\"net:docs\"]"), &call, NULL);
     (void)yoi_sdk_mem_fail_at(0);
     if (st == YOI_OK) {
       assert_true(n > 2);
@@ -236,8 +239,9 @@ static void *open_and_close(void *ctx) {
   for (int i = 0; i < ROUNDS; i++) {
     struct yoi__given_list l;
     uint64_t call = 0;
-    if (yoi__given_open(t->f.host, &t->a, YOI_LIT("[\"net:docs\"]"), &call, NULL) != YOI_OK ||
-        yoi__given_has(t->f.host, &t->a, call, &docs, NULL) != YOI_OK ||
+    if (yoi__given_open(t->f.host->setup, &t->a, YOI_LIT("[\"net:docs\"]"), &call, NULL) !=
+            YOI_OK ||
+        yoi__given_has(t->f.host, &t->a, call, &docs, NULL, NULL) != YOI_OK ||
         yoi__given_get(t->f.host, &t->b, call, &l, NULL) != YOI_NOT_FOUND ||
         yoi__given_get(t->f.host, &t->a, old, &l, NULL) != YOI_NOT_FOUND)
       return t;

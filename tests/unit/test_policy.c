@@ -134,7 +134,7 @@ static void a_call_runs_where_all_layers_allow(void **state) {
       struct heard h = {.n = 0};
       q.bundle_verdict = bundle;
       q.profile_verdict = profile;
-      yoi__policy_decide_tool(f.host, &q, hear, &h, &d);
+      yoi__policy_decide_tool(f.host->setup, &q, hear, &h, &d);
       uint32_t of_request = strictest(bundle, profile) > DENY ? DENY : strictest(bundle, profile);
       assert_int_equal(d.verdict, strictest(sides[i].verdict, of_request));
       assert_int_equal(d.verdict == ALLOW, sides[i].verdict == ALLOW && of_request <= ALLOW);
@@ -161,7 +161,7 @@ static void a_policy_is_told_of_the_call(void **state) {
   start(&f, &allows);
   struct yoi__tool_question q = question(&allows);
   q.asked_again = 1;
-  yoi__policy_decide_tool(f.host, &q, NULL, NULL, &d);
+  yoi__policy_decide_tool(f.host->setup, &q, NULL, NULL, &d);
   assert_int_equal(d.verdict, ALLOW);
   assert_true(yoi_sdk_str_is(d.plugin, "dev.yoi.test.a") && strcmp(d.rule, "r") == 0);
   assert_true(yoi_sdk_str_is(last.operation, "tool.start"));
@@ -172,7 +172,7 @@ static void a_policy_is_told_of_the_call(void **state) {
   assert_true(yoi_sdk_str_is(last.worker_id, "ada") && last.origin == YOI_ORIGIN_BROWSER);
   assert_true(last.body.len == 0 && last.subject.len == 0 && last.size == sizeof last);
   yoi_request req = fixture_request(YOI_OP_WORKER_GET);
-  yoi__policy_decide(f.host, YOI_LIT("main"), &req, NULL, NULL, &d);
+  yoi__policy_decide(f.host->setup, YOI_LIT("main"), &req, NULL, NULL, &d);
   assert_true(d.verdict == ALLOW && last.tool.len == 0 && last.arguments.len == 0);
   host_fixture_stop(&f);
 }
@@ -217,7 +217,7 @@ static void a_generation_is_allowed_unless_it_is_denied(void **state) {
     int silent = sides[i].first != NULL && strcmp(sides[i].first, SAYS("abstain")) == 0 &&
                  (sides[i].second == NULL || strcmp(sides[i].second, SAYS("abstain")) == 0);
     int allowed = sides[i].first == NULL || silent || sides[i].verdict == ALLOW;
-    yoi_status st = yoi__policy_allows_model(f.host, &q, yoi_sdk_error_init(&e));
+    yoi_status st = yoi__policy_allows_model(f.host->setup, &q, yoi_sdk_error_init(&e));
     assert_int_equal(st, allowed ? YOI_OK : YOI_PERMISSION_DENIED);
     if (!allowed) {
       assert_int_equal(e.e.code, YOI_CODE_POLICY_DENIED);
@@ -230,7 +230,7 @@ static void a_generation_is_allowed_unless_it_is_denied(void **state) {
     }
     for (size_t k = 0; k < f.config.n_policies; k++) know(&f, k, "worker.*");
     memset(&last, 0, sizeof last);
-    assert_int_equal(yoi__policy_allows_model(f.host, &q, yoi_sdk_error_init(&e)), YOI_OK);
+    assert_int_equal(yoi__policy_allows_model(f.host->setup, &q, yoi_sdk_error_init(&e)), YOI_OK);
     assert_int_equal(last.size, 0); /* who does not know of it is not asked */
     host_fixture_stop(&f);
   }
@@ -259,8 +259,8 @@ static void logged(uint32_t audit, uint32_t verdict, char *out, size_t cap) {
   struct yoi__log *own = f.host->log;
   f.host->log = yoi__log_new(fds[1], YOI_LOG_INFO, YOI__LOG_LOGFMT, &dropped);
   f.config.audit = audit;
-  yoi__policy_audit_tool(f.host, &q, &d);
-  yoi__policy_audit_approval(f.host, &q, YOI_LIT("apr-1"), YOI_LIT("token:boss"));
+  yoi__policy_audit_tool(f.host->setup, &q, &d);
+  yoi__policy_audit_approval(f.host->setup, &q, YOI_LIT("apr-1"), YOI_LIT("token:boss"));
   yoi__log_free(f.host->log);
   f.host->log = own;
   host_fixture_stop(&f);

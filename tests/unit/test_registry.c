@@ -98,7 +98,8 @@ static void test_duplicates_are_refused_and_the_first_stays(void **state) {
   (void)state;
   set_up(&f, 1);
   struct yoi__instance *first = host_fixture_instance(&f, "a");
-  struct yoi__instance *second = yoi__instance_new(f.host, &f.runtimes[1].instance, YOI_LIT("a"));
+  struct yoi__instance *second =
+      yoi__instance_new(f.host, &f.config, &f.runtimes[1].instance, YOI_LIT("a"));
   assert_int_equal(yoi__registry_add(&f.host->registry, second, yoi_sdk_error_init(&e)),
                    YOI_ALREADY_EXISTS);
   assert_string_equal(e.message, "runtime 'a' is registered already");

@@ -85,9 +85,8 @@ static void warm_up(struct bench *b);
 
 static void set_up(struct bench *b, int step, uint32_t threads) {
   memset(b, 0, sizeof *b);
-  _Atomic int *counts[] = {&serial.starts,   &serial.nexts, &serial.cancels,
-                           &serial.releases, &serial.opens, &serial.closes,
-                           &serial.cancel_beside};
+  _Atomic int *counts[] = {&serial.starts, &serial.nexts,  &serial.cancels,      &serial.releases,
+                           &serial.opens,  &serial.closes, &serial.cancel_beside};
   for (size_t i = 0; i < sizeof counts / sizeof *counts; i++) atomic_store(counts[i], 0);
   serial.gate = serial.cancel_opens = 0;
   serial_table.thread_model = threads;
@@ -187,7 +186,7 @@ static void start_of(struct bench *b, int i, int mode) {
 }
 
 static int is_open(void *ctx) {
-  struct yoi__instance **models = ((struct bench *)ctx)->f.host->models;
+  struct yoi__instance **models = ((struct bench *)ctx)->f.host->setup->models;
   return atomic_load(&models[0]->state) == YOI__OPEN && atomic_load(&models[1]->state) == YOI__OPEN;
 }
 
@@ -235,7 +234,7 @@ static void reach(struct bench *b, _Atomic int *what, int n) {
 /* Waits until so many calls were written off. */
 static void reach_lost_of(struct bench *b, int model, uint32_t n) {
   uint64_t until = yoi__now_ns() + 20000 * YOI__MS;
-  while (yoi__strand_lost(b->f.host->models[model]->strand) != n) {
+  while (yoi__strand_lost(b->f.host->setup->models[model]->strand) != n) {
     assert_true(yoi__now_ns() < until);
     if (b->f.config.step)
       assert_int_equal(yoi_host_step(b->f.host, 5, NULL), YOI_OK);
@@ -462,7 +461,7 @@ static void test_a_deaf_stream_ends_after_the_grace(void **state) {
   assert_true(yoi__now_ns() - begin >= YOI_CANCEL_GRACE_MS * YOI__MS);
   assert_int_equal(serial.cancels, 1);
   reach(&b, &serial.releases, 1); /* it is back: nothing is written off */
-  assert_int_equal(yoi__strand_lost(b.f.host->models[0]->strand), 0);
+  assert_int_equal(yoi__strand_lost(b.f.host->setup->models[0]->strand), 0);
   on_loop(&b, 0, release_it);
   tear_down(&b);
 }

@@ -62,7 +62,8 @@ static int setup(void **state) {
   t.mount = yoi__service(&t.in, YOI_LIT(YOI_HOST_MOUNT_ID));
   t.net = yoi__service(&t.in, YOI_LIT(YOI_HOST_NET_ID));
   assert_true(t.grant != NULL && t.mount != NULL && t.net != NULL);
-  assert_int_equal(yoi__given_open(t.top, &t.in, yoi_sdk_str(all_of_them), &t.call, NULL), YOI_OK);
+  assert_int_equal(yoi__given_open(t.top->setup, &t.in, yoi_sdk_str(all_of_them), &t.call, NULL),
+                   YOI_OK);
   *state = &t;
   return 0;
 }
@@ -123,8 +124,8 @@ static void list_says_what_the_call_was_given(void **state) {
   uint64_t others = 0;
   assert_int_equal(t->grant->list(&t->host, t->call, note, seen), YOI_OK);
   assert_string_equal(seen, "mount:ro:ro mount:rw:rw net:docs shell:sh git:gi ");
-  assert_int_equal(yoi__given_open(t->top, &t->other, YOI_LIT("[\"net:docs\"]"), &others, NULL),
-                   YOI_OK);
+  assert_int_equal(
+      yoi__given_open(t->top->setup, &t->other, YOI_LIT("[\"net:docs\"]"), &others, NULL), YOI_OK);
   seen[0] = '\0';
   assert_int_equal(t->grant->list(&t->host, others, note, seen), YOI_NOT_FOUND);
   assert_int_equal(t->grant->list(&t->host, 0, note, seen), YOI_NOT_FOUND);
@@ -217,8 +218,8 @@ static void an_open_is_checked_for_the_call_the_mount_and_the_mode(void **state)
   t->config->local.mounts[1].writable = 1;
   yoi__given_close(t->top, t->call);
   assert_int_equal(opened(t, "rw", "a", read), YOI_NOT_FOUND);
-  assert_int_equal(yoi__given_open(t->top, &t->in, YOI_LIT("[\"mount:rw:ro\"]"), &t->call, NULL),
-                   YOI_OK);
+  assert_int_equal(
+      yoi__given_open(t->top->setup, &t->in, YOI_LIT("[\"mount:rw:ro\"]"), &t->call, NULL), YOI_OK);
   assert_int_equal(opened(t, "rw", "a", read), YOI_OK);
   assert_int_equal(opened(t, "rw", "a", write), YOI_PERMISSION_DENIED);
   assert_int_equal(opened(t, "ro", "a", read), YOI_PERMISSION_DENIED);
@@ -262,7 +263,7 @@ static void a_call_speaks_with_whom_its_lists_name(void **state) {
   assert_int_equal(may(t, "example.org", 443), YOI_NOT_FOUND);
   assert_int_equal(may_connect(t, "example.org", 443, "93.184.216.34"), YOI_NOT_FOUND);
   assert_int_equal(
-      yoi__given_open(t->top, &t->in, YOI_LIT("[\"net:lan\",\"net:docs\"]"), &t->call, NULL),
+      yoi__given_open(t->top->setup, &t->in, YOI_LIT("[\"net:lan\",\"net:docs\"]"), &t->call, NULL),
       YOI_OK);
   assert_int_equal(may(t, "10.0.0.7", 443), YOI_OK);
   assert_int_equal(may(t, "example.org", 443), YOI_OK);
@@ -300,7 +301,7 @@ static void an_address_that_was_looked_up_is_judged(void **state) {
   /* one that stands in the list itself, with that port, is what was wanted */
   yoi__given_close(t->top, t->call);
   assert_int_equal(
-      yoi__given_open(t->top, &t->in, YOI_LIT("[\"net:lan\",\"net:docs\"]"), &t->call, NULL),
+      yoi__given_open(t->top->setup, &t->in, YOI_LIT("[\"net:lan\",\"net:docs\"]"), &t->call, NULL),
       YOI_OK);
   assert_int_equal(may_connect(t, "example.org", 443, "10.0.0.7"), YOI_OK);
   assert_int_equal(may_connect(t, "example.org", 443, "10.0.0.8"), YOI_PERMISSION_DENIED);

@@ -15,6 +15,7 @@
 
 void host_fixture_init(struct host_fixture *f, int step) {
   memset(f, 0, sizeof *f);
+  atomic_init(&f->config.refs, 1u);
   f->config.step = step;
   f->config.loops = step ? 1 : 2;
   f->config.log_level = YOI_LOG_ERROR + 1; /* quiet: failures are what is tested */
@@ -90,8 +91,7 @@ struct yoi__plugin *host_fixture_tool(struct host_fixture *f, const char *id, co
   struct yoi__plugin *p = f->tools[i].plugin = plugin_of(f, YOI_KIND_TOOL);
   struct yoi_sdk_error e;
   p->manifest.id = yoi_sdk_str(id);
-  p->manifest.threads =
-      table->thread_model == YOI_SERIAL_CANCEL ? YOI_SERIAL : table->thread_model;
+  p->manifest.threads = table->thread_model == YOI_SERIAL_CANCEL ? YOI_SERIAL : table->thread_model;
   p->table.tool = *table;
   if (grant != NULL) p->manifest.grants[p->manifest.n_grants++] = yoi_sdk_str(grant);
   assert_int_equal(yoi_sdk_json_parse(yoi_sdk_str(tools), 0, &f->manifests[i], NULL), YOI_OK);

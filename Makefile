@@ -95,6 +95,7 @@ SDK_SCHEMA := $(B)/lib/libyoi-sdk-schema.a
 SDK_BUNDLE := $(B)/lib/libyoi-sdk-bundle.a
 SDK_RULES  := $(B)/lib/libyoi-sdk-rules.a
 SDK_HTTP   := $(B)/lib/libyoi-sdk-http.a
+SDK_CONFINE := $(B)/lib/libyoi-sdk-confine.a
 ENGINE     := $(B)/lib/libyoi-engine.a
 LIBYOI_A   := $(B)/libyoi.a
 LIBYOI_SO  := $(B)/libyoi.so
@@ -201,6 +202,8 @@ $(SDK_BUNDLE): $(call objs,abi/sdk/bundle)
 	$(archive)
 $(SDK_HTTP): $(call objs,abi/sdk/http)
 	$(archive)
+$(SDK_CONFINE): $(call objs,abi/sdk/confine)
+	$(archive)
 $(ENGINE): $(call objs,runtimes/engine)
 	$(archive)
 # One archive holds all that an application needs beside the system's. (The line
@@ -236,10 +239,11 @@ $(foreach n,$(TEST_PLUGINS),$(eval $(call plugin,tests/plugins/$(n),$(n),$(call 
 # The program that tool-shell starts commands with is embedded in it. It is the
 # plain build in every variant: it limits memory, which sanitizers need more of.
 RUNNER = $(B)/lib/tool-shell-run
-$(RUNNER): $(wildcard plugins/tool-shell/runner/*.[ch]) Makefile
+$(RUNNER): $(wildcard plugins/tool-shell/runner/*.[ch]) abi/sdk/confine.h \
+  $(wildcard abi/sdk/confine/*.c) Makefile
 	@mkdir -p $(@D)
 	@$(if $(V),,echo '  ld      $@')
-	$(Q)$(CC) -std=c11 -O2 -s $(WARN) -D_GNU_SOURCE -D_FORTIFY_SOURCE=2 -include abi/sdk/banned.h \
+	$(Q)$(CC) -std=c11 -O2 -s $(WARN) -Iabi -D_GNU_SOURCE -D_FORTIFY_SOURCE=2 -include sdk/banned.h \
 	  -fPIE -pie -fstack-protector-strong -Wl,-z,relro,-z,now -o $@ $(filter %.c,$^)
 $(B)/obj/plugins/tool-shell/spawn.o: $(RUNNER)
 

@@ -298,10 +298,12 @@ static: $(B)/yoi-host-static
 # ---- tests ---------------------------------------------------------------
 # tests/unit/test_X.c sees the core; tests/unit/NAME/test_X.c also the objects
 # of the plugin NAME (or of sdk/NAME for `sdk-NAME`, or those of host/cli that
-# need only cli_say for `cli`; `cli-bundle` plays a host) and what lies beside it.
+# need only cli_say for `cli`; `cli-bundle` plays a host; what shuts a plugin in
+# for `worker`) and what lies beside it.
 cli_OBJS      = $(patsubst %,$(B)/obj/host/cli/%.o,safe file text_diff bundle_source)
 cli-bundle_OBJS = $(B)/obj/host/cli/bundle_sync.o
 cli-bundle_LIBS = -Wl,--allow-multiple-definition # the one that is played counts
+worker_OBJS   = $(patsubst %,$(B)/obj/host/worker/%.o,confine process landlock filter) $(SDK_CONFINE)
 unit_dir      = $(notdir $(patsubst %/,%,$(dir $(1))))
 unit_objs     = $(call objs,plugins/$(call unit_dir,$(1))) $(call objs,runtimes/$(call unit_dir,$(1))) \
                 $($(call unit_dir,$(1))_OBJS) \

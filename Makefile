@@ -101,6 +101,7 @@ LIBYOI_A   := $(B)/libyoi.a
 LIBYOI_SO  := $(B)/libyoi.so
 # No sources, no program: what is already there can be built and tested.
 YOI_HOST   := $(if $(wildcard host/cli/*.c),$(B)/yoi-host)
+YOI_WORKER := $(B)/yoi-worker
 
 objs = $(patsubst %.c,$(B)/obj/%.o,$(wildcard $(1)/*.c))
 
@@ -172,7 +173,7 @@ help:
 	@echo 'make clean      remove build/'
 	@echo 'variants: CC=clang, SANITIZE=address,undefined, SANITIZE=thread, HARD=1'
 
-all: $(YOI_HOST) $(LIBYOI_A) $(LIBYOI_SO) $(so_runtimes) $(so_plugins) $(EXAMPLES) \
+all: $(YOI_HOST) $(YOI_WORKER) $(LIBYOI_A) $(LIBYOI_SO) $(so_runtimes) $(so_plugins) $(EXAMPLES) \
      $(B)/bundles/default.json
 	@:
 
@@ -208,15 +209,20 @@ $(ENGINE): $(call objs,runtimes/engine)
 	$(archive)
 # One archive holds all that an application needs beside the system's. (The line
 # is read by tests/fuzz/fuzz.py too, whose targets link the same.)
-LIBYOI_DIRS = host abi/sdk/core abi/sdk/schema abi/sdk/bundle abi/sdk/rules
+LIBYOI_DIRS = host host/isolate abi/sdk/core abi/sdk/schema abi/sdk/bundle abi/sdk/rules
 $(LIBYOI_A): $(foreach d,$(LIBYOI_DIRS),$(call objs,$(d)))
 	$(archive)
-$(LIBYOI_SO): $(call objs,host) $(SDK_BUNDLE) $(SDK_RULES) $(SDK_SCHEMA) $(SDK_CORE) host/libyoi.map
+$(LIBYOI_SO): $(call objs,host) $(call objs,host/isolate) $(SDK_BUNDLE) $(SDK_RULES) $(SDK_SCHEMA) $(SDK_CORE) host/libyoi.map
 	@$(if $(V),,echo '  ld      $@')
 	$(Q)$(CC) -shared $(LDFLAGS) $(SLIM) $(DEFS) -Wl,-soname,libyoi.so.1 -Wl,--version-script=host/libyoi.map \
 	  -o $@ $(filter %.o %.a,$^) $(LIBS_CORE)
 	$(Q)ln -sf $(@F) $@.1
 $(B)/yoi-host: $(call objs,host/cli) $(LIBYOI_A)
+	@$(if $(V),,echo '  ld      $@')
+	$(Q)$(CC) $(LDFLAGS) $(SLIM) $(HOST_LDFLAGS) -o $@ $^ $(LIBS_CORE)
+
+# What isolated plugins run in; it stands beside yoi-host.
+$(B)/yoi-worker: $(call objs,host/worker) $(LIBYOI_A)
 	@$(if $(V),,echo '  ld      $@')
 	$(Q)$(CC) $(LDFLAGS) $(SLIM) $(HOST_LDFLAGS) -o $@ $^ $(LIBS_CORE)
 
@@ -348,7 +354,7 @@ $(B)/examples/%: docs/examples/%.c $(LIBYOI_A)
 test-binaries: all static $(so_test_plugins) $(UNIT_CORE) $(UNIT_HTTP) $(MOCKS) $(BENCH) $(SHIM) \
   $(VALIDATE) $(READ)
 
-core-binaries: $(YOI_HOST) $(LIBYOI_SO) $(CORE_RUNTIMES:%=$(B)/runtimes/%.so) \
+core-binaries: $(YOI_HOST) $(YOI_WORKER) $(LIBYOI_SO) $(CORE_RUNTIMES:%=$(B)/runtimes/%.so) \
                $(CORE_PLUGINS:%=$(B)/plugins/%.so) $(so_test_plugins) $(UNIT_CORE)
 core: core-binaries
 	$(Q)$(PYTHON) tests/run.py --build $(B) unit-core

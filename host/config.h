@@ -103,6 +103,7 @@ struct yoi__config {
   uint32_t log_format; /* YOI__LOG_* */
   uint32_t audit;      /* YOI__AUDIT_* */
   uint32_t drain_ms;
+  yoi_str worker;      /* absolute: the program of isolated plugins; empty: where it is */
   struct yoi__catalogue *plugins;
   struct yoi__secrets *secrets; /* declared; yoi__secrets_read at start */
   struct yoi__local local;      /* the rest of that section */

@@ -19,6 +19,7 @@
 
 #include "clock.h"
 #include "host.h"
+#include "isolate/isolate.h"
 #include "strand.h"
 
 #define SHUT (1ull << 63)
@@ -121,6 +122,8 @@ static void release_parts(struct yoi__instance *in) {
   if (in->top->control != NULL) yoi__control_unpost(in->top->control, &in->refresh_task);
   yoi__strand_free(in->strand);
   in->strand = NULL;
+  yoi__isolate_free(in->isolate);
+  in->isolate = NULL;
   yoi__config_memory_free(in->memory);
   in->memory = NULL;
 }

@@ -38,6 +38,7 @@
 struct yoi_embed;
 struct yoi__stream;
 struct yoi__strand;
+struct yoi__isolate;
 
 struct yoi__instance {
   yoi_host host; /* what the plugin sees; ctx is this struct */
@@ -51,6 +52,7 @@ struct yoi__instance {
   void *memory;            /* of the config, when the entry came later; else NULL */
   uint32_t deadline_ms;    /* runtimes: of unary operations */
   void *self;
+  struct yoi__isolate *isolate; /* of an isolated plugin, from its first open on */
   struct yoi__strand *strand; /* of a SERIAL plugin: its functions are called there */
   _Atomic uint32_t state;
   _Atomic uint32_t early;        /* a wake came while open ran */

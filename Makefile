@@ -95,6 +95,7 @@ SDK_SCHEMA := $(B)/lib/libyoi-sdk-schema.a
 SDK_BUNDLE := $(B)/lib/libyoi-sdk-bundle.a
 SDK_RULES  := $(B)/lib/libyoi-sdk-rules.a
 SDK_HTTP   := $(B)/lib/libyoi-sdk-http.a
+SDK_CONFINE := $(B)/lib/libyoi-sdk-confine.a
 ENGINE     := $(B)/lib/libyoi-engine.a
 LIBYOI_A   := $(B)/libyoi.a
 LIBYOI_SO  := $(B)/libyoi.so
@@ -202,6 +203,8 @@ $(SDK_BUNDLE): $(call objs,abi/sdk/bundle)
 	$(archive)
 $(SDK_HTTP): $(call objs,abi/sdk/http)
 	$(archive)
+$(SDK_CONFINE): $(call objs,abi/sdk/confine)
+	$(archive)
 $(ENGINE): $(call objs,runtimes/engine)
 	$(archive)
 # One archive holds all that an application needs beside the system's. (The line
@@ -242,10 +245,11 @@ $(foreach n,$(TEST_PLUGINS),$(eval $(call plugin,tests/plugins/$(n),$(n),$(call 
 # The program that tool-shell starts commands with is embedded in it. It is the
 # plain build in every variant: it limits memory, which sanitizers need more of.
 RUNNER = $(B)/lib/tool-shell-run
-$(RUNNER): $(wildcard plugins/tool-shell/runner/*.[ch]) Makefile
+$(RUNNER): $(wildcard plugins/tool-shell/runner/*.[ch]) abi/sdk/confine.h \
+  $(wildcard abi/sdk/confine/*.c) Makefile
 	@mkdir -p $(@D)
 	@$(if $(V),,echo '  ld      $@')
-	$(Q)$(CC) -std=c11 -O2 -s $(WARN) -D_GNU_SOURCE -D_FORTIFY_SOURCE=2 -include abi/sdk/banned.h \
+	$(Q)$(CC) -std=c11 -O2 -s $(WARN) -Iabi -D_GNU_SOURCE -D_FORTIFY_SOURCE=2 -include sdk/banned.h \
 	  -fPIE -pie -fstack-protector-strong -Wl,-z,relro,-z,now -o $@ $(filter %.c,$^)
 $(B)/obj/plugins/tool-shell/spawn.o: $(RUNNER)
 
@@ -300,10 +304,12 @@ static: $(B)/yoi-host-static
 # ---- tests ---------------------------------------------------------------
 # tests/unit/test_X.c sees the core; tests/unit/NAME/test_X.c also the objects
 # of the plugin NAME (or of sdk/NAME for `sdk-NAME`, or those of host/cli that
-# need only cli_say for `cli`; `cli-bundle` plays a host) and what lies beside it.
+# need only cli_say for `cli`; `cli-bundle` plays a host; what shuts a plugin in
+# for `worker`) and what lies beside it.
 cli_OBJS      = $(patsubst %,$(B)/obj/host/cli/%.o,safe file text_diff bundle_source)
 cli-bundle_OBJS = $(B)/obj/host/cli/bundle_sync.o
 cli-bundle_LIBS = -Wl,--allow-multiple-definition # the one that is played counts
+worker_OBJS   = $(patsubst %,$(B)/obj/host/worker/%.o,confine process landlock filter) $(SDK_CONFINE)
 unit_dir      = $(notdir $(patsubst %/,%,$(dir $(1))))
 unit_objs     = $(call objs,plugins/$(call unit_dir,$(1))) $(call objs,runtimes/$(call unit_dir,$(1))) \
                 $($(call unit_dir,$(1))_OBJS) \

@@ -131,6 +131,13 @@
 #define YOI_CONTEXT_TOKENS_DEFAULT 8192
 #define YOI_CONTEXT_BYTES_PER_TOKEN 3  /* the estimate; errs to the safe side */
 
+/* ---- isolated plugins ------------------------------------------------ */
+#define YOI_ISOLATED_FILES_MAX 1024 /* open: what select can look at */
+#define YOI_ISOLATED_DATA_BYTES_MAX 1073741824 /* of its process: then no more
+                                   memory is had; 256 calls of 4 MB */
+#define YOI_ISOLATED_ADDRESS_BYTES_MAX 2147483648 /* with stacks, libraries and
+                                   what an allocator keeps free */
+
 /* ---- commands -------------------------------------------------------- */
 #define YOI_SHELL_CALLS_MAX 64 /* at once: each is some processes */
 #define YOI_SHELL_SCRIPT_MAX 65536 /* the kernel takes 128 KiB of an argument */

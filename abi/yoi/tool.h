@@ -24,6 +24,8 @@
  *     within YOI_CANCEL_GRACE_MS; with YOI_CANCELLED when the effect did not
  *     take place or was cut short. What has not ended by then counts as
  *     "uncertain".
+ *     So it is when the process of a tool that runs in one of its own ends: the
+ *     stream's error is then runtime_unavailable.
  *  4. After YOI_TOOL_OUTPUT_MAX bytes of output the call is cancelled.
  *  5. A tool waits on host_loop.h and says AGAIN, or its plugin is SERIAL.
  */

@@ -459,6 +459,8 @@ static void take_end(struct eng_call *c, yoi_status st, const yoi_error *err) {
   } else if (st == YOI_CANCELLED) {
     eng_call_end(c, ENG_CALL_CANCELLED, 0, "%s",
                  err->message[0] ? err->message : "the tool was stopped");
+  } else if (err->code == YOI_CODE_RUNTIME_UNAVAILABLE && !eng_call_is_harmless(c)) {
+    eng_call_end(c, ENG_CALL_UNCERTAIN, err->code, "%s; what it did is not known", err->message);
   } else {
     eng_call_end(c, ENG_CALL_ERROR, err->code, "%s", err->message);
   }

@@ -9,6 +9,8 @@ import os
 import pathlib
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
+SUITES = ('chat', 'model_openai', 'models', 'policy', 'tool_attack', 'tool_fs', 'tool_http',
+          'tool_provider', 'tools', 'turns')
 ON = os.environ.get('YOI_ISOLATE') == '1'
 
 

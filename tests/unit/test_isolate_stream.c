@@ -68,10 +68,13 @@ static struct scene *open_scene(void) {
 }
 
 static void close_scene(struct scene *s) {
+  pthread_mutex_lock(&s->iso->lock);
+  s->iso->closing = 1;
+  pthread_mutex_unlock(&s->iso->lock);
+  yoi__loops_free(s->top.loops); /* runs what was posted */
   yoi__channel_release(&s->worker);
   yoi__channel_release(&s->iso->busy);
   yoi__isolate_free(s->iso);
-  yoi__loops_free(s->top.loops);
   yoi__tokens_free(s->top.tokens);
   yoi__metrics_free(s->top.metrics);
   yoi_sdk_free(s);

@@ -542,7 +542,6 @@ LIMIT_STANDS_IN = {
     'YOI_HTTP_MS_MAX': 'plugins/ingress-http/ingress-http.yoi.json',
     'YOI_HTTP_RATE_COUNT_MAX': 'plugins/ingress-http/ingress-http.yoi.json',
     'YOI_HTTP_RATE_MS_MAX': 'plugins/ingress-http/ingress-http.yoi.json',
-    'YOI_LOCAL_MAX': 'host/config.schema.json',
     'YOI_WORKSPACES_MAX': 'host/config.schema.json',
     'YOI_NETWORK_HOSTS_MAX': 'host/config.schema.json',
     'YOI_COMMANDS_MAX': 'host/config.schema.json',

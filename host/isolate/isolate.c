@@ -455,6 +455,7 @@ static yoi_status ask_open(struct yoi__isolate *iso, struct opened *o) {
   yoi__put_str(&b, p->manifest.id);
   yoi__put_str(&b, yoi_sdk_str(p->digest));
   yoi__put_str(&b, iso->in->config->config);
+  yoi__isolate_give(iso, &b);
   st = b.failed != 0 ? yoi_sdk_fail_memory(o->err)
                      : yoi__isolate_ask(iso, YOI__MSG_OPEN, YOI__MSG_OPENED, yoi_sdk_buf_str(&b), fd,
                                         yoi__now_ns() + YOI_ISOLATED_OPEN_MS * YOI__MS, take_opened,

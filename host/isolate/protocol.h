@@ -60,6 +60,13 @@
 #define YOI__MSG_TELL 12u
 #define YOI__MSG_LAST YOI__MSG_TELL
 
+/* In OPEN, behind the config, what its process is left: YOI__CONFINE_* of what it
+ * uses, whether that has to be enforced, and a list of what and where. */
+#define YOI__GIVEN_END 0u
+#define YOI__GIVEN_FILE 1u
+#define YOI__GIVEN_READABLE 2u /* a folder */
+#define YOI__GIVEN_WRITABLE 3u
+
 /* In front of each packet. */
 struct yoi__frame_head {
   uint32_t kind;

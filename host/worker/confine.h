@@ -7,7 +7,7 @@
  * is given up by threads, and those that begin later inherit it. Nothing can
  * be had back.
  *
- *   descriptors   all are closed but 0, 1, 2 and those that are kept
+ *   descriptors   all may be closed but 0, 1, 2 and those that are kept
  *   folder        `/`
  *   process       no new privileges, no core, not dumpable, no capabilities,
  *                 ends with its parent, first to go when memory is short
@@ -49,7 +49,8 @@ struct yoi__confine {
   size_t n_files;
   const struct yoi__confine_mount *mounts;
   size_t n_mounts;
-  const int *keep; /* descriptors above 2 that stay open, in any order */
+  const int *keep; /* descriptors above 2 that stay open, in any order; NULL: all
+                      but those of the mounts do */
   size_t n_keep;
   pid_t parent; /* not 0: end when the thread ends that has spawned this one, a
                    thread of this process that lives as long as the host does;

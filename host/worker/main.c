@@ -8,7 +8,8 @@
  *  1. What is mapped is what the host named by its digest: the file is copied
  *     into memory that nobody can change any more, and that copy is hashed and
  *     mapped, under no name that leads elsewhere.
- *  2. Before the digest is right none of the plugin's code has run.
+ *  2. Before the digest is right, and this process has given up what it need not
+ *     have (confine.h), none of the plugin's code has run.
  *  3. Without the host this process ends: its sockets do, or the kernel kills it.
  *  4. open and close are called on the main thread, on no loop.
  */
@@ -94,7 +95,8 @@ static yoi_status map(struct worker *w, int fd, yoi_error *err) {
   return st;
 }
 
-static yoi_status load(struct worker *w, int file, yoi_str digest, yoi_error *err) {
+static yoi_status load(struct worker *w, int file, yoi_str digest, struct yoi__reader *in,
+                       yoi_error *err) {
   char found[YOI_SDK_DIGEST_SIZE];
   struct stat sb;
   if (file < 0 || fstat(file, &sb) != 0 || !S_ISREG(sb.st_mode) || sb.st_size <= 0 ||
@@ -109,6 +111,8 @@ static yoi_status load(struct worker *w, int file, yoi_str digest, yoi_error *er
   else if (!yoi_sdk_str_is(digest, found))
     st = refuse(w, err, "its file changed since it was hashed");
   if (st == YOI_OK) st = read_manifest(w, fd, (uint64_t)sb.st_size, err);
+  if (st == YOI_OK) st = worker_confine(w, in, err);
+  if (st == YOI_OK && !yoi__reader_done(in)) st = refuse(w, err, "the host said too much");
   if (st == YOI_OK) st = map(w, fd, err);
   close(fd);
   return st;
@@ -164,11 +168,11 @@ static yoi_status open_plugin(struct worker *w, const struct yoi__message *m, yo
   w->plugin.manifest.id = yoi__get_text(&in, YOI_PLUGIN_ID_MAX);
   yoi_str digest = yoi__get_text(&in, YOI_SDK_DIGEST_SIZE);
   yoi_str config = yoi__get_text(&in, YOI_ISOLATED_MESSAGE_BYTES);
-  if (!yoi__reader_done(&in) || !yoi__kind_isolates(w->plugin.manifest.kind))
+  if (in.bad || !yoi__kind_isolates(w->plugin.manifest.kind))
     return yoi_sdk_fail(err, YOI_CODE_INTERNAL, "the host's first message is not as it should be");
   w->config = yoi_sdk_str_dup(config);
   if (w->config.ptr == NULL) return yoi_sdk_fail_memory(err);
-  yoi_status st = load(w, m->fd, digest, err);
+  yoi_status st = load(w, m->fd, digest, &in, err);
   if (st != YOI_OK) return st;
   w->serial = w->plugin.manifest.threads == YOI_SERIAL;
   w->cancel_any = w->plugin.table.tool.thread_model == YOI_SERIAL_CANCEL;

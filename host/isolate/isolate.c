@@ -80,8 +80,10 @@ void yoi__isolate_fail(struct yoi__isolate *iso, const char *why) {
   if (iso->dead || iso->pid == 0) return;
   iso->dead = 1;
   iso->why = why;
-  yoi__worker_kill(iso->pid);
-  yoi__keeper_died(&iso->keeper, yoi__now_ns());
+  if (!iso->leaving || why != NULL) {
+    yoi__worker_kill(iso->pid);
+    yoi__keeper_died(&iso->keeper, yoi__now_ns());
+  }
   yoi__far_fail_all(iso);
   yoi__isolate_tend(iso);
 }
@@ -266,9 +268,8 @@ static yoi_status look(struct yoi__isolate *iso, uint64_t id, uint32_t answer,
                        struct yoi__message *m) {
   for (;;) {
     const char *why = NULL;
-    if (iso->dead) return YOI_UNAVAILABLE;
     int got = yoi__channel_recv(&iso->calm, m, &why);
-    if (got == 0) return YOI_AGAIN;
+    if (got == 0) return iso->dead ? YOI_UNAVAILABLE : YOI_AGAIN;
     if (got > 0 && m->fd >= 0) {
       close(m->fd);
       got = -1;
@@ -536,7 +537,7 @@ static void mend(void *ctx) {
 
 yoi_status yoi__isolate_open(struct yoi__isolate *iso, yoi_error *err) {
   pthread_mutex_lock(&iso->lock);
-  iso->closing = 0;
+  iso->closing = iso->leaving = 0;
   yoi_status st =
       yoi__keeper_start(&iso->keeper, yoi__now_ns()) ? YOI_OK : yoi__isolate_down(iso, err);
   pthread_mutex_unlock(&iso->lock);
@@ -570,6 +571,7 @@ void yoi__isolate_close(struct yoi__isolate *iso) {
   char how[32] = "";
   pthread_mutex_lock(&iso->lock);
   int alive = yoi__isolate_ready(iso);
+  iso->leaving = 1;
   pthread_mutex_unlock(&iso->lock);
   yoi_status st = YOI_OK;
   if (alive)

@@ -67,7 +67,7 @@ struct yoi__isolate {
   uint64_t life;  /* counts them */
   int dead;       /* and not buried */
   const char *why; /* it is */
-  int closing;
+  int closing, leaving; /* nothing is posted any more; it was told to end */
   struct yoi__channel busy, calm;
   int calm_taken;
   uint64_t calm_id, calm_late_ns; /* an answer is late; until when */

@@ -70,7 +70,7 @@ MAX_ITEMS = {'plugin_path': 'PLUGINS', 'drop_in': 'PLUGINS', 'plugins': 'PLUGINS
              'bundles': 'HOST_BUNDLES',
              'runtimes': 'RUNTIMES', 'models': 'MODELS', 'ingress': 'INGRESS',
              'policy': 'POLICIES'}
-REFUSED = {'plugins[].isolation': ['process']}  # known, and not possible yet
+REFUSED = {}  # known, and not possible yet
 
 
 def load(path):

@@ -71,7 +71,7 @@ yoi_status yoi__isolate_lost(const struct yoi__isolate *iso, yoi_error *err) {
   yoi_status st = unavailable(iso, 1, err, "ended while it was asked");
   if (manifest_of(iso)->kind == YOI_KIND_MODEL)
     yoi_sdk_fail_details(err, YOI_LIT("{\"kind\":\"closed\",\"retryable\":true}"));
-  return st;
+  return manifest_of(iso)->kind == YOI_KIND_TOOL ? YOI_UNKNOWN : st;
 }
 
 /* ---- sending, and the end of it ---------------------------------------------------- */

@@ -63,12 +63,12 @@ def test_a_deed_at_cancel_does_not_hold_the_turn_up(new_host, deed):
     scene = Scene(new_host, f'act {deed}@cancel')
     worker = scene.worker()
     with worker.follow(f'act {deed}@cancel;') as stream:
-        stream.until('tool.started')
+        stream.until('tool.progress')
         worker.cancel()
         seen = stream.until('end')
     (end,) = [e for e in seen if e.kind == 'turn.ended']
     assert end.data['turn']['reason'] == 'cancel_requested'
-    assert rogue.result(worker)['status'] in ('uncertain', 'cancelled')
+    assert rogue.result(worker)['status'] == 'uncertain'
     scene.serves()
 
 
@@ -78,7 +78,7 @@ def test_what_never_comes_back_is_ended(new_host, deed, op):
     scene = Scene(new_host, f'look {deed}@{op}')
     other = bystander(scene.host)
     got = scene.do(f'look {deed}@{op}')
-    assert (got['status'] == 'ok') == (op == 'release'), got
+    assert got['status'] != 'ok' or op == 'release', got
     other()
     scene.serves()
     assert len(rogue.children(scene.host.pid)) == 1

@@ -222,7 +222,7 @@ $(B)/yoi-host: $(call objs,host/cli) $(LIBYOI_A)
 	$(Q)$(CC) $(LDFLAGS) $(SLIM) $(HOST_LDFLAGS) -o $@ $^ $(LIBS_CORE)
 
 # What isolated plugins run in; it stands beside yoi-host.
-$(B)/yoi-worker: $(call objs,host/worker) $(SDK_CONFINE) $(LIBYOI_A)
+$(B)/yoi-worker: $(call objs,host/worker) $(LIBYOI_A) $(SDK_CONFINE)
 	@$(if $(V),,echo '  ld      $@')
 	$(Q)$(CC) $(LDFLAGS) $(SLIM) $(HOST_LDFLAGS) -o $@ $^ $(LIBS_CORE)
 

@@ -31,6 +31,7 @@
 #include <sdk/mem.h>
 
 #include "../clock.h"
+#include "../grant.h"
 #include "../pin.h"
 #include "spawn.h"
 
@@ -350,6 +351,14 @@ yoi_status yoi__isolate_ask(struct yoi__isolate *iso, uint32_t kind, uint32_t an
 
 /* ---- the log -------------------------------------------------------------------------------------- */
 
+static void log_begin(struct yoi__isolate *iso, const char *confined) {
+  const yoi_log_field fields[] = {{YOI_LIT("plugin"), manifest_of(iso)->id},
+                                  {YOI_LIT("name"), iso->in->name},
+                                  {YOI_LIT("confined"), yoi_sdk_str(confined)}};
+  yoi__log_host(iso->in->top->log, YOI_LOG_INFO, "a plugin runs in a process of its own", fields,
+                3);
+}
+
 static void log_end(struct yoi__isolate *iso, const char *why, const char *how) {
   struct yoi_embed *top = iso->in->top;
   const yoi_log_field fields[] = {{YOI_LIT("plugin"), manifest_of(iso)->id},
@@ -429,6 +438,7 @@ static yoi_status begin(struct yoi__isolate *iso, yoi_error *err) {
 struct opened {
   yoi_error *err;
   int bad;
+  char confined[YOI__CONFINED_MAX];
 };
 
 static yoi_status take_opened(void *ctx, yoi_str body) {
@@ -437,9 +447,43 @@ static yoi_status take_opened(void *ctx, yoi_str body) {
   struct yoi__reader r = yoi__reader_of(body);
   yoi_status st = (yoi_status)yoi__get_u32(&r);
   yoi__get_error(&r, yoi_sdk_error_init(&e));
+  yoi_str confined = yoi__get_text(&r, sizeof o->confined - 1);
+  (void)snprintf(o->confined, sizeof o->confined, "%.*s", YOI_ARG(confined));
   o->bad = !yoi__reader_done(&r) || st < YOI_OK || st > YOI_UNAUTHENTICATED;
   if (o->bad) return YOI_INTERNAL;
   if (st != YOI_OK) yoi_sdk_error_copy(o->err, &e.e);
+  return st;
+}
+
+static int granted(const struct yoi__isolate *iso, uint32_t kind, int writable, yoi_str name) {
+  const struct yoi_sdk_grant grant = {.kind = kind, .writable = writable, .name = name};
+  return yoi__grant_for(iso->in->top->config, iso->in->plugin, &grant, NULL) == YOI_OK;
+}
+
+/* What a call of it may be given, so that all else can be taken away before. */
+static uint32_t uses_of(const struct yoi__isolate *iso) {
+  const struct yoi__local *l = &iso->in->top->config->local;
+  uint32_t uses = manifest_of(iso)->kind == YOI_KIND_MODEL ? YOI__OPEN_NET : 0;
+  for (size_t i = 0; i < l->n_networks; i++)
+    if (granted(iso, YOI_SDK_GRANT_NET, 0, l->networks[i].name)) uses |= YOI__OPEN_NET;
+  for (size_t i = 0; i < l->n_shell; i++)
+    if (granted(iso, YOI_SDK_GRANT_SHELL, 0, l->shell[i].name)) uses |= YOI__OPEN_SHELL;
+  for (size_t i = 0; i < l->n_git; i++)
+    if (granted(iso, YOI_SDK_GRANT_GIT, 0, l->git[i].name)) uses |= YOI__OPEN_SHELL;
+  return uses;
+}
+
+static yoi_status send_mounts(struct yoi__isolate *iso) {
+  const struct yoi__local *l = &iso->in->top->config->local;
+  yoi_status st = YOI_OK;
+  pthread_mutex_lock(&iso->lock);
+  for (size_t i = 0; i < l->n_mounts && st == YOI_OK; i++) {
+    const struct yoi__mount *m = &l->mounts[i];
+    int writable = m->writable && granted(iso, YOI_SDK_GRANT_MOUNT, 1, m->name);
+    if (!writable && !granted(iso, YOI_SDK_GRANT_MOUNT, 0, m->name)) continue;
+    st = yoi__channel_send(&iso->calm, YOI__MSG_MOUNT, (uint64_t)writable, (yoi_str){0}, m->fd);
+  }
+  pthread_mutex_unlock(&iso->lock);
   return st;
 }
 
@@ -453,11 +497,13 @@ static yoi_status ask_open(struct yoi__isolate *iso, struct opened *o) {
   yoi__put_u32(&b, YOI__PROTOCOL_VERSION);
   yoi__put_u32(&b, p->manifest.kind);
   yoi__put_u32(&b, iso->in->top->config->log_level);
+  yoi__put_u32(&b, uses_of(iso));
+  yoi__put_u32(&b, (uint32_t)yoi__config_confined(iso->in->top->config, p));
   yoi__put_str(&b, p->manifest.id);
   yoi__put_str(&b, yoi_sdk_str(p->digest));
   yoi__put_str(&b, iso->in->config->config);
-  yoi__isolate_give(iso, &b);
-  st = b.failed != 0 ? yoi_sdk_fail_memory(o->err)
+  st = b.failed != 0 || send_mounts(iso) != YOI_OK
+                     ? yoi_sdk_fail_memory(o->err)
                      : yoi__isolate_ask(iso, YOI__MSG_OPEN, YOI__MSG_OPENED, yoi_sdk_buf_str(&b), fd,
                                         yoi__now_ns() + YOI_ISOLATED_OPEN_MS * YOI__MS, take_opened,
                                         o);
@@ -477,6 +523,7 @@ static yoi_status start_one(struct yoi__isolate *iso, yoi_error *err) {
   if (st == YOI_OK && !iso->dead) {
     yoi__keeper_ready(&iso->keeper);
     pthread_mutex_unlock(&iso->lock);
+    log_begin(iso, o.confined);
     return st;
   }
   int in_peace = !iso->dead && !o.bad && st != YOI_DEADLINE_EXCEEDED;
@@ -520,8 +567,6 @@ static void mend(void *ctx) {
   if (!start) return;
   yoi__metrics_add(iso->in->top->metrics, iso->restarts, 1);
   if (start_one(iso, yoi_sdk_error_init(&e)) == YOI_OK) {
-    yoi__log_host(iso->in->top->log, YOI_LOG_INFO, "a worker process was started again",
-                  (yoi_log_field[]){{YOI_LIT("plugin"), manifest_of(iso)->id}}, 1);
     return;
   }
   /* What was open once should open again: an error is another death. */
@@ -542,13 +587,7 @@ yoi_status yoi__isolate_open(struct yoi__isolate *iso, yoi_error *err) {
       yoi__keeper_start(&iso->keeper, yoi__now_ns()) ? YOI_OK : yoi__isolate_down(iso, err);
   pthread_mutex_unlock(&iso->lock);
   if (st == YOI_OK) st = start_one(iso, err);
-  if (st == YOI_OK) {
-    yoi__log_host(iso->in->top->log, YOI_LOG_INFO, "a plugin runs in a process of its own",
-                  (yoi_log_field[]){{YOI_LIT("plugin"), manifest_of(iso)->id},
-                                    {YOI_LIT("name"), iso->in->name}},
-                  2);
-    return st;
-  }
+  if (st == YOI_OK) return st;
   /* Nobody starts it again by itself: the next open does. */
   yoi__isolate_close(iso);
   return st;

@@ -5,7 +5,6 @@
  *   isolate.c  one worker process after the other: started, watched, ended
  *   stream.c   a call in it, and the host's stream over that
  *   serve.c    what it asks; disk.c what of that may wait for a disk
- *   give.c     what its process is left of the machine
  *
  * Locks. `reading` is held while what came over the busy channel is read and
  * answered; `lock` guards all else and is taken under it. Neither is held across
@@ -132,9 +131,6 @@ const char *yoi__far_events(struct yoi__isolate *iso, uint64_t id, yoi_str body,
 uint64_t yoi__far_due(struct yoi__isolate *iso, uint64_t now_ns);
 /* With the lock held: all are over. */
 void yoi__far_fail_all(struct yoi__isolate *iso);
-
-/* give.c: behind the config of OPEN. */
-void yoi__isolate_give(const struct yoi__isolate *iso, struct yoi_sdk_buf *b);
 
 /* ---- serve.c, disk.c ----------------------------------------------------------- */
 

@@ -11,6 +11,7 @@
  * thread that reads the rest.
  *
  *   host                                worker
+ *    MOUNT, a folder of the operator's, each -->  calm
  *    OPEN, with the plugin's file -->            calm
  *                                 <-- OPENED     calm
  *    START call                   -->            busy; of a policy: calm
@@ -58,14 +59,12 @@
 #define YOI__MSG_ASK 10u
 #define YOI__MSG_ANSWER 11u
 #define YOI__MSG_TELL 12u
-#define YOI__MSG_LAST YOI__MSG_TELL
+#define YOI__MSG_MOUNT 13u
+#define YOI__MSG_LAST YOI__MSG_MOUNT
 
-/* In OPEN, behind the config, what its process is left: YOI__CONFINE_* of what it
- * uses, whether that has to be enforced, and a list of what and where. */
-#define YOI__GIVEN_END 0u
-#define YOI__GIVEN_FILE 1u
-#define YOI__GIVEN_READABLE 2u /* a folder */
-#define YOI__GIVEN_WRITABLE 3u
+/* What the plugin is granted, of any name; in OPEN. */
+#define YOI__OPEN_NET 1u
+#define YOI__OPEN_SHELL 2u
 
 /* In front of each packet. */
 struct yoi__frame_head {
@@ -73,6 +72,8 @@ struct yoi__frame_head {
   uint32_t total; /* bytes of the whole message; of MORE: where this piece begins */
   uint64_t id;    /* of the call or the question; 0: of none */
 };
+
+#define YOI__CONFINED_MAX 256 /* bytes of what OPENED says of the confinement */
 
 #define YOI__PACKET_BYTES (sizeof(struct yoi__frame_head) + YOI_ISOLATED_PIECE_BYTES)
 

@@ -7,13 +7,13 @@
  * is given up by threads, and those that begin later inherit it. Nothing can
  * be had back.
  *
- *   descriptors   all may be closed but 0, 1, 2 and those that are kept
+ *   descriptors   all are closed but 0, 1, 2 and those that are kept
  *   folder        `/`
  *   process       no new privileges, no core, not dumpable, no capabilities,
  *                 ends with its parent, first to go when memory is short
  *   limits        data, address space, open files (yoi/limits.h)
- *   Landlock      files: the system's libraries and the folder of the plugin,
- *                 to be read, and the mounts; no TCP, no signals and no
+ *   Landlock      files: the system's libraries and what the plugin's config
+ *                 names, to be read, and the mounts; no TCP, no signals and no
  *                 abstract sockets to what is outside (landlock.c)
  *   seccomp       no other process, no sockets, and none of the calls that
  *                 kernels are broken into by (filter.c)
@@ -44,13 +44,11 @@ struct yoi__confine_mount {
 struct yoi__confine {
   uint32_t uses;      /* YOI__CONFINE_* */
   int required;       /* 1: what this kernel cannot do is an error, not a loss */
-  const char *folder; /* of the plugin's file; NULL: none */
   const char *const *files; /* that the plugin's own config names, to be read */
   size_t n_files;
   const struct yoi__confine_mount *mounts;
   size_t n_mounts;
-  const int *keep; /* descriptors above 2 that stay open, in any order; NULL: all
-                      but those of the mounts do */
+  const int *keep; /* descriptors above 2 that stay open, in any order */
   size_t n_keep;
   pid_t parent; /* not 0: end when the thread ends that has spawned this one, a
                    thread of this process that lives as long as the host does;

@@ -1,6 +1,6 @@
 /* host/worker/main.c - yoi-worker: from the first message to the last.
  *
- *   OPEN --> the file is checked, mapped, asked for its table --> open --> OPENED
+ *   OPEN --> the file is checked, the process is confined, the file is mapped, asked for its table --> open --> OPENED
  *     --> calls --> CLOSE --> close --> CLOSED
  *
  * Started by a host and by nobody else: without its two sockets it says so and
@@ -8,8 +8,7 @@
  *  1. What is mapped is what the host named by its digest: the file is copied
  *     into memory that nobody can change any more, and that copy is hashed and
  *     mapped, under no name that leads elsewhere.
- *  2. Before the digest is right, and this process has given up what it need not
- *     have (confine.h), none of the plugin's code has run.
+ *  2. Before the digest is right none of the plugin's code has run.
  *  3. Without the host this process ends: its sockets do, or the kernel kills it.
  *  4. open and close are called on the main thread, on no loop.
  */
@@ -20,7 +19,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -28,7 +26,10 @@
 #include <sdk/mem.h>
 
 #include "../elf.h"
+#include "confine.h"
 #include "worker.h"
+
+#define PATHS_MAX 64 /* files that a config names; what comes behind stays closed */
 
 #define SEALS (F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE)
 
@@ -84,6 +85,60 @@ static yoi_status read_manifest(struct worker *w, int fd, uint64_t size, yoi_err
   return st;
 }
 
+/* ---- what it gives up ------------------------------------------------------------------ */
+
+/* What was found for confine.h: folders that were sent, files of the config. */
+struct given {
+  struct yoi__confine_mount mounts[YOI_LOCAL_MAX];
+  size_t n_mounts;
+  const char *files[PATHS_MAX];
+  size_t n_files;
+  uint32_t uses, required;
+  char said[YOI__CONFINED_MAX];
+};
+
+/* Where the schema says "path", the host has made an absolute one of it. */
+static void find_paths(struct given *g, const yoi_sdk_json *schema, const yoi_sdk_json *v) {
+  yoi_str format = {NULL, 0}, path = {NULL, 0};
+  (void)yoi_sdk_json_str(yoi_sdk_json_get(schema, "format"), &format);
+  if (yoi_sdk_str_is(format, "path") && yoi_sdk_json_str(v, &path) && g->n_files < PATHS_MAX)
+    g->files[g->n_files++] = path.ptr; /* texts of a tree are terminated */
+  const yoi_sdk_json *items = yoi_sdk_json_get(schema, "items");
+  const yoi_sdk_json *properties = yoi_sdk_json_get(schema, "properties");
+  for (const yoi_sdk_json *at = yoi_sdk_json_first(v); at != NULL; at = yoi_sdk_json_next(at)) {
+    const yoi_sdk_json *of = items;
+    for (const yoi_sdk_json *s = yoi_sdk_json_first(properties); s != NULL; s = yoi_sdk_json_next(s))
+      if (yoi_sdk_str_eq(yoi_sdk_json_key(s), yoi_sdk_json_key(at))) of = s;
+    if (of != NULL) find_paths(g, of, at);
+  }
+}
+
+static yoi_status shut_in(struct worker *w, struct given *g, int plugin, yoi_error *err) {
+  const int keep[] = {YOI__WORKER_BUSY_FD, YOI__WORKER_CALM_FD, plugin};
+  struct yoi__confined said;
+  yoi_sdk_json *config = NULL;
+  yoi_status st = yoi_sdk_json_parse(w->config, 0, &config, NULL);
+  if (st != YOI_OK) return refuse(w, err, "its config cannot be read");
+  find_paths(g, w->plugin.manifest.config, config);
+  struct yoi__confine c = {
+      .uses = ((g->uses & YOI__OPEN_NET) != 0 ? YOI__CONFINE_NET : 0) |
+              ((g->uses & YOI__OPEN_SHELL) != 0 ? YOI__CONFINE_SHELL : 0),
+      .required = g->required != 0,
+      .files = g->files,
+      .n_files = g->n_files,
+      .mounts = g->mounts,
+      .n_mounts = g->n_mounts,
+      .keep = keep,
+      .n_keep = sizeof keep / sizeof *keep,
+      .parent = getppid()};
+  if (yoi__confine(&c, &said) != 0) st = refuse(w, err, "its process %s", said.text);
+  (void)snprintf(g->said, sizeof g->said, "%s", said.text);
+  yoi_sdk_json_free(config);
+  return st;
+}
+
+/* ---- its code ------------------------------------------------------------------------- */
+
 static yoi_status map(struct worker *w, int fd, yoi_error *err) {
   char path[32];
   (void)snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
@@ -95,7 +150,7 @@ static yoi_status map(struct worker *w, int fd, yoi_error *err) {
   return st;
 }
 
-static yoi_status load(struct worker *w, int file, yoi_str digest, struct yoi__reader *in,
+static yoi_status load(struct worker *w, int file, yoi_str digest, struct given *g,
                        yoi_error *err) {
   char found[YOI_SDK_DIGEST_SIZE];
   struct stat sb;
@@ -111,8 +166,8 @@ static yoi_status load(struct worker *w, int file, yoi_str digest, struct yoi__r
   else if (!yoi_sdk_str_is(digest, found))
     st = refuse(w, err, "its file changed since it was hashed");
   if (st == YOI_OK) st = read_manifest(w, fd, (uint64_t)sb.st_size, err);
-  if (st == YOI_OK) st = worker_confine(w, in, err);
-  if (st == YOI_OK && !yoi__reader_done(in)) st = refuse(w, err, "the host said too much");
+  if (st == YOI_OK) st = shut_in(w, g, fd, err);
+  if (st == YOI_OK) st = yoi__loops_new(1, 1, &w->loops, err); /* its descriptors would be closed */
   if (st == YOI_OK) st = map(w, fd, err);
   close(fd);
   return st;
@@ -154,25 +209,28 @@ static yoi_status init(struct worker *w) {
   yoi_status st = yoi__channel_init(&w->busy, YOI__WORKER_BUSY_FD, 1, YOI_ISOLATED_MESSAGE_BYTES);
   if (st == YOI_OK)
     st = yoi__channel_init(&w->calm, YOI__WORKER_CALM_FD, 1, YOI_ISOLATED_MESSAGE_BYTES);
-  return st == YOI_OK ? yoi__loops_new(1, 1, &w->loops, NULL) : st;
+  return st;
 }
 
 /* The texts of the message live as long as it does: until calm is read again. */
-static yoi_status open_plugin(struct worker *w, const struct yoi__message *m, yoi_error *err) {
+static yoi_status open_plugin(struct worker *w, const struct yoi__message *m, struct given *g,
+                              yoi_error *err) {
   struct yoi__reader in = yoi__reader_of(m->body);
   uint32_t version = yoi__get_u32(&in);
   if (m->kind != YOI__MSG_OPEN || version != YOI__PROTOCOL_VERSION)
     return yoi_sdk_fail(err, YOI_CODE_INTERNAL, "the worker program is not of this host");
   w->plugin.manifest.kind = yoi__get_u32(&in);
   w->log_level = yoi__get_u32(&in);
+  g->uses = yoi__get_u32(&in);
+  g->required = yoi__get_u32(&in);
   w->plugin.manifest.id = yoi__get_text(&in, YOI_PLUGIN_ID_MAX);
   yoi_str digest = yoi__get_text(&in, YOI_SDK_DIGEST_SIZE);
   yoi_str config = yoi__get_text(&in, YOI_ISOLATED_MESSAGE_BYTES);
-  if (in.bad || !yoi__kind_isolates(w->plugin.manifest.kind))
+  if (!yoi__reader_done(&in) || !yoi__kind_isolates(w->plugin.manifest.kind))
     return yoi_sdk_fail(err, YOI_CODE_INTERNAL, "the host's first message is not as it should be");
   w->config = yoi_sdk_str_dup(config);
   if (w->config.ptr == NULL) return yoi_sdk_fail_memory(err);
-  yoi_status st = load(w, m->fd, digest, &in, err);
+  yoi_status st = load(w, m->fd, digest, g, err);
   if (st != YOI_OK) return st;
   w->serial = w->plugin.manifest.threads == YOI_SERIAL;
   w->cancel_any = w->plugin.table.tool.thread_model == YOI_SERIAL_CANCEL;
@@ -180,11 +238,13 @@ static yoi_status open_plugin(struct worker *w, const struct yoi__message *m, yo
   return st < YOI_OK ? YOI_INTERNAL : st;
 }
 
-static void answer_open(struct worker *w, uint64_t id, yoi_status st, const yoi_error *err) {
+static void answer_open(struct worker *w, uint64_t id, yoi_status st, const yoi_error *err,
+                        const char *confined) {
   struct yoi_sdk_buf b;
   yoi_sdk_buf_init(&b, YOI_JSON_BYTES_MAX);
   yoi__put_u32(&b, (uint32_t)st);
   yoi__put_error(&b, err);
+  yoi__put_str(&b, yoi_sdk_str(confined));
   if (b.failed != 0 ||
       yoi__channel_send(&w->calm, YOI__MSG_OPENED, id, yoi_sdk_buf_str(&b), -1) != YOI_OK)
     _exit(3);
@@ -267,12 +327,15 @@ int main(void) {
     (void)fprintf(stderr, "yoi-worker: a host starts this program by itself\n");
     return 2;
   }
-  (void)prctl(PR_SET_DUMPABLE, 0); /* secrets that the plugin was given lie in it */
   if (init(&w) != YOI_OK) return 3;
+  static struct given g; /* likewise */
   struct yoi__message m = worker_first(&w);
-  yoi_status st = open_plugin(&w, &m, yoi_sdk_error_init(&e));
-  if (m.fd >= 0) close(m.fd);
-  answer_open(&w, m.id, st, &e.e);
+  for (; m.kind == YOI__MSG_MOUNT; m = worker_first(&w)) {
+    if (m.fd < 0 || g.n_mounts == YOI_LOCAL_MAX) return 3;
+    g.mounts[g.n_mounts++] = (struct yoi__confine_mount){m.fd, m.id != 0};
+  }
+  yoi_status st = open_plugin(&w, &m, &g, yoi_sdk_error_init(&e));
+  answer_open(&w, m.id, st, &e.e, g.said);
   if (st != YOI_OK) {
     worker_first(&w); /* until the host has read it, and ends this */
     return 1;

@@ -47,9 +47,6 @@ static void offer_memory(void) {
 int yoi__confine_close(const struct yoi__confine *c, int with_mounts) {
   int keep[YOI_ISOLATED_FILES_MAX];
   size_t n = 0;
-  for (size_t i = 0; c->keep == NULL && i < c->n_mounts && !with_mounts; i++)
-    close(c->mounts[i].fd);
-  if (c->keep == NULL) return 0;
   if (c->n_keep + c->n_mounts > YOI_ISOLATED_FILES_MAX) return EMFILE;
   for (size_t i = 0; i < c->n_keep; i++) keep[n++] = c->keep[i];
   for (size_t i = 0; i < c->n_mounts && with_mounts; i++) keep[n++] = c->mounts[i].fd;

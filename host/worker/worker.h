@@ -70,9 +70,6 @@ void worker_read(struct worker *w);
 /* Waits for the first message over the calm channel; the caller owns its fd. */
 struct yoi__message worker_first(struct worker *w);
 
-/* given.c: gives up what the host does not leave it, as the rest of OPEN says. */
-yoi_status worker_confine(struct worker *w, struct yoi__reader *in, yoi_error *err);
-
 /* ---- stream.c --------------------------------------------------------------- */
 
 /* [loop] */

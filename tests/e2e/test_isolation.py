@@ -20,6 +20,7 @@ from lib.rogue import MODEL, POLICY, Scene, isolated, said
 from lib.worker import Worker, text_of
 
 SANITIZED = 'san' in BUILD.name
+BEGUN = 'a plugin runs in a process of its own'
 CODES = ('runtime_unavailable', 'internal', 'timeout', 'deadline_exceeded')
 DEADLY = ['segfault', 'abort', 'exit', '_exit', 'kill', 'term', 'close', 'garbage:each',
           'garbage:torn', 'garbage:empty', 'garbage:oversize', 'garbage:foreign']
@@ -255,8 +256,9 @@ def test_nothing_is_inherited(walls):
 
 def test_a_plugin_says_how_it_is_confined(walls):
     walls.serves()
-    (line,) = walls.host.entries(msg='plugin is confined', plugin=rogue.TOOL)
-    assert line['by'].startswith('landlock version ') and line['by'].endswith(', seccomp')
+    (line,) = walls.host.entries(msg=BEGUN, plugin=rogue.TOOL)
+    how = line['confined']
+    assert how.startswith('landlock version ') and how.endswith(', seccomp')
 
 
 # ---- kernels that cannot ----------------------------------------------------
@@ -282,8 +284,8 @@ def test_a_kernel_that_cannot_confine_is_refused_unless_that_is_wanted(new_host,
     if confine == 'best_effort':
         assert said(got) == 'fork: EPERM'
         assert said(scene.do('look open:/etc/passwd@next')) == 'open: done'
-        (line,) = scene.host.entries(msg='plugin is confined')
-        assert (line['by'], line['level']) == ('no landlock, seccomp', 'warn')
+        (line,) = scene.host.entries(msg=BEGUN)
+        assert line['confined'] == 'no landlock, seccomp'
     else:
         assert got['status'] == 'error'
         assert 'cannot use landlock' in scene.host.log

@@ -270,8 +270,7 @@ static void isolate(struct yoi__build *b, struct yoi__plugin *p, yoi_str wanted,
   if (wanted.len > 0 && !process && p->manifest.isolated)
     yoi__findings_add(&b->found, at, 0, "expected 'process', which the plugin's manifest says");
   if (process && !yoi__kind_isolates(p->manifest.kind))
-    yoi__findings_add(&b->found, at, 0,
-                      "'process' is for tools, policies and models; %s", 
+    yoi__findings_add(&b->found, at, 0, "'process' is for tools, policies and models; %s",
                       p->manifest.kind == YOI_KIND_RUNTIME
                           ? "for a runtime run a second yoi-host behind http-remote"
                           : "an ingress stays in the host");

@@ -307,7 +307,8 @@ yoi_status yoi__plugin_adopt(struct yoi__plugin *p, void *handle, yoi_error *err
 
 const void *yoi__plugin_interface(const struct yoi__plugin *p, const char *id) {
   yoi_str name = yoi_sdk_str(id);
-  int has = p->state == YOI__PLUGIN_LOADED && p->get_interface != NULL && yoi__manifest_has(&p->manifest, name);
+  int has = p->state == YOI__PLUGIN_LOADED && p->get_interface != NULL &&
+            yoi__manifest_has(&p->manifest, name);
   return has ? p->get_interface(name) : NULL;
 }
 

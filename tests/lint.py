@@ -295,12 +295,13 @@ def resolve(tree, name, quote, what):
 @rule
 def host_size(tree):
     """A minimal host stays one that can be read: comments and blank lines are free."""
-    size = {'host': 0, 'host/cli': 0, 'host/worker': 0}
+    size = {'host': 0, 'host/cli': 0, 'host/isolate': 0, 'host/worker': 0}
     for name, code in tree.c('host/'):
         lines = sum(1 for line in code.splitlines() if line.strip())
         part = '/'.join(name.split('/')[:2])
         size[part if part in size else 'host'] += lines
-    for part, most in (('host', 13000), ('host/cli', 4500), ('host/worker', 2500)):
+    for part, most in (('host', 13100), ('host/cli', 4500), ('host/isolate', 2500),
+                       ('host/worker', 2000)):
         if size[part] >= most:
             tree.say(part, 1, f'{size[part]} lines of code; it stays under {most}')
 
@@ -419,7 +420,8 @@ def words(tree):
 # ---- C ---------------------------------------------------------------------
 OURS = ('abi/', 'host/', 'runtimes/', 'plugins/')
 # A program of its own: it changes its own process, and ends with its memory.
-PROGRAMS = ('plugins/tool-shell/runner/', 'host/worker/')
+# Between fork and exec it is one already.
+PROGRAMS = ('plugins/tool-shell/runner/', 'host/worker/', 'host/isolate/spawn.c')
 
 
 @rule

@@ -162,23 +162,21 @@
                                  thread: then it is refused */
 #define YOI_STRAND_CALLS_MAX 1024  /* of it at once: each has a request copy */
 #define YOI_STRAND_BUFFER_BYTES 262144 /* unread of a call: then no next */
-#define YOI_ISOLATED_PIECE_BYTES 65520 /* of a message to or from a worker process:
-                                   with its head 64 KiB, of the 208 KiB that a
-                                   socket takes at once */
-#define YOI_ISOLATED_MESSAGE_BYTES 33554432 /* whole: a request of a model at its
-                                   largest, several texts of 8 MiB */
-#define YOI_ISOLATED_QUEUE_BYTES 67108864 /* that one does not read: then it is
-                                   ended */
+#define YOI_ISOLATED_PIECE_BYTES 65520 /* of a message to or from a worker: with
+                                          its head 64 KiB, of the 208 KiB that a
+                                          socket takes at once */
+#define YOI_ISOLATED_MESSAGE_BYTES 33554432 /* a request of a model at its
+                                               largest: some texts of 8 MiB */
+#define YOI_ISOLATED_QUEUE_BYTES 67108864 /* not read by one: it is ended */
 #define YOI_ISOLATED_WINDOW 262144 /* of events that nobody read, per call */
 #define YOI_ISOLATED_CALLS_MAX 1024 /* of one at once, as of a SERIAL plugin */
-#define YOI_ISOLATED_ASKS_MAX 64   /* its questions at once: a thread has one */
+#define YOI_ISOLATED_ASKS_MAX 64 /* its opens at once: a thread has one */
 #define YOI_ISOLATED_OPEN_MS 10000 /* from its start to an open plugin */
-#define YOI_ISOLATED_CLOSE_MS 8000 /* then it is killed; a shell's commands have
-                                   YOI_SHELL_CLOSE_MS */
-#define YOI_ISOLATED_BACKOFF_MS 100 /* before a restart; doubled with each death */
-#define YOI_ISOLATED_DEATHS_MAX 5  /* within this time: then it stays down */
+#define YOI_ISOLATED_CLOSE_MS 9000 /* more than YOI_SHELL_CLOSE_MS */
+#define YOI_ISOLATED_BACKOFF_MS 100 /* to a restart; doubled by each death */
+#define YOI_ISOLATED_DEATHS_MAX 5 /* within this time: then it stays down */
 #define YOI_ISOLATED_DEATHS_MS 60000
-#define YOI_ISOLATED_LOG_LINES 200 /* of one at once, and as many each second */
+#define YOI_ISOLATED_LOG_LINES 200 /* of one at once, and as many a second */
 #define YOI_ISOLATED_METRICS_MAX 64 /* that one may make: a few per plugin */
 #define YOI_METRICS_MAX 1024       /* lines of /metrics that are made */
 #define YOI_METRIC_LABELS_MAX 4    /* more would multiply past the above */

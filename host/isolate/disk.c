@@ -39,8 +39,8 @@ static void run(struct yoi__isolate *iso, const struct job *j) {
   struct yoi_sdk_error e;
   struct yoi_sdk_buf b;
   int32_t fd = -1;
-  yoi_status st = table->open(&in->host, j->call, j->mount, j->path, j->flags, &fd,
-                              yoi_sdk_error_init(&e));
+  yoi_status st =
+      table->open(&in->host, j->call, j->mount, j->path, j->flags, &fd, yoi_sdk_error_init(&e));
   yoi_sdk_buf_init(&b, YOI_JSON_BYTES_MAX);
   yoi__serve_begin(&b, st, &e.e);
   /* Without memory for a status there is none for its caller either: a short

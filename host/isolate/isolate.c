@@ -40,7 +40,7 @@
 #define TEND_NOT 0
 #define TEND_POSTED 1
 #define TEND_RUNS 2
-#define TEND_AGAIN 3 /* and something came up meanwhile */
+#define TEND_AGAIN 3                                     /* and something came up meanwhile */
 #define FROM_WORKER_MAX (2 * (size_t)YOI_JSON_BYTES_MAX) /* a batch, and its heads */
 
 static const struct yoi__manifest *manifest_of(const struct yoi__isolate *iso) {
@@ -53,9 +53,10 @@ static const struct yoi__manifest *manifest_of(const struct yoi__isolate *iso) {
 static yoi_status unavailable(const struct yoi__isolate *iso, int again, yoi_error *err,
                               const char *what) {
   int model = manifest_of(iso)->kind == YOI_KIND_MODEL;
-  int32_t code = model ? YOI_CODE_MODEL_ERROR : again ? YOI_CODE_RUNTIME_UNAVAILABLE : YOI_CODE_INTERNAL;
-  yoi_status st =
-      yoi_sdk_fail(err, code, "plugin '%.*s' %s", YOI_ARG(manifest_of(iso)->id), what);
+  int32_t code = model   ? YOI_CODE_MODEL_ERROR
+                 : again ? YOI_CODE_RUNTIME_UNAVAILABLE
+                         : YOI_CODE_INTERNAL;
+  yoi_status st = yoi_sdk_fail(err, code, "plugin '%.*s' %s", YOI_ARG(manifest_of(iso)->id), what);
   if (model)
     yoi_sdk_fail_details(err, again ? YOI_LIT("{\"kind\":\"overloaded\",\"retryable\":true}")
                                     : YOI_LIT("{\"kind\":\"server_error\",\"retryable\":false}"));
@@ -331,8 +332,8 @@ static yoi_status ask_taken(struct yoi__isolate *iso, uint32_t kind, uint32_t an
 }
 
 yoi_status yoi__isolate_ask(struct yoi__isolate *iso, uint32_t kind, uint32_t answer, yoi_str body,
-                            int fd, uint64_t until_ns,
-                            yoi_status (*take)(void *ctx, yoi_str body), void *ctx) {
+                            int fd, uint64_t until_ns, yoi_status (*take)(void *ctx, yoi_str body),
+                            void *ctx) {
   struct yoi__message m;
   yoi_status st = YOI_UNAVAILABLE;
   pthread_mutex_lock(&iso->lock);
@@ -349,7 +350,8 @@ yoi_status yoi__isolate_ask(struct yoi__isolate *iso, uint32_t kind, uint32_t an
   return st;
 }
 
-/* ---- the log -------------------------------------------------------------------------------------- */
+/* ---- the log
+ * -------------------------------------------------------------------------------------- */
 
 static void log_begin(struct yoi__isolate *iso, const char *confined) {
   const yoi_log_field fields[] = {{YOI_LIT("plugin"), manifest_of(iso)->id},
@@ -372,7 +374,8 @@ static void log_end(struct yoi__isolate *iso, const char *why, const char *how) 
                 fields, 2);
 }
 
-/* ---- one life ---------------------------------------------------------------------------------------- */
+/* ---- one life
+ * ---------------------------------------------------------------------------------------- */
 
 /* The file that was hashed, opened; pinned ones with the checks of pins. */
 static yoi_status open_file(const struct yoi__plugin *p, int *out_fd, yoi_error *err) {
@@ -389,8 +392,9 @@ static yoi_status open_file(const struct yoi__plugin *p, int *out_fd, yoi_error 
   }
   *out_fd = open(p->path.ptr, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
   if (*out_fd >= 0) return YOI_OK;
-  yoi_status st = yoi_sdk_fail(err, YOI_CODE_INTERNAL, "cannot load plugin '%.*s': cannot open its file",
-                               YOI_ARG(p->manifest.id));
+  yoi_status st =
+      yoi_sdk_fail(err, YOI_CODE_INTERNAL, "cannot load plugin '%.*s': cannot open its file",
+                   YOI_ARG(p->manifest.id));
   yoi_sdk_fail_private(err, "file '%.*s': %s", YOI_ARG(p->path), strerror(errno));
   return st;
 }
@@ -503,10 +507,9 @@ static yoi_status ask_open(struct yoi__isolate *iso, struct opened *o) {
   yoi__put_str(&b, yoi_sdk_str(p->digest));
   yoi__put_str(&b, iso->in->config->config);
   st = b.failed != 0 || send_mounts(iso) != YOI_OK
-                     ? yoi_sdk_fail_memory(o->err)
-                     : yoi__isolate_ask(iso, YOI__MSG_OPEN, YOI__MSG_OPENED, yoi_sdk_buf_str(&b), fd,
-                                        yoi__now_ns() + YOI_ISOLATED_OPEN_MS * YOI__MS, take_opened,
-                                        o);
+           ? yoi_sdk_fail_memory(o->err)
+           : yoi__isolate_ask(iso, YOI__MSG_OPEN, YOI__MSG_OPENED, yoi_sdk_buf_str(&b), fd,
+                              yoi__now_ns() + YOI_ISOLATED_OPEN_MS * YOI__MS, take_opened, o);
   yoi_sdk_buf_release(&b);
   close(fd);
   return st;
@@ -538,8 +541,9 @@ static yoi_status start_one(struct yoi__isolate *iso, yoi_error *err) {
   pthread_mutex_unlock(&iso->lock);
   bury(iso, how, sizeof how);
   if (e.e.code == 0)
-    st = unavailable(iso, 1, &e.e, st == YOI_DEADLINE_EXCEEDED ? "did not open in time"
-                                                               : "ended while it was opened");
+    st = unavailable(
+        iso, 1, &e.e,
+        st == YOI_DEADLINE_EXCEEDED ? "did not open in time" : "ended while it was opened");
   if (!in_peace) log_end(iso, why, how);
   yoi_sdk_error_copy(err, &e.e);
   return st > YOI_OK ? st : YOI_UNAVAILABLE;
@@ -578,7 +582,8 @@ static void mend(void *ctx) {
   pthread_mutex_unlock(&iso->lock);
 }
 
-/* ---- open and close -------------------------------------------------------------------------------------- */
+/* ---- open and close
+ * -------------------------------------------------------------------------------------- */
 
 yoi_status yoi__isolate_open(struct yoi__isolate *iso, yoi_error *err) {
   pthread_mutex_lock(&iso->lock);
@@ -634,7 +639,9 @@ void yoi__isolate_close(struct yoi__isolate *iso) {
   if (st != YOI_OK) log_end(iso, "the plugin did not close in time", how);
 }
 
-/* ---- made once ------------------------------------------------------------------------------------------------- */
+/* ---- made once
+ * -------------------------------------------------------------------------------------------------
+ */
 
 static void make_metrics(struct yoi__isolate *iso) {
   struct yoi__metrics *m = iso->in->top->metrics;

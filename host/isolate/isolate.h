@@ -62,10 +62,10 @@ struct yoi__isolate {
   pthread_mutex_t lock;
   pthread_cond_t calm_free;
   struct yoi__keeper keeper;
-  pid_t pid;      /* 0: there is none */
-  uint64_t life;  /* counts them */
-  int dead;       /* and not buried */
-  const char *why; /* it is */
+  pid_t pid;            /* 0: there is none */
+  uint64_t life;        /* counts them */
+  int dead;             /* and not buried */
+  const char *why;      /* it is */
   int closing, leaving; /* nothing is posted any more; it was told to end */
   struct yoi__channel busy, calm;
   int calm_taken;
@@ -108,8 +108,8 @@ void yoi__isolate_say(struct yoi__isolate *iso, uint32_t kind, uint64_t id, yoi_
  * The answer's body is given to take(ctx), with nothing held. DEADLINE_EXCEEDED,
  * UNAVAILABLE (it is gone, or still owes an answer), or what take says. */
 yoi_status yoi__isolate_ask(struct yoi__isolate *iso, uint32_t kind, uint32_t answer, yoi_str body,
-                            int fd, uint64_t until_ns,
-                            yoi_status (*take)(void *ctx, yoi_str body), void *ctx);
+                            int fd, uint64_t until_ns, yoi_status (*take)(void *ctx, yoi_str body),
+                            void *ctx);
 /* A public error: why it cannot be called now. With the lock held. */
 yoi_status yoi__isolate_down(const struct yoi__isolate *iso, yoi_error *err);
 /* It ended while it was asked. */

@@ -23,7 +23,7 @@
 /* Zeroed is IDLE. */
 struct yoi__keeper {
   uint32_t state;
-  uint32_t n;       /* deaths that are remembered */
+  uint32_t n;        /* deaths that are remembered */
   uint64_t again_ns; /* DOWN: when it may be started */
   uint64_t deaths[YOI_ISOLATED_DEATHS_MAX];
 };

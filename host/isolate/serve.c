@@ -48,12 +48,12 @@ static const char *malformed(const struct ask *a) {
 }
 
 /* The table behind a question; without one it is none of this plugin's. */
-#define TABLE(type, id)                                                         \
-  const type *table = yoi__service(a->iso->in, YOI_LIT(id));                    \
+#define TABLE(type, id)                                      \
+  const type *table = yoi__service(a->iso->in, YOI_LIT(id)); \
   if (table == NULL) return "an interface that the plugin has not"
-#define ARGUMENTS_END                                        \
-  do {                                                       \
-    if (malformed(a) != NULL) return malformed(a);           \
+#define ARGUMENTS_END                              \
+  do {                                             \
+    if (malformed(a) != NULL) return malformed(a); \
   } while (0)
 
 void yoi__serve_begin(struct yoi_sdk_buf *out, yoi_status st, const yoi_error *err) {
@@ -72,8 +72,7 @@ static const char *serve_secret_get(struct ask *a) {
   struct yoi_sdk_error e;
   size_t len = 0;
   if (cap > sizeof value) cap = sizeof value;
-  yoi_status st =
-      table->get(host_of(a), name, value, (size_t)cap, &len, yoi_sdk_error_init(&e));
+  yoi_status st = table->get(host_of(a), name, value, (size_t)cap, &len, yoi_sdk_error_init(&e));
   yoi__serve_begin(&a->out, st, &e.e);
   yoi__put_u64(&a->out, len);
   if (st == YOI_OK) yoi__put_str(&a->out, (yoi_str){value, len});
@@ -138,9 +137,9 @@ static const char *serve_grant_value(struct ask *a) {
   char *value = yoi_sdk_malloc((size_t)cap + 1);
   size_t len = 0;
   (void)yoi_sdk_error_init(&e);
-  yoi_status st = value == NULL ? yoi_sdk_fail_memory(&e.e)
-                                : table->value(host_of(a), call, grant, value, (size_t)cap, &len,
-                                               &e.e);
+  yoi_status st = value == NULL
+                      ? yoi_sdk_fail_memory(&e.e)
+                      : table->value(host_of(a), call, grant, value, (size_t)cap, &len, &e.e);
   yoi__serve_begin(&a->out, st, &e.e);
   yoi__put_u64(&a->out, len);
   if (st == YOI_OK) yoi__put_str(&a->out, (yoi_str){value, len});
@@ -356,8 +355,7 @@ const char *yoi__serve_ask(struct yoi__isolate *iso, uint64_t id, yoi_str body) 
   yoi_sdk_buf_init(&a.out, YOI_ISOLATED_MESSAGE_BYTES);
   const char *why = serve(&a, body, 1);
   if (why == NULL && a.out.failed != 0) why = "memory is short";
-  if (why == NULL && !a.later)
-    yoi__serve_answer(iso, iso->life, id, yoi_sdk_buf_str(&a.out), -1);
+  if (why == NULL && !a.later) yoi__serve_answer(iso, iso->life, id, yoi_sdk_buf_str(&a.out), -1);
   if (a.out.data != NULL) yoi_sdk_wipe(a.out.data, a.out.len);
   yoi_sdk_buf_release(&a.out);
   return why;

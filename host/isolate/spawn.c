@@ -71,8 +71,9 @@ yoi_status yoi__worker_find(yoi_str named, char *out, yoi_error *err) {
     if (why == NULL) return YOI_OK;
     (void)snprintf(tried + n, sizeof tried - n, "%s'%.200s': %s", n > 0 ? "; " : "", out, why);
   }
-  yoi_status st = yoi_sdk_fail(err, YOI_CODE_INTERNAL,
-                               "the program '" NAME "', which isolated plugins run in, is not there");
+  yoi_status st =
+      yoi_sdk_fail(err, YOI_CODE_INTERNAL,
+                   "the program '" NAME "', which isolated plugins run in, is not there");
   yoi_sdk_fail_private(err, "%s", tried);
   return st;
 }
@@ -94,8 +95,8 @@ static void make_environment(const char *env[], size_t cap) {
   env[n++] = "LC_ALL=C.UTF-8";
 #ifdef SANITIZED
   extern char **environ;
-  static const char *const wanted[] = {"ASAN_OPTIONS=", "UBSAN_OPTIONS=", "TSAN_OPTIONS=",
-                                       "LSAN_OPTIONS="};
+  static const char *const wanted[] = {
+      "ASAN_OPTIONS=", "UBSAN_OPTIONS=", "TSAN_OPTIONS=", "LSAN_OPTIONS="};
   for (char **e = environ; e != NULL && *e != NULL; e++)
     for (size_t i = 0; i < sizeof wanted / sizeof *wanted; i++)
       if (n + 1 < cap && strncmp(*e, wanted[i], strlen(wanted[i])) == 0) env[n++] = *e;

@@ -6,7 +6,7 @@
 #include <yoi/base.h>
 
 struct yoi__spawned {
-  pid_t pid; /* also of its process group and session */
+  pid_t pid;      /* also of its process group and session */
   int busy, calm; /* our ends */
 };
 

@@ -68,9 +68,9 @@ static yoi_status policy_start(void *self, const yoi_policy_request *req, yoi_st
   struct yoi_sdk_buf b;
   put_init(&b);
   yoi__put_policy_request(&b, req);
-  yoi_status st = b.failed != 0 ? yoi_sdk_fail_memory(err)
-                                : yoi__far_decide(self, yoi_sdk_buf_str(&b), req->deadline_ns, out,
-                                                  err);
+  yoi_status st = b.failed != 0
+                      ? yoi_sdk_fail_memory(err)
+                      : yoi__far_decide(self, yoi_sdk_buf_str(&b), req->deadline_ns, out, err);
   yoi_sdk_buf_release(&b);
   return st;
 }

@@ -44,17 +44,39 @@ static const yoi_str *get_strs(struct yoi__reader *in, size_t *out_n) {
 #define GET_strs(member) r->member = get_strs(in, &r->n_##member);
 #define GET_count(member)
 
-#define CROSSING(name, list)                                              \
-  void yoi__put_##name(struct yoi_sdk_buf *b, const yoi_##name *r) { list(PUT) } \
-  void yoi__get_##name(struct yoi__reader *in, yoi_##name *r) {          \
-    list(GET)                                                            \
-    r->size = sizeof *r;                                                 \
-    r->token = 0;                                                        \
-  }
+#define PUTS(list) \
+  do {             \
+    list(PUT)      \
+  } while (0)
+#define GETS(list)                 \
+  do {                             \
+    list(GET) r->size = sizeof *r; \
+    r->token = 0;                  \
+  } while (0)
 
-CROSSING(tool_request, YOI__WIRE_TOOL_REQUEST)
-CROSSING(policy_request, YOI__WIRE_POLICY_REQUEST)
-CROSSING(model_request, YOI__WIRE_MODEL_REQUEST)
+void yoi__put_tool_request(struct yoi_sdk_buf *b, const yoi_tool_request *r) {
+  PUTS(YOI__WIRE_TOOL_REQUEST);
+}
+
+void yoi__get_tool_request(struct yoi__reader *in, yoi_tool_request *r) {
+  GETS(YOI__WIRE_TOOL_REQUEST);
+}
+
+void yoi__put_policy_request(struct yoi_sdk_buf *b, const yoi_policy_request *r) {
+  PUTS(YOI__WIRE_POLICY_REQUEST);
+}
+
+void yoi__get_policy_request(struct yoi__reader *in, yoi_policy_request *r) {
+  GETS(YOI__WIRE_POLICY_REQUEST);
+}
+
+void yoi__put_model_request(struct yoi_sdk_buf *b, const yoi_model_request *r) {
+  PUTS(YOI__WIRE_MODEL_REQUEST);
+}
+
+void yoi__get_model_request(struct yoi__reader *in, yoi_model_request *r) {
+  GETS(YOI__WIRE_MODEL_REQUEST);
+}
 
 void yoi__put_events(struct yoi_sdk_buf *b, yoi_status st, const yoi_error *err,
                      const yoi_event *const *events, size_t n) {

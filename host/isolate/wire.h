@@ -25,22 +25,23 @@
 /* u32, u64, str; strs: an array of texts, whose length is the member behind it,
  * a `count`. size and token are made anew on the other side. */
 
-#define YOI__WIRE_TOOL_REQUEST(M)                                                \
-  M(u32, size) M(u32, reserved) M(u64, deadline_ns) M(u64, token) M(u64, call)   \
-  M(str, name) M(str, arguments) M(str, worker_id) M(str, idempotency_key)       \
-  M(str, request_id) M(str, trace)
+#define YOI__WIRE_TOOL_REQUEST(M)                                                                \
+  M(u32, size)                                                                                   \
+  M(u32, reserved) M(u64, deadline_ns) M(u64, token) M(u64, call) M(str, name) M(str, arguments) \
+      M(str, worker_id) M(str, idempotency_key) M(str, request_id) M(str, trace)
 
-#define YOI__WIRE_POLICY_REQUEST(M)                                              \
-  M(u32, size) M(u32, origin) M(u64, deadline_ns) M(u64, token) M(str, operation) \
-  M(str, principal) M(str, runtime_id) M(str, worker_id) M(str, subject)         \
-  M(str, body) M(str, request_id) M(str, tool) M(str, plugin) M(str, arguments)  \
-  M(str, grants) M(u32, tool_flags) M(u32, asked_again) M(u64, tokens)
+#define YOI__WIRE_POLICY_REQUEST(M)                                                        \
+  M(u32, size)                                                                             \
+  M(u32, origin) M(u64, deadline_ns) M(u64, token) M(str, operation) M(str, principal)     \
+      M(str, runtime_id) M(str, worker_id) M(str, subject) M(str, body) M(str, request_id) \
+          M(str, tool) M(str, plugin) M(str, arguments) M(str, grants) M(u32, tool_flags)  \
+              M(u32, asked_again) M(u64, tokens)
 
-#define YOI__WIRE_MODEL_REQUEST(M)                                               \
-  M(u32, size) M(u32, max_output_tokens) M(u64, deadline_ns) M(u64, token)       \
-  M(str, request_id) M(str, trace) M(strs, messages) M(count, n_messages)        \
-  M(str, tools) M(str, parameters) M(str, worker_id) M(str, principal)           \
-  M(u64, turn_tokens) M(u32, counted) M(u32, reserved)
+#define YOI__WIRE_MODEL_REQUEST(M)                                                              \
+  M(u32, size)                                                                                  \
+  M(u32, max_output_tokens) M(u64, deadline_ns) M(u64, token) M(str, request_id) M(str, trace)  \
+      M(strs, messages) M(count, n_messages) M(str, tools) M(str, parameters) M(str, worker_id) \
+          M(str, principal) M(u64, turn_tokens) M(u32, counted) M(u32, reserved)
 
 /* ---- the plugin's tables: M(member) ------------------------------------------ */
 
@@ -50,23 +51,24 @@
 /* ASK: the host answers. TELL: it is told. HERE: the worker does it itself. */
 
 #define YOI__WIRE_CLOCK(M) M(clock, monotonic_ns, HERE) M(clock, wall_ns, HERE)
-#define YOI__WIRE_LOOP(M)                                                        \
-  M(loop, count, HERE) M(loop, current, HERE) M(loop, post, HERE)                \
-  M(loop, watch, HERE) M(loop, rewatch, HERE) M(loop, unwatch, HERE)             \
-  M(loop, timer, HERE) M(loop, timer_cancel, HERE)
+#define YOI__WIRE_LOOP(M)                                                                \
+  M(loop, count, HERE)                                                                   \
+  M(loop, current, HERE) M(loop, post, HERE) M(loop, watch, HERE) M(loop, rewatch, HERE) \
+      M(loop, unwatch, HERE) M(loop, timer, HERE) M(loop, timer_cancel, HERE)
 #define YOI__WIRE_LOG(M) M(log, enabled, HERE) M(log, write, TELL)
-#define YOI__WIRE_METRICS(M)                                                     \
-  M(metrics, counter, ASK) M(metrics, add, TELL) M(metrics, make, ASK)           \
-  M(metrics, sub, TELL) M(metrics, set, TELL) M(metrics, observe, TELL)
-#define YOI__WIRE_SECRET(M)                                                      \
-  M(secret, get, ASK) M(secret, refresh, TELL) M(secret, generation, ASK)
+#define YOI__WIRE_METRICS(M)                                                              \
+  M(metrics, counter, ASK)                                                                \
+  M(metrics, add, TELL) M(metrics, make, ASK) M(metrics, sub, TELL) M(metrics, set, TELL) \
+      M(metrics, observe, TELL)
+#define YOI__WIRE_SECRET(M) M(secret, get, ASK) M(secret, refresh, TELL) M(secret, generation, ASK)
 #define YOI__WIRE_GRANT(M) M(grant, check, ASK) M(grant, list, ASK) M(grant, value, ASK)
 #define YOI__WIRE_MOUNT(M) M(mount, open, ASK)
 #define YOI__WIRE_NET(M) M(net, check, ASK) M(net, check_address, ASK)
 
-#define YOI__WIRE_HOST(M)                                                        \
-  YOI__WIRE_CLOCK(M) YOI__WIRE_LOOP(M) YOI__WIRE_LOG(M) YOI__WIRE_METRICS(M)     \
-  YOI__WIRE_SECRET(M) YOI__WIRE_GRANT(M) YOI__WIRE_MOUNT(M) YOI__WIRE_NET(M)
+#define YOI__WIRE_HOST(M)                                                                        \
+  YOI__WIRE_CLOCK(M)                                                                             \
+  YOI__WIRE_LOOP(M) YOI__WIRE_LOG(M) YOI__WIRE_METRICS(M) YOI__WIRE_SECRET(M) YOI__WIRE_GRANT(M) \
+      YOI__WIRE_MOUNT(M) YOI__WIRE_NET(M)
 
 /* What a question or a word is about: YOI__ASK_secret_get. 0 is none. */
 #define YOI__WIRE_NUMBER(interface, member, where) YOI__ASK_##interface##_##member,
@@ -78,14 +80,18 @@ enum yoi__asked { YOI__ASK_NONE, YOI__WIRE_HOST(YOI__WIRE_NUMBER) YOI__ASK_COUNT
 typedef uint32_t yoi__wire_u32;
 typedef uint64_t yoi__wire_u64;
 typedef yoi_str yoi__wire_str;
-typedef const yoi_str *yoi__wire_strs;
 typedef size_t yoi__wire_count;
+
+struct yoi__wire_texts {
+  const yoi_str *all;
+};
+typedef struct yoi__wire_texts yoi__wire_strs; /* as large as the pointer in it */
 
 #define YOI__WIRE_MEMBER(type, member) yoi__wire_##type member;
 #define YOI__WIRE_FN(member) void (*member)(void);
 #define YOI__WIRE_HOST_FN(interface, member, where) void (*member)(void);
-#define YOI__WIRE_SAME(list, member_of, of, head)                                \
-  _Static_assert(sizeof(struct { head list(member_of) }) == sizeof(of),         \
+#define YOI__WIRE_SAME(list, member_of, of, head)                     \
+  _Static_assert(sizeof(struct {head list(member_of)}) == sizeof(of), \
                  "a member of " #of " has no wire support")
 #define YOI__WIRE_HEAD uint32_t size, second;
 

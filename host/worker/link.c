@@ -17,16 +17,16 @@
 #include "worker.h"
 
 /* A question on the stack of who asks. */
-struct worker_asked {
+struct yoi__worker_asked {
   uint64_t id;
   struct yoi_sdk_buf *answer;
   int fd, done;
-  struct worker_asked *next;
+  struct yoi__worker_asked *next;
 };
 
 /* A message that is done later. */
-struct worker_late {
-  struct worker_late *next;
+struct yoi__worker_late {
+  struct yoi__worker_late *next;
   uint32_t kind;
   uint64_t id;
   size_t len;
@@ -38,7 +38,7 @@ static void give_up(void) {
   _exit(3);
 }
 
-void worker_send(struct worker *w, uint32_t kind, uint64_t id, yoi_str body) {
+void yoi__worker_send(struct yoi__worker *w, uint32_t kind, uint64_t id, yoi_str body) {
   pthread_mutex_lock(&w->sending);
   yoi_status st = yoi__channel_send(&w->busy, kind, id, body, -1);
   pthread_mutex_unlock(&w->sending);
@@ -47,11 +47,11 @@ void worker_send(struct worker *w, uint32_t kind, uint64_t id, yoi_str body) {
 
 /* ---- receiving ---------------------------------------------------------------- */
 
-static void answered(struct worker *w, const struct yoi__message *m) {
+static void answered(struct yoi__worker *w, const struct yoi__message *m) {
   int taken = 0;
   pthread_mutex_lock(&w->lock);
-  for (struct worker_asked **at = &w->asked; *at != NULL; at = &(*at)->next) {
-    struct worker_asked *a = *at;
+  for (struct yoi__worker_asked **at = &w->asked; *at != NULL; at = &(*at)->next) {
+    struct yoi__worker_asked *a = *at;
     if (a->id != m->id) continue;
     *at = a->next;
     yoi_sdk_buf_adds(a->answer, m->body);
@@ -65,19 +65,19 @@ static void answered(struct worker *w, const struct yoi__message *m) {
   if (m->body.len > 0) yoi_sdk_wipe((void *)(uintptr_t)m->body.ptr, m->body.len);
 }
 
-static void dispatch(struct worker *w, uint32_t kind, uint64_t id, yoi_str body) {
+static void dispatch(struct yoi__worker *w, uint32_t kind, uint64_t id, yoi_str body) {
   switch (kind) {
     case YOI__MSG_START:
-      worker_start(w, id, body);
+      yoi__worker_start(w, id, body);
       break;
     case YOI__MSG_CANCEL:
-      worker_cancel(w, id);
+      yoi__worker_cancel(w, id);
       break;
     case YOI__MSG_RELEASE:
-      worker_release(w, id);
+      yoi__worker_release(w, id);
       break;
     case YOI__MSG_CREDIT:
-      worker_credit(w, id, body);
+      yoi__worker_credit(w, id, body);
       break;
     default:
       give_up();
@@ -85,7 +85,7 @@ static void dispatch(struct worker *w, uint32_t kind, uint64_t id, yoi_str body)
 }
 
 /* 1: a message was there; it was done, or put aside. */
-static int read_one(struct worker *w, int aside) {
+static int read_one(struct yoi__worker *w, int aside) {
   struct yoi__message m;
   const char *why = NULL;
   int got = yoi__channel_recv(&w->busy, &m, &why);
@@ -100,18 +100,18 @@ static int read_one(struct worker *w, int aside) {
     dispatch(w, m.kind, m.id, m.body);
     return 1;
   }
-  struct worker_late *l = yoi_sdk_malloc(sizeof *l + m.body.len);
+  struct yoi__worker_late *l = yoi_sdk_malloc(sizeof *l + m.body.len);
   if (l == NULL) give_up();
-  *l = (struct worker_late){.kind = m.kind, .id = m.id, .len = m.body.len};
+  *l = (struct yoi__worker_late){.kind = m.kind, .id = m.id, .len = m.body.len};
   if (m.body.len > 0) memcpy(l->body, m.body.ptr, m.body.len);
   *w->late_last = l;
   w->late_last = &l->next;
   return 1;
 }
 
-static void do_late(struct worker *w) {
+static void do_late(struct yoi__worker *w) {
   while (w->late != NULL) {
-    struct worker_late *l = w->late;
+    struct yoi__worker_late *l = w->late;
     w->late = l->next;
     if (w->late == NULL) w->late_last = &w->late;
     dispatch(w, l->kind, l->id, (yoi_str){l->body, l->len});
@@ -119,14 +119,14 @@ static void do_late(struct worker *w) {
   }
 }
 
-void worker_read(struct worker *w) {
+void yoi__worker_read(struct yoi__worker *w) {
   do_late(w);
   while (read_one(w, 0)) do_late(w); /* a message may have asked, and put some aside */
-  worker_work(w);
+  yoi__worker_work(w);
 }
 
 static void read_later(void *ctx) {
-  worker_read(ctx);
+  yoi__worker_read(ctx);
 }
 
 static void wait_for(int fd) {
@@ -134,7 +134,7 @@ static void wait_for(int fd) {
   while (poll(&p, 1, -1) < 0 && errno == EINTR) continue;
 }
 
-struct yoi__message worker_first(struct worker *w) {
+struct yoi__message yoi__worker_first(struct yoi__worker *w) {
   struct yoi__message m;
   const char *why = NULL;
   int got;
@@ -145,16 +145,17 @@ struct yoi__message worker_first(struct worker *w) {
 
 /* ---- asking --------------------------------------------------------------------- */
 
-void worker_ask(struct worker *w, yoi_str question, struct yoi_sdk_buf *answer, int *out_fd) {
+void yoi__worker_ask(struct yoi__worker *w, yoi_str question, struct yoi_sdk_buf *answer,
+                     int *out_fd) {
   int main = pthread_equal(pthread_self(), w->main);
-  struct worker_asked a = {.answer = answer, .fd = -1};
+  struct yoi__worker_asked a = {.answer = answer, .fd = -1};
   yoi_sdk_buf_init(answer, YOI_ISOLATED_MESSAGE_BYTES);
   pthread_mutex_lock(&w->lock);
   a.id = ++w->ask_id;
   a.next = w->asked;
   w->asked = &a;
   pthread_mutex_unlock(&w->lock);
-  worker_send(w, YOI__MSG_ASK, a.id, question);
+  yoi__worker_send(w, YOI__MSG_ASK, a.id, question);
   pthread_mutex_lock(&w->lock);
   while (!a.done) {
     if (!main) {

@@ -1,6 +1,7 @@
 /* host/worker/main.c - yoi-worker: from the first message to the last.
  *
- *   OPEN --> the file is checked, the process is confined, the file is mapped, asked for its table --> open --> OPENED
+ *   OPEN --> the file is checked, the process is confined, the file is mapped, asked for its table
+ * --> open --> OPENED
  *     --> calls --> CLOSE --> close --> CLOSED
  *
  * Started by a host and by nobody else: without its two sockets it says so and
@@ -29,14 +30,15 @@
 #include "confine.h"
 #include "worker.h"
 
+#define CHUNK 16384
 #define PATHS_MAX 64 /* files that a config names; what comes behind stays closed */
 
 #define SEALS (F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE)
 
-static yoi_status refuse(const struct worker *w, yoi_error *err, const char *fmt, ...)
+static yoi_status refuse(const struct yoi__worker *w, yoi_error *err, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 
-static yoi_status refuse(const struct worker *w, yoi_error *err, const char *fmt, ...) {
+static yoi_status refuse(const struct yoi__worker *w, yoi_error *err, const char *fmt, ...) {
   char why[YOI_ERROR_MESSAGE_MAX];
   va_list ap;
   va_start(ap, fmt);
@@ -52,7 +54,7 @@ static yoi_status refuse(const struct worker *w, yoi_error *err, const char *fmt
 static int seal(int from, uint64_t size) {
   int to = memfd_create("plugin", MFD_CLOEXEC | MFD_ALLOW_SEALING);
   off_t at = 0;
-  char chunk[16384];
+  char chunk[CHUNK];
   while (to >= 0 && (uint64_t)at < size) {
     ssize_t got = pread(from, chunk, sizeof chunk, at);
     if (got < 0 && errno == EINTR) continue;
@@ -67,7 +69,7 @@ static int seal(int from, uint64_t size) {
   return -1;
 }
 
-static yoi_status read_manifest(struct worker *w, int fd, uint64_t size, yoi_error *err) {
+static yoi_status read_manifest(struct yoi__worker *w, int fd, uint64_t size, yoi_error *err) {
   struct yoi__manifest *m = &w->plugin.manifest;
   struct yoi__manifest own = {.kind = 0};
   struct yoi_sdk_buf section;
@@ -107,30 +109,30 @@ static void find_paths(struct given *g, const yoi_sdk_json *schema, const yoi_sd
   const yoi_sdk_json *properties = yoi_sdk_json_get(schema, "properties");
   for (const yoi_sdk_json *at = yoi_sdk_json_first(v); at != NULL; at = yoi_sdk_json_next(at)) {
     const yoi_sdk_json *of = items;
-    for (const yoi_sdk_json *s = yoi_sdk_json_first(properties); s != NULL; s = yoi_sdk_json_next(s))
+    for (const yoi_sdk_json *s = yoi_sdk_json_first(properties); s != NULL;
+         s = yoi_sdk_json_next(s))
       if (yoi_sdk_str_eq(yoi_sdk_json_key(s), yoi_sdk_json_key(at))) of = s;
     if (of != NULL) find_paths(g, of, at);
   }
 }
 
-static yoi_status shut_in(struct worker *w, struct given *g, int plugin, yoi_error *err) {
+static yoi_status shut_in(struct yoi__worker *w, struct given *g, int plugin, yoi_error *err) {
   const int keep[] = {YOI__WORKER_BUSY_FD, YOI__WORKER_CALM_FD, plugin};
   struct yoi__confined said;
   yoi_sdk_json *config = NULL;
   yoi_status st = yoi_sdk_json_parse(w->config, 0, &config, NULL);
   if (st != YOI_OK) return refuse(w, err, "its config cannot be read");
   find_paths(g, w->plugin.manifest.config, config);
-  struct yoi__confine c = {
-      .uses = ((g->uses & YOI__OPEN_NET) != 0 ? YOI__CONFINE_NET : 0) |
-              ((g->uses & YOI__OPEN_SHELL) != 0 ? YOI__CONFINE_SHELL : 0),
-      .required = g->required != 0,
-      .files = g->files,
-      .n_files = g->n_files,
-      .mounts = g->mounts,
-      .n_mounts = g->n_mounts,
-      .keep = keep,
-      .n_keep = sizeof keep / sizeof *keep,
-      .parent = getppid()};
+  struct yoi__confine c = {.uses = ((g->uses & YOI__OPEN_NET) != 0 ? YOI__CONFINE_NET : 0) |
+                                   ((g->uses & YOI__OPEN_SHELL) != 0 ? YOI__CONFINE_SHELL : 0),
+                           .required = g->required != 0,
+                           .files = g->files,
+                           .n_files = g->n_files,
+                           .mounts = g->mounts,
+                           .n_mounts = g->n_mounts,
+                           .keep = keep,
+                           .n_keep = sizeof keep / sizeof *keep,
+                           .parent = getppid()};
   if (yoi__confine(&c, &said) != 0) st = refuse(w, err, "its process %s", said.text);
   (void)snprintf(g->said, sizeof g->said, "%s", said.text);
   yoi_sdk_json_free(config);
@@ -139,7 +141,7 @@ static yoi_status shut_in(struct worker *w, struct given *g, int plugin, yoi_err
 
 /* ---- its code ------------------------------------------------------------------------- */
 
-static yoi_status map(struct worker *w, int fd, yoi_error *err) {
+static yoi_status map(struct yoi__worker *w, int fd, yoi_error *err) {
   char path[32];
   (void)snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
   void *handle = dlopen(path, RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
@@ -150,7 +152,7 @@ static yoi_status map(struct worker *w, int fd, yoi_error *err) {
   return st;
 }
 
-static yoi_status load(struct worker *w, int file, yoi_str digest, struct given *g,
+static yoi_status load(struct yoi__worker *w, int file, yoi_str digest, struct given *g,
                        yoi_error *err) {
   char found[YOI_SDK_DIGEST_SIZE];
   struct stat sb;
@@ -175,7 +177,7 @@ static yoi_status load(struct worker *w, int file, yoi_str digest, struct given 
 
 /* ---- open and close --------------------------------------------------------------------- */
 
-static yoi_status call_open(struct worker *w, yoi_error *err) {
+static yoi_status call_open(struct yoi__worker *w, yoi_error *err) {
   const struct yoi__plugin *p = &w->plugin;
   if (p->manifest.kind == YOI_KIND_TOOL)
     return p->table.tool.open(&w->host, w->config, &w->self, err);
@@ -184,7 +186,7 @@ static yoi_status call_open(struct worker *w, yoi_error *err) {
   return p->table.policy.open(&w->host, w->config, &w->self, err);
 }
 
-static void call_close(struct worker *w) {
+static void call_close(struct yoi__worker *w) {
   const struct yoi__plugin *p = &w->plugin;
   if (p->manifest.kind == YOI_KIND_TOOL)
     p->table.tool.close(w->self);
@@ -194,16 +196,16 @@ static void call_close(struct worker *w) {
     p->table.policy.close(w->self);
 }
 
-static yoi_status init(struct worker *w) {
+static yoi_status init(struct yoi__worker *w) {
   pthread_mutex_init(&w->sending, NULL);
   pthread_mutex_init(&w->lock, NULL);
   pthread_cond_init(&w->news, NULL);
   w->last = &w->first;
   w->late_last = &w->late;
   w->main = pthread_self();
-  w->calls_holder = (struct yoi__holder){.wake = worker_woken, .self = w};
-  w->plugin_holder = (struct yoi__holder){.wake = worker_plugin_woken, .self = w};
-  worker_host_init(w);
+  w->calls_holder = (struct yoi__holder){.wake = yoi__worker_woken, .self = w};
+  w->plugin_holder = (struct yoi__holder){.wake = yoi__worker_plugin_woken, .self = w};
+  yoi__worker_host_init(w);
   w->tokens = yoi__tokens_new(&w->stale);
   if (w->tokens == NULL) return YOI_RESOURCE_EXHAUSTED;
   yoi_status st = yoi__channel_init(&w->busy, YOI__WORKER_BUSY_FD, 1, YOI_ISOLATED_MESSAGE_BYTES);
@@ -213,7 +215,7 @@ static yoi_status init(struct worker *w) {
 }
 
 /* The texts of the message live as long as it does: until calm is read again. */
-static yoi_status open_plugin(struct worker *w, const struct yoi__message *m, struct given *g,
+static yoi_status open_plugin(struct yoi__worker *w, const struct yoi__message *m, struct given *g,
                               yoi_error *err) {
   struct yoi__reader in = yoi__reader_of(m->body);
   uint32_t version = yoi__get_u32(&in);
@@ -238,7 +240,7 @@ static yoi_status open_plugin(struct worker *w, const struct yoi__message *m, st
   return st < YOI_OK ? YOI_INTERNAL : st;
 }
 
-static void answer_open(struct worker *w, uint64_t id, yoi_status st, const yoi_error *err,
+static void answer_open(struct yoi__worker *w, uint64_t id, yoi_status st, const yoi_error *err,
                         const char *confined) {
   struct yoi_sdk_buf b;
   yoi_sdk_buf_init(&b, YOI_JSON_BYTES_MAX);
@@ -256,11 +258,11 @@ static void answer_open(struct worker *w, uint64_t id, yoi_status st, const yoi_
 static void busy_ready(void *ctx, int32_t fd, uint32_t ready) {
   (void)fd;
   (void)ready;
-  worker_read(ctx);
+  yoi__worker_read(ctx);
 }
 
 static void calm_ready(void *ctx, int32_t fd, uint32_t ready) {
-  struct worker *w = ctx;
+  struct yoi__worker *w = ctx;
   struct yoi__message m;
   const char *why = NULL;
   (void)fd;
@@ -269,7 +271,7 @@ static void calm_ready(void *ctx, int32_t fd, uint32_t ready) {
   if (got == 0) return;
   if (got > 0 && m.fd < 0 && m.kind == YOI__MSG_START &&
       w->plugin.manifest.kind == YOI_KIND_POLICY) {
-    worker_decide(w, m.id, m.body);
+    yoi__worker_decide(w, m.id, m.body);
   } else if (got > 0 && m.fd < 0 && m.kind == YOI__MSG_CLOSE) {
     w->closing = 1;
     w->close_id = m.id;
@@ -280,17 +282,17 @@ static void calm_ready(void *ctx, int32_t fd, uint32_t ready) {
 
 /* On the loop, before anything else. */
 static void watch(void *ctx) {
-  struct worker *w = ctx;
+  struct yoi__worker *w = ctx;
   uint64_t id = 0;
   if (yoi__loop_watch(w->loops, NULL, w->busy.fd, YOI_FD_READ, busy_ready, w, &id) != YOI_OK ||
       yoi__loop_watch(w->loops, NULL, w->calm.fd, YOI_FD_READ, calm_ready, w, &id) != YOI_OK)
     _exit(3);
 }
 
-static void run(struct worker *w) {
+static void run(struct yoi__worker *w) {
   pthread_t thread;
   if (yoi__loop_post(w->loops, NULL, 0, watch, w) != YOI_OK) _exit(3);
-  if (w->serial && pthread_create(&thread, NULL, worker_serial_main, w) != 0) _exit(3);
+  if (w->serial && pthread_create(&thread, NULL, yoi__worker_serial_main, w) != 0) _exit(3);
   while (!w->closing)
     if (yoi__loops_step(w->loops, -1) != YOI_OK) _exit(3);
   if (!w->serial) return;
@@ -301,7 +303,7 @@ static void run(struct worker *w) {
   pthread_join(thread, NULL);
 }
 
-static void close_plugin(struct worker *w) {
+static void close_plugin(struct yoi__worker *w) {
   yoi__holder_close(w->tokens, &w->calls_holder);
   yoi__holder_close(w->tokens, &w->plugin_holder);
   yoi__loops_purge(w->loops, &w->owner);
@@ -309,7 +311,7 @@ static void close_plugin(struct worker *w) {
   (void)yoi__channel_send(&w->calm, YOI__MSG_CLOSED, w->close_id, (yoi_str){0}, -1);
 }
 
-static void release(struct worker *w) {
+static void release(struct yoi__worker *w) {
   yoi__loops_free(w->loops);
   yoi__tokens_free(w->tokens);
   yoi__channel_release(&w->busy);
@@ -319,7 +321,7 @@ static void release(struct worker *w) {
 }
 
 int main(void) {
-  static struct worker w; /* one in the process; too large for a stack */
+  static struct yoi__worker w; /* process-wide: the program is for one */
   struct yoi_sdk_error e;
   struct stat sb;
   if (fstat(YOI__WORKER_BUSY_FD, &sb) != 0 || !S_ISSOCK(sb.st_mode) ||
@@ -328,16 +330,16 @@ int main(void) {
     return 2;
   }
   if (init(&w) != YOI_OK) return 3;
-  static struct given g; /* likewise */
-  struct yoi__message m = worker_first(&w);
-  for (; m.kind == YOI__MSG_MOUNT; m = worker_first(&w)) {
+  static struct given g; /* process-wide: likewise */
+  struct yoi__message m = yoi__worker_first(&w);
+  for (; m.kind == YOI__MSG_MOUNT; m = yoi__worker_first(&w)) {
     if (m.fd < 0 || g.n_mounts == YOI_LOCAL_MAX) return 3;
     g.mounts[g.n_mounts++] = (struct yoi__confine_mount){m.fd, m.id != 0};
   }
   yoi_status st = open_plugin(&w, &m, &g, yoi_sdk_error_init(&e));
   answer_open(&w, m.id, st, &e.e, g.said);
   if (st != YOI_OK) {
-    worker_first(&w); /* until the host has read it, and ends this */
+    yoi__worker_first(&w); /* until the host has read it, and ends this */
     return 1;
   }
   run(&w);

@@ -19,14 +19,14 @@
 #define LINE_TEXT_MAX YOI_LOG_LINE_MAX
 #define FIELDS_MAX 32
 
-static struct worker *of(const yoi_host *h) {
+static struct yoi__worker *of(const yoi_host *h) {
   return h->ctx;
 }
 
 /* ---- questions --------------------------------------------------------------------- */
 
 struct question {
-  struct worker *w;
+  struct yoi__worker *w;
   struct yoi_sdk_buf text, answer;
   struct yoi__reader in;
 };
@@ -39,7 +39,7 @@ static struct yoi_sdk_buf *begin(struct question *q, const yoi_host *h, uint32_t
 }
 
 static void tell(struct question *q) {
-  if (q->text.failed == 0) worker_send(q->w, YOI__MSG_TELL, 0, yoi_sdk_buf_str(&q->text));
+  if (q->text.failed == 0) yoi__worker_send(q->w, YOI__MSG_TELL, 0, yoi_sdk_buf_str(&q->text));
   yoi_sdk_buf_release(&q->text);
 }
 
@@ -53,7 +53,7 @@ static yoi_status ask(struct question *q, int *out_fd, yoi_error *err) {
     return q->text.failed == YOI_OUT_OF_RANGE
                ? yoi_sdk_fail(err, YOI_CODE_INVALID_REQUEST, "an argument is too long")
                : yoi_sdk_fail_memory(err);
-  worker_ask(q->w, yoi_sdk_buf_str(&q->text), &q->answer, out_fd);
+  yoi__worker_ask(q->w, yoi_sdk_buf_str(&q->text), &q->answer, out_fd);
   q->in = yoi__reader_of(yoi_sdk_buf_str(&q->answer));
   yoi_status st = (yoi_status)yoi__get_u32(&q->in);
   if (st != YOI_OK) yoi__get_error(&q->in, &e.e);
@@ -276,7 +276,8 @@ static yoi_status grant_value(const yoi_host *h, uint64_t call, yoi_str grant, c
   return take_value(&q, buf, cap, out_len, err);
 }
 
-/* ---- mounts and hosts -------------------------------------------------------------------------- */
+/* ---- mounts and hosts --------------------------------------------------------------------------
+ */
 
 static yoi_status mount_open(const yoi_host *h, uint64_t call, yoi_str mount, yoi_str path,
                              uint32_t flags, int32_t *out_fd, yoi_error *err) {
@@ -325,7 +326,8 @@ static yoi_status net_check_address(const yoi_host *h, uint64_t call, yoi_str ho
   return st;
 }
 
-/* ---- by id ------------------------------------------------------------------------------------- */
+/* ---- by id -------------------------------------------------------------------------------------
+ */
 
 #define ROW(interface, member, where) .member = interface##_##member,
 static const yoi_host_clock clock_table = {.size = sizeof clock_table, YOI__WIRE_CLOCK(ROW)};
@@ -354,7 +356,8 @@ static const void *get_interface(const yoi_host *h, yoi_str id) {
   return NULL;
 }
 
-/* ---- tokens -------------------------------------------------------------------------------------- */
+/* ---- tokens
+ * -------------------------------------------------------------------------------------- */
 
 static yoi_status token_new(const yoi_host *h, uint64_t cookie, uint64_t *out_token,
                             yoi_error *err) {
@@ -369,8 +372,8 @@ static void wake(const yoi_host *h, uint64_t token) {
   yoi__token_wake(of(h)->tokens, token);
 }
 
-void worker_plugin_woken(void *arg, uint64_t cookie) {
-  struct worker *w = arg;
+void yoi__worker_plugin_woken(void *arg, uint64_t cookie) {
+  struct yoi__worker *w = arg;
   const struct yoi__plugin *p = &w->plugin;
   void (*fn)(void *, uint64_t) = p->manifest.kind == YOI_KIND_TOOL    ? p->table.tool.wake
                                  : p->manifest.kind == YOI_KIND_MODEL ? p->table.model.wake
@@ -378,7 +381,7 @@ void worker_plugin_woken(void *arg, uint64_t cookie) {
   if (fn != NULL && w->self != NULL) fn(w->self, cookie);
 }
 
-void worker_host_init(struct worker *w) {
+void yoi__worker_host_init(struct yoi__worker *w) {
   w->host = (yoi_host){.size = sizeof w->host,
                        .ctx = w,
                        .get_interface = get_interface,

@@ -22,12 +22,12 @@
 
 #include "worker.h"
 
-#define STEPS 32 /* of calls, before other work of the loop has its turn */
+#define STEPS 32            /* of calls, before other work of the loop has its turn */
 #define MESSAGE_BYTES 65536 /* of events that are gathered; one may be larger */
 
-struct worker_call {
+struct yoi__worker_call {
   uint64_t id, token;
-  struct worker_call *next;
+  struct yoi__worker_call *next;
   yoi_stream *inner;
   struct yoi_sdk_buf request; /* until it has begun */
   uint64_t sent;              /* and not read by the host */
@@ -37,21 +37,21 @@ struct worker_call {
 
 /* ---- with the lock held ---------------------------------------------------------- */
 
-static struct worker_call *find(const struct worker *w, uint64_t id) {
-  struct worker_call *c = w->calls[id % YOI_ISOLATED_CALLS_MAX];
+static struct yoi__worker_call *find(const struct yoi__worker *w, uint64_t id) {
+  struct yoi__worker_call *c = w->calls[id % YOI_ISOLATED_CALLS_MAX];
   return c != NULL && c->id == id ? c : NULL;
 }
 
-static int has_work(const struct worker_call *c) {
+static int has_work(const struct yoi__worker_call *c) {
   if (!c->begun || c->released || (c->cancelled && !c->told)) return 1;
   return (!c->waiting || c->woken) && c->sent < YOI_ISOLATED_WINDOW;
 }
 
 static void work_posted(void *ctx) {
-  worker_work(ctx);
+  yoi__worker_work(ctx);
 }
 
-static void queue(struct worker *w, struct worker_call *c) {
+static void queue(struct yoi__worker *w, struct yoi__worker_call *c) {
   if (c->queued || c->running || !has_work(c)) return;
   c->queued = 1;
   c->next = NULL;
@@ -65,8 +65,8 @@ static void queue(struct worker *w, struct worker_call *c) {
   }
 }
 
-static struct worker_call *take(struct worker *w) {
-  struct worker_call *c = w->first;
+static struct yoi__worker_call *take(struct yoi__worker *w) {
+  struct yoi__worker_call *c = w->first;
   if (c == NULL) return NULL;
   w->first = c->next;
   if (w->first == NULL) w->last = &w->first;
@@ -77,12 +77,12 @@ static struct worker_call *take(struct worker *w) {
 
 /* ---- what goes out ------------------------------------------------------------------ */
 
-static void send_final(struct worker *w, uint64_t id, yoi_status st, const yoi_error *err) {
+static void send_final(struct yoi__worker *w, uint64_t id, yoi_status st, const yoi_error *err) {
   struct yoi_sdk_buf b;
   yoi_sdk_buf_init(&b, YOI_JSON_BYTES_MAX);
   yoi__put_events(&b, st, err, NULL, 0);
   if (b.failed != 0) _exit(4); /* a call without an end is worse than none */
-  worker_send(w, YOI__MSG_EVENTS, id, yoi_sdk_buf_str(&b));
+  yoi__worker_send(w, YOI__MSG_EVENTS, id, yoi_sdk_buf_str(&b));
   yoi_sdk_buf_release(&b);
 }
 
@@ -93,7 +93,7 @@ static yoi_status fit(yoi_status st) {
 
 /* Events of one or more calls of next. AGAIN: there are no more now; OK: there
  * may be; else it is over, with *err. */
-static yoi_status gather(struct worker_call *c, struct yoi_sdk_buf *b, uint32_t *out_n,
+static yoi_status gather(struct yoi__worker_call *c, struct yoi_sdk_buf *b, uint32_t *out_n,
                          yoi_error *err) {
   yoi_status st;
   do {
@@ -120,7 +120,8 @@ static yoi_status gather(struct worker_call *c, struct yoi_sdk_buf *b, uint32_t 
 
 /* ---- steps ------------------------------------------------------------------------------ */
 
-static void forget(struct worker *w, struct worker_call *c, yoi_status st, const yoi_error *err) {
+static void forget(struct yoi__worker *w, struct yoi__worker_call *c, yoi_status st,
+                   const yoi_error *err) {
   pthread_mutex_lock(&w->lock);
   while (c->telling) pthread_cond_wait(&w->news, &w->lock);
   yoi_stream *inner = c->inner;
@@ -136,7 +137,7 @@ static void forget(struct worker *w, struct worker_call *c, yoi_status st, const
   yoi_sdk_free(c);
 }
 
-static yoi_status call_start(struct worker *w, struct worker_call *c, yoi_stream **out,
+static yoi_status call_start(struct yoi__worker *w, struct yoi__worker_call *c, yoi_stream **out,
                              yoi_error *err) {
   struct yoi__reader in = yoi__reader_of(yoi_sdk_buf_str(&c->request));
   yoi_status st;
@@ -155,11 +156,11 @@ static yoi_status call_start(struct worker *w, struct worker_call *c, yoi_stream
     yoi_sdk_free((void *)(uintptr_t)r.messages);
   }
   return fit(st) < YOI_OK || (st == YOI_OK && (*out == NULL || (*out)->ops == NULL)) ? YOI_UNKNOWN
-                                                                                   : fit(st);
+                                                                                     : fit(st);
 }
 
 /* 1: it is over, and forgotten. */
-static int advance(struct worker *w, struct worker_call *c) {
+static int advance(struct yoi__worker *w, struct yoi__worker_call *c) {
   struct yoi_sdk_error e;
   struct yoi_sdk_buf b;
   uint32_t n = 0;
@@ -183,7 +184,7 @@ static int advance(struct worker *w, struct worker_call *c) {
   if (n > 0) c->sent += b.len;
   pthread_mutex_unlock(&w->lock);
   if (ended) forget(w, c, YOI_OK, NULL);
-  if (n > 0) worker_send(w, YOI__MSG_EVENTS, id, yoi_sdk_buf_str(&b));
+  if (n > 0) yoi__worker_send(w, YOI__MSG_EVENTS, id, yoi_sdk_buf_str(&b));
   yoi_sdk_buf_release(&b);
   if (ended) return 1;
   if (st == YOI_OK || st == YOI_AGAIN) return 0;
@@ -191,7 +192,7 @@ static int advance(struct worker *w, struct worker_call *c) {
   return 1;
 }
 
-static int begin(struct worker *w, struct worker_call *c) {
+static int begin(struct yoi__worker *w, struct yoi__worker_call *c) {
   struct yoi_sdk_error e;
   yoi_stream *inner = NULL;
   (void)yoi_sdk_error_init(&e);
@@ -206,7 +207,7 @@ static int begin(struct worker *w, struct worker_call *c) {
   return 1;
 }
 
-static int step(struct worker *w, struct worker_call *c) {
+static int step(struct yoi__worker *w, struct yoi__worker_call *c) {
   struct yoi_sdk_error e;
   pthread_mutex_lock(&w->lock);
   int released = c->released, cancelled = c->cancelled;
@@ -224,9 +225,9 @@ static int step(struct worker *w, struct worker_call *c) {
 }
 
 /* 0: nothing was to be done. */
-static int do_one(struct worker *w) {
+static int do_one(struct yoi__worker *w) {
   pthread_mutex_lock(&w->lock);
-  struct worker_call *c = take(w);
+  struct yoi__worker_call *c = take(w);
   pthread_mutex_unlock(&w->lock);
   if (c == NULL) return 0;
   if (step(w, c)) return 1;
@@ -237,7 +238,7 @@ static int do_one(struct worker *w) {
   return 1;
 }
 
-void worker_work(struct worker *w) {
+void yoi__worker_work(struct yoi__worker *w) {
   if (w->serial) return;
   for (int left = STEPS; left > 0 && do_one(w); left--) continue;
   pthread_mutex_lock(&w->lock);
@@ -246,8 +247,8 @@ void worker_work(struct worker *w) {
   pthread_mutex_unlock(&w->lock);
 }
 
-void *worker_serial_main(void *arg) {
-  struct worker *w = arg;
+void *yoi__worker_serial_main(void *arg) {
+  struct yoi__worker *w = arg;
   for (;;) {
     pthread_mutex_lock(&w->lock);
     while (w->first == NULL && !w->stopping) pthread_cond_wait(&w->news, &w->lock);
@@ -260,9 +261,9 @@ void *worker_serial_main(void *arg) {
 
 /* ---- what the host says -------------------------------------------------------------------- */
 
-void worker_start(struct worker *w, uint64_t id, yoi_str request) {
+void yoi__worker_start(struct yoi__worker *w, uint64_t id, yoi_str request) {
   struct yoi_sdk_error e;
-  struct worker_call *c = yoi_sdk_calloc(1, sizeof *c);
+  struct yoi__worker_call *c = yoi_sdk_calloc(1, sizeof *c);
   yoi_status st = c == NULL ? YOI_RESOURCE_EXHAUSTED : YOI_OK;
   if (st == YOI_OK) {
     c->id = id;
@@ -288,7 +289,7 @@ void worker_start(struct worker *w, uint64_t id, yoi_str request) {
 }
 
 /* Beside what the plugin's thread does, where it may. */
-static void tell_beside(struct worker *w, struct worker_call *c) {
+static void tell_beside(struct yoi__worker *w, struct yoi__worker_call *c) {
   if (!w->serial || !w->cancel_any || !c->running || c->told || c->inner == NULL) return;
   yoi_stream *inner = c->inner;
   c->told = c->woken = c->telling = 1;
@@ -299,9 +300,9 @@ static void tell_beside(struct worker *w, struct worker_call *c) {
   pthread_cond_broadcast(&w->news);
 }
 
-static void asked_to_end(struct worker *w, uint64_t id, int release) {
+static void asked_to_end(struct yoi__worker *w, uint64_t id, int release) {
   pthread_mutex_lock(&w->lock);
-  struct worker_call *c = find(w, id);
+  struct yoi__worker_call *c = find(w, id);
   if (c != NULL) { /* else its end is under way to the host */
     c->cancelled = 1;
     if (release) c->released = 1;
@@ -312,20 +313,20 @@ static void asked_to_end(struct worker *w, uint64_t id, int release) {
   pthread_mutex_unlock(&w->lock);
 }
 
-void worker_cancel(struct worker *w, uint64_t id) {
+void yoi__worker_cancel(struct yoi__worker *w, uint64_t id) {
   asked_to_end(w, id, 0);
 }
 
-void worker_release(struct worker *w, uint64_t id) {
+void yoi__worker_release(struct yoi__worker *w, uint64_t id) {
   asked_to_end(w, id, 1);
 }
 
-void worker_credit(struct worker *w, uint64_t id, yoi_str body) {
+void yoi__worker_credit(struct yoi__worker *w, uint64_t id, yoi_str body) {
   struct yoi__reader in = yoi__reader_of(body);
   uint64_t n = yoi__get_u64(&in);
   if (!yoi__reader_done(&in)) _exit(3);
   pthread_mutex_lock(&w->lock);
-  struct worker_call *c = find(w, id);
+  struct yoi__worker_call *c = find(w, id);
   if (c != NULL) {
     c->sent -= n < c->sent ? n : c->sent;
     queue(w, c);
@@ -333,10 +334,10 @@ void worker_credit(struct worker *w, uint64_t id, yoi_str body) {
   pthread_mutex_unlock(&w->lock);
 }
 
-void worker_woken(void *arg, uint64_t id) {
-  struct worker *w = arg;
+void yoi__worker_woken(void *arg, uint64_t id) {
+  struct yoi__worker *w = arg;
   pthread_mutex_lock(&w->lock);
-  struct worker_call *c = find(w, id);
+  struct yoi__worker_call *c = find(w, id);
   if (c != NULL) {
     c->woken = 1;
     queue(w, c);
@@ -344,9 +345,10 @@ void worker_woken(void *arg, uint64_t id) {
   pthread_mutex_unlock(&w->lock);
 }
 
-/* ---- decisions ----------------------------------------------------------------------------------- */
+/* ---- decisions
+ * ----------------------------------------------------------------------------------- */
 
-void worker_decide(struct worker *w, uint64_t id, yoi_str request) {
+void yoi__worker_decide(struct yoi__worker *w, uint64_t id, yoi_str request) {
   struct yoi__reader in = yoi__reader_of(request);
   const yoi_event *const *events = NULL;
   struct yoi_sdk_error e;
@@ -369,8 +371,8 @@ void worker_decide(struct worker *w, uint64_t id, yoi_str request) {
     st = yoi_sdk_fail(&e.e, YOI_CODE_INTERNAL, "the decision is too large");
     yoi__put_events(&b, st, &e.e, NULL, 0);
   }
-  if (b.failed != 0 || yoi__channel_send(&w->calm, YOI__MSG_EVENTS, id, yoi_sdk_buf_str(&b), -1) !=
-                           YOI_OK)
+  if (b.failed != 0 ||
+      yoi__channel_send(&w->calm, YOI__MSG_EVENTS, id, yoi_sdk_buf_str(&b), -1) != YOI_OK)
     _exit(3);
   if (s != NULL && st == YOI_AGAIN) s->ops->cancel(s);
   if (s != NULL) s->ops->release(s);

@@ -23,11 +23,11 @@
 #include "../loop.h"
 #include "../token.h"
 
-struct worker_call;
-struct worker_asked;
-struct worker_late;
+struct yoi__worker_call;
+struct yoi__worker_asked;
+struct yoi__worker_late;
 
-struct worker {
+struct yoi__worker {
   yoi_host host; /* what the plugin sees; ctx is this struct */
   struct yoi__plugin plugin;
   void *self;
@@ -49,47 +49,48 @@ struct worker {
 
   pthread_mutex_t lock;
   pthread_cond_t news; /* of questions, and of calls of a SERIAL plugin */
-  struct worker_call *calls[YOI_ISOLATED_CALLS_MAX];
-  struct worker_call *first, **last; /* those with something to do */
-  int posted;                        /* the loop will look at them */
+  struct yoi__worker_call *calls[YOI_ISOLATED_CALLS_MAX];
+  struct yoi__worker_call *first, **last; /* those with something to do */
+  int posted;                             /* the loop will look at them */
   int stopping;
-  struct worker_asked *asked; /* questions without an answer */
+  struct yoi__worker_asked *asked; /* questions without an answer */
   uint64_t ask_id;
-  struct worker_late *late, **late_last; /* messages that came while main waited */
+  struct yoi__worker_late *late, **late_last; /* messages that came while main waited */
 };
 
 /* ---- link.c ---------------------------------------------------------------- */
 
 /* [any] Waits for room; without the host there is no reason to live. */
-void worker_send(struct worker *w, uint32_t kind, uint64_t id, yoi_str body);
+void yoi__worker_send(struct yoi__worker *w, uint32_t kind, uint64_t id, yoi_str body);
 /* [any] A question, and its answer: a copy, to be released by the caller, who
  * reads its status first. *out_fd, when it is not NULL: a descriptor, or -1. */
-void worker_ask(struct worker *w, yoi_str question, struct yoi_sdk_buf *answer, int *out_fd);
+void yoi__worker_ask(struct yoi__worker *w, yoi_str question, struct yoi_sdk_buf *answer,
+                     int *out_fd);
 /* [loop] What has come over the busy channel. */
-void worker_read(struct worker *w);
+void yoi__worker_read(struct yoi__worker *w);
 /* Waits for the first message over the calm channel; the caller owns its fd. */
-struct yoi__message worker_first(struct worker *w);
+struct yoi__message yoi__worker_first(struct yoi__worker *w);
 
 /* ---- stream.c --------------------------------------------------------------- */
 
 /* [loop] */
-void worker_start(struct worker *w, uint64_t id, yoi_str request);
-void worker_cancel(struct worker *w, uint64_t id);
-void worker_release(struct worker *w, uint64_t id);
-void worker_credit(struct worker *w, uint64_t id, yoi_str body);
+void yoi__worker_start(struct yoi__worker *w, uint64_t id, yoi_str request);
+void yoi__worker_cancel(struct yoi__worker *w, uint64_t id);
+void yoi__worker_release(struct yoi__worker *w, uint64_t id);
+void yoi__worker_credit(struct yoi__worker *w, uint64_t id, yoi_str body);
 /* [loop] Does what is to be done for calls, for a while. */
-void worker_work(struct worker *w);
+void yoi__worker_work(struct yoi__worker *w);
 /* What the thread of a SERIAL plugin runs. */
-void *worker_serial_main(void *w);
+void *yoi__worker_serial_main(void *w);
 /* [any] The token of a call was woken. */
-void worker_woken(void *w, uint64_t id);
+void yoi__worker_woken(void *w, uint64_t id);
 /* [loop] A decision: start, one next, release. */
-void worker_decide(struct worker *w, uint64_t id, yoi_str request);
+void yoi__worker_decide(struct yoi__worker *w, uint64_t id, yoi_str request);
 
 /* ---- service.c ---------------------------------------------------------------- */
 
-void worker_host_init(struct worker *w);
+void yoi__worker_host_init(struct yoi__worker *w);
 /* The plugin's wake, for tokens of its own. */
-void worker_plugin_woken(void *w, uint64_t cookie);
+void yoi__worker_plugin_woken(void *w, uint64_t cookie);
 
 #endif

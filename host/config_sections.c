@@ -306,6 +306,7 @@ void yoi__build_entries(struct yoi__build *b) {
     if (yoi_sdk_json_str(yoi_sdk_json_get(v, "digest"), &digest)) read_pin(b, digest, p, at);
     snprintf(at, sizeof at, "/plugins/%zu/isolation", i);
     if (p != NULL) isolate(b, p, text(v, "isolation"), at);
+    all[i].best_effort = yoi_sdk_str_is(text(v, "confine"), "best_effort");
     if (yoi_sdk_json_type(grants) != YOI_SDK_JSON_ARRAY) continue;
     list = yoi__build_alloc(b, yoi_sdk_json_count(grants), sizeof *list);
     if (list == NULL) return;

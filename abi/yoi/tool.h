@@ -11,6 +11,8 @@
  *   an error      it has not. `message` goes to the model, which may try it in
  *                 another way: say what would be right. No path of the host,
  *                 address or secret is in it.
+ *   YOI_UNKNOWN   an error, of which nobody knows what was done before it: the
+ *                 call counts as "uncertain", unless it is read-only
  *
  *  1. The host calls start when all that may forbid the call has been asked:
  *     the arguments fit the schema, the grants are there, policy allows it, or
@@ -24,8 +26,6 @@
  *     within YOI_CANCEL_GRACE_MS; with YOI_CANCELLED when the effect did not
  *     take place or was cut short. What has not ended by then counts as
  *     "uncertain".
- *     So it is when the process of a tool that runs in one of its own ends: the
- *     stream's error is then runtime_unavailable.
  *  4. After YOI_TOOL_OUTPUT_MAX bytes of output the call is cancelled.
  *  5. A tool waits on host_loop.h and says AGAIN, or its plugin is SERIAL.
  */

@@ -73,7 +73,7 @@ yoi_status yoi__isolate_lost(const struct yoi__isolate *iso, yoi_error *err) {
   yoi_status st = unavailable(iso, 1, err, "ended while it was asked");
   if (manifest_of(iso)->kind == YOI_KIND_MODEL)
     yoi_sdk_fail_details(err, YOI_LIT("{\"kind\":\"closed\",\"retryable\":true}"));
-  return st;
+  return manifest_of(iso)->kind == YOI_KIND_TOOL ? YOI_UNKNOWN : st;
 }
 
 /* ---- sending, and the end of it ---------------------------------------------------- */
@@ -491,13 +491,6 @@ static yoi_status send_mounts(struct yoi__isolate *iso) {
   return st;
 }
 
-static yoi_str folder_of(const struct yoi__plugin *p) {
-  yoi_str path = p->path;
-  while (path.len > 1 && path.ptr[path.len - 1] != '/') path.len--;
-  if (path.len > 1) path.len--;
-  return path;
-}
-
 static yoi_status ask_open(struct yoi__isolate *iso, struct opened *o) {
   const struct yoi__plugin *p = iso->in->plugin;
   struct yoi_sdk_buf b;
@@ -509,7 +502,7 @@ static yoi_status ask_open(struct yoi__isolate *iso, struct opened *o) {
   yoi__put_u32(&b, p->manifest.kind);
   yoi__put_u32(&b, iso->in->top->config->log_level);
   yoi__put_u32(&b, uses_of(iso));
-  yoi__put_str(&b, folder_of(p));
+  yoi__put_u32(&b, (uint32_t)yoi__config_confined(iso->in->top->config, p));
   yoi__put_str(&b, p->manifest.id);
   yoi__put_str(&b, yoi_sdk_str(p->digest));
   yoi__put_str(&b, iso->in->config->config);

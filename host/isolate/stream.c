@@ -129,13 +129,18 @@ static void end(struct yoi__far *f, yoi_status st, const yoi_error *why) {
   if (f->why != NULL) yoi_sdk_error_copy(yoi_sdk_error_init(f->why), why);
 }
 
-static void end_timed_out(struct yoi__far *f) {
+/* Killed: its holder asks of a tool what it did, and nobody knows. */
+static int is_lost(const struct yoi__far *f, int killed) {
+  return killed && f->iso->in->plugin->manifest.kind == YOI_KIND_TOOL;
+}
+
+static void end_timed_out(struct yoi__far *f, int killed) {
   const struct yoi__instance *in = f->iso->in;
   struct yoi_sdk_error e;
   yoi_status st =
       yoi_sdk_fail(yoi_sdk_error_init(&e), YOI_CODE_TIMEOUT, "%s '%.*s' did not answer in time",
                    yoi__kind_name(in->plugin->manifest.kind), YOI_ARG(in->name));
-  end(f, st, &e.e);
+  end(f, is_lost(f, killed) ? YOI_UNKNOWN : st, &e.e);
 }
 
 static void leave_place(struct yoi__far *f) {
@@ -180,7 +185,7 @@ const char *yoi__far_events(struct yoi__isolate *iso, uint64_t id, yoi_str body,
       f->last = &f->first;
     }
     if (s.st == YOI_CANCELLED && f->timed && !f->cancelled)
-      end_timed_out(f);
+      end_timed_out(f, 0);
     else if (s.st != YOI_OK)
       end(f, s.st, &s.why.e);
     if (s.st != YOI_OK) leave_place(f);
@@ -205,10 +210,10 @@ uint64_t yoi__far_due(struct yoi__isolate *iso, uint64_t now_ns) {
       f->due_ns = now_ns + YOI_CANCEL_GRACE_MS * YOI__MS;
       yoi__isolate_say(iso, YOI__MSG_CANCEL, f->id, (yoi_str){0}, -1);
     } else if (f->due_ns <= now_ns) {
-      if (f->cancelled)
+      if (f->cancelled && !is_lost(f, 1))
         end(f, YOI_CANCELLED, NULL);
       else
-        end_timed_out(f);
+        end_timed_out(f, 1);
       yoi__isolate_fail(iso, "a call did not end in time");
     }
     if (iso->dead) return UINT64_MAX;
@@ -223,7 +228,7 @@ void yoi__far_fail_all(struct yoi__isolate *iso) {
   for (uint32_t i = 0; i < iso->n_places; i++) {
     struct yoi__far *f = iso->places[i].call;
     if (f == NULL || f->over) continue;
-    if (f->cancelled) /* it was over for its holder */
+    if (f->cancelled && !is_lost(f, 1)) /* it was over for its holder */
       end(f, YOI_CANCELLED, NULL);
     else
       end(f, st, &e.e);

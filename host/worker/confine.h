@@ -12,8 +12,8 @@
  *   process       no new privileges, no core, not dumpable, no capabilities,
  *                 ends with its parent, first to go when memory is short
  *   limits        data, address space, open files (yoi/limits.h)
- *   Landlock      files: the system's libraries and the folder of the plugin,
- *                 to be read, and the mounts; no TCP, no signals and no
+ *   Landlock      files: the system's libraries and what the plugin's config
+ *                 names, to be read, and the mounts; no TCP, no signals and no
  *                 abstract sockets to what is outside (landlock.c)
  *   seccomp       no other process, no sockets, and none of the calls that
  *                 kernels are broken into by (filter.c)
@@ -44,7 +44,6 @@ struct yoi__confine_mount {
 struct yoi__confine {
   uint32_t uses;      /* YOI__CONFINE_* */
   int required;       /* 1: what this kernel cannot do is an error, not a loss */
-  const char *folder; /* of the plugin's file; NULL: none */
   const char *const *files; /* that the plugin's own config names, to be read */
   size_t n_files;
   const struct yoi__confine_mount *mounts;

@@ -1,8 +1,8 @@
 /* landlock.c - what files an isolated plugin can open, and whom it can reach.
  *
- *   system's libraries, folder of the plugin, files of its config   read
- *   mounts                                                          read, or all but devices
- *   everything else                                                 nothing
+ *   system's libraries, files of the config   read
+ *   mounts                                    read, or all but devices
+ *   everything else                           nothing
  *
  *  1. Nothing can be executed: a shared object needs to be read only.
  *  2. A plugin that makes sandboxes (YOI__CONFINE_SHELL) is kept from no file,
@@ -20,8 +20,6 @@ static int add_all(const struct yoi__confine *c, struct yoi_sdk_landlock *r) {
   uint32_t which = YOI_SDK_SYSTEM_LIBRARIES;
   if (c->uses & YOI__CONFINE_NET) which |= YOI_SDK_SYSTEM_NETWORK;
   int error = yoi_sdk_landlock_add_system(r, which);
-  if (error == 0 && c->folder != NULL)
-    error = yoi_sdk_landlock_add_path(r, c->folder, YOI_SDK_LANDLOCK_READS);
   for (size_t i = 0; i < c->n_files && error == 0; i++)
     error = yoi_sdk_landlock_add_path(r, c->files[i], YOI_SDK_LANDLOCK_READ_FILE);
   for (size_t i = 0; i < c->n_mounts && error == 0; i++)

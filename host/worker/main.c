@@ -95,8 +95,7 @@ struct given {
   size_t n_mounts;
   const char *files[PATHS_MAX];
   size_t n_files;
-  char folder[YOI_PATH_BYTES_MAX];
-  uint32_t uses;
+  uint32_t uses, required;
   char said[YOI__CONFINED_MAX];
 };
 
@@ -126,7 +125,7 @@ static yoi_status shut_in(struct yoi__worker *w, struct given *g, int plugin, yo
   find_paths(g, w->plugin.manifest.config, config);
   struct yoi__confine c = {.uses = ((g->uses & YOI__OPEN_NET) != 0 ? YOI__CONFINE_NET : 0) |
                                    ((g->uses & YOI__OPEN_SHELL) != 0 ? YOI__CONFINE_SHELL : 0),
-                           .folder = g->folder[0] != '\0' ? g->folder : NULL,
+                           .required = g->required != 0,
                            .files = g->files,
                            .n_files = g->n_files,
                            .mounts = g->mounts,
@@ -225,7 +224,7 @@ static yoi_status open_plugin(struct yoi__worker *w, const struct yoi__message *
   w->plugin.manifest.kind = yoi__get_u32(&in);
   w->log_level = yoi__get_u32(&in);
   g->uses = yoi__get_u32(&in);
-  yoi_str folder = yoi__get_bytes(&in, sizeof g->folder - 1);
+  g->required = yoi__get_u32(&in);
   w->plugin.manifest.id = yoi__get_text(&in, YOI_PLUGIN_ID_MAX);
   yoi_str digest = yoi__get_text(&in, YOI_SDK_DIGEST_SIZE);
   yoi_str config = yoi__get_text(&in, YOI_ISOLATED_MESSAGE_BYTES);
@@ -233,7 +232,6 @@ static yoi_status open_plugin(struct yoi__worker *w, const struct yoi__message *
     return yoi_sdk_fail(err, YOI_CODE_INTERNAL, "the host's first message is not as it should be");
   w->config = yoi_sdk_str_dup(config);
   if (w->config.ptr == NULL) return yoi_sdk_fail_memory(err);
-  (void)snprintf(g->folder, sizeof g->folder, "%.*s", YOI_ARG(folder));
   yoi_status st = load(w, m->fd, digest, g, err);
   if (st != YOI_OK) return st;
   w->serial = w->plugin.manifest.threads == YOI_SERIAL;

@@ -454,13 +454,14 @@ static void take_end(struct eng_call *c, yoi_status st, const yoi_error *err) {
                  "the output passed %d bytes, so the tool was stopped", YOI_TOOL_OUTPUT_MAX);
   } else if (st == YOI_END) {
     eng_call_end(c, ENG_CALL_OK, 0, "%s", note);
+  } else if (st == YOI_UNKNOWN && !eng_call_is_harmless(c)) {
+    eng_call_end(c, ENG_CALL_UNCERTAIN, err->code, "%s; what the tool did is not known",
+                 err->message);
   } else if (st == YOI_CANCELLED && c->late) {
     eng_call_end(c, ENG_CALL_ERROR, YOI_CODE_TIMEOUT, "the tool took too long and was stopped");
   } else if (st == YOI_CANCELLED) {
     eng_call_end(c, ENG_CALL_CANCELLED, 0, "%s",
                  err->message[0] ? err->message : "the tool was stopped");
-  } else if (err->code == YOI_CODE_RUNTIME_UNAVAILABLE && !eng_call_is_harmless(c)) {
-    eng_call_end(c, ENG_CALL_UNCERTAIN, err->code, "%s; what it did is not known", err->message);
   } else {
     eng_call_end(c, ENG_CALL_ERROR, err->code, "%s", err->message);
   }

@@ -149,7 +149,7 @@ static inline void deed_log(const yoi_host *host) {
 }
 
 static inline void deed_crash(const char *deed) {
-  int *volatile nowhere = NULL;
+  volatile int *volatile nowhere = NULL;
   if (strcmp(deed, "segfault") == 0) *nowhere = 1;
   if (strcmp(deed, "abort") == 0) abort();
   if (strcmp(deed, "exit") == 0) exit(0);

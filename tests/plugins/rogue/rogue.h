@@ -4,8 +4,8 @@
  * A call says what is done in it: "rogue:DEED@OPERATION;" anywhere in its text,
  * with the operations start, next, cancel and release. Without that word it is a
  * harmless call that says "harmless". What a deed has come to is the text of the
- * call; one at cancel comes when the call is cancelled, and not before. Two
- * more deeds are of streams alone: `flood` never ends, and `deaf` does not hear.
+ * call; one at cancel comes when the call is cancelled, which says "waiting"
+ * before. Two more deeds are of streams alone: `flood` never ends, and `deaf` does not hear.
  */
 #ifndef ROGUE_ROGUE_H
 #define ROGUE_ROGUE_H
@@ -64,7 +64,8 @@ static inline yoi_status rogue_next(yoi_stream *base, const yoi_event *const **o
   }
   if (strcmp(s->deed, "deaf") == 0) return YOI_AGAIN;
   if (atomic_load(&s->cancelled)) return YOI_CANCELLED;
-  if (rogue_is(s, "cancel")) return YOI_AGAIN;
+  if (rogue_is(s, "cancel"))
+    return s->given++ == 0 ? rogue_give(s, s->kind, YOI_LIT("waiting"), out, out_n) : YOI_AGAIN;
   if (s->given == 0 && rogue_is(s, "next")) {
     for (int i = 0; strcmp(s->deed, "wakes") == 0 && i < ROGUE_WAKES; i++)
       s->rogue->host->wake(s->rogue->host, s->token);

@@ -52,8 +52,8 @@ static void make(const char *name, const char *text) {
 
 static int set_up(void **state) {
   char cwd[4000];
-  static const char *const folders[] = {"plugin", "ro", "rw", "rw/below", "other"};
-  static const char *const files[] = {"plugin/lib.so", "ro/file", "rw/file", "other/file",
+  static const char *const folders[] = {"ro", "rw", "rw/below", "other"};
+  static const char *const files[] = {"ro/file", "rw/file", "other/file",
                                       "other/certificates"};
   (void)state;
   assert_non_null(getcwd(cwd, sizeof cwd));
@@ -92,12 +92,11 @@ static int open_it(void) {
 
 /* A confinement with all that can be given; descriptors are opened anew. */
 static struct yoi__confine_mount mounts[2];
-static char plugin_folder[PATHS], certificates[PATHS];
+static char certificates[PATHS];
 static const char *const named_files[] = {certificates};
 
 static struct yoi__confine with_files(void) {
   char at[PATHS];
-  snprintf(plugin_folder, sizeof plugin_folder, "%s/plugin", home);
   snprintf(certificates, sizeof certificates, "%s/other/certificates", home);
   for (int i = 0; i < 2; i++) {
     snprintf(at, sizeof at, "%s/%s", home, i == 0 ? "ro" : "rw");
@@ -106,7 +105,6 @@ static struct yoi__confine with_files(void) {
     assert_true(mounts[i].fd >= 0);
   }
   return (struct yoi__confine){.required = 1,
-                               .folder = plugin_folder,
                                .files = named_files,
                                .n_files = 1,
                                .mounts = mounts,
@@ -123,9 +121,6 @@ static void only_what_is_given_is_opened(void **state) {
     const char *at; /* absolute, or below home */
     int how, error;
   } rows[] = {
-      {"plugin/lib.so", O_RDONLY, 0},
-      {"plugin/lib.so", O_RDWR, EACCES},
-      {"plugin/new", O_WRONLY | O_CREAT, EACCES},
       {"ro/file", O_RDONLY, 0},
       {"ro", O_RDONLY | O_DIRECTORY, 0},
       {"ro/file", O_WRONLY, EACCES},

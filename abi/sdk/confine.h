@@ -19,6 +19,18 @@
 extern "C" {
 #endif
 
+/* 1: a build with a sanitizer whose shadow is larger than any limit of memory. */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define YOI_SDK_SANITIZED 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define YOI_SDK_SANITIZED 1
+#endif
+#endif
+#ifndef YOI_SDK_SANITIZED
+#define YOI_SDK_SANITIZED 0
+#endif
+
 /* ---- seccomp: what the kernel does not do (filter.c) ---- */
 #define YOI_SDK_FILTER_MAX 1024 /* instructions; the kernel takes 4,096 */
 

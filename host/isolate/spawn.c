@@ -29,6 +29,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include <sdk/confine.h>
 #include <sdk/error.h>
 #include <sdk/str.h>
 
@@ -80,20 +81,12 @@ yoi_status yoi__worker_find(yoi_str named, char *out, yoi_error *err) {
 
 /* ---- starting -------------------------------------------------------------------- */
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define SANITIZED 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define SANITIZED 1
-#endif
-#endif
-
 /* What the new process sees; the texts live as long as this one's. */
 static void make_environment(const char *env[], size_t cap) {
   size_t n = 0;
   env[n++] = "PATH=/usr/local/bin:/usr/bin:/bin";
   env[n++] = "LC_ALL=C.UTF-8";
-#ifdef SANITIZED
+#if YOI_SDK_SANITIZED
   extern char **environ;
   static const char *const wanted[] = {
       "ASAN_OPTIONS=", "UBSAN_OPTIONS=", "TSAN_OPTIONS=", "LSAN_OPTIONS="};
@@ -116,7 +109,7 @@ static void become(const char *path, const char *const *env, int busy, int calm,
   calm = fcntl(calm, F_DUPFD, YOI__WORKER_CALM_FD + 1);
   int null = open("/dev/null", O_RDWR);
   if (null < 0 || dup2(null, 0) < 0 || dup2(null, 1) < 0) return;
-#ifndef SANITIZED /* whose last words go there */
+#if !YOI_SDK_SANITIZED /* whose last words go there */
   if (dup2(null, 2) < 0) return;
 #endif
   if (dup2(busy, YOI__WORKER_BUSY_FD) < 0 || dup2(calm, YOI__WORKER_CALM_FD) < 0) return;

@@ -16,17 +16,6 @@
 #include <unistd.h>
 #include <yoi/limits.h>
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define SANITIZED 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define SANITIZED 1
-#endif
-#endif
-#ifndef SANITIZED
-#define SANITIZED 0
-#endif
-
 #define OOM_SCORE "600" /* of 1000: the more, the sooner the kernel ends it */
 #define FIRST 3         /* above the standard three */
 
@@ -68,9 +57,9 @@ static int limits(const struct yoi__confine *c) {
       {RLIMIT_RTPRIO, 0, 0, 0},
       /* What commands may have, each command is told by its grant. */
       {RLIMIT_DATA, YOI_ISOLATED_DATA_BYTES_MAX,
-       shell ? RLIM_INFINITY : YOI_ISOLATED_DATA_BYTES_MAX, SANITIZED},
+       shell ? RLIM_INFINITY : YOI_ISOLATED_DATA_BYTES_MAX, YOI_SDK_SANITIZED},
       {RLIMIT_AS, YOI_ISOLATED_ADDRESS_BYTES_MAX, YOI_ISOLATED_ADDRESS_BYTES_MAX,
-       SANITIZED || shell},
+       YOI_SDK_SANITIZED || shell},
   };
   int error = 0;
   for (size_t i = 0; i < sizeof all / sizeof *all && error == 0; i++)

@@ -24,17 +24,6 @@
 #include <unistd.h>
 #include <yoi/limits.h>
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define SANITIZED 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define SANITIZED 1
-#endif
-#endif
-#ifndef SANITIZED
-#define SANITIZED 0
-#endif
-
 #define PATHS 4352
 
 static char home[4096]; /* an absolute path, of all that is made here */
@@ -389,7 +378,7 @@ static void limits_are_kept(void **state) {
   assert_int_equal(confined_run(&confined_plain, NULL, open_until_full), 0);
   assert_int_equal(confined_run(&confined_plain, NULL, raise_a_limit), EPERM);
   assert_int_equal(confined_run(&confined_plain, NULL, core_is_none), 0);
-  if (SANITIZED) return; /* then there are none of memory */
+  if (YOI_SDK_SANITIZED) return; /* then there are none of memory */
   assert_int_equal(confined_run(&confined_plain, NULL, data_to_the_limit), 0);
   assert_int_equal(confined_run(&confined_plain, NULL, data_over_the_limit), ENOMEM);
   assert_int_equal(confined_run(&confined_plain, NULL, addresses_below_the_limit), 0);

@@ -88,8 +88,8 @@ static void make_environment(const char *env[], size_t cap) {
   env[n++] = "LC_ALL=C.UTF-8";
 #if YOI_SDK_SANITIZED
   extern char **environ;
-  static const char *const wanted[] = {
-      "ASAN_OPTIONS=", "UBSAN_OPTIONS=", "TSAN_OPTIONS=", "LSAN_OPTIONS="};
+  env[n++] = "LSAN_OPTIONS=detect_leaks=0"; /* it traces, which is refused there */
+  static const char *const wanted[] = {"ASAN_OPTIONS=", "UBSAN_OPTIONS=", "TSAN_OPTIONS="};
   for (char **e = environ; e != NULL && *e != NULL; e++)
     for (size_t i = 0; i < sizeof wanted / sizeof *wanted; i++)
       if (n + 1 < cap && strncmp(*e, wanted[i], strlen(wanted[i])) == 0) env[n++] = *e;

@@ -101,11 +101,13 @@ SDK_SCHEMA := $(B)/lib/libyoi-sdk-schema.a
 SDK_BUNDLE := $(B)/lib/libyoi-sdk-bundle.a
 SDK_RULES  := $(B)/lib/libyoi-sdk-rules.a
 SDK_HTTP   := $(B)/lib/libyoi-sdk-http.a
+SDK_CONFINE := $(B)/lib/libyoi-sdk-confine.a
 ENGINE     := $(B)/lib/libyoi-engine.a
 LIBYOI_A   := $(B)/libyoi.a
 LIBYOI_SO  := $(B)/libyoi.so
 # No sources, no program: what is already there can be built and tested.
 YOI_HOST   := $(if $(wildcard host/cli/*.c),$(B)/yoi-host)
+YOI_WORKER := $(B)/yoi-worker
 
 objs = $(patsubst %.c,$(B)/obj/%.o,$(wildcard $(1)/*.c))
 
@@ -178,7 +180,7 @@ help:
 	@echo 'make clean      remove build/'
 	@echo 'variants: CC=clang, SANITIZE=address,undefined, SANITIZE=thread, HARD=1'
 
-all: $(YOI_HOST) $(LIBYOI_A) $(LIBYOI_SO) $(so_runtimes) $(so_plugins) $(EXAMPLES) \
+all: $(YOI_HOST) $(YOI_WORKER) $(LIBYOI_A) $(LIBYOI_SO) $(so_runtimes) $(so_plugins) $(EXAMPLES) \
      $(B)/bundles/default.json
 	@:
 
@@ -208,19 +210,26 @@ $(SDK_BUNDLE): $(call objs,abi/sdk/bundle)
 	$(archive)
 $(SDK_HTTP): $(call objs,abi/sdk/http)
 	$(archive)
+$(SDK_CONFINE): $(call objs,abi/sdk/confine)
+	$(archive)
 $(ENGINE): $(call objs,runtimes/engine)
 	$(archive)
 # One archive holds all that an application needs beside the system's. (The line
 # is read by tests/fuzz/fuzz.py too, whose targets link the same.)
-LIBYOI_DIRS = host abi/sdk/core abi/sdk/schema abi/sdk/bundle abi/sdk/rules
+LIBYOI_DIRS = host host/isolate abi/sdk/core abi/sdk/schema abi/sdk/bundle abi/sdk/rules
 $(LIBYOI_A): $(foreach d,$(LIBYOI_DIRS),$(call objs,$(d)))
 	$(archive)
-$(LIBYOI_SO): $(call objs,host) $(SDK_BUNDLE) $(SDK_RULES) $(SDK_SCHEMA) $(SDK_CORE) host/libyoi.map
+$(LIBYOI_SO): $(call objs,host) $(call objs,host/isolate) $(SDK_BUNDLE) $(SDK_RULES) $(SDK_SCHEMA) $(SDK_CORE) host/libyoi.map
 	@$(if $(V),,echo '  ld      $@')
 	$(Q)$(CC) -shared $(LDFLAGS) $(SLIM) $(DEFS) -Wl,-soname,libyoi.so.1 -Wl,--version-script=host/libyoi.map \
 	  -o $@ $(filter %.o %.a,$^) $(LIBS_CORE)
 	$(Q)ln -sf $(@F) $@.1
 $(B)/yoi-host: $(call objs,host/cli) $(LIBYOI_A)
+	@$(if $(V),,echo '  ld      $@')
+	$(Q)$(CC) $(LDFLAGS) $(SLIM) $(HOST_LDFLAGS) -o $@ $^ $(LIBS_CORE)
+
+# What isolated plugins run in; it stands beside yoi-host.
+$(B)/yoi-worker: $(call objs,host/worker) $(LIBYOI_A) $(SDK_CONFINE)
 	@$(if $(V),,echo '  ld      $@')
 	$(Q)$(CC) $(LDFLAGS) $(SLIM) $(HOST_LDFLAGS) -o $@ $^ $(LIBS_CORE)
 
@@ -243,10 +252,11 @@ $(foreach n,$(TEST_PLUGINS),$(eval $(call plugin,tests/plugins/$(n),$(n),$(call 
 # The program that tool-shell starts commands with is embedded in it. It is the
 # plain build in every variant: it limits memory, which sanitizers need more of.
 RUNNER = $(B)/lib/tool-shell-run
-$(RUNNER): $(wildcard plugins/tool-shell/runner/*.[ch]) Makefile
+$(RUNNER): $(wildcard plugins/tool-shell/runner/*.[ch]) abi/sdk/confine.h \
+  $(wildcard abi/sdk/confine/*.c) Makefile
 	@mkdir -p $(@D)
 	@$(if $(V),,echo '  ld      $@')
-	$(Q)$(CC) -std=c11 -O2 -s $(WARN) -D_GNU_SOURCE -D_FORTIFY_SOURCE=2 -include abi/sdk/banned.h \
+	$(Q)$(CC) -std=c11 -O2 -s $(WARN) -Iabi -D_GNU_SOURCE -D_FORTIFY_SOURCE=2 -include sdk/banned.h \
 	  -fPIE -pie -fstack-protector-strong -Wl,-z,relro,-z,now -o $@ $(filter %.c,$^)
 $(B)/obj/plugins/tool-shell/spawn.o: $(RUNNER)
 
@@ -311,10 +321,12 @@ static: $(B)/yoi-host-static
 # ---- tests ---------------------------------------------------------------
 # tests/unit/test_X.c sees the core; tests/unit/NAME/test_X.c also the objects
 # of the plugin NAME (or of sdk/NAME for `sdk-NAME`, or those of host/cli that
-# need only cli_say for `cli`; `cli-bundle` plays a host) and what lies beside it.
+# need only cli_say for `cli`; `cli-bundle` plays a host; what shuts a plugin in
+# for `worker`) and what lies beside it.
 cli_OBJS      = $(patsubst %,$(B)/obj/host/cli/%.o,safe file text_diff bundle_source)
 cli-bundle_OBJS = $(B)/obj/host/cli/bundle_sync.o
 cli-bundle_LIBS = -Wl,--allow-multiple-definition # the one that is played counts
+worker_OBJS   = $(patsubst %,$(B)/obj/host/worker/%.o,confine process landlock filter) $(SDK_CONFINE)
 unit_dir      = $(notdir $(patsubst %/,%,$(dir $(1))))
 unit_objs     = $(call objs,plugins/$(call unit_dir,$(1))) $(call objs,runtimes/$(call unit_dir,$(1))) \
                 $($(call unit_dir,$(1))_OBJS) \
@@ -359,7 +371,7 @@ $(B)/examples/%: docs/examples/%.c $(LIBYOI_A)
 test-binaries: all static $(so_test_plugins) $(UNIT_CORE) $(UNIT_HTTP) $(MOCKS) $(BENCH) $(SHIM) \
   $(VALIDATE) $(READ)
 
-core-binaries: $(YOI_HOST) $(LIBYOI_SO) $(CORE_RUNTIMES:%=$(B)/runtimes/%.so) \
+core-binaries: $(YOI_HOST) $(YOI_WORKER) $(LIBYOI_SO) $(CORE_RUNTIMES:%=$(B)/runtimes/%.so) \
                $(CORE_PLUGINS:%=$(B)/plugins/%.so) $(so_test_plugins) $(UNIT_CORE)
 core: core-binaries
 	$(Q)$(PYTHON) tests/run.py --build $(B) unit-core

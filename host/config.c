@@ -365,6 +365,12 @@ int yoi__config_granted(const struct yoi__config *c, const struct yoi__plugin *p
   return p->manifest.kind == (yoi__grant_local(&grant) ? YOI_KIND_TOOL : YOI_KIND_RUNTIME);
 }
 
+int yoi__config_confined(const struct yoi__config *c, const struct yoi__plugin *p) {
+  for (size_t i = 0; i < c->n_entries; i++)
+    if (yoi_sdk_str_eq(c->entries[i].id, p->manifest.id)) return !c->entries[i].best_effort;
+  return 1;
+}
+
 static const char *variable(const char *name) {
   const char *v = getenv(name);
   return v != NULL && *v != '\0' ? v : NULL;

@@ -97,6 +97,7 @@ struct yoi__config_plugin {
   int has_grants;        /* 0: the default of its kind */
   const yoi_str *grants; /* patterns: see grant.h */
   size_t n_grants;
+  int best_effort; /* confined as far as this system can */
 };
 
 struct yoi__config {
@@ -107,6 +108,7 @@ struct yoi__config {
   uint32_t log_format;   /* YOI__LOG_* */
   uint32_t audit;        /* YOI__AUDIT_* */
   uint32_t drain_ms;
+  yoi_str worker;      /* absolute: the program of isolated plugins; empty: where it is */
   struct yoi__catalogue *plugins;
   struct yoi__secrets *secrets; /* declared; yoi__secrets_read at start */
   struct yoi__local local;      /* the rest of that section */
@@ -154,6 +156,9 @@ yoi_status yoi__config_read_secrets(struct yoi__config *c, yoi_error *err);
  * plugins[].grants, or, without that list, what its kind cannot do without:
  * runtimes model:*; tools mount, net, shell and git of any name. */
 int yoi__config_granted(const struct yoi__config *c, const struct yoi__plugin *p, yoi_str grant);
+
+/* 1: the plugin's process must be confined, or it does not run. */
+int yoi__config_confined(const struct yoi__config *c, const struct yoi__plugin *p);
 
 /* The config that stands for no file, from OPENAI_BASE_URL, YOI_MODEL and
  * OPENAI_API_KEY: JSON text that goes through the same checks. */

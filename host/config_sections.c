@@ -58,6 +58,18 @@ static int truth(const yoi_sdk_json *v, const char *name) {
 
 /* ---- scalars ---------------------------------------------------------------- */
 
+static void read_worker(struct yoi__build *b) {
+  char path[YOI_PATH_BYTES_MAX];
+  yoi_str s = text(b->tree, "worker_program");
+  if (s.len == 0) return;
+  int n = snprintf(path, sizeof path, "%s%s%.*s", s.ptr[0] == '/' ? "" : b->base,
+                   s.ptr[0] == '/' ? "" : "/", YOI_ARG(s));
+  if (n < 0 || (size_t)n >= sizeof path)
+    yoi__findings_add(&b->found, "/worker_program", 0, "path too long");
+  else
+    b->c->worker = yoi__build_str(b, yoi_sdk_str(path));
+}
+
 void yoi__build_scalars(struct yoi__build *b) {
   static const struct {
     const char *name;
@@ -73,6 +85,7 @@ void yoi__build_scalars(struct yoi__build *b) {
   c->drain_ms = number(b->tree, "drain_ms", YOI_DRAIN_MS_DEFAULT);
   if (c->step && c->loops > 1) yoi__findings_add(&b->found, "/loops", 0, "step mode has one loop");
   if (c->step) c->loops = 1;
+  read_worker(b);
   c->log_level = YOI_LOG_INFO;
   for (size_t i = 0; i < sizeof levels / sizeof *levels; i++) {
     if (yoi_sdk_str_is(text(log, "level"), levels[i].name)) c->log_level = levels[i].level;
@@ -250,6 +263,24 @@ static void read_pin(struct yoi__build *b, yoi_str digest, struct yoi__plugin *p
   yoi_sdk_free(pinned);
 }
 
+/* The operator may put a plugin into a process, and not take it out of one that
+ * its author wants. */
+static void isolate(struct yoi__build *b, struct yoi__plugin *p, yoi_str wanted, const char *at) {
+  int process = yoi_sdk_str_is(wanted, "process");
+  if (wanted.len > 0 && !process && p->manifest.isolated)
+    yoi__findings_add(&b->found, at, 0, "expected 'process', which the plugin's manifest says");
+  if (process && !yoi__kind_isolates(p->manifest.kind))
+    yoi__findings_add(&b->found, at, 0, "'process' is for tools, policies and models; %s",
+                      p->manifest.kind == YOI_KIND_RUNTIME
+                          ? "for a runtime run a second yoi-host behind http-remote"
+                          : "an ingress stays in the host");
+  else if (process && p->linked != NULL)
+    yoi__findings_add(&b->found, at, 0,
+                      "'process' needs the plugin's own file; it is linked into this program");
+  else if (process)
+    p->manifest.isolated = 1;
+}
+
 void yoi__build_entries(struct yoi__build *b) {
   size_t n = 0, i = 0;
   const yoi_sdk_json *v = array(b, "plugins", YOI_PLUGINS_MAX, &n);
@@ -274,8 +305,8 @@ void yoi__build_entries(struct yoi__build *b) {
     snprintf(at, sizeof at, "/plugins/%zu/digest", i);
     if (yoi_sdk_json_str(yoi_sdk_json_get(v, "digest"), &digest)) read_pin(b, digest, p, at);
     snprintf(at, sizeof at, "/plugins/%zu/isolation", i);
-    if (yoi_sdk_str_is(text(v, "isolation"), "process"))
-      yoi__findings_add(&b->found, at, 0, "isolation 'process' is not supported by this version");
+    if (p != NULL) isolate(b, p, text(v, "isolation"), at);
+    all[i].best_effort = yoi_sdk_str_is(text(v, "confine"), "best_effort");
     if (yoi_sdk_json_type(grants) != YOI_SDK_JSON_ARRAY) continue;
     list = yoi__build_alloc(b, yoi_sdk_json_count(grants), sizeof *list);
     if (list == NULL) return;

@@ -146,7 +146,7 @@ static void write_runtime(struct yoi_sdk_jsonw *w, const struct row *row) {
   yoi_sdk_jsonw_open(w, '{');
   yoi_sdk_jsonw_kstr(w, "kind", yoi_sdk_str(source_kind(m->id)));
   yoi_sdk_jsonw_kstr(w, "plugin", m->id);
-  yoi_sdk_jsonw_kbool(w, "isolated", 0);
+  yoi_sdk_jsonw_kbool(w, "isolated", m->isolated);
   yoi_sdk_jsonw_close(w, '}');
   write_time(w, "last_seen", atomic_load(&in->last_seen_ns));
   yoi_sdk_jsonw_key(w, "runtime");

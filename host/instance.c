@@ -20,6 +20,7 @@
 #include "clock.h"
 #include "gate.h"
 #include "host.h"
+#include "isolate/isolate.h"
 #include "strand.h"
 #include "turn.h"
 
@@ -130,6 +131,8 @@ static void release_parts(struct yoi__instance *in) {
   in->strand = NULL;
   yoi__gate_free(in->gate);
   in->gate = NULL;
+  yoi__isolate_free(in->isolate);
+  in->isolate = NULL;
   yoi__config_memory_free(in->memory);
   in->memory = NULL;
   yoi__setup_ahead(in, NULL);

@@ -40,6 +40,7 @@ struct yoi__gate;
 struct yoi__setup;
 struct yoi__stream;
 struct yoi__strand;
+struct yoi__isolate;
 
 struct yoi__instance {
   yoi_host host; /* what the plugin sees; ctx is this struct */
@@ -55,6 +56,7 @@ struct yoi__instance {
   _Atomic(struct yoi__setup *) ahead;      /* a reference; see setup.h */
   void *self;
   struct yoi__gate *gate;     /* of one that stands where a runtime is replaced; gate.h */
+  struct yoi__isolate *isolate; /* of an isolated plugin, from its first open on */
   struct yoi__strand *strand; /* of a SERIAL plugin: its functions are called there */
   _Atomic uint32_t state;
   _Atomic uint32_t early;        /* a wake came while open ran */

@@ -69,6 +69,7 @@ void yoi__listing_plugin(struct yoi_sdk_jsonw *w, const struct yoi__config *c,
   yoi_sdk_jsonw_kstr(w, "display_name", m->display_name);
   yoi_sdk_jsonw_kstr_opt(w, "runtime_id", m->runtime_id);
   yoi_sdk_jsonw_kstr(w, "threads", yoi_sdk_str(m->threads == YOI_SERIAL ? "serial" : "parallel"));
+  yoi_sdk_jsonw_kstr(w, "isolation", yoi_sdk_str(m->isolated ? "process" : "none"));
   strings(w, "interfaces", m->interfaces, m->n_interfaces);
   strings(w, "grants", m->grants, m->n_grants);
   if (m->n_operations > 0) strings(w, "operations", m->operations, m->n_operations);

@@ -19,7 +19,9 @@
  *  6. A pinned plugin runs the pinned bytes or nothing (pin.c). So does one that
  *     took the place of other bytes while the process ran: the dynamic loader
  *     goes by name, and would give the old ones.
- *  7. What is linked into the program is mapped already, and then treated like
+ *  7. Of an isolated plugin nothing is mapped here (isolate/): its worker process
+ *     does all of this.
+ *  8. What is linked into the program is mapped already, and then treated like
  *     any other: entry, table, agreement with its manifest.
  */
 #include "loader.h"
@@ -35,6 +37,7 @@
 #include <sdk/mem.h>
 
 #include "generation.h"
+#include "isolate/table.h"
 #include "manifest_tool.h"
 #include "pin.h"
 
@@ -273,24 +276,44 @@ static yoi_status map_file(struct yoi__plugin *p, entry_fn *out, yoi_error *err)
   return st == YOI_OK ? find_entry(p, out, err) : st;
 }
 
-static yoi_status load(struct yoi__plugin *p, yoi_error *err) {
-  entry_fn entry = NULL;
+static yoi_status enter(struct yoi__plugin *p, entry_fn entry, yoi_error *err) {
   yoi_plugin table;
-  yoi_status st = YOI_OK;
-  if (p->linked != NULL) {
-    entry = p->linked->entry;
-  } else {
-    st = map_file(p, &entry, err);
-  }
-  if (st == YOI_OK) st = check_table(p, entry(), &table, err);
+  yoi_status st = check_table(p, entry(), &table, err);
   if (st == YOI_OK) st = copy_interface(p, &table, err);
   if (st == YOI_OK) p->get_interface = table.get_interface;
   return st;
 }
 
+static yoi_status load(struct yoi__plugin *p, yoi_error *err) {
+  entry_fn entry = NULL;
+  yoi_status st = YOI_OK;
+  if (p->manifest.isolated && p->linked != NULL)
+    return refuse(p, err, "it wants a process of its own, and is linked into the program");
+  if (p->manifest.isolated) {
+    yoi__isolate_table(p);
+    return st;
+  }
+  if (p->linked != NULL) {
+    entry = p->linked->entry;
+  } else {
+    st = map_file(p, &entry, err);
+  }
+  return st == YOI_OK ? enter(p, entry, err) : st;
+}
+
+yoi_status yoi__plugin_adopt(struct yoi__plugin *p, void *handle, yoi_error *err) {
+  entry_fn entry = NULL;
+  p->handle = handle;
+  yoi_status st = find_entry(p, &entry, err);
+  if (st == YOI_OK) st = enter(p, entry, err);
+  if (st == YOI_OK) p->state = YOI__PLUGIN_LOADED;
+  return st;
+}
+
 const void *yoi__plugin_interface(const struct yoi__plugin *p, const char *id) {
   yoi_str name = yoi_sdk_str(id);
-  int has = p->state == YOI__PLUGIN_LOADED && yoi__manifest_has(&p->manifest, name);
+  int has = p->state == YOI__PLUGIN_LOADED && p->get_interface != NULL &&
+            yoi__manifest_has(&p->manifest, name);
   return has ? p->get_interface(name) : NULL;
 }
 

@@ -123,10 +123,14 @@ const char *yoi__plugin_examine(int dir_fd, const char *name, struct yoi__plugin
 const char *yoi__file_digest(int fd, uint64_t size, char digest[YOI_SDK_DIGEST_SIZE]);
 void yoi__plugin_free(struct yoi__plugin *p);
 
-/* 1: its manifest says SERIAL, so it is called on a strand (strand.h). */
+/* 1: its manifest says SERIAL, so it is called on a strand (strand.h); one that is
+ * isolated is called there, which for the host is PARALLEL. */
 static inline int yoi__plugin_serial(const struct yoi__plugin *p) {
-  return p->manifest.threads == YOI_SERIAL;
+  return p->manifest.threads == YOI_SERIAL && !p->manifest.isolated;
 }
+
+/* For worker programs: what load does with code that is mapped already. */
+yoi_status yoi__plugin_adopt(struct yoi__plugin *p, void *handle, yoi_error *err);
 
 /* "runtime", "model", "ingress", "policy", "tool"; "?" else. */
 const char *yoi__kind_name(uint32_t kind);

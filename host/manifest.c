@@ -197,11 +197,10 @@ static yoi_status read_config(struct yoi__manifest *m, const yoi_sdk_json *v, yo
 
 static yoi_status read_isolation(struct yoi__manifest *m, const yoi_sdk_json *v, yoi_error *err) {
   yoi_str s = {NULL, 0};
-  (void)m;
-  if (yoi_sdk_json_str(v, &s) && yoi_sdk_str_is(s, "process"))
-    return unsupported(err, "isolation", v);
-  if (s.ptr != NULL && yoi_sdk_str_is(s, "none")) return YOI_OK;
-  return yoi__manifest_refuse(err, "isolation", "'none'", v);
+  (void)yoi_sdk_json_str(v, &s);
+  m->isolated = s.ptr != NULL && yoi_sdk_str_is(s, "process");
+  if (m->isolated || (s.ptr != NULL && yoi_sdk_str_is(s, "none"))) return YOI_OK;
+  return yoi__manifest_refuse(err, "isolation", "'none' or 'process'", v);
 }
 
 static yoi_status read_display_name(struct yoi__manifest *m, const yoi_sdk_json *v,
@@ -331,6 +330,11 @@ static yoi_status read_field(struct yoi__manifest *m, const struct field *f, yoi
   return v != NULL || f->required ? f->read(m, v, err) : YOI_OK;
 }
 
+static yoi_status cannot_isolate(yoi_error *err) {
+  return yoi_sdk_fail(err, YOI_CODE_UNSUPPORTED_DECLARATION,
+                      "manifest field 'isolation': 'process' is for tools, policies and models");
+}
+
 /* What no field says alone. */
 static yoi_status check_whole(const struct yoi__manifest *m, yoi_error *err) {
   if (!yoi__manifest_has(m, yoi_sdk_str(interface_of(m->kind))))
@@ -344,6 +348,7 @@ static yoi_status check_whole(const struct yoi__manifest *m, yoi_error *err) {
     return yoi_sdk_fail(
         err, YOI_CODE_INVALID_REQUEST, "manifest field 'operations': %s",
         m->kind == YOI_KIND_POLICY ? "a policy names what it knows" : "only policies have one");
+  if (m->isolated && !yoi__kind_isolates(m->kind)) return cannot_isolate(err);
   if ((m->n_tools > 0) != (m->kind == YOI_KIND_TOOL))
     return yoi_sdk_fail(err, YOI_CODE_INVALID_REQUEST, "manifest field 'tools': %s",
                         m->kind == YOI_KIND_TOOL ? "expected at least one" : "only tools have one");
@@ -412,10 +417,17 @@ yoi_status yoi__manifest_narrow(struct yoi__manifest *m, yoi_str text, yoi_error
                         YOI_ARG(beside.grants[i]));
     }
   }
+  if (st == YOI_OK && m->isolated && !beside.isolated &&
+      yoi_sdk_json_get(beside.beside, "isolation") != NULL)
+    st = yoi_sdk_fail(err, YOI_CODE_INVALID_REQUEST,
+                      "manifest field 'isolation': expected 'process' as the plugin's own, found "
+                      "'none'");
+  if (st == YOI_OK && beside.isolated && !yoi__kind_isolates(m->kind)) st = cannot_isolate(err);
   if (st != YOI_OK) {
     yoi__manifest_release(&beside);
     return st;
   }
+  m->isolated |= beside.isolated;
   if (yoi_sdk_json_get(beside.beside, "grants") != NULL) {
     memcpy(m->grants, beside.grants, sizeof m->grants);
     m->n_grants = beside.n_grants;

@@ -7,6 +7,7 @@
 #include <sdk/schema.h>
 #include <yoi/base.h>
 #include <yoi/limits.h>
+#include <yoi/plugin.h>
 
 #define YOI__MANIFEST_LIST_MAX 16 /* interfaces, and grants, of one plugin */
 
@@ -26,6 +27,7 @@ struct yoi__manifest {
   yoi_str runtime_id;                /* empty: cannot be dropped in */
   uint32_t kind;                     /* YOI_KIND_* */
   uint32_t threads;                  /* YOI_PARALLEL, YOI_SERIAL */
+  int isolated;                      /* it runs in a process of its own */
   size_t n_interfaces, n_grants, n_operations;
   yoi_str interfaces[YOI__MANIFEST_LIST_MAX];
   yoi_str grants[YOI__MANIFEST_LIST_MAX];
@@ -50,6 +52,10 @@ void yoi__manifest_release(struct yoi__manifest *m);
 int yoi__manifest_knows(const struct yoi__manifest *m, yoi_str operation);
 /* The tool of that name, or NULL. */
 const struct yoi__manifest_tool *yoi__manifest_tool(const struct yoi__manifest *m, yoi_str name);
+/* 1: a plugin of that kind can run in a process of its own. */
+static inline int yoi__kind_isolates(uint32_t kind) {
+  return kind == YOI_KIND_TOOL || kind == YOI_KIND_POLICY || kind == YOI_KIND_MODEL;
+}
 /* 1: the interface is in the list. */
 int yoi__manifest_has(const struct yoi__manifest *m, yoi_str interface);
 

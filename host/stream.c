@@ -95,7 +95,8 @@ yoi_status yoi__public_error(struct yoi__instance *in, yoi_str request_id, yoi_s
   } else if (!details_fit(e)) {
     e->details[0] = '\0';
   }
-  if (st != YOI_RESOURCE_EXHAUSTED) st = yoi_sdk_code_status(e->code);
+  int lost = st == YOI_UNKNOWN && in->plugin->manifest.kind == YOI_KIND_TOOL; /* tool.h */
+  if (st != YOI_RESOURCE_EXHAUSTED && !lost) st = yoi_sdk_code_status(e->code);
   yoi__log_failure(in->top->log, level_of(e->code), "operation failed", in->name, request_id, e);
   e->private_detail[0] = '\0';
   return st;

@@ -70,7 +70,6 @@ MAX_ITEMS = {'plugin_path': 'PLUGINS', 'drop_in': 'PLUGINS', 'plugins': 'PLUGINS
              'bundles': 'HOST_BUNDLES',
              'runtimes': 'RUNTIMES', 'models': 'MODELS', 'ingress': 'INGRESS',
              'policy': 'POLICIES'}
-REFUSED = {'plugins[].isolation': ['process']}  # known, and not possible yet
 
 
 def load(path):
@@ -151,8 +150,6 @@ def undocumented(schema, page):
     problems += [f'{name}: a row for `{k}`, which is no key' for k in have if k not in want]
     for key in sorted(set(want) & set(have)):
         sub, text = dict(want[key]), have[key][0]
-        if key in REFUSED:
-            sub['enum'] = [v for v in sub['enum'] if v not in REFUSED[key]]
         expected = column(sub)
         if expected is not None and text != expected and not (
                 'default' not in sub and text.startswith(expected + ', ')):
@@ -188,8 +185,6 @@ def refine(schema, path, texts, host):
             schema['pattern'] = pattern
     if host and path in MAX_ITEMS:
         schema['maxItems'] = limit(MAX_ITEMS[path])
-    if host and path in REFUSED:
-        schema['enum'] = [v for v in schema['enum'] if v not in REFUSED[path]]
 
 
 def when(condition, then):

@@ -2,14 +2,15 @@
 """Runs the tests and ends with one line: N passed, N failed.
 
 run.py --build DIR [--soak-seconds N] GROUP...
-groups: unit-core unit abi lint schema e2e openapi remote sick host tsan soak all
+groups: unit-core unit abi lint schema e2e openapi remote sick apart host tsan soak all
 
 Unit tests are cmocka programs below DIR/tests/unit; each runs as a process of
 its own with a time limit, in an empty directory. The black-box tests are
 pytest's, with DIR handed over in YOI_BUILD. What they are answered is recorded
 below DIR/exchanges; `openapi` holds docs/openapi.yaml to it. `remote` says the
 suites of a runtime of http-remote, with each kind of runtime behind; `sick` says
-them again over a network that fails, as the seed says. `host` and `tsan`
+them again over a network that fails, as the seed says. `apart` says those of
+tools, policies and models with each of them in a process. `host` and `tsan`
 are for other builds: of long proofs they take a part (lib/sample.py). `soak` is
 the long ones, and `sick` with SOAK_SEEDS, beside two mixed loads of --soak-seconds
 each: tests/soak on workers in memory, and tests/e2e/test_lives.py on workers in files.
@@ -183,6 +184,11 @@ def group(name):
         return remote()
     if name == 'sick':
         return remote([SICK_SEED])
+    if name == 'apart':
+        sys.path.insert(0, str(ROOT / 'tests/e2e'))
+        from lib.isolate import SUITES as of_plugins
+        return pytest([f'tests/e2e/test_{n}.py' for n in of_plugins] + ['-m', 'not soak'],
+                      YOI_ISOLATE='1')
     if name == 'tsan':
         return pytest(['tests/e2e', '-m', 'tsan and not soak'])
     if name == 'soak':
@@ -197,7 +203,7 @@ if __name__ == '__main__':
     parser.add_argument('groups', nargs='+')
     options = parser.parse_args()
     BUILD, SOAK_SECONDS = (ROOT / options.build).resolve(), options.soak_seconds
-    everything = ['lint', 'abi', 'unit', 'schema', 'e2e', 'openapi', 'remote', 'sick']
+    everything = ['lint', 'abi', 'unit', 'schema', 'e2e', 'openapi', 'remote', 'sick', 'apart']
     names = everything if options.groups == ['all'] else options.groups
     if {'host', 'tsan'} & set(names):
         os.environ.setdefault('YOI_SAMPLE', '6')

@@ -131,6 +131,13 @@
 #define YOI_CONTEXT_TOKENS_DEFAULT 8192
 #define YOI_CONTEXT_BYTES_PER_TOKEN 3  /* the estimate; errs to the safe side */
 
+/* ---- isolated plugins ------------------------------------------------ */
+#define YOI_ISOLATED_FILES_MAX 1024 /* open: what select can look at */
+#define YOI_ISOLATED_DATA_BYTES_MAX 1073741824 /* of its process: then no more
+                                   memory is had; 256 calls of 4 MB */
+#define YOI_ISOLATED_ADDRESS_BYTES_MAX 2147483648 /* with stacks, libraries and
+                                   what an allocator keeps free */
+
 /* ---- commands -------------------------------------------------------- */
 #define YOI_SHELL_CALLS_MAX 64 /* at once: each is some processes */
 #define YOI_SHELL_SCRIPT_MAX 65536 /* the kernel takes 128 KiB of an argument */
@@ -157,6 +164,22 @@
                                  thread: then it is refused */
 #define YOI_STRAND_CALLS_MAX 1024  /* of it at once: each has a request copy */
 #define YOI_STRAND_BUFFER_BYTES 262144 /* unread of a call: then no next */
+#define YOI_ISOLATED_PIECE_BYTES 65520 /* of a message to or from a worker: with
+                                          its head 64 KiB, of the 208 KiB that a
+                                          socket takes at once */
+#define YOI_ISOLATED_MESSAGE_BYTES 33554432 /* a request of a model at its
+                                               largest: some texts of 8 MiB */
+#define YOI_ISOLATED_QUEUE_BYTES 67108864 /* not read by one: it is ended */
+#define YOI_ISOLATED_WINDOW 262144 /* of events that nobody read, per call */
+#define YOI_ISOLATED_CALLS_MAX 1024 /* of one at once, as of a SERIAL plugin */
+#define YOI_ISOLATED_ASKS_MAX 64 /* its opens at once: a thread has one */
+#define YOI_ISOLATED_OPEN_MS 10000 /* from its start to an open plugin */
+#define YOI_ISOLATED_CLOSE_MS 9000 /* more than YOI_SHELL_CLOSE_MS */
+#define YOI_ISOLATED_BACKOFF_MS 100 /* to a restart; doubled by each death */
+#define YOI_ISOLATED_DEATHS_MAX 5 /* within this time: then it stays down */
+#define YOI_ISOLATED_DEATHS_MS 60000
+#define YOI_ISOLATED_LOG_LINES 200 /* of one at once, and as many a second */
+#define YOI_ISOLATED_METRICS_MAX 64 /* that one may make: a few per plugin */
 #define YOI_METRICS_MAX 1024       /* lines of /metrics that are made */
 #define YOI_METRIC_LABELS_MAX 4    /* more would multiply past the above */
 

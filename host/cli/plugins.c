@@ -64,15 +64,17 @@ static void print_row(const yoi_sdk_json *p) {
   yoi_str digest = text(p, "digest"), where = text(p, "path");
   if (truth(p, "linked")) where = YOI_LIT("(linked into the program)");
   if (digest.len > SHORT_DIGEST) digest.len = SHORT_DIGEST;
-  line("%-28.*s %-8.*s %-8.*s %-8.*s %-7s %-19.*s %.*s", YOI_ARG(text(p, "id")),
+  line("%-28.*s %-8.*s %-8.*s %-8.*s %-7s %-9s %-19.*s %.*s", YOI_ARG(text(p, "id")),
        YOI_ARG(text(p, "kind")), YOI_ARG(text(p, "version")), YOI_ARG(text(p, "threads")),
-       text(p, "pin").len ? "pinned" : "-", YOI_ARG(digest), YOI_ARG(where));
+       text(p, "pin").len ? "pinned" : "-",
+       yoi_sdk_str_is(text(p, "isolation"), "process") ? "process" : "-", YOI_ARG(digest),
+       YOI_ARG(where));
 }
 
 static void print_list(const yoi_sdk_json *all) {
   const yoi_sdk_json *v = yoi_sdk_json_first(yoi_sdk_json_get(all, "plugins"));
-  line("%-28s %-8s %-8s %-8s %-7s %-19s %s", "id", "kind", "version", "threads", "pin", "digest",
-       "from");
+  line("%-28s %-8s %-8s %-8s %-7s %-9s %-19s %s", "id", "kind", "version", "threads", "pin",
+       "isolation", "digest", "from");
   for (; v; v = yoi_sdk_json_next(v)) {
     print_row(v);
     print_users(v);
@@ -150,8 +152,9 @@ static void print_tools(const yoi_sdk_json *p) {
 }
 
 static void print_plugin(const yoi_sdk_json *p) {
-  static const char *const facts[] = {"id",      "kind", "version", "display_name", "runtime_id",
-                                      "threads", "path", "digest",  "pin"};
+  static const char *const facts[] = {"id",         "kind",    "version",   "display_name",
+                                      "runtime_id", "threads", "isolation", "path",
+                                      "digest",     "pin"};
   int64_t generation = number(p, "generation");
   for (size_t i = 0; i < sizeof facts / sizeof *facts; i++) print_fact(facts[i], text(p, facts[i]));
   if (truth(p, "linked")) print_fact("path", YOI_LIT("(linked into the program)"));

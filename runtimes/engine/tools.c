@@ -470,6 +470,9 @@ static void take_end(struct eng_call *c, yoi_status st, const yoi_error *err) {
                  "the output passed %d bytes, so the tool was stopped", YOI_TOOL_OUTPUT_MAX);
   } else if (st == YOI_END) {
     eng_call_end(c, ENG_CALL_OK, 0, "%s", note);
+  } else if (st == YOI_UNKNOWN && !eng_call_is_harmless(c)) {
+    eng_call_end(c, ENG_CALL_UNCERTAIN, err->code, "%s; what the tool did is not known",
+                 err->message);
   } else if (st == YOI_CANCELLED && c->late) {
     eng_call_end(c, ENG_CALL_ERROR, YOI_CODE_TIMEOUT, "the tool took too long and was stopped");
   } else if (st == YOI_CANCELLED) {

@@ -313,7 +313,7 @@ WRONG = [
     {'models': [{'name': 'm', 'plugin': 'dev.yoi.model-openai'}]},
     *({'plugins': [{'id': 'dev.yoi.embedded', 'digest': d}]} for d in (
         'sha256:', 'sha256:' + 'A' * 64, 'sha256:' + 'a' * 63, 'a' * 64, 'sha512:' + 'a' * 64)),
-    {'drop_in': ['${HOME}']}, {'plugins': [{'id': 'dev.yoi.embedded', 'isolation': 'process'}]},
+    {'drop_in': ['${HOME}']}, {'plugins': [{'id': 'dev.yoi.embedded', 'isolation': 'cell'}]},
     {'models': [{'name': f'm{n}', 'plugin': 'dev.yoi.model-script'} for n in range(5000)]},
     *(granted(g) for g in ('mount:', 'mount:a:', 'mount:a:rx', 'mount:a:ro:ro', 'net:a:ro',
                            'net:a b', 'mount:**', 'disk:a', 'mount', '*')),

@@ -189,7 +189,6 @@ static void later_features_are_refused_as_such(void **state) {
   (void)state;
   static const char *const later[][2] = {
       {"threads", "\"serial\""},
-      {"isolation", "\"process\""},
   };
   for (size_t i = 0; i < sizeof later / sizeof *later; i++) {
     struct yoi__manifest m;
@@ -251,7 +250,7 @@ static void a_file_beside_may_only_narrow(void **state) {
   narrowed("{\"isolation\":\"none\"}", 2, "Thing");
   not_narrowed("{\"grants\":[\"model:other\"]}", "'model:other'");
   not_narrowed("{\"grants\":[\"mount:x\"]}", "a part of the plugin's own");
-  not_narrowed("{\"isolation\":\"process\"}", "not supported");
+  not_narrowed("{\"isolation\":\"process\"}", "is for tools, policies and models");
   not_narrowed("{\"id\":\"org.example.other\"}", "unknown manifest field 'id'");
   not_narrowed("{\"version\":\"2.0.0\"}", "unknown manifest field 'version'");
   not_narrowed("nonsense", "not valid JSON");

@@ -15,7 +15,6 @@
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/capability.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,9 +22,10 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <sys/utsname.h>
 #include <unistd.h>
+
+#include <sdk/confine.h>
 
 #include "runner.h"
 
@@ -63,11 +63,8 @@ static void folder(const struct sh_work *w) {
 }
 
 static void limit(const struct sh_work *w, unsigned which, uint64_t soft, uint64_t hard) {
-  struct rlimit now, l = {.rlim_cur = soft, .rlim_max = hard};
-  need(w, syscall(SYS_prlimit64, 0, which, NULL, &now) != 0, "read a limit");
-  if (now.rlim_max < l.rlim_max) l.rlim_max = now.rlim_max;
-  if (l.rlim_max < l.rlim_cur) l.rlim_cur = l.rlim_max;
-  need(w, syscall(SYS_prlimit64, 0, which, &l, NULL) != 0, "set a limit");
+  errno = yoi_sdk_confine_limit(which, soft, hard);
+  need(w, errno != 0, "set a limit");
 }
 
 /* Before 5.14 processes are counted over all namespaces of a user, with those
@@ -108,12 +105,8 @@ static void signals(void) {
 
 /* Bubblewrap has none left; a root that runs the host has all. */
 static void capabilities(const struct sh_work *w) {
-  struct __user_cap_header_struct head = {.version = _LINUX_CAPABILITY_VERSION_3};
-  struct __user_cap_data_struct data[2];
-  for (unsigned long c = 0; c < 64; c++) prctl(PR_CAPBSET_DROP, c, 0, 0, 0);
-  prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
-  memset(data, 0, sizeof data);
-  need(w, syscall(SYS_capset, &head, data) != 0, "drop capabilities");
+  errno = yoi_sdk_confine_capabilities();
+  need(w, errno != 0, "drop capabilities");
 }
 
 static int is_named(const char *entry, const char *of) {
@@ -149,7 +142,7 @@ static char **environment(const struct sh_work *w) {
 /* All but 0, 1, 2 and `report`, which closes itself when the command runs. */
 static void descriptors(struct sh_work *w) {
   if (dup3(w->report, 3, O_CLOEXEC) == 3) w->report = 3;
-  syscall(SYS_close_range, 4u, ~0u, 0u);
+  yoi_sdk_confine_close(4, NULL, 0);
 }
 
 _Noreturn void sh_enter(struct sh_work *w) {

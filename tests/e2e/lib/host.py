@@ -15,7 +15,7 @@ import signal
 import subprocess
 import threading
 
-from . import logs, schema, wait
+from . import isolate, logs, schema, wait
 from .wire import Client
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
@@ -156,7 +156,8 @@ class Host(Child):
     def write(self):
         if self.file is not None:
             given = isinstance(self.config, str)
-            self.file.write_text(self.config if given else json.dumps(self.config, indent=1))
+            config = self.config if given else isolate.apart(self.config, BUILD)
+            self.file.write_text(config if given else json.dumps(config, indent=1))
         token = self.etc / 'runtime.token'
         token.write_text(TOKEN + '\n')
         token.chmod(0o600)

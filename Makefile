@@ -260,10 +260,11 @@ $(RUNNER): $(wildcard plugins/tool-shell/runner/*.[ch]) abi/sdk/confine.h \
 	  -fPIE -pie -fstack-protector-strong -Wl,-z,relro,-z,now -o $@ $(filter %.c,$^)
 $(B)/obj/plugins/tool-shell/spawn.o: $(RUNNER)
 
-# The one file that knows where plugins are installed. It is compiled anew when
+# What knows where plugins and yoi-worker are installed. It is compiled anew when
 # that is another place than the last time.
-$(B)/obj/host/config_sections.o: EXTRA_CPPFLAGS = -DYOI_LIBDIR='"$(LIBDIR)/yoi"'
-$(B)/obj/host/config_sections.o: $(B)/libdir
+PLACED = $(B)/obj/host/config_sections.o $(B)/obj/host/isolate/spawn.o
+$(PLACED): EXTRA_CPPFLAGS = -DYOI_LIBDIR='"$(LIBDIR)/yoi"'
+$(PLACED): $(B)/libdir
 $(B)/libdir: always
 	@mkdir -p $(@D)
 	@echo '$(LIBDIR)' | cmp -s - $@ || echo '$(LIBDIR)' >$@
@@ -425,7 +426,7 @@ MADE      = $(patsubst docs/install/%.in,$(B)/install/%,$(wildcard docs/install/
 INSTALLED = $(BINDIR):$(B)/yoi-host \
   $(INCDIR):abi/yoi.h $(patsubst %,$(INCDIR)/yoi:%,$(wildcard abi/yoi/*.h)) \
   $(patsubst %,$(INCDIR)/sdk:%,$(wildcard abi/sdk/*.h)) \
-  $(LIBDIR):$(LIBYOI_A) $(LIBDIR)/yoi:abi/plugin.map $(SDK_LIBS:%=$(LIBDIR):%) \
+  $(LIBDIR):$(LIBYOI_A) $(LIBDIR)/yoi:$(YOI_WORKER) $(LIBDIR)/yoi:abi/plugin.map $(SDK_LIBS:%=$(LIBDIR):%) \
   $(so_runtimes:%=$(LIBDIR)/yoi/runtimes:%) $(so_plugins:%=$(LIBDIR)/yoi/plugins:%) \
   $(patsubst %,$(LIBDIR)/pkgconfig:%,$(filter %.pc,$(MADE))) \
   $(patsubst %,$(UNITDIR):%,$(filter %.service,$(MADE))) \
@@ -437,7 +438,7 @@ INSTALLED = $(BINDIR):$(B)/yoi-host \
 into      = $(DESTDIR)$(firstword $(subst :, ,$(1)))
 what      = $(lastword $(subst :, ,$(1)))
 # A plugin or a program is executable, all else is not.
-mode      = $(if $(filter %.so $(B)/yoi-host,$(1)),755,644)
+mode      = $(if $(filter %.so $(B)/yoi-host $(YOI_WORKER),$(1)),755,644)
 
 $(B)/install/%: docs/install/%.in always
 	@mkdir -p $(@D)

@@ -26,6 +26,7 @@
 #include <string.h>
 
 #include "host.h"
+#include "isolate/table.h"
 #include "late.h"
 
 /* ---- references ------------------------------------------------------------ */
@@ -186,7 +187,8 @@ static int same_plugin(const struct yoi__plugin *a, const struct yoi__plugin *b)
 int yoi__instance_same(const struct yoi__config *a, const struct yoi__config_instance *x,
                        const struct yoi__config *b, const struct yoi__config_instance *y) {
   return same_plugin(x->plugin, y->plugin) && yoi_sdk_str_eq(x->config, y->config) &&
-         same_secrets(a, &x->secrets, b, &y->secrets);
+         same_secrets(a, &x->secrets, b, &y->secrets) &&
+         yoi__isolate_same(a, x->plugin, b, y->plugin);
 }
 
 /* The instance of a list that stands for the same, under that name. */

@@ -115,6 +115,15 @@ yoi_status yoi__isolate_down(const struct yoi__isolate *iso, yoi_error *err);
 /* It ended while it was asked. */
 yoi_status yoi__isolate_lost(const struct yoi__isolate *iso, yoi_error *err);
 
+/* ---- outfit.c --------------------------------------------------------------- */
+
+/* YOI__OPEN_*: what a call of the plugin may be given under that config, so that
+ * its process can give up all else. */
+uint32_t yoi__isolate_uses(const struct yoi__config *c, const struct yoi__plugin *p);
+/* 1: the folder too; *out_writable: to write into. */
+int yoi__isolate_mount(const struct yoi__config *c, const struct yoi__plugin *p,
+                       const struct yoi__mount *m, int *out_writable);
+
 /* ---- stream.c --------------------------------------------------------------- */
 
 /* [any] Starts a call with that request, as it is on the wire. */

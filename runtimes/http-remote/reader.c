@@ -3,8 +3,9 @@
  * A cursor is the remote's own text and says nothing here, so that all that is
  * known of two is whether they are the same. A watcher whose cursor is one of the
  * buffer's goes on there and asks for nothing: so do all who come back after their
- * own line was cut. One that is not where the buffer is reads bounded batches from its cursor, until one ends at the head
- * of the history, X; then it goes on behind the frame of the buffer with X:
+ * own line was cut. One that is not where the buffer is reads bounded batches from
+ * its cursor, until one ends at the head of the history, X; then it goes on behind
+ * the frame of the buffer with X:
  *
  *   X is in the buffer           LIVE, behind it
  *   nobody watches               the upstream begins at X: LIVE

@@ -149,6 +149,7 @@ UNIT_SUPPORT := $(call objs,tests/unit/support)
 # What the store of files is measured beside, where its library is there.
 bench_sqlite_LIBS = -lsqlite3
 bench_lmdb_LIBS   = -llmdb
+bench_remote_LIBS = -lcurl
 BENCH_ABSENT := $(foreach n,sqlite3 lmdb,$(if $(shell pkg-config --exists $(n) 2>/dev/null && echo yes),,$(n:3=)))
 BENCH     := $(patsubst tests/bench/%.c,$(B)/tests/bench/%,$(filter-out \
                $(BENCH_ABSENT:%=tests/bench/bench_%.c),$(wildcard tests/bench/bench_*.c)))

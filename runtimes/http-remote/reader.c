@@ -1,9 +1,11 @@
 /* reader.c - what a watcher reads on its own, and where it joins the others.
  *
  * A cursor is the remote's own text and says nothing here, so that all that is
- * known of two is whether they are the same. A watcher that is not where the
- * buffer is reads bounded batches from its cursor, until one ends at the head
- * of the history, X; then it goes on behind the frame of the buffer with X:
+ * known of two is whether they are the same. A watcher whose cursor is one of the
+ * buffer's goes on there and asks for nothing: so do all who come back after their
+ * own line was cut. One that is not where the buffer is reads bounded batches from
+ * its cursor, until one ends at the head of the history, X; then it goes on behind
+ * the frame of the buffer with X:
  *
  *   X is in the buffer           LIVE, behind it
  *   nobody watches               the upstream begins at X: LIVE
@@ -64,7 +66,7 @@ void rem_reader_free(struct rem_watcher *x) {
 
 /* ---- joining ----------------------------------------------------------------- */
 
-static int find(const struct rem_watched *w, yoi_str cursor, uint64_t *out_at) {
+int rem_reader_find(const struct rem_watched *w, yoi_str cursor, uint64_t *out_at) {
   for (uint64_t at = w->end; at > w->base; at--) {
     const struct rem_frame *f = w->ring[(at - 1) & (w->cap - 1)];
     if (f->ev.cursor.len == 0 || !yoi_sdk_str_eq(f->ev.cursor, cursor)) continue;
@@ -84,7 +86,7 @@ static int join(struct rem_watcher *x) {
       break;
     }
   x->state = REM_LIVE;
-  if (cursor.len == 0 || find(w, cursor, &x->at)) return cursor.len > 0;
+  if (cursor.len == 0 || rem_reader_find(w, cursor, &x->at)) return cursor.len > 0;
   x->at = w->end;
   if (w->phase == REM_CLOSED) {
     rem_cursor_set(&w->cursor, cursor);
@@ -210,7 +212,7 @@ static int took(struct rem_watcher *x, const struct rem_outcome *o, int full) {
   }
   if (full) {
     yoi_str last = x->got[x->n_got - 1]->ev.cursor;
-    if (!x->once && last.len && find(w, last, &at)) {
+    if (!x->once && last.len && rem_reader_find(w, last, &at)) {
       x->state = REM_LIVE;
       x->at = at;
       return 0;

@@ -318,6 +318,8 @@ void rem_upstream_over(struct rem_watched *w, const char *reason, int32_t code, 
 /* [loop] The stream of x has its way: joins, or reads. */
 void rem_reader_step(struct rem_watcher *x);
 void rem_reader_free(struct rem_watcher *x);
+/* 1 when a frame of the buffer has the cursor: the index behind it. Locked. */
+int rem_reader_find(const struct rem_watched *w, yoi_str cursor, uint64_t *out_at);
 void rem_reader_anew(struct rem_watcher *x); /* locked */
 void rem_watcher_end(struct rem_watcher *x, const char *reason, int32_t code, int retryable,
                      const yoi_error *why); /* locked */

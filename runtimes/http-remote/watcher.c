@@ -1,6 +1,6 @@
 /* watcher.c - one stream on a watched worker, as the ABI has it.
  *
- *            no cursor, and nobody watches yet
+ *            no cursor, and nobody watches yet; or one that the buffer has
  *   (start) ----------------------------------> LIVE <------- joined ------+
  *      |                                         |  fell out of the buffer |
  *      | a cursor, or others watch               v                         |

@@ -153,9 +153,9 @@ class Bench:
         return file
 
     @contextlib.contextmanager
-    def host(self, port=9, **keys):
+    def host(self, port=9, core=SERVER, **keys):
         with tempfile.TemporaryDirectory(prefix='yoi-bench-') as home:
-            child = Child(pinned(SERVER, [self.build / 'yoi-host',
+            child = Child(pinned(core, [self.build / 'yoi-host',
                                           self.config(home, port, **keys)]),
                           r'surface=browser address=\S*?:(\d+).*msg=ready', 'stderr',
                           env=dict(os.environ, HOME=home))

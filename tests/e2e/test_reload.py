@@ -5,13 +5,12 @@ What a turn began with it keeps; what stands in both configs is not touched.
 """
 import copy
 import json
-import pathlib
 import signal
 import threading
 
 import pytest
 from lib import configs, logs, reload, wait
-from lib.host import TOKEN, Host, dropped
+from lib.host import PLUGIN_PATH, TOKEN, dropped
 from lib.watch import View, watch
 from lib.wire import Client, Closed
 from lib.worker import Worker, text_of
@@ -93,6 +92,46 @@ def test_a_model_that_is_gone_is_gone_for_the_next_turn(host):
     assert line['removed'] == 'model:main', line
     made = host.v1.post('/v1/workers', {'worker_id': 'nobody'})
     assert made.status in (201, 400, 409, 422), made
+
+
+# ---- code ----------------------------------------------------------------------------
+
+def other_bytes(path, n):
+    """The same plugin under another digest, put there as an update would."""
+    new = path.with_suffix('.new')
+    new.write_bytes(path.read_bytes() + b'%d' % n)
+    new.chmod(0o644)
+    new.replace(path)
+
+
+def test_new_code_is_loaded_beside_the_old_up_to_a_limit(new_host, tmp_path):
+    folder = tmp_path / 'plugins'
+    plugin = dropped('model-script', folder)
+    host = new_host(configs.standard(plugin_path=[str(folder), *PLUGIN_PATH]), allow_log=ALLOWED)
+    worker = Worker.create(host.v1)
+    assert answer(worker).startswith('You said')
+    mapped = host.metric('yoi_plugins_mapped')
+    for n in range(1, 8):
+        other_bytes(plugin, n)
+        line = reload.good(host, host.config)
+        assert line['replaced'] == 'model:main', line
+        assert answer(worker).startswith('You said')
+        assert host.metric('yoi_plugins_mapped') == mapped + n
+    other_bytes(plugin, 8)
+    found = reload.refused(host, changed(host.config, runtimes=[configs.embedded(),
+                                                                configs.embedded('second')]))
+    assert 'at most 8 digests' in found[0][1], found
+    untouched(host, worker, 8)
+    assert host.metric('yoi_plugins_mapped') == mapped + 7
+    assert host.api.get('/api/runtimes/second').status == 404
+
+
+def test_a_pin_that_is_not_met_is_a_refusal(host):
+    worker = Worker.create(host.v1)
+    found = reload.refused(host, changed(host.config, plugins=[
+        {'id': 'dev.yoi.model-script', 'digest': 'sha256:' + '0' * 64}]))
+    assert 'sha256:' in found[0][1], found
+    untouched(host, worker, 1)
 
 
 # ---- policies ------------------------------------------------------------------------

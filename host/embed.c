@@ -242,7 +242,7 @@ static void open_all(void *ctx) {
         yoi__instance_new(host, host->config, &c->ingress[i].instance, c->ingress[i].listen);
     o->st = host->ingress[i] == NULL
                 ? yoi_sdk_fail_memory(o->err)
-                : yoi__ingress_open(host->ingress[i], &c->ingress[i], &host->bound[i], o->err);
+                : yoi__ingress_open(host->ingress[i], &c->ingress[i], NULL, &host->bound[i], o->err);
     if (o->st == YOI_OK)
       o->st = yoi__ingress_start(host->ingress[i], &c->ingress[i], &host->bound[i], o->err);
   }

@@ -394,6 +394,63 @@ def test_listeners_come_and_go_and_connections_of_others_stay(host):
     assert answer(Worker.create(host.v1)).startswith('You said')
 
 
+@pytest.mark.tsan
+@pytest.mark.parametrize('kind', ['tcp', 'unix'])
+def test_a_listener_in_other_words_goes_on_with_its_sockets(new_host, tmp_path, kind):
+    """Whoever connects meanwhile is answered, by the old one or by the new one."""
+    listen = '127.0.0.1:0' if kind == 'tcp' else f'unix:{tmp_path}/yoi.sock'
+    entry = configs.ingress(configs.RUNTIME, listen=listen)
+    host = new_host(configs.standard(ingresses=[configs.BROWSER, entry]), allow_log=ALLOWED)
+    over, bad = threading.Event(), []
+
+    def ask():
+        while not over.is_set():
+            try:
+                r = Client(host.address('runtime'), TOKEN).get('/v1/runtime')
+                if r.status != 200:
+                    bad.append(r)
+            except (OSError, Closed) as e:
+                bad.append(e)
+    asking = [threading.Thread(target=ask, daemon=True) for _ in range(2)]
+    for t in asking:
+        t.start()
+    for n in range(1, 9):
+        other = configs.ingress(configs.RUNTIME, listen=listen, connections=100 + n)
+        line = reload.good(host, changed(host.config, ingress=[configs.BROWSER, other]))
+        assert line['replaced'] == f'ingress:{listen}', line
+        assert not bad, bad
+    over.set()
+    for t in asking:
+        t.join(wait.bound(30))
+    assert not bad, bad
+    address = host.address('runtime')
+    reload.good(host, changed(host.config, ingress=[configs.BROWSER]))
+    with pytest.raises(OSError):
+        Client(address, TOKEN).get('/v1/runtime')
+
+
+def test_a_caller_is_added_and_taken_out(new_host, tmp_path):
+    def entry(*names):
+        return configs.ingress(configs.RUNTIME, token=None, tokens=[
+            {'name': n, 'secrets': [f'secret:{n}']} for n in names])
+    secrets = {n: {'file': f'{n}.token'} for n in 'ab'}
+    host = new_host(configs.standard(ingresses=[configs.BROWSER, entry('a')],
+                                     local={'secrets': secrets}), start=False,
+                    allow_log=ALLOWED)
+    for n in 'ab':
+        (host.etc / f'{n}.token').write_text(n * 40 + '\n')
+        (host.etc / f'{n}.token').chmod(0o600)
+    host.start()
+
+    def status(n):
+        return Client(host.address('runtime'), n * 40).get('/v1/runtime').status
+    assert (status('a'), status('b')) == (200, 401)
+    reload.good(host, changed(host.config, ingress=[configs.BROWSER, entry('a', 'b')]))
+    assert (status('a'), status('b')) == (200, 200)
+    reload.good(host, changed(host.config, ingress=[configs.BROWSER, entry('b')]))
+    assert (status('a'), status('b')) == (401, 200)
+
+
 # ---- bundles, secrets ----------------------------------------------------------------------
 
 def test_a_token_that_changed_is_the_new_one(new_host):

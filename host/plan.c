@@ -158,7 +158,7 @@ static yoi_status plan_ingress(struct yoi__plan *p, yoi_error *err) {
 
 yoi_status yoi__plan_make(struct yoi__plan *p, yoi_error *err) {
   check_fixed(p);
-  if (yoi__setups_count(p->host) > YOI_SETUPS_MAX)
+  if (yoi__setups_count(p->host) > YOI_SETUPS_MAX + 1) /* the current one beside */
     yoi__findings_add(&p->found, "", 0,
                       "turns of %d configs before this one go on: the next one has to wait until "
                       "some have ended",

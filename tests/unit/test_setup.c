@@ -50,10 +50,8 @@ static yoi_status runtime_start(void *self, const yoi_request *req, yoi_stream *
   return YOI_OK;
 }
 
-static const yoi_runtime runtime = {.size = sizeof runtime,
-                                    .open = runtime_open,
-                                    .close = runtime_close,
-                                    .start = runtime_start};
+static const yoi_runtime runtime = {
+    .size = sizeof runtime, .open = runtime_open, .close = runtime_close, .start = runtime_start};
 
 static yoi_status policy_open(const yoi_host *host, yoi_str config, void **out_self,
                               yoi_error *err) {
@@ -79,10 +77,8 @@ static yoi_status policy_start(void *self, const yoi_policy_request *req, yoi_st
   return YOI_OK;
 }
 
-static const yoi_policy policy = {.size = sizeof policy,
-                                  .open = policy_open,
-                                  .close = policy_close,
-                                  .start = policy_start};
+static const yoi_policy policy = {
+    .size = sizeof policy, .open = policy_open, .close = policy_close, .start = policy_start};
 
 static yoi_status model_start(void *self, const yoi_model_request *req, yoi_stream **out,
                               yoi_error *err) {
@@ -206,8 +202,8 @@ static yoi_status start_model(uint64_t turn, const char *name) {
   const yoi_model_request req = {.size = sizeof req};
   struct yoi_sdk_error e;
   yoi_stream *s = NULL;
-  yoi_status st = turns()->model_start(seen.runtime, turn, yoi_sdk_str(name), &req, &s,
-                                       yoi_sdk_error_init(&e));
+  yoi_status st =
+      turns()->model_start(seen.runtime, turn, yoi_sdk_str(name), &req, &s, yoi_sdk_error_init(&e));
   assert_null(s);
   return st;
 }
@@ -373,7 +369,8 @@ static void on_finding(void *ctx, uint32_t line, uint32_t column, const char *po
 
 static void all_that_cannot_be_is_found_at_once_and_changes_nothing(void **state) {
   (void)state;
-  static const char text[] = "{ \"loops\": 7,\n \"log\": { \"level\": \"debug\" },\n \"step\": false }";
+  static const char text[] =
+      "{ \"loops\": 7,\n \"log\": { \"level\": \"debug\" },\n \"step\": false }";
   struct yoi_sdk_error e;
   begin();
   found = 0;
@@ -389,6 +386,38 @@ static void all_that_cannot_be_is_found_at_once_and_changes_nothing(void **state
   end();
 }
 
+/* The level of the fixture is none that a config can say, so that is found as well. */
+static size_t findings_of_a_reload(void) {
+  static const char text[] = "{\"step\":true}";
+  found = 0;
+  assert_int_equal(yoi_host_reload(f.host, text, sizeof text - 1, NULL, on_finding, NULL, NULL),
+                   YOI_INVALID_ARGUMENT);
+  settle();
+  return found;
+}
+
+static void a_reload_waits_when_turns_keep_too_many_configs(void **state) {
+  (void)state;
+  struct yoi__setup *held[YOI_SETUPS_MAX + 1];
+  begin();
+  for (size_t i = 0; i <= YOI_SETUPS_MAX; i++) {
+    assert_int_equal(findings_of_a_reload(), 1);
+    held[i] = yoi__setup_now(f.host);
+    yoi__setup_switch(next_setup());
+    settle();
+  }
+  assert_int_equal(yoi__setups_count(f.host), YOI_SETUPS_MAX + 2);
+  assert_int_equal(findings_of_a_reload(), 2);
+  yoi__setup_give(held[5]);
+  settle();
+  assert_int_equal(findings_of_a_reload(), 1);
+  for (size_t i = 0; i <= YOI_SETUPS_MAX; i++)
+    if (i != 5) yoi__setup_give(held[i]);
+  settle();
+  assert_int_equal(yoi__setups_count(f.host), 1);
+  end();
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(what_is_the_same_is_in_both),
@@ -401,6 +430,7 @@ int main(void) {
       cmocka_unit_test(a_wording_is_kept_once),
       cmocka_unit_test(a_host_that_is_not_started_has_nothing_to_reload),
       cmocka_unit_test(all_that_cannot_be_is_found_at_once_and_changes_nothing),
+      cmocka_unit_test(a_reload_waits_when_turns_keep_too_many_configs),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -7,6 +7,10 @@
  * half of the connections. So the first socket binds without it, which fails
  * when anybody listens there, and gets it only then; the others join.
  *
+ * A copy of each descriptor is kept, so that another ingress can go on with the
+ * very sockets: whatever order they stop and start in, a connection that the
+ * kernel has taken is accepted by one of them.
+ *
  * A Unix socket is one, whatever the number of loops: two descriptors of one
  * socket would wake each loop for every connection. socket_file.c makes it.
  */
@@ -14,8 +18,10 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -80,13 +86,12 @@ static yoi_status failed(const struct yoi__config_ingress *in, int cause, yoi_er
                                YOI_ARG(in->listen), why);
   char number[32];
   (void)snprintf(number, sizeof number, "errno %d", cause);
-  yoi_sdk_fail_private(err, "%s",
-                       cause == EADDRINUSE
-                           ? "another program listens there, perhaps another yoi-host; end it, or "
-                             "give this one a config with another 'listen'"
-                       : cause == EACCES && in->address.ss_family != AF_UNIX
-                           ? "ports below 1024 need a privilege"
-                           : number);
+  yoi_sdk_fail_private(
+      err, "%s",
+      cause == EADDRINUSE ? "another program listens there, perhaps another yoi-host; end it, or "
+                            "give this one a config with another 'listen'"
+      : cause == EACCES && in->address.ss_family != AF_UNIX ? "ports below 1024 need a privilege"
+                                                            : number);
   return st;
 }
 
@@ -103,7 +108,7 @@ static yoi_status bind_path(const struct yoi__config_ingress *in, struct yoi__bo
 yoi_status yoi__bind(const struct yoi__config_ingress *in, uint32_t n, struct yoi__bound *out,
                      yoi_error *err) {
   struct sockaddr_storage a = in->address;
-  out->n = 0;
+  out->n = out->n_kept = 0;
   out->file.is_there = 0;
   if (a.ss_family == AF_UNIX) return bind_path(in, out, err);
   for (uint32_t i = 0; i < n; i++) {
@@ -123,8 +128,50 @@ yoi_status yoi__bind(const struct yoi__config_ingress *in, uint32_t n, struct yo
   return YOI_OK;
 }
 
+/* All of them once more; 0: none. */
+static int copy_fds(const int32_t *from, uint32_t n, int32_t *out) {
+  for (uint32_t i = 0; i < n; i++) {
+    out[i] = fcntl(from[i], F_DUPFD_CLOEXEC, 0);
+    if (out[i] >= 0) continue;
+    while (i-- > 0) close(out[i]);
+    return 0;
+  }
+  return 1;
+}
+
+static yoi_status no_more_files(const struct yoi__bound *l, yoi_error *err) {
+  return yoi_sdk_fail(err, YOI_CODE_LIMIT_REACHED, "cannot listen on '%s': too many open files",
+                      l->address);
+}
+
+yoi_status yoi__bound_keep(struct yoi__bound *l, yoi_error *err) {
+  if (!copy_fds(l->fds, l->n, l->kept)) return no_more_files(l, err);
+  l->n_kept = l->n;
+  return YOI_OK;
+}
+
+yoi_status yoi__bound_take(const struct yoi__bound *from, struct yoi__bound *out, yoi_error *err) {
+  if (!copy_fds(from->kept, from->n_kept, out->fds)) return no_more_files(from, err);
+  out->n = from->n_kept;
+  out->n_kept = 0;
+  memcpy(out->address, from->address, sizeof out->address);
+  out->file.is_there = 0;
+  return YOI_OK;
+}
+
+void yoi__bound_inherit(struct yoi__bound *to, struct yoi__bound *from) {
+  to->file = from->file;
+  from->file.is_there = 0;
+}
+
+void yoi__bound_forget(struct yoi__bound *l) {
+  for (uint32_t i = 0; i < l->n_kept; i++) close(l->kept[i]);
+  l->n_kept = 0;
+}
+
 void yoi__bound_close(struct yoi__bound *l) {
   for (uint32_t i = 0; i < l->n; i++) close(l->fds[i]);
   l->n = 0;
+  yoi__bound_forget(l);
   yoi__socket_file_remove(&l->file);
 }

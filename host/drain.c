@@ -10,6 +10,7 @@
  */
 #include <sdk/mem.h>
 
+#include "bind.h"
 #include "clock.h"
 #include "host.h"
 #include "stream.h"
@@ -18,7 +19,8 @@
 
 struct part {
   struct yoi__instance *in;
-  yoi_stream *stream; /* NULL: it has ended */
+  struct yoi__bound *bound; /* of an ingress whose address is to be free; else NULL */
+  yoi_stream *stream;       /* NULL: it has ended */
   uint64_t token;
 };
 
@@ -96,6 +98,7 @@ static void start_parts(void *ctx) {
     struct yoi__instance *in = d->parts[i].in;
     if (in->plugin->manifest.kind == YOI_KIND_INGRESS && atomic_load(&in->state) == YOI__OPEN)
       in->plugin->table.ingress.stop_accepting(in->self);
+    if (d->parts[i].bound != NULL) yoi__bound_forget(d->parts[i].bound);
   }
   for (size_t i = 0; i < d->n; i++) part_start(d, &d->parts[i]);
   poll_parts(d);
@@ -169,7 +172,8 @@ yoi_status yoi_host_drain(struct yoi_embed *host, uint32_t deadline_ms, yoi_erro
   struct yoi__instance *in = NULL;
   for (size_t i = 0; (in = yoi__registry_at(&host->registry, i)) != NULL; i++)
     d->parts[d->n++].in = in;
-  for (size_t i = 0; i < host->config->n_ingress; i++) d->parts[d->n++].in = host->ingress[i];
+  for (size_t i = 0; i < host->config->n_ingress; i++)
+    d->parts[d->n++] = (struct part){.in = host->ingress[i], .bound = &host->bound[i]};
   host->drain = d;
   int late = drain_run(d);
   yoi__log_host(host->log, YOI_LOG_INFO, late ? "drained, work was cancelled" : "drained", NULL, 0);

@@ -240,9 +240,9 @@ static void open_all(void *ctx) {
   for (size_t i = 0; i < c->n_ingress && o->st == YOI_OK; i++) {
     host->ingress[i] =
         yoi__instance_new(host, host->config, &c->ingress[i].instance, c->ingress[i].listen);
-    o->st = host->ingress[i] == NULL
-                ? yoi_sdk_fail_memory(o->err)
-                : yoi__ingress_open(host->ingress[i], &c->ingress[i], &host->bound[i], o->err);
+    o->st = host->ingress[i] == NULL ? yoi_sdk_fail_memory(o->err)
+                                     : yoi__ingress_open(host->ingress[i], &c->ingress[i], NULL,
+                                                         &host->bound[i], o->err);
     if (o->st == YOI_OK)
       o->st = yoi__ingress_start(host->ingress[i], &c->ingress[i], &host->bound[i], o->err);
   }

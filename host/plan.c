@@ -4,8 +4,8 @@
  *   new                   added
  *   not there any more    removed
  *   other words           models, tools, policies: a new instance beside the old;
- *                         runtimes: replaced (replace.c); ingresses: not while
- *                         the host runs, so the whole is refused
+ *                         runtimes: replaced (replace.c); ingresses: a new one
+ *                         goes on with the sockets of the old
  *
  * "The same words" are the plugin's bytes, the config as the plugin gets it, and
  * the places that its secrets come from. What is said of a runtime beside that
@@ -23,7 +23,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "listen.h"
 #include "reload.h"
 
 #define WORDS_MAX 2048 /* of one list in the log */
@@ -106,12 +105,22 @@ static size_t find_ingress(const struct yoi__plan *p, size_t i) {
   return was->n_ingress;
 }
 
-/* One that goes, at that very address. */
-static int is_left_there(const struct yoi__plan *p, const struct yoi__config_ingress *e) {
-  const struct yoi__config *was = p->host->config;
-  for (size_t k = 0; k < was->n_ingress; k++)
-    if (yoi__listen_same(&was->ingress[k].address, &e->address)) return 1;
-  return 0;
+/* The old one in other words at that very address, as far as it is not kept; the
+ * place may be written as a port that the system chose. */
+static struct yoi__instance *find_replaced(const struct yoi__plan *p, size_t i) {
+  const struct yoi__config *was = p->host->config, *is = p->config;
+  for (size_t k = 0; k < was->n_ingress; k++) {
+    size_t taken = 0;
+    const struct yoi__config_ingress *x = &was->ingress[k], *y = &is->ingress[i];
+    if (x->address_len != y->address_len || !yoi_sdk_str_eq(x->listen, y->listen) ||
+        memcmp(&x->address, &y->address, sizeof x->address) != 0)
+      continue;
+    while (taken < is->n_ingress && p->ingress[taken].in != p->host->ingress[k] &&
+           p->ingress[taken].old != p->host->ingress[k])
+      taken++;
+    if (taken == is->n_ingress) return p->host->ingress[k];
+  }
+  return NULL;
 }
 
 static yoi_status plan_ingress(struct yoi__plan *p, yoi_error *err) {
@@ -130,15 +139,11 @@ static yoi_status plan_ingress(struct yoi__plan *p, yoi_error *err) {
     if (k < was->n_ingress) {
       p->ingress[i] = (struct yoi__plan_entry){.fate = YOI__KEEP, .in = p->host->ingress[k]};
       p->bound[i] = p->host->bound[k];
-    } else if (is_left_there(p, &is->ingress[i])) {
-      char at[48];
-      (void)snprintf(at, sizeof at, "/ingress/%zu", i);
-      yoi__findings_add(&p->found, at, 0,
-                        "listener '%.*s' cannot be changed while the host runs: it needs a "
-                        "restart, or another address",
-                        YOI_ARG(is->ingress[i].listen));
     }
   }
+  for (size_t i = 0; i < is->n_ingress; i++)
+    if (p->ingress[i].fate == YOI__ADD && (p->ingress[i].old = find_replaced(p, i)) != NULL)
+      p->ingress[i].fate = YOI__REPLACE;
   for (size_t k = 0; k < was->n_ingress; k++) {
     size_t i = 0;
     while (i < is->n_ingress && p->ingress[i].in != p->host->ingress[k]) i++;
@@ -153,7 +158,7 @@ static yoi_status plan_ingress(struct yoi__plan *p, yoi_error *err) {
 
 yoi_status yoi__plan_make(struct yoi__plan *p, yoi_error *err) {
   check_fixed(p);
-  if (yoi__setups_count(p->host) > YOI_SETUPS_MAX)
+  if (yoi__setups_count(p->host) > YOI_SETUPS_MAX + 1) /* the current one beside */
     yoi__findings_add(&p->found, "", 0,
                       "turns of %d configs before this one go on: the next one has to wait until "
                       "some have ended",
@@ -215,6 +220,12 @@ static void say_bundles(struct yoi__plan_words *w, const struct yoi__config *was
     }
 }
 
+static int is_replaced(const struct yoi__plan *p, const struct yoi__instance *in) {
+  for (size_t i = 0; i < p->config->n_ingress; i++)
+    if (p->ingress[i].old == in) return 1;
+  return 0;
+}
+
 void yoi__plan_say(const struct yoi__plan *p, struct yoi__plan_words *w) {
   const struct yoi__setup *was = atomic_load(&p->host->setup), *is = p->setup;
   yoi_sdk_buf_init(&w->added, WORDS_MAX);
@@ -230,10 +241,12 @@ void yoi__plan_say(const struct yoi__plan *p, struct yoi__plan_words *w) {
   for (size_t i = 0; i < p->n_gone; i++) say(&w->removed, "runtime", p->gone[i]->name);
   for (size_t i = 0; i < p->config->n_ingress; i++) {
     w->kept += p->ingress[i].fate == YOI__KEEP;
-    if (p->ingress[i].fate == YOI__ADD) say(&w->added, "ingress", p->config->ingress[i].listen);
+    if (p->ingress[i].fate != YOI__KEEP)
+      say(p->ingress[i].fate == YOI__ADD ? &w->added : &w->replaced, "ingress",
+          p->config->ingress[i].listen);
   }
   for (size_t i = 0; i < p->n_gone_ingress; i++)
-    say(&w->removed, "ingress", p->gone_ingress[i]->name);
+    if (!is_replaced(p, p->gone_ingress[i])) say(&w->removed, "ingress", p->gone_ingress[i]->name);
   say_list(w, "model", was->models, was->config->n_models, is->models, is->config->n_models);
   say_list(w, "tool", was->tools, was->config->n_tools, is->tools, is->config->n_tools);
   say_list(w, "policy", was->policies, was->config->n_policies, is->policies,

@@ -75,15 +75,22 @@ static yoi_status open_runtimes(struct yoi__plan *p, yoi_error *err) {
   return st;
 }
 
+/* NULL for NULL. */
+static struct yoi__bound *bound_of(struct yoi_embed *host, const struct yoi__instance *in) {
+  for (size_t k = 0; in != NULL && k < host->config->n_ingress; k++)
+    if (host->ingress[k] == in) return &host->bound[k];
+  return NULL;
+}
+
 static yoi_status open_ingresses(struct yoi__plan *p, yoi_error *err) {
   yoi_status st = YOI_OK;
   for (size_t i = 0; i < p->config->n_ingress && st == YOI_OK; i++) {
-    if (p->ingress[i].fate != YOI__ADD) continue;
+    if (p->ingress[i].fate == YOI__KEEP) continue;
     const struct yoi__config_ingress *c = &p->config->ingress[i];
     struct yoi__instance *in = yoi__instance_new(p->host, p->config, &c->instance, c->listen);
     if (in == NULL) return yoi_sdk_fail_memory(err);
     p->ingress[i].in = in;
-    st = yoi__ingress_open(in, c, &p->bound[i], err);
+    st = yoi__ingress_open(in, c, bound_of(p->host, p->ingress[i].old), &p->bound[i], err);
   }
   return st;
 }
@@ -92,7 +99,7 @@ static yoi_status open_ingresses(struct yoi__plan *p, yoi_error *err) {
 static yoi_status start_ingresses(struct yoi__plan *p, yoi_error *err) {
   yoi_status st = YOI_OK;
   for (size_t i = 0; i < p->config->n_ingress && st == YOI_OK; i++)
-    if (p->ingress[i].fate == YOI__ADD)
+    if (p->ingress[i].fate != YOI__KEEP)
       st = yoi__ingress_start(p->ingress[i].in, &p->config->ingress[i], &p->bound[i], err);
   return st;
 }
@@ -101,7 +108,7 @@ static yoi_status start_ingresses(struct yoi__plan *p, yoi_error *err) {
 static void undo(void *ctx) {
   struct yoi__plan *p = ctx;
   for (size_t i = 0; p->ingress != NULL && i < p->config->n_ingress; i++) {
-    if (p->ingress[i].fate != YOI__ADD || p->ingress[i].in == NULL) continue;
+    if (p->ingress[i].fate == YOI__KEEP || p->ingress[i].in == NULL) continue;
     yoi__close_and_forget(p->ingress[i].in);
     yoi__bound_close(&p->bound[i]);
   }
@@ -137,7 +144,12 @@ static void switch_runtimes(struct yoi__plan *p) {
 static void switch_ingresses(struct yoi__plan *p) {
   struct yoi_embed *host = p->host;
   struct yoi__bound *bound = host->bound;
-  for (size_t i = 0; i < p->config->n_ingress; i++) p->listening[i] = p->ingress[i].in;
+  for (size_t i = 0; i < p->config->n_ingress; i++) {
+    p->listening[i] = p->ingress[i].in;
+    for (size_t k = 0; p->ingress[i].old != NULL && k < p->n_gone_ingress; k++)
+      if (p->gone_ingress[k] == p->ingress[i].old)
+        yoi__bound_inherit(&p->bound[i], &p->gone_bound[k]);
+  }
   yoi_sdk_free(host->ingress);
   host->ingress = p->listening;
   host->bound = p->bound;
@@ -223,7 +235,10 @@ static int let_go(struct yoi__plan *p) {
   struct yoi__instance *all[YOI_RUNTIMES_MAX + YOI_INGRESS_MAX];
   size_t n = 0;
   uint64_t deadline_ns = yoi__now_ns() + host->config->drain_ms * YOI__MS;
-  for (size_t i = 0; i < p->n_gone_ingress; i++) all[n++] = p->gone_ingress[i];
+  for (size_t i = 0; i < p->n_gone_ingress; i++) {
+    yoi__bound_forget(&p->gone_bound[i]);
+    all[n++] = p->gone_ingress[i];
+  }
   for (size_t i = 0; i < p->n_gone; i++) all[n++] = p->gone[i];
   if (n == 0) return 0;
   int late = yoi__drain_some(host, all, n, deadline_ns);

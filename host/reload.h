@@ -14,8 +14,9 @@ enum yoi__fate { YOI__KEEP, YOI__ADD, YOI__REPLACE };
 struct yoi__plan_entry {
   enum yoi__fate fate;
   struct yoi__instance *in; /* KEEP: what there is; else once it is made */
+  struct yoi__instance *old; /* REPLACE: what gives way */
   /* REPLACE of runtimes, see replace.c */
-  struct yoi__instance *old, *gate; /* gate: while it stands */
+  struct yoi__instance *gate; /* while it stands */
   int memory;                       /* its state is lost with it */
   int drained, held;                /* it is closed; or could not be */
 };

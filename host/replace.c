@@ -79,9 +79,12 @@ static void ask(struct yoi__instance *in, uint32_t op, yoi_str body, struct answ
   struct yoi_sdk_error e;
   *out = (struct answer){.host = in->top};
   yoi_sdk_buf_init(&out->text, YOI_JSON_BYTES_MAX);
-  out->st = yoi__call_runtime(in, &req, on_answer, out, yoi_sdk_error_init(&e));
-  out->code = e.e.code;
-  if (out->st != YOI_OK) return;
+  yoi_status st = yoi__call_runtime(in, &req, on_answer, out, yoi_sdk_error_init(&e));
+  if (st != YOI_OK) { /* else it may be over by now, and what it says there */
+    out->st = st;
+    out->code = e.e.code;
+    return;
+  }
   while (!yoi__host_wait(in->top, is_over, out, UINT64_MAX)) continue;
 }
 

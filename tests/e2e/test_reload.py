@@ -5,13 +5,12 @@ What a turn began with it keeps; what stands in both configs is not touched.
 """
 import copy
 import json
-import pathlib
 import signal
 import threading
 
 import pytest
 from lib import configs, logs, reload, wait
-from lib.host import TOKEN, Host, dropped
+from lib.host import PLUGIN_PATH, TOKEN, dropped
 from lib.watch import View, watch
 from lib.wire import Client, Closed
 from lib.worker import Worker, text_of
@@ -93,6 +92,46 @@ def test_a_model_that_is_gone_is_gone_for_the_next_turn(host):
     assert line['removed'] == 'model:main', line
     made = host.v1.post('/v1/workers', {'worker_id': 'nobody'})
     assert made.status in (201, 400, 409, 422), made
+
+
+# ---- code ----------------------------------------------------------------------------
+
+def other_bytes(path, n):
+    """The same plugin under another digest, put there as an update would."""
+    new = path.with_suffix('.new')
+    new.write_bytes(path.read_bytes() + b'%d' % n)
+    new.chmod(0o644)
+    new.replace(path)
+
+
+def test_new_code_is_loaded_beside_the_old_up_to_a_limit(new_host, tmp_path):
+    folder = tmp_path / 'plugins'
+    plugin = dropped('model-script', folder)
+    host = new_host(configs.standard(plugin_path=[str(folder), *PLUGIN_PATH]), allow_log=ALLOWED)
+    worker = Worker.create(host.v1)
+    assert answer(worker).startswith('You said')
+    mapped = host.metric('yoi_plugins_mapped')
+    for n in range(1, 8):
+        other_bytes(plugin, n)
+        line = reload.good(host, host.config)
+        assert line['replaced'] == 'model:main', line
+        assert answer(worker).startswith('You said')
+        assert host.metric('yoi_plugins_mapped') == mapped + n
+    other_bytes(plugin, 8)
+    found = reload.refused(host, changed(host.config, runtimes=[configs.embedded(),
+                                                                configs.embedded('second')]))
+    assert 'at most 8 digests' in found[0][1], found
+    untouched(host, worker, 8)
+    assert host.metric('yoi_plugins_mapped') == mapped + 7
+    assert host.api.get('/api/runtimes/second').status == 404
+
+
+def test_a_pin_that_is_not_met_is_a_refusal(host):
+    worker = Worker.create(host.v1)
+    found = reload.refused(host, changed(host.config, plugins=[
+        {'id': 'dev.yoi.model-script', 'digest': 'sha256:' + '0' * 64}]))
+    assert 'sha256:' in found[0][1], found
+    untouched(host, worker, 1)
 
 
 # ---- policies ------------------------------------------------------------------------
@@ -353,6 +392,63 @@ def test_listeners_come_and_go_and_connections_of_others_stay(host):
     with pytest.raises(OSError):
         Client(address, TOKEN).get('/v1/runtime')
     assert answer(Worker.create(host.v1)).startswith('You said')
+
+
+@pytest.mark.tsan
+@pytest.mark.parametrize('kind', ['tcp', 'unix'])
+def test_a_listener_in_other_words_goes_on_with_its_sockets(new_host, tmp_path, kind):
+    """Whoever connects meanwhile is answered, by the old one or by the new one."""
+    listen = '127.0.0.1:0' if kind == 'tcp' else f'unix:{tmp_path}/yoi.sock'
+    entry = configs.ingress(configs.RUNTIME, listen=listen)
+    host = new_host(configs.standard(ingresses=[configs.BROWSER, entry]), allow_log=ALLOWED)
+    over, bad = threading.Event(), []
+
+    def ask():
+        while not over.is_set():
+            try:
+                r = Client(host.address('runtime'), TOKEN).get('/v1/runtime')
+                if r.status != 200:
+                    bad.append(r)
+            except (OSError, Closed) as e:
+                bad.append(e)
+    asking = [threading.Thread(target=ask, daemon=True) for _ in range(2)]
+    for t in asking:
+        t.start()
+    for n in range(1, 9):
+        other = configs.ingress(configs.RUNTIME, listen=listen, connections=100 + n)
+        line = reload.good(host, changed(host.config, ingress=[configs.BROWSER, other]))
+        assert line['replaced'] == f'ingress:{listen}', line
+        assert not bad, bad
+    over.set()
+    for t in asking:
+        t.join(wait.bound(30))
+    assert not bad, bad
+    address = host.address('runtime')
+    reload.good(host, changed(host.config, ingress=[configs.BROWSER]))
+    with pytest.raises(OSError):
+        Client(address, TOKEN).get('/v1/runtime')
+
+
+def test_a_caller_is_added_and_taken_out(new_host, tmp_path):
+    def entry(*names):
+        return configs.ingress(configs.RUNTIME, token=None, tokens=[
+            {'name': n, 'secrets': [f'secret:{n}']} for n in names])
+    secrets = {n: {'file': f'{n}.token'} for n in 'ab'}
+    host = new_host(configs.standard(ingresses=[configs.BROWSER, entry('a')],
+                                     local={'secrets': secrets}), start=False,
+                    allow_log=ALLOWED)
+    for n in 'ab':
+        (host.etc / f'{n}.token').write_text(n * 40 + '\n')
+        (host.etc / f'{n}.token').chmod(0o600)
+    host.start()
+
+    def status(n):
+        return Client(host.address('runtime'), n * 40).get('/v1/runtime').status
+    assert (status('a'), status('b')) == (200, 401)
+    reload.good(host, changed(host.config, ingress=[configs.BROWSER, entry('a', 'b')]))
+    assert (status('a'), status('b')) == (200, 200)
+    reload.good(host, changed(host.config, ingress=[configs.BROWSER, entry('b')]))
+    assert (status('a'), status('b')) == (401, 200)
 
 
 # ---- bundles, secrets ----------------------------------------------------------------------

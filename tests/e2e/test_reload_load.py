@@ -104,6 +104,8 @@ def good_config(base, root, n):
         config['policy'] = RULES
     if n % 5 == 0:
         config['ingress'].append({**configs.BROWSER, 'listen': 'localhost:0'})
+    if n % 6 == 0:
+        config['ingress'][1] = configs.ingress(configs.RUNTIME, connections=100 + n)
     if n % 7 == 0:
         config['runtimes'][1] = configs.stored(root, 'stored', limits={'workers': 1000 + n})
     return config

@@ -93,11 +93,41 @@ static void test_a_second_host_gets_address_in_use(void **state) {
     }
 }
 
+/* Whoever has connected before the old one closes is accepted by the new one. */
+static void test_another_goes_on_with_the_same_sockets(void **state) {
+  (void)state;
+  struct yoi__bound old = {0}, new = {0};
+  struct yoi__config_ingress in = on("127.0.0.1:0", 0, 0);
+  assert_int_equal(yoi__bind(&in, 1, &old, NULL), YOI_OK);
+  assert_int_equal(yoi__bound_keep(&old, NULL), YOI_OK);
+  int handed = old.fds[0];
+  old.n = 0;
+  assert_int_equal(yoi__bound_take(&old, &new, NULL), YOI_OK);
+  assert_string_equal(new.address, old.address);
+  struct sockaddr_in *a = (void *)&in.address;
+  a->sin_port = htons(port_of(&old));
+  int client = socket(AF_INET, SOCK_STREAM, 0);
+  assert_int_equal(connect(client, (void *)a, sizeof *a), 0);
+  yoi__bound_forget(&old);
+  close(handed);
+  int accepted = accept(new.fds[0], NULL, NULL);
+  assert_true(accepted >= 0);
+  close(accepted);
+  close(client);
+  yoi__bound_inherit(&new, &old);
+  yoi__bound_close(&old);
+  yoi__bound_close(&new);
+  client = socket(AF_INET, SOCK_STREAM, 0);
+  assert_int_equal(connect(client, (void *)a, sizeof *a), -1);
+  close(client);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_one_socket_per_loop_on_one_port),
       cmocka_unit_test(test_ipv6_is_written_in_brackets),
       cmocka_unit_test(test_a_second_host_gets_address_in_use),
+      cmocka_unit_test(test_another_goes_on_with_the_same_sockets),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

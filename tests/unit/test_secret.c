@@ -358,6 +358,60 @@ static void a_short_value_is_told_once(void **state) {
   yoi__secrets_free(s);
 }
 
+/* ---- one config after another ---------------------------------------------- */
+
+static void has_value(struct yoi__secrets *s, const char *value, uint64_t generation) {
+  char buf[64];
+  size_t len = 0;
+  assert_int_equal(yoi__secret_get(s, &grants, YOI_LIT("key"), buf, sizeof buf, &len, NULL),
+                   YOI_OK);
+  assert_true(yoi_sdk_str_is((yoi_str){buf, len}, value));
+  assert_int_equal(yoi__secret_generation(s, &grants, YOI_LIT("key")), generation);
+}
+
+static void what_is_declared_alike_is_one_secret(void **state) {
+  (void)state;
+  files_text("alike", "first value");
+  struct yoi__secrets *before = declare("alike", "");
+  assert_int_equal(yoi__secrets_read(before, NULL), YOI_OK);
+  files_text("alike", "second value");
+  struct yoi__secrets *after = declare("alike", "");
+  assert_true(yoi__secrets_same(before, after, YOI_LIT("key")));
+  yoi__secrets_join(after, before);
+  assert_ptr_equal(yoi__secrets_scrub(before), yoi__secrets_scrub(after));
+  assert_int_equal(yoi__secrets_read(after, NULL), YOI_OK);
+  has_value(before, "first value", 1); /* nothing has changed so far */
+  has_value(after, "first value", 1);
+  yoi__secrets_commit(after);
+  has_value(before, "second value", 2);
+  has_value(after, "second value", 2);
+  yoi__secrets_free(before);
+  has_value(after, "second value", 2);
+  yoi__secrets_free(after);
+}
+
+static void one_that_is_refused_leaves_nothing_behind(void **state) {
+  (void)state;
+  files_text("alike", "first value");
+  struct yoi__secrets *before = declare("alike", "");
+  assert_int_equal(yoi__secrets_read(before, NULL), YOI_OK);
+  files_text("alike", "second value");
+  struct yoi__secrets *after = declare("alike", "");
+  yoi__secrets_join(after, before);
+  assert_int_equal(yoi__secrets_read(after, NULL), YOI_OK);
+  yoi__secrets_free(after);
+  has_value(before, "first value", 1);
+  struct yoi__secrets *other = declare("elsewhere", "");
+  assert_false(yoi__secrets_same(before, other, YOI_LIT("key")));
+  files_text("elsewhere", "third value");
+  yoi__secrets_join(other, before);
+  assert_int_equal(yoi__secrets_read(other, NULL), YOI_OK);
+  has_value(other, "third value", 1); /* by itself from the begin */
+  has_value(before, "first value", 1);
+  yoi__secrets_free(before);
+  yoi__secrets_free(other);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(one_line_feed_is_trimmed),
@@ -373,6 +427,8 @@ int main(void) {
       cmocka_unit_test(the_scrubber_knows_this_value_and_the_last_ones),
       cmocka_unit_test(a_value_that_cannot_be_made_known_is_not_taken),
       cmocka_unit_test(a_short_value_is_told_once),
+      cmocka_unit_test(what_is_declared_alike_is_one_secret),
+      cmocka_unit_test(one_that_is_refused_leaves_nothing_behind),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -18,6 +18,7 @@
  *   given.c     given.lock        slots of tool calls
  *   turn.c      turns.lock        slots of turns
  *   told.c      told.lock         what runtimes were told of tools
+ *   isolate/    reading, lock     of a worker process; isolate/isolate.h
  *   embed.c     host.idle_lock    waiting for something to end
  */
 #ifndef YOI__HOST_H

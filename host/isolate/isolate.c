@@ -308,7 +308,7 @@ static void wait_calm(struct yoi__isolate *iso, int writing, int here, uint64_t 
 static yoi_status ask_taken(struct yoi__isolate *iso, uint32_t kind, uint32_t answer, yoi_str body,
                             int fd, uint64_t until_ns, struct yoi__message *m) {
   struct yoi_embed *top = iso->in->top;
-  int here = top->config->step || yoi__loops_current(top->loops) == iso->home;
+  int here = iso->in->from->step || yoi__loops_current(top->loops) == iso->home;
   if (iso->calm_late_ns != 0 && look(iso, iso->calm_id + 1, answer, m) != YOI_AGAIN)
     return YOI_UNAVAILABLE;
   if (iso->calm_late_ns != 0) return YOI_UNAVAILABLE; /* it still owes an answer */
@@ -424,7 +424,7 @@ static void bury(struct yoi__isolate *iso, char *how, size_t cap) {
 static yoi_status begin(struct yoi__isolate *iso, yoi_error *err) {
   char path[YOI_PATH_BYTES_MAX];
   struct yoi__spawned s;
-  yoi_status st = yoi__worker_find(iso->in->top->config->worker, path, err);
+  yoi_status st = yoi__worker_find(iso->in->from->worker, path, err);
   if (st == YOI_OK) st = yoi__worker_spawn(path, &s, err);
   if (st != YOI_OK) return st;
   pthread_mutex_lock(&iso->lock);
@@ -459,32 +459,14 @@ static yoi_status take_opened(void *ctx, yoi_str body) {
   return st;
 }
 
-static int granted(const struct yoi__isolate *iso, uint32_t kind, int writable, yoi_str name) {
-  const struct yoi_sdk_grant grant = {.kind = kind, .writable = writable, .name = name};
-  return yoi__grant_for(iso->in->top->config, iso->in->plugin, &grant, NULL) == YOI_OK;
-}
-
-/* What a call of it may be given, so that all else can be taken away before. */
-static uint32_t uses_of(const struct yoi__isolate *iso) {
-  const struct yoi__local *l = &iso->in->top->config->local;
-  uint32_t uses = manifest_of(iso)->kind == YOI_KIND_MODEL ? YOI__OPEN_NET : 0;
-  for (size_t i = 0; i < l->n_networks; i++)
-    if (granted(iso, YOI_SDK_GRANT_NET, 0, l->networks[i].name)) uses |= YOI__OPEN_NET;
-  for (size_t i = 0; i < l->n_shell; i++)
-    if (granted(iso, YOI_SDK_GRANT_SHELL, 0, l->shell[i].name)) uses |= YOI__OPEN_SHELL;
-  for (size_t i = 0; i < l->n_git; i++)
-    if (granted(iso, YOI_SDK_GRANT_GIT, 0, l->git[i].name)) uses |= YOI__OPEN_SHELL;
-  return uses;
-}
-
 static yoi_status send_mounts(struct yoi__isolate *iso) {
-  const struct yoi__local *l = &iso->in->top->config->local;
+  const struct yoi__config *c = iso->in->from;
   yoi_status st = YOI_OK;
+  int writable = 0;
   pthread_mutex_lock(&iso->lock);
-  for (size_t i = 0; i < l->n_mounts && st == YOI_OK; i++) {
-    const struct yoi__mount *m = &l->mounts[i];
-    int writable = m->writable && granted(iso, YOI_SDK_GRANT_MOUNT, 1, m->name);
-    if (!writable && !granted(iso, YOI_SDK_GRANT_MOUNT, 0, m->name)) continue;
+  for (size_t i = 0; i < c->local.n_mounts && st == YOI_OK; i++) {
+    const struct yoi__mount *m = &c->local.mounts[i];
+    if (!yoi__isolate_mount(c, iso->in->plugin, m, &writable)) continue;
     st = yoi__channel_send(&iso->calm, YOI__MSG_MOUNT, (uint64_t)writable, (yoi_str){0}, m->fd);
   }
   pthread_mutex_unlock(&iso->lock);
@@ -500,9 +482,9 @@ static yoi_status ask_open(struct yoi__isolate *iso, struct opened *o) {
   yoi_sdk_buf_init(&b, YOI_ISOLATED_MESSAGE_BYTES);
   yoi__put_u32(&b, YOI__PROTOCOL_VERSION);
   yoi__put_u32(&b, p->manifest.kind);
-  yoi__put_u32(&b, iso->in->top->config->log_level);
-  yoi__put_u32(&b, uses_of(iso));
-  yoi__put_u32(&b, (uint32_t)yoi__config_confined(iso->in->top->config, p));
+  yoi__put_u32(&b, iso->in->from->log_level);
+  yoi__put_u32(&b, yoi__isolate_uses(iso->in->from, p));
+  yoi__put_u32(&b, (uint32_t)yoi__config_confined(iso->in->from, p));
   yoi__put_str(&b, p->manifest.id);
   yoi__put_str(&b, yoi_sdk_str(p->digest));
   yoi__put_str(&b, iso->in->config->config);

@@ -335,7 +335,7 @@ static yoi_status start_threads(struct yoi_embed *host, yoi_error *err) {
 
 /* A plugin that was found and not taken is worth a warning, since somebody may
  * wait for it; where it lies and why is for the debug level. */
-static void log_passed(struct yoi_embed *host) {
+void yoi__log_passed(struct yoi_embed *host) {
   int debug = yoi__log_enabled(host->log, YOI_LOG_DEBUG);
   const struct yoi__passed *p;
   for (size_t i = 0; (p = yoi__catalogue_passed(host->config->plugins, i)) != NULL; i++) {
@@ -368,7 +368,7 @@ yoi_status yoi_host_start(struct yoi_embed *host, yoi_error *err) {
   }
   struct opening o = {.host = host, .err = err};
   const struct yoi__config *c = host->config;
-  log_passed(host);
+  yoi__log_passed(host);
   log_json_library(host);
   o.st = yoi__config_read_secrets(host->config, err);
   if (o.st == YOI_OK) {

@@ -134,6 +134,9 @@ void yoi__drain_free(struct yoi__drain *d);
 int yoi__drain_some(struct yoi_embed *host, struct yoi__instance *const *all, size_t n,
                     uint64_t deadline_ns);
 
+/* [main] Says which plugins of its config were found and not taken. */
+void yoi__log_passed(struct yoi_embed *host);
+
 /* services.c. [main] Warns of secrets that are too short to be scrubbed. */
 void yoi__warn_short(struct yoi_embed *host);
 

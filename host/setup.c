@@ -178,10 +178,19 @@ static int same_secrets(const struct yoi__config *a, const struct yoi__grants *x
   return 1;
 }
 
+/* A file beside the plugin may have narrowed what its bytes say. */
+static int same_manifest(const struct yoi__manifest *a, const struct yoi__manifest *b) {
+  if (a->n_grants != b->n_grants || !yoi_sdk_str_eq(a->display_name, b->display_name)) return 0;
+  for (size_t i = 0; i < a->n_grants; i++)
+    if (!yoi_sdk_str_eq(a->grants[i], b->grants[i])) return 0;
+  return 1;
+}
+
 static int same_plugin(const struct yoi__plugin *a, const struct yoi__plugin *b) {
   if (a == b) return 1;
-  return a->linked == b->linked && yoi_sdk_str_eq(a->manifest.id, b->manifest.id) &&
-         strcmp(a->digest, b->digest) == 0 && (a->linked != NULL || a->digest[0] != '\0');
+  return same_manifest(&a->manifest, &b->manifest) && a->linked == b->linked &&
+         yoi_sdk_str_eq(a->manifest.id, b->manifest.id) && strcmp(a->digest, b->digest) == 0 &&
+         (a->linked != NULL || a->digest[0] != '\0');
 }
 
 int yoi__instance_same(const struct yoi__config *a, const struct yoi__config_instance *x,

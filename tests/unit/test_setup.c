@@ -7,6 +7,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -161,6 +162,23 @@ static void what_is_said_otherwise_is_another_and_goes_with_its_holders(void **s
   settle();
   assert_int_equal(seen.closes, 1);
   assert_int_equal(yoi__setups_count(f.host), 1);
+  end();
+}
+
+/* The same bytes, but a file beside them gives them less than before. */
+static void a_plugin_that_was_narrowed_is_another(void **state) {
+  (void)state;
+  struct yoi__config_model changed;
+  begin();
+  struct yoi__plugin narrowed = *f.models[0].instance.plugin;
+  struct yoi__plugin *plugin = f.models[0].instance.plugin;
+  (void)snprintf(plugin->digest, sizeof plugin->digest, "sha256:1");
+  (void)snprintf(narrowed.digest, sizeof narrowed.digest, "sha256:1");
+  changed = f.models[0];
+  changed.instance.plugin = &narrowed;
+  assert_true(yoi__instance_same(&f.config, &f.models[0].instance, &another, &changed.instance));
+  narrowed.manifest.grants[narrowed.manifest.n_grants++] = YOI_LIT("net:*");
+  assert_false(yoi__instance_same(&f.config, &f.models[0].instance, &another, &changed.instance));
   end();
 }
 
@@ -422,6 +440,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(what_is_the_same_is_in_both),
       cmocka_unit_test(what_is_said_otherwise_is_another_and_goes_with_its_holders),
+      cmocka_unit_test(a_plugin_that_was_narrowed_is_another),
       cmocka_unit_test(one_that_is_given_up_leaves_nothing),
       cmocka_unit_test(a_turn_keeps_what_it_began_with),
       cmocka_unit_test(many_turns_have_places_of_their_own),

@@ -258,7 +258,7 @@ static void a_worker_that_ends_answers_all_its_calls(void **state) {
   assert_int_equal(s->wakes, 1);
   const yoi_event *const *events = NULL;
   size_t n = 0;
-  assert_int_equal(all[0]->ops->next(all[0], &events, &n, yoi_sdk_error_init(&e)), YOI_UNAVAILABLE);
+  assert_int_equal(all[0]->ops->next(all[0], &events, &n, yoi_sdk_error_init(&e)), YOI_UNKNOWN);
   assert_int_equal(e.e.code, YOI_CODE_RUNTIME_UNAVAILABLE);
   assert_int_equal(e.e.flags & YOI_ERROR_RETRYABLE, YOI_ERROR_RETRYABLE);
   assert_int_equal(next(all[1], NULL), YOI_UNKNOWN);

@@ -70,7 +70,9 @@ YOI_API yoi_status yoi_link_plugins(const yoi_linked_plugin *const *plugins,
  * opened yet. `json` is a JSON object with comments, at most
  * YOI_CONFIG_BYTES_MAX; empty is the default config. Relative paths are
  * relative to `base_dir`, a NUL-terminated path; NULL is the working
- * directory. Errors: INVALID_ARGUMENT with the first finding,
+ * directory. Isolated plugins need the program yoi-worker: the one that
+ * `worker_program` of the config names, else one beside the program that runs,
+ * else the installed one. Errors: INVALID_ARGUMENT with the first finding,
  * RESOURCE_EXHAUSTED when memory is short. */
 YOI_API yoi_status yoi_host_new(const char *json, size_t len,
                                 const char *base_dir, struct yoi_embed **out,

@@ -16,6 +16,7 @@
  *   call.c      calls.lock        slots of calls
  *   bundle_sync.c  puts.lock      bundles on their way, and who waits for one
  *   given.c     given.lock        slots of tool calls
+ *   isolate/    reading, lock     of a worker process; isolate/isolate.h
  *   embed.c     host.idle_lock    waiting for something to end
  */
 #ifndef YOI__HOST_H

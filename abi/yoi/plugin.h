@@ -15,7 +15,10 @@
  *     "config": { ...JSON Schema... },    of the instance's config; strings of
  *                                         the format "path" arrive absolute
  *     "grants": [],                       what it wants, by name
- *     "isolation": "none",                the default: none | process
+ *     "isolation": "none",                the default: none | process;
+ *                                         process, since 1.4: tools, policies
+ *                                         and models run in a program of their
+ *                                         own, yoi-worker
  *     "display_name": "Thing",            optional, for people
  *     "runtime_id": "thing",              runtimes: its id when dropped in
  *     "operations": ["worker.*"],         since 1.3, policies: policy.h

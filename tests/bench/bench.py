@@ -3,7 +3,8 @@
 
 bench.py --build DIR [--rounds 3] [--only PART,...] [--write]
 
-Parts: routed turns requests watchers idle start scrub bundles appends store.
+Parts: routed turns requests watchers idle start scrub bundles isolated appends
+store.
 Every figure stands beside a reference that runs in the same minutes, several rounds each in
 turn; the table has the median and the spread. All answers are looked at:
 figures of wrong ones end the run. Nothing passes or fails by its time. The
@@ -24,6 +25,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 import appends  # noqa: E402
 import bundles  # noqa: E402
 import idle  # noqa: E402
+import isolated  # noqa: E402
 import routed  # noqa: E402
 import scrub  # noqa: E402
 import singles  # noqa: E402
@@ -35,7 +37,7 @@ from harness import ROOT, SKIPPED, Bench  # noqa: E402
 
 PARTS = {'routed': routed, 'turns': turns, 'requests': singles, 'watchers': watchers,
          'idle': idle, 'start': start, 'scrub': scrub, 'bundles': bundles,
-         'appends': appends, 'store': store}
+         'isolated': isolated, 'appends': appends, 'store': store}
 BEGIN, END = '<!-- measured: begin -->', '<!-- measured: end -->'
 
 

@@ -78,8 +78,10 @@ def full(folder):
     rules.append({**rules[0], 'name': 'y', 'paths': ['x'], 'hosts': ['x']})
     return {
         '$schema': 'config.schema.json',
+        'worker_program': 'yoi-worker',
         'plugin_path': ['pinned', *configs.PLUGIN_PATH[:2]], 'drop_in': ['empty'],
-        'plugins': [{'id': 'dev.yoi.embedded', 'isolation': 'none', 'grants': ['model:*'],
+        'plugins': [{'id': 'dev.yoi.embedded', 'isolation': 'none',
+                     'confine': 'required', 'grants': ['model:*'],
                      'digest': f'sha256:{digest}'}, *tools],
         'bundles': ['team.json', {'file': 'lab.json', 'runtimes': ['a']}],
         'runtimes': [{'id': 'a', 'display_name': 'A', 'default_profile': 'builtin:companion',
@@ -184,6 +186,7 @@ def wrong_and_right(value, sub):
 # What the host refuses and a schema cannot: what else there is, and where files are.
 HOST_ONLY = {
     ('plugin_path[]', 'a variable'), ('drop_in[]', 'empty'),
+    ('plugins[].isolation', 'process'),  # of a runtime
     ('local', 'without secrets'), ('', 'without local'), ('local.secrets', 'without llm'),
     ('local.secrets', 'without door'),
     ('local.mounts.NAME.path', 'too long'), ('', 'without runtimes'), ('', 'without bundles'),

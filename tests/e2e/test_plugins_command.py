@@ -43,7 +43,7 @@ def test_list_shows_what_is_used_and_why_others_are_not(run, config, tmp_path):
     said = run('list', config).stdout
     row = next(line for line in said.splitlines() if line.startswith(CTOR)).split()
     assert row[1:5] == ['runtime', '1.0.0', 'parallel', 'pinned']
-    assert row[5].startswith('sha256:') and row[6].endswith('plug/a.so')
+    assert row[5] == '-' and row[6].startswith('sha256:') and row[7].endswith('plug/a.so')
     assert "    runtimes 'r'" in said
     assert "plug': 1 plugins" in said
     assert "b.so': its id 'dev.yoi.test.ctor' is taken by" in said and "c.so': not an ELF" in said
@@ -55,7 +55,7 @@ def test_list_for_programs(run, config):
     plugin = whole['plugins'][0]
     assert (plugin['id'], plugin['digest']) == (CTOR, plugin['pin'])
     assert plugin['used_by'] == [{'section': 'runtimes', 'name': 'r'}]
-    assert plugin['generation'] == 0 and plugin['linked'] is False
+    assert plugin['isolation'] == 'none' and plugin['generation'] == 0 and plugin['linked'] is False
     assert [p['path'].rsplit('/', 1)[1] for p in whole['passed_over']] == ['b.so', 'c.so']
 
 

@@ -43,5 +43,5 @@ void yoi__keeper_died(struct yoi__keeper *k, uint64_t now_ns) {
   forget(k, now_ns);
   k->deaths[k->n++] = now_ns;
   k->state = k->n == YOI_ISOLATED_DEATHS_MAX ? YOI__KEEPER_QUARANTINED : YOI__KEEPER_DOWN;
-  k->again_ns = now_ns + (YOI_ISOLATED_BACKOFF_MS << (k->n - 1)) * MS;
+  k->again_ns = now_ns + ((uint64_t)YOI_ISOLATED_BACKOFF_MS << (k->n - 1)) * MS;
 }

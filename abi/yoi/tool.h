@@ -12,7 +12,8 @@
  *                 another way: say what would be right. No path of the host,
  *                 address or secret is in it.
  *   YOI_UNKNOWN   an error, of which nobody knows what was done before it: the
- *                 call counts as "uncertain", unless it is read-only
+ *                 call counts as "uncertain", unless it is read-only or
+ *                 idempotent
  *
  *  1. The host calls start when all that may forbid the call has been asked:
  *     the arguments fit the schema, the grants are there, policy allows it, or

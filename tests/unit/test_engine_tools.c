@@ -169,6 +169,28 @@ static void an_error_keeps_what_was_said(void **state) {
   tools_heard(r, "\"error\":{\"code\":\"internal\",\"message\":\"broken\"}", 1);
 }
 
+/* Only for who asks what it did: a tool that may run twice has just failed. */
+static void what_nobody_knows_is_uncertain(void **state) {
+  struct rig *r = *state;
+  static const char *const calls[] = {"act c1", "again c2", "look c3"};
+  tools_open(r, "");
+  for (size_t i = 0; i < 3; i++) {
+    struct fake_run *run =
+        fake_tool_run(r->fh, i == 0 ? "act" : i == 1 ? "again" : "look");
+    fake_run_output(run, "half");
+    fake_run_fail(run, YOI_UNKNOWN, YOI_CODE_RUNTIME_UNAVAILABLE, "it is gone");
+  }
+  tools_answer(r, calls[0], calls[1], calls[2], NULL);
+  tools_go(r);
+  tools_ended(r, "completed", "stop");
+  assert_string_equal(
+      tools_result(r, "c1"),
+      "uncertain: half\\nerror: it is gone; what the tool did is not known");
+  assert_string_equal(tools_result(r, "c2"), "error: half\\nerror: it is gone");
+  assert_string_equal(tools_result(r, "c3"), "error: half\\nerror: it is gone");
+  tools_heard(r, "\"code\":\"runtime_unavailable\"", 3);
+}
+
 static void one_that_takes_too_long_is_cancelled(void **state) {
   struct rig *r = *state;
   tools_open(r, "");
@@ -502,6 +524,7 @@ int main(void) {
       RIG_TESTS(one_that_went_between_is_an_error),
       RIG_TESTS(the_same_over_and_over_is_stopped),
       RIG_TESTS(an_error_keeps_what_was_said),
+      RIG_TESTS(what_nobody_knows_is_uncertain),
       RIG_TESTS(one_that_takes_too_long_is_cancelled),
       RIG_TESTS(one_that_ends_within_the_grace_has_its_result),
       RIG_TESTS(one_that_does_not_stop_is_let_go),

@@ -13,6 +13,7 @@
 #include <sdk/error.h>
 #include <sdk/id.h>
 #include <sdk/mem.h>
+#include <stdio.h>
 
 enum field_type { STRING, INTEGER, OBJECT, ARRAY, CONTENT };
 

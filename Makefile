@@ -159,7 +159,7 @@ SHIM      := $(B)/tests/fault/shim.so
 VALIDATE  := $(B)/tests/schema/validate
 READ      := $(B)/tests/bundles/read
 
-.PHONY: always install uninstall help all static core bundles run test unit e2e lint abi-check bench fuzz soak clean \
+.PHONY: install uninstall help all static core bundles run test unit e2e lint abi-check bench fuzz soak clean \
         packages-run packages-test packages-bench test-binaries core-binaries
 .DEFAULT_GOAL := all
 .SECONDARY:

@@ -621,9 +621,7 @@ void yoi__isolate_close(struct yoi__isolate *iso) {
   if (st != YOI_OK) log_end(iso, "the plugin did not close in time", how);
 }
 
-/* ---- made once
- * -------------------------------------------------------------------------------------------------
- */
+/* ---- made once ------------------------------------------------------------- */
 
 static void make_metrics(struct yoi__isolate *iso) {
   struct yoi__metrics *m = iso->in->top->metrics;

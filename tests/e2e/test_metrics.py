@@ -18,12 +18,15 @@ def scrape(client):
 
 @pytest.fixture(scope='module')
 def busy(module_host, tmp_path_factory):
-    """A host on which turns worked, failed and were cancelled, with a watcher."""
+    """A host on which turns worked, failed and were cancelled, with a watcher and a
+    model in a process of its own."""
     store = tmp_path_factory.mktemp('files') / 'store'
     host = module_host(configs.standard(runtimes=[configs.embedded(),
                                                   configs.stored(store, 'stored'),
                                                   remote.entry('http://127.0.0.1:1', 'remote',
-                                                               token=None)]))
+                                                               token=None)],
+                                         plugins=[{'id': 'dev.yoi.model-script',
+                                                   'isolation': 'process'}]))
     failing = module_host(configs.standard(configs.fails()))
     worker = Worker.create(host.v1)
     for text in ('one', 'two', 'three'):

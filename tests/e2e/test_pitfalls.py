@@ -113,7 +113,7 @@ RULES = {
          'remote_faults::a_page_of_404_is_no_worker_that_is_not_there'),
     39: ('foreign texts are not passed on',
          'models::a_misbehaving_provider_ends_the_turn_with_the_right_type',
-         'federation::a_hostile_remote_puts_no_word_into_anything'),
+         'canary_remote::a_remote_that_means_ill_puts_no_word_into_anything'),
     40: ('a base URL is checked to be a runtime',
          'remote_faults::what_is_no_answer_is_said_to_be_none',
          'remote_faults::only_the_expected_instance_is_used'),

@@ -24,6 +24,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <stdio.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
@@ -31,7 +32,6 @@
 #include <sdk/mem.h>
 
 #include "../clock.h"
-#include "../grant.h"
 #include "../pin.h"
 #include "spawn.h"
 

@@ -20,9 +20,10 @@ One thread per direction; a test has some hundred connections.
 """
 import pathlib
 import random
-import select
 import socket
 import threading
+
+from . import wait
 
 PASS = ('pass',)
 AGAIN_S = 1.0  # for the answer to a request that is sent once more
@@ -146,7 +147,7 @@ class Proxy:
         left = fault[1] if fault[0] in ('cut', 'torn') else None
         asked, again = b'', None  # of ('again',): what is to be sent once more, and where
         while True:
-            ready = select.select([client, *behind], [], [], 60)[0]
+            ready = wait.readable([client, *behind], 60)
             if not ready:
                 return
             for s in ready:
@@ -168,7 +169,7 @@ class Proxy:
                         again = again or self._keep(self._connect(), mine)
                         again.sendall(asked)
                         asked = b''
-                        if select.select([again], [], [], AGAIN_S)[0]:
+                        if wait.readable([again], AGAIN_S):
                             again.recv(1 << 20)
                     if fault[0] == 'cut':
                         data, left = data[:left], left - len(data)

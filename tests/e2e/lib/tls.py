@@ -1,9 +1,10 @@
 """TLS for tests: an authority of one's own, and a front that speaks for a server."""
-import select
 import socket
 import ssl
 import subprocess
 import threading
+
+from . import wait
 
 
 def openssl(folder, *args):
@@ -45,7 +46,7 @@ class Front:
         self.threads[0].start()
 
     def _accept(self):
-        while self.listener in select.select([self.listener, self.ending], [], [])[0]:
+        while self.listener in wait.readable([self.listener, self.ending]):
             thread = threading.Thread(target=self._serve, args=[self.listener.accept()[0]],
                                       daemon=True)
             self.threads.append(thread)
@@ -68,7 +69,7 @@ class Front:
 
     def _pass(self, outer, inner):
         while True:
-            ready = select.select([outer, inner, self.ending], [], [])[0]
+            ready = wait.readable([outer, inner, self.ending])
             if self.ending in ready:
                 return
             for source, sink in ((outer, inner), (inner, outer)):

@@ -6,6 +6,7 @@ Bounds are generous, since they are reached only when something is broken, and
 stretched once more under a sanitizer, whose programs are several times slower.
 """
 import os
+import selectors
 import time
 
 STEP_S = 0.005
@@ -25,3 +26,13 @@ def until(condition, seconds=10.0, what='condition'):
         if time.monotonic() > end:
             raise AssertionError(f'not within {bound(seconds):.1f} s: {what}')
         time.sleep(STEP_S)  # the one poll of a condition
+
+
+def readable(sockets, seconds=None):
+    """Those with something to read, or none in time. select() knows no descriptor
+    above 1023, and a process that has watched with thousands has those."""
+    found = selectors.DefaultSelector()
+    with found:
+        for s in sockets:
+            found.register(s, selectors.EVENT_READ)
+        return [key.fileobj for key, _ in found.select(seconds)]

@@ -115,18 +115,25 @@ int fetch_charset_open(struct fetch_charset *c, const char *name) {
   return c->cd != (iconv_t)-1;
 }
 
-static int is_control(char ch) {
-  unsigned char c = (unsigned char)ch;
-  return (c < 0x20 && c != '\t' && c != '\n' && c != '\r' && c != '\f') || c == 0x7f;
+/* How many bytes at p are not shown: a control, or a character beyond U+10FFFF,
+ * which the iconv of libc lets through from UTF-8, in up to six bytes. */
+static size_t bad_at(const char *p) {
+  unsigned char c = (unsigned char)p[0];
+  if (c < 0x80) return (c < 0x20 && c != '\t' && c != '\n' && c != '\r' && c != '\f') || c == 0x7f;
+  if (c < 0xf4 || (c == 0xf4 && (unsigned char)p[1] < 0x90)) return 0;
+  return c < 0xf8 ? 4 : c < 0xfc ? 5 : 6;
 }
 
+/* p: whole characters. */
 static void add(struct yoi_sdk_buf *out, const char *p, size_t n) {
-  for (size_t i = 0, from = 0; i <= n; i++) {
-    if (i < n && !is_control(p[i])) continue;
+  size_t from = 0;
+  for (size_t i = 0, bad; i < n; i += bad ? bad : 1) {
+    if ((bad = bad_at(p + i)) == 0) continue;
     yoi_sdk_buf_add(out, p + from, i - from);
-    if (i < n) yoi_sdk_buf_adds(out, YOI_LIT(BAD));
-    from = i + 1;
+    yoi_sdk_buf_adds(out, YOI_LIT(BAD));
+    from = i + bad;
   }
+  yoi_sdk_buf_add(out, p + from, n - from);
 }
 
 /* Appends what can be read of `in`; returns how many bytes are left, which are

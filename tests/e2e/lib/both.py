@@ -66,7 +66,6 @@ OF_A_NETWORK = {
     'test_many_creates_of_one_id_at_once_make_one_worker': NEW,
     'test_a_chunked_body_is_a_body': 'speaks past the client that asks again',
     'test_one_connection_carries_many_requests': 'likewise',
-    'test_a_cursor_of_another_shape_is_invalid': 'a stream that is refused late has begun by then',
     'test_all_that_is_listed_is_seen': 'a resume may leave out what is live',
 }
 

@@ -171,6 +171,16 @@ class Stream:
                 return
             yield event
 
+    def refused(self, *status):
+        """The code of a stream that is refused with one of these statuses. Over a network
+        that fails it may have begun before that was known: its first event is the end."""
+        if self.head.status == 200 and wire.TRIES > 1:
+            first = self.next_event()
+            assert first.kind == 'end' and first.data['reason'] == 'error', first
+            return first.data['code']
+        assert self.head.status in status, self.head
+        return self.head.code
+
     def until(self, kind):
         """Events up to and with the first of that kind."""
         seen = []

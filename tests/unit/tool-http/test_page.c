@@ -131,6 +131,12 @@ static void what_is_no_character_is_marked(void **state) {
   bytes_give("text/plain; charset=utf-8", YOI_LIT("\xed\xa0\x80x"),
              "\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbdx");
   bytes_give("text/plain; charset=utf-8", YOI_LIT("\xc0\xafx"), "\xef\xbf\xbd\xef\xbf\xbdx");
+  /* Beyond U+10FFFF, in four to six bytes. */
+  bytes_give("text/plain; charset=utf-8", YOI_LIT("a\xf4\x90\x80\x80z\xf4\x8f\xbf\xbf"),
+             "a\xef\xbf\xbdz\xf4\x8f\xbf\xbf");
+  bytes_give("text/plain; charset=utf-8", YOI_LIT("a\xfa\x8e\x8e\x8e\x8ez"), "a\xef\xbf\xbdz");
+  bytes_give("text/html; charset=utf-8", YOI_LIT("a&\xfd\x8e\x8e\x8e\x8e\x8ez"),
+             "a&\xef\xbf\xbdz");
   bytes_give("text/plain", YOI_LIT("a\x1b[31m\x7f"), "a\xef\xbf\xbd[31m\xef\xbf\xbd");
   assert_null(fetch_charset_find(YOI_LIT("../../lib/x")));
   assert_null(fetch_charset_find(YOI_LIT("ISO-2022-CN-EXT")));
@@ -266,6 +272,22 @@ static void a_long_text_goes_on(void **state) {
   }
 }
 
+/* Wherever a piece that the parser gets would end. */
+static void a_character_is_never_cut(void **state) {
+  (void)state;
+  for (size_t i = 0; i < 12; i++) {
+    size_t len, n = YOI_FETCH_HEAD_BYTES + YOI_FETCH_PIECE_BYTES - i;
+    char *body = many("a", n + 16, &len), *want = many("a", n + 16, &len);
+    memcpy(body + n, "&\xf0\x9f\x98\x80&\xc3\xa4&\xe2\x82\xac&z", 13);
+    memcpy(want + n, "&\xf0\x9f\x98\x80&\xc3\xa4&\xe2\x82\xac&z", 13);
+    char *got = text_of(NULL, (yoi_str){body, len}, 65536, 65536, NULL);
+    assert_string_equal(got + n, want + n);
+    yoi_sdk_free(got);
+    free(want);
+    free(body);
+  }
+}
+
 static void a_nul_behind_the_first_bytes_is_marked(void **state) {
   size_t len;
   (void)state;
@@ -319,6 +341,7 @@ int main(void) {
       cmocka_unit_test(a_tag_has_its_limit),
       cmocka_unit_test(work_at_the_limits_is_bounded),
       cmocka_unit_test(a_long_text_goes_on),
+      cmocka_unit_test(a_character_is_never_cut),
       cmocka_unit_test(a_nul_behind_the_first_bytes_is_marked),
       cmocka_unit_test(a_window_takes_whole_characters),
   };

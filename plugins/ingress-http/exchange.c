@@ -55,7 +55,6 @@ yoi_str http_exchange_trace(const struct http_exchange *x) {
 static void take_trace(struct http_exchange *x) {
   yoi_str trace = http_request_field(&x->codec.req, HTTPF_TRACEPARENT);
   if (!yoi_sdk_traceparent_valid(trace)) return;
-  x->trace = trace;
   memcpy(x->trace_id, trace.ptr + 3, sizeof x->trace_id);
   x->has_trace = 1;
 }
@@ -83,8 +82,9 @@ static yoi_status take_fields(struct http_conn *c, yoi_error *err) {
   struct http_exchange *x = c->x;
   struct http_request *r = &x->codec.req;
   uint64_t hops = 0, timeout_ms = 0;
+  yoi_str key;
   if (http_request_has(r, HTTPF_IDEMPOTENCY_KEY) &&
-      !http_idempotency_key(http_request_field(r, HTTPF_IDEMPOTENCY_KEY), &x->idempotency_key))
+      !http_idempotency_key(http_request_field(r, HTTPF_IDEMPOTENCY_KEY), &key))
     return yoi_sdk_fail(err, YOI_CODE_INVALID_REQUEST,
                         "idempotency-key is not a token of 1 to %d bytes", YOI_IDEMPOTENCY_KEY_MAX);
   if (!header_number(r, HTTPF_YOI_HOPS, YOI_HOPS_MAX, &hops))
@@ -157,18 +157,16 @@ static yoi_status let_in(struct http_conn *c, yoi_error *err) {
 
 /* The workspace that the request sees: the caller's, or one that it names; it
  * can give up the sight of others, and gain none. */
-static yoi_status take_workspace(struct http_conn *c, yoi_error *err) {
-  struct http_exchange *x = c->x;
+static yoi_status check_workspace(const struct http_conn *c, yoi_error *err) {
+  const struct http_request *r = &c->x->codec.req;
   yoi_str own = yoi_sdk_str(c->pass->caller->workspace);
-  yoi_str named = http_request_field(&x->codec.req, HTTPF_YOI_WORKSPACE);
-  x->workspace = own;
-  if (!http_request_has(&x->codec.req, HTTPF_YOI_WORKSPACE)) return YOI_OK;
+  yoi_str named = http_request_field(r, HTTPF_YOI_WORKSPACE);
+  if (!http_request_has(r, HTTPF_YOI_WORKSPACE)) return YOI_OK;
   if (!yoi_sdk_id_valid(named))
     return yoi_sdk_fail(err, YOI_CODE_INVALID_IDENTIFIER, "yoi-workspace is not an identifier");
   if (own.len > 0 && !yoi_sdk_str_eq(own, named))
     return yoi_sdk_fail(err, YOI_CODE_POLICY_DENIED, "this token is not for workspace '%.*s'",
                         YOI_ARG(named));
-  x->workspace = named;
   return YOI_OK;
 }
 
@@ -177,7 +175,7 @@ static yoi_status admit(struct http_conn *c, yoi_status routed, yoi_error *err) 
   const struct http_match *m = &c->x->match;
   yoi_status st = let_in(c, err);
   if (st == YOI_OK && !m->no_token) st = http_caller_take(c->pass->caller, c->loop->now_ns, err);
-  if (st == YOI_OK) st = take_workspace(c, err);
+  if (st == YOI_OK) st = check_workspace(c, err);
   if (st == YOI_OK && routed == YOI_OK && m->kind == HTTP_KIND_OP)
     st = http_caller_may(c->pass->caller, m->op, err);
   return st;
@@ -259,6 +257,19 @@ static yoi_status reserve(struct http_conn *c, yoi_error *err) {
   return YOI_OK;
 }
 
+/* What the header says, read again: while the body came it has moved, and what was
+ * checked then is at these places only now. */
+static void take_header(const struct http_conn *c, yoi_request *req) {
+  const struct http_exchange *x = c->x;
+  const struct http_request *r = &x->codec.req;
+  const char *own = c->pass->caller->workspace;
+  if (x->has_trace) req->trace = http_request_field(r, HTTPF_TRACEPARENT);
+  if (http_request_has(r, HTTPF_IDEMPOTENCY_KEY))
+    (void)http_idempotency_key(http_request_field(r, HTTPF_IDEMPOTENCY_KEY), &req->idempotency_key);
+  req->workspace = *own ? yoi_sdk_str(own) : http_request_field(r, HTTPF_YOI_WORKSPACE);
+  if (req->workspace.len > 0) req->flags |= YOI_REQ_WORKSPACE;
+}
+
 static yoi_status start(struct http_conn *c, yoi_error *err) {
   struct http_instance *in = c->loop->in;
   struct http_exchange *x = c->x;
@@ -266,7 +277,6 @@ static yoi_status start(struct http_conn *c, yoi_error *err) {
   int runtime_surface = in->guard.surface == YOI_SURFACE_RUNTIME, follows = 0;
   const char *rid = m->host_scope ? "" : runtime_surface ? in->runtime_id : m->runtime_id;
   yoi_str body = x->codec.req.body.len > 0 ? x->codec.req.body : yoi_sdk_buf_str(&x->body);
-  uint32_t scope = x->workspace.len > 0 ? YOI_REQ_WORKSPACE : 0;
   yoi_status st = YOI_OK;
   if (x->codec.req.body.len > 0 && m->op != YOI_OP_BUNDLE_PUT) st = check_json(body, err);
   else if (body.len == 0 && http_route_needs_body(m->op))
@@ -280,22 +290,20 @@ static yoi_status start(struct http_conn *c, yoi_error *err) {
       .op = m->op,
       .origin = runtime_surface ? YOI_ORIGIN_RUNTIME : YOI_ORIGIN_BROWSER,
       .hops = x->hops,
-      .flags = (follows ? YOI_REQ_FOLLOW : x->once ? YOI_REQ_ONCE : 0) | scope,
+      .flags = follows ? YOI_REQ_FOLLOW : x->once ? YOI_REQ_ONCE : 0,
       .deadline_ns = x->deadline_ns,
       .token = c->slot->token,
       .worker_id = yoi_sdk_str(m->worker_id),
       .subject = yoi_sdk_str(m->subject),
       .principal = yoi_sdk_str(c->pass->caller->principal),
       .request_id = {x->request_id, x->request_id_len},
-      .trace = x->trace,
-      .idempotency_key = x->idempotency_key,
       .body = body,
-      .workspace = x->workspace,
   };
+  take_header(c, &req);
   st = in->registry->start(in->host, yoi_sdk_str(rid), &req, &c->stream, err);
   if (!x->once || st == YOI_OK || !err || err->code != YOI_CODE_UNSUPPORTED_OPERATION) return st;
   x->once = 0; /* a runtime of before ABI 1.3, or one without events */
-  req.flags = scope;
+  req.flags &= ~(uint32_t)YOI_REQ_ONCE;
   return in->registry->start(in->host, yoi_sdk_str(rid), &req, &c->stream, err);
 }
 

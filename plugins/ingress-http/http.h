@@ -87,7 +87,8 @@ enum {
   HTTP_BY_BATCH,  /* events as one JSON document */
 };
 
-/* A request in hand. */
+/* A request in hand. Nothing of it is a view of the header, which moves while the
+ * body comes; the codec has the places. */
 struct http_exchange {
   struct http_codec codec;
   struct http_match match;
@@ -102,10 +103,8 @@ struct http_exchange {
   uint64_t begun_ms; /* its first byte */
   uint64_t deadline_ns;
   uint64_t began_ns; /* when the header was whole */
-  yoi_str trace, idempotency_key; /* borrowed from the codec */
-  yoi_str workspace;              /* the pass's, or borrowed likewise; empty: all */
-  struct yoi_sdk_buf body;        /* made from query and path */
-  struct http_collect *collect;   /* wait.c: what came so far */
+  struct yoi_sdk_buf body;      /* made from query and path */
+  struct http_collect *collect; /* wait.c: what came so far */
   size_t request_id_len;
   char trace_id[32];
   char request_id[YOI_REQUEST_ID_MAX + 1];

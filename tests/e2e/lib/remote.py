@@ -30,7 +30,7 @@ def entry(base_url, rid='main', token='secret:far', host_keys=None, **config):
 
 def far_config(port, runtime=None, model=None, **keys):
     """A host that has workers and a runtime surface on that port."""
-    surface = configs.ingress(configs.RUNTIME, listen=f'127.0.0.1:{port}')
+    surface = configs.ingress(configs.RUNTIME, listen=f'127.0.0.1:{port}', access_log='all')
     return configs.standard(model=model, runtimes=[runtime or configs.embedded()],
                             ingresses=[configs.BROWSER, surface], **keys)
 

@@ -76,6 +76,13 @@ int rem_reader_find(const struct rem_watched *w, yoi_str cursor, uint64_t *out_a
   return 0;
 }
 
+/* Locked. It has all up to there: the upstream may have waited for one who does. */
+static void live_at(struct rem_watcher *x, uint64_t at) {
+  x->state = REM_LIVE;
+  x->at = at;
+  rem_watched_advance(x->w, at);
+}
+
 /* Locked. Behind the last that it read; 0: it must read on. */
 static int join(struct rem_watcher *x) {
   struct rem_watched *w = x->w;
@@ -85,19 +92,21 @@ static int join(struct rem_watcher *x) {
       cursor = x->got[n - 1]->ev.cursor;
       break;
     }
-  x->state = REM_LIVE;
-  if (cursor.len == 0 || rem_reader_find(w, cursor, &x->at)) return cursor.len > 0;
-  x->at = w->end;
+  uint64_t at = w->end;
+  if (cursor.len == 0) return 0;
   if (w->phase == REM_CLOSED) {
     rem_cursor_set(&w->cursor, cursor);
     w->wanted = 1;
+  }
+  if (yoi_sdk_str_eq(cursor, rem_cursor_str(&w->cursor)) || rem_reader_find(w, cursor, &at)) {
+    live_at(x, at);
     return 1;
   }
-  if (yoi_sdk_str_eq(cursor, rem_cursor_str(&w->cursor))) return 1;
   if (w->base >= x->asked_at && x->asked_at > 0) return 0;
   rem_cursor_set(&x->join, cursor);
   x->state = REM_JOINING;
   w->n_joining++;
+  w->slack = w->paused; /* it brings X only when it is read */
   return 1;
 }
 
@@ -213,8 +222,7 @@ static int took(struct rem_watcher *x, const struct rem_outcome *o, int full) {
   if (full) {
     yoi_str last = x->got[x->n_got - 1]->ev.cursor;
     if (!x->once && last.len && rem_reader_find(w, last, &at)) {
-      x->state = REM_LIVE;
-      x->at = at;
+      live_at(x, at);
       return 0;
     }
     x->more = 1;

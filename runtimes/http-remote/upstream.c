@@ -42,7 +42,7 @@
 void rem_watched_advance(struct rem_watched *w, uint64_t at) {
   if (w->front < w->base) w->front = w->base;
   for (; w->front < at; w->front++) w->behind -= w->ring[w->front & (w->cap - 1)]->size;
-  w->slack = w->paused && w->behind < YOI_REMOTE_BUFFER_BYTES / 4;
+  if (w->paused && w->behind < YOI_REMOTE_BUFFER_BYTES / 4) w->slack = 1;
 }
 
 /* Streams of one holder mostly share a token: it is woken once. */
@@ -100,6 +100,7 @@ static void settle_joining(struct rem_watched *w, const struct rem_frame *f) {
     if (yoi_sdk_str_eq(rem_cursor_str(&x->join), f->ev.cursor)) {
       x->state = REM_LIVE;
       x->at = w->end;
+      rem_watched_advance(w, x->at);
       w->n_joining--;
     } else if (anew) {
       rem_reader_anew(x);

@@ -281,7 +281,10 @@ static void place(struct rem_watcher *x, yoi_str cursor) {
   x->state = REM_LIVE;
   x->at = w->end;
   rem_cursor_set(&x->cursor, cursor);
-  if (!w->follow && !x->once && cursor.len && rem_reader_find(w, cursor, &x->at)) return;
+  if (!w->follow && !x->once && cursor.len && rem_reader_find(w, cursor, &x->at)) {
+    rem_watched_advance(w, x->at); /* the others may be far behind */
+    return;
+  }
   if (!w->follow && (x->once || cursor.len)) {
     x->state = REM_READING;
   } else if (w->phase == REM_CLOSED && !w->wanted) {

@@ -86,6 +86,35 @@ def test_who_comes_back_with_a_cursor_of_the_buffer_asks_for_nothing(new_host):
         assert asked(pair, worker) == 0 and streams(pair) == 1
 
 
+def test_the_slowest_goes_on_when_the_quickest_has_left(new_host):
+    """It fell out of the buffer, and nobody else is there for whom the stream from
+    far, which waits, would be read on."""
+    pair = remote.Pair(new_host)
+    worker, view, turns = Worker.create(pair.v1), View(), 0
+
+    def say(times):
+        nonlocal turns
+        for _ in range(times):
+            worker.say('x' * 30000)
+        turns += times
+    with worker.events() as slow:
+        with worker.events() as quick:
+            quick.until('snapshot')
+            for _ in range(10):
+                say(1)
+                quick.until('turn.ended')
+        wait.until(lambda: pair.near.metric('yoi_http_streams', surface='runtime') == 1,
+                   what='the end of the quick one')
+        say(8)
+        for event in slow:
+            view.take(event)
+            if view.kinds.count('turn.ended') == turns:
+                break
+        say(1)
+        slow.until('turn.ended')
+    assert worker.get()['state'] == 'idle'
+
+
 def test_old_cursors_are_read_in_batches_and_join_one_stream(new_host):
     """They are from before near was started again: its buffer has nothing of it."""
     pair = remote.Pair(new_host)

@@ -11,10 +11,11 @@
  * next request goes on, the one that was given when nothing came; `end` is null or the data
  * of the stream's end.
  *
- *  1. A quiet stream may be one that is not loaded yet. So a batch of what there
- *     is asks for that, YOI_REQ_ONCE, and is answered empty when the runtime
- *     says that this was all; its deadline is the operation's. Of a runtime that
- *     knows no such flag none is answered empty before HTTP_QUIET_MS.
+ *  1. A quiet stream may be one that is not loaded yet, or not all of it. So a
+ *     batch of what there is asks for that, YOI_REQ_ONCE, and is answered when the
+ *     runtime says that this was all; its deadline is the operation's. Of a runtime
+ *     that knows no such flag one is answered at the first pause, and none empty
+ *     before HTTP_QUIET_MS.
  *  2. An ack that was given is an answer: an error behind it is not one.
  */
 #include "http.h"
@@ -181,7 +182,8 @@ int http_wait_quiet(struct http_conn *c, int expired) {
   struct http_collect *w = collected(c);
   if (!w) return no_memory(c);
   w->expired |= expired != 0;
-  if (c->x->by == HTTP_BY_BATCH) return w->count > 0 || w->expired ? answer_batch(c, w) : 0;
+  if (c->x->by == HTTP_BY_BATCH)
+    return (w->count > 0 && !c->x->once) || w->expired ? answer_batch(c, w) : 0;
   if (!w->expired || w->ack.len == 0) return 0;
   answer_ack(c, w);
   return 1;

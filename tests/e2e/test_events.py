@@ -459,6 +459,25 @@ def test_the_union_of_batches_is_the_log(worker, limit):
     assert len(set(ids)) == len(ids), 'an event came twice'
 
 
+def test_a_batch_has_all_that_there_is(new_host, tmp_path):
+    """Also what is read from a file, in several pieces, up to the limit."""
+    host = new_host(configs.standard(runtimes=[configs.stored(tmp_path / 'store')]))
+    worker = Worker.create(host.v1)
+    for i in range(100):
+        worker.say(f'turn {i}')
+    for _ in range(2):
+        cursor, sizes = worker.born, []
+        while not sizes or sizes[-1]:
+            batch = worker.batch(cursor=cursor, wait=0)
+            sizes.append(len(batch['events']))
+            cursor = batch['cursor']
+        assert cursor == worker.get()['cursor']
+        assert sizes[0] == LIMIT['YOI_HTTP_BATCH_MAX'] and len(sizes) <= 4, sizes
+        host.restart()
+        born, worker = worker.born, Worker(host.v1, '/v1', worker.id)
+        worker.born = born
+
+
 def test_a_batch_without_a_cursor_begins_with_a_snapshot(worker):
     worker.say('hello')
     batch = worker.batch(wait=0)

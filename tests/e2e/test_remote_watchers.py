@@ -11,12 +11,15 @@ import pytest
 
 from lib import configs, remote, wait
 from lib.load import Watchers
+from lib.tables import HARD
 from lib.watch import View
 from lib.worker import Worker
 
 # A watcher of a remote: what any watcher takes, and its place on the shared one.
 WATCHER_BYTES = 12288
 PACE_MS = 2
+# Its buffer holds less than a turn: watchers fall behind and read on, without deltas.
+buffered = pytest.mark.skipif(HARD, reason='a hard build keeps no turn in the buffer')
 
 
 def resident(pid):
@@ -59,16 +62,19 @@ def pair(new_host, provider):
     return remote.Pair(new_host, model=configs.openai(provider().port), near={'loops': 2})
 
 
+@buffered
 @pytest.mark.timeout(120)
 def test_a_thousand_watchers_of_a_remote_over_one_stream(pair, tmp_path):
     crowd_of(pair, tmp_path, 1000, 200)
 
 
+@buffered
 @pytest.mark.soak
 def test_ten_thousand_watchers_of_a_remote_over_one_stream(pair, tmp_path):
     crowd_of(pair, tmp_path, 10000, 1000)
 
 
+@buffered
 def test_who_comes_back_with_a_cursor_of_the_buffer_asks_for_nothing(new_host):
     pair = remote.Pair(new_host)
     worker = Worker.create(pair.v1)
@@ -133,4 +139,4 @@ def test_old_cursors_are_read_in_batches_and_join_one_stream(new_host):
                 break
         stream.close()
     assert all(v.log == views[0].log for v in views) and len(views[0].log) > 100
-    assert asked(pair, worker) <= 20 * 3, 'two batches each, and one to find its place'
+    assert HARD or asked(pair, worker) <= 20 * 3, 'two batches each, and one to find its place'

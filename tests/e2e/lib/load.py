@@ -26,7 +26,7 @@ class Watchers(Child):
     def result(self, seconds=60.0):
         return self._json('watchers', seconds)
 
-    def rest(self, seconds=60.0):
+    def rest(self, seconds=180.0):
         self.proc.stdin.close()
         out = self._json('stalled', seconds)
         assert self.wait_exit() == 0, self.tail()

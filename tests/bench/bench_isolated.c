@@ -5,12 +5,16 @@
  *
  * A decision of policy-rules with one rule, which somebody waits for; and a call
  * of tool-time, started, polled and woken on a loop. Each is asked by turns here
- * and there, so that what else the machine does is in both. Prints one line of
- * JSON: medians in nanoseconds.
+ * and there, so that what else the machine does is in both; so is the reference, a
+ * message of the size of a question that a process sends back at once over a pair
+ * of the same kind. Prints one line of JSON: medians in nanoseconds.
  */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <sdk/error.h>
 #include <sdk/str.h>
@@ -58,6 +62,36 @@ static int by_size(const void *a, const void *b) {
 static double median(uint64_t *all, size_t n) {
   qsort(all, n, sizeof *all, by_size);
   return (double)all[n / 2];
+}
+
+/* ---- the reference ------------------------------------------------------------ */
+
+#define QUESTION_BYTES 200
+
+/* The other end is a process that sends back what comes, until this one is closed. */
+static int mirror(pid_t *out_pid) {
+  char text[QUESTION_BYTES];
+  int pair[2];
+  if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0) exit(1);
+  *out_pid = fork();
+  if (*out_pid < 0) exit(1);
+  if (*out_pid > 0) {
+    close(pair[1]);
+    return pair[0];
+  }
+  close(pair[0]);
+  for (ssize_t n; (n = recv(pair[1], text, sizeof text, 0)) > 0;)
+    if (send(pair[1], text, (size_t)n, 0) != n) break;
+  _exit(0);
+}
+
+static uint64_t round_trip(int fd) {
+  char text[QUESTION_BYTES] = {0};
+  uint64_t begin = yoi__now_ns();
+  if (send(fd, text, sizeof text, 0) != sizeof text ||
+      recv(fd, text, sizeof text, 0) != sizeof text)
+    exit(1);
+  return yoi__now_ns() - begin;
 }
 
 /* ---- decisions -------------------------------------------------------------- */
@@ -168,8 +202,10 @@ int main(int argc, char **argv) {
     fprintf(stderr, "usage: bench_isolated BUILD-DIRECTORY\n");
     return 2;
   }
+  pid_t child;
+  int fd = mirror(&child); /* before there are threads */
   struct yoi_embed *hosts[2] = {host_of(argv[1], "none"), host_of(argv[1], "process")};
-  static uint64_t decided[2][CALLS]; /* process-wide: too large for a stack */
+  static uint64_t decided[2][CALLS], bare[CALLS]; /* process-wide: too large for a stack */
   struct calls calls[2];
   double of_calls[2], of_decisions[2];
   for (size_t i = 0; i < 2; i++) {
@@ -178,16 +214,21 @@ int main(int argc, char **argv) {
     call(&calls[i], WARM);
     calls[i].n = 0;
   }
-  for (size_t k = 0; k < CALLS; k++)
+  for (size_t k = 0; k < CALLS; k++) {
     for (size_t i = 0; i < 2; i++) decided[i][k] = decide(hosts[i]);
+    bare[k] = round_trip(fd);
+  }
   for (size_t k = 0; k < CALLS; k += 100)
     for (size_t i = 0; i < 2; i++) call(&calls[i], 100);
   for (size_t i = 0; i < 2; i++) {
     of_decisions[i] = median(decided[i], CALLS);
     of_calls[i] = median(calls[i].times, calls[i].n);
   }
-  printf("{\"decide_ns\":%.0f,\"decide_apart_ns\":%.0f,\"call_ns\":%.0f,\"call_apart_ns\":%.0f}\n",
-         of_decisions[0], of_decisions[1], of_calls[0], of_calls[1]);
+  printf("{\"decide_ns\":%.0f,\"decide_apart_ns\":%.0f,\"call_ns\":%.0f,"
+         "\"call_apart_ns\":%.0f,\"bare_ns\":%.0f}\n",
+         of_decisions[0], of_decisions[1], of_calls[0], of_calls[1], median(bare, CALLS));
+  close(fd);
+  (void)waitpid(child, NULL, 0);
   for (size_t i = 0; i < 2; i++) {
     yoi__token_free(hosts[i]->tokens, &calls[i].holder, calls[i].token);
     yoi_host_free(hosts[i]);

@@ -9,7 +9,6 @@ import time
 import pytest
 
 from lib import configs, remote, wait, wire
-from lib.host import BUILD
 from lib.proxy import ERRORS, GARBAGE, Proxy, answer, sick
 from lib.remote import healthy, said, say_often, typed
 from lib.tables import LIMIT
@@ -377,9 +376,6 @@ def test_one_stream_of_the_remote_for_all_who_watch(new_host):
     wait.until(lambda: pair.near.metric('yoi_remote_upstreams') == 0, what='none')
 
 
-# The thread sanitizer sees libcurl close a socket whose number another loop has by
-# the time that the watch on it is taken away: not yet mended.
-@pytest.mark.skipif(BUILD.name == 'tsan', reason='a watch outlives its socket in libcurl')
 def test_who_leaves_while_the_answer_comes_takes_nothing_along(new_host):
     """Its stream is given back on one loop while another one reads for it."""
     pair = remote.Pair(new_host)

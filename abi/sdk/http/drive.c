@@ -15,7 +15,9 @@
  *     it idle; it leaves the table when libcurl closes it, which it does
  *     through closesocket_cb, before the descriptor number can be used again.
  *     Other sockets (the resolver's, and those that are not connected yet)
- *     leave as soon as libcurl loses interest, because it closes them itself.
+ *     leave as soon as libcurl loses interest, because it closes them itself,
+ *     those of an attempt before it says so: so an exchange that is taken out
+ *     gives up the watches of its attempts before (forget).
  *  2. One host timer per loop. It fires at or before the earliest of libcurl's
  *     timeout and every exchange's deadline; it is never moved back, so that
  *     a request normally does not touch it. Firing early is harmless.
@@ -120,6 +122,12 @@ void yoi__sdk_http_connected(const struct yoi_sdk_http_exchange *x) {
         s->opener = NULL;
         s->kept = 1;
       }
+}
+
+void yoi__sdk_http_forget(const struct yoi_sdk_http_exchange *x) {
+  for (size_t i = 0; i < YOI__SDK_HTTP_BUCKETS; i++)
+    for (struct yoi__sdk_http_socket *s = x->loop->sockets[i]; s; s = s->next)
+      if (s->opener == x) socket_unwatch(s);
 }
 
 int yoi__sdk_http_closesocket_cb(void *ctx, curl_socket_t fd) {

@@ -418,6 +418,12 @@ void yoi__sdk_http_expire(struct yoi_sdk_http_exchange *x) {
   yoi__sdk_http_ended(x, CURLE_ABORTED_BY_CALLBACK);
 }
 
+static void take_out(struct yoi_sdk_http_exchange *x) {
+  if (x->opened) yoi__sdk_http_forget(x);
+  curl_multi_remove_handle(x->loop->multi, x->easy);
+  unlink_active(x);
+}
+
 void yoi__sdk_http_ended(struct yoi_sdk_http_exchange *x, CURLcode code) {
   const struct yoi_sdk_http_handler *handler = x->handler;
   struct yoi_sdk_http_result result = {
@@ -426,8 +432,7 @@ void yoi__sdk_http_ended(struct yoi_sdk_http_exchange *x, CURLcode code) {
       .sent = x->phase != YOI__SDK_HTTP_OPENING,
       .unknown_name = !x->end && code == CURLE_COULDNT_RESOLVE_HOST,
   };
-  curl_multi_remove_handle(x->loop->multi, x->easy);
-  unlink_active(x);
+  take_out(x);
   result.detail = x->end        ? yoi_sdk_http_end_name(x->end)
                   : x->error[0] ? x->error
                                 : curl_easy_strerror(code);
@@ -437,8 +442,7 @@ void yoi__sdk_http_ended(struct yoi_sdk_http_exchange *x, CURLcode code) {
 
 void yoi_sdk_http_cancel(struct yoi_sdk_http_exchange *x) {
   if (!x) return;
-  curl_multi_remove_handle(x->loop->multi, x->easy);
-  unlink_active(x);
+  take_out(x);
   put_back(x);
 }
 

@@ -113,6 +113,8 @@ int yoi__sdk_http_timer_cb(CURLM *multi, long ms, void *ctx);
 int yoi__sdk_http_closesocket_cb(void *ctx, curl_socket_t fd);
 /* The connection of an exchange stands. */
 void yoi__sdk_http_connected(const struct yoi_sdk_http_exchange *x);
+/* Before libcurl is told to give it up: what is not connected is watched no more. */
+void yoi__sdk_http_forget(const struct yoi_sdk_http_exchange *x);
 /* Lets libcurl act on a socket (or CURL_SOCKET_TIMEOUT), then hands out what
  * ended. */
 void yoi__sdk_http_drive(struct yoi__sdk_http_loop *l, curl_socket_t fd,

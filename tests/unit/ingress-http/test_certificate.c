@@ -7,12 +7,10 @@
 
 #include <cmocka.h>
 
+#include "pair.h"
 #include "plugins/ingress-http/http.h"
 
 #include <openssl/crypto.h>
-#include <openssl/evp.h>
-#include <openssl/pem.h>
-#include <openssl/x509.h>
 #include <stdlib.h>
 #include <string.h>
 #include <yoi/host_secret.h>
@@ -41,7 +39,7 @@ static void lib_free(void *p, const char *file, int line) {
 /* ---- the host ------------------------------------------------------------- */
 
 static struct {
-  char certificate[4096], key[4096];
+  struct pair pair; /* as the host's secrets have it */
   uint64_t generation;
   yoi_loop_fn fn; /* the one timer */
   void *ctx;
@@ -50,7 +48,7 @@ static struct {
 
 static yoi_status get(const yoi_host *h, yoi_str name, char *buf, size_t cap, size_t *n,
                       yoi_error *err) {
-  const char *text = yoi_sdk_str_is(name, "cert") ? H.certificate : H.key;
+  const char *text = yoi_sdk_str_is(name, "cert") ? H.pair.certificate : H.pair.key;
   (void)h, (void)err;
   *n = strlen(text);
   assert_true(*n <= cap);
@@ -90,27 +88,9 @@ static void write_log(const yoi_host *h, uint32_t level, yoi_str msg, yoi_str id
 }
 static const yoi_host_log log_table = {sizeof log_table, 0, enabled, write_log};
 
-/* A pair that signs itself, as the host's secrets have it from now on. */
 static void issue(void) {
-  EVP_PKEY *key = EVP_EC_gen("P-256");
-  X509 *cert = X509_new();
-  BIO *out[2] = {BIO_new(BIO_s_mem()), BIO_new(BIO_s_mem())};
-  assert_non_null(key);
-  assert_non_null(cert);
-  assert_non_null(X509_gmtime_adj(X509_getm_notBefore(cert), 0));
-  assert_non_null(X509_gmtime_adj(X509_getm_notAfter(cert), 86400));
-  assert_int_equal(X509_set_pubkey(cert, key), 1);
-  assert_true(X509_sign(cert, key, EVP_sha256()) > 0);
-  assert_int_equal(PEM_write_bio_X509(out[0], cert), 1);
-  assert_int_equal(PEM_write_bio_PrivateKey(out[1], key, NULL, NULL, 0, NULL, NULL), 1);
-  int n = BIO_read(out[0], H.certificate, sizeof H.certificate - 1);
-  int k = BIO_read(out[1], H.key, sizeof H.key - 1);
-  assert_true(n > 0 && k > 0);
-  H.certificate[n] = H.key[k] = 0;
+  pair_issue(&H.pair);
   H.generation++;
-  for (int i = 0; i < 2; i++) BIO_free(out[i]);
-  X509_free(cert);
-  EVP_PKEY_free(key);
 }
 
 /* The files are read again, and what came of it is looked at. */

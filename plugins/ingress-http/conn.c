@@ -115,6 +115,11 @@ void http_conn_new(struct http_loop *l, int32_t fd, int refused, int local,
   if (refused) refuse(c);
 }
 
+static void idle_timer(struct http_conn *c) {
+  const struct http_instance *in = c->loop->in;
+  http_conn_timer(c, atomic_load(&in->draining) ? HTTP_DRAIN_IDLE_MS : in->config.idle_ms);
+}
+
 /* ---- TLS ------------------------------------------------------------------- */
 
 /* The first byte tells a record of TLS from a letter of an HTTP method. */
@@ -126,7 +131,6 @@ static int is_plain(struct http_conn *c) {
 static void closing(struct http_conn *c);
 
 static void shake(struct http_conn *c) {
-  struct http_instance *in = c->loop->in;
   uint32_t interest = YOI_FD_READ;
   if (!c->tls && is_plain(c)) {
     http_answer_code(c, YOI_CODE_INVALID_REQUEST, "this listener speaks TLS: use https://");
@@ -145,7 +149,7 @@ static void shake(struct http_conn *c) {
   if (st == 0 || c->state == HTTP_CONN_GONE) return;
   c->state = HTTP_CONN_IDLE;
   http_timer_cancel(&c->loop->wheel, &c->timer);
-  http_conn_timer(c, atomic_load(&in->draining) ? HTTP_DRAIN_IDLE_MS : in->config.idle_ms);
+  idle_timer(c);
   if (c->refused) refuse(c);
 }
 
@@ -245,8 +249,7 @@ static void closing(struct http_conn *c) {
 }
 
 void http_conn_answered(struct http_conn *c) {
-  struct http_instance *in = c->loop->in;
-  int goes_on = c->keep_alive && !c->eof && !atomic_load(&in->draining);
+  int goes_on = c->keep_alive && !c->eof; /* as the client was told */
   http_access_end(c);
   http_conn_drop_stream(c);
   http_conn_drop_exchange(c);
@@ -257,7 +260,7 @@ void http_conn_answered(struct http_conn *c) {
   }
   c->state = HTTP_CONN_IDLE;
   c->timed = 0;
-  http_conn_timer(c, in->config.idle_ms);
+  idle_timer(c);
   http_conn_interest(c, YOI_FD_READ);
   if (c->state == HTTP_CONN_IDLE && c->in.len > 0) http_loop_ready(c);
 }
@@ -464,6 +467,18 @@ static void on_fd(void *ctx, int32_t fd, uint32_t ready) {
 
 /* ---- deadlines --------------------------------------------------------------- */
 
+/* A busy loop comes to a deadline before it comes to the bytes that were there
+ * in time, and to end a connection with unread bytes resets it. What has come
+ * has header_ms to become a request, as any has that has begun: once, for half
+ * a record of TLS is read and leaves the connection as it was. */
+static int has_come(struct http_conn *c) {
+  char byte;
+  if (c->timed == c->state + 1 || recv(c->fd, &byte, 1, MSG_PEEK) != 1) return 0;
+  c->timed = (uint8_t)(c->state + 1);
+  http_conn_timer(c, c->loop->in->config.header_ms);
+  return 1;
+}
+
 void http_conn_expired(struct http_conn *c) {
   switch (c->state) {
   case HTTP_CONN_HEADER:
@@ -480,7 +495,10 @@ void http_conn_expired(struct http_conn *c) {
     break;
   case HTTP_CONN_IDLE:
     /* One that stands in the ready list is about to go on. */
-    if (!c->ready) http_conn_gone(c);
+    if (!c->ready && !has_come(c)) http_conn_gone(c);
+    break;
+  case HTTP_CONN_HANDSHAKE:
+    if (c->refused || !has_come(c)) http_conn_gone(c);
     break;
   default: http_conn_gone(c); break;
   }

@@ -168,6 +168,7 @@ struct http_loop {
   uint64_t now_ns, now_ms, date_s;
   uint8_t ready_posted; /* a task for `ready` is on its way */
   uint8_t listen_paused;
+  uint8_t told; /* of the drain */
   struct ssl_ctx_st *tls; /* what new connections show; NULL: plain */
   struct ssl_ctx_st *_Atomic tls_next; /* to be taken by the next one */
   char *record;           /* of HTTP_TLS_RECORD, with TLS */
@@ -255,6 +256,7 @@ struct http_instance {
   struct http_guesses guesses;
   char cookie[HTTP_COOKIE_NAME], device[HTTP_COOKIE_NAME]; /* names of cookies */
   _Atomic uint32_t connections, refused, streams, draining;
+  _Atomic uint32_t untold; /* loops that do not know of a drain yet */
   _Atomic uint64_t starved_ms; /* when descriptors were last short; 0: never */
   uint64_t drain_until_ms;
   struct yoi_sdk_queue *drained;

@@ -13,6 +13,9 @@
  *  3. enter and leave stand around every callback. Connections that ended are
  *     freed in leave, when no caller on the stack can touch them.
  *  4. One timer of the host stands for all deadlines of the loop.
+ *  5. A drain ends when every loop was told of it and no connection is left, in
+ *     this order: a loop that was told takes no connection any more. The post
+ *     that tells it may have failed, so it looks at the end of each callback.
  */
 #include "http.h"
 
@@ -59,7 +62,10 @@ static void arm(struct http_loop *l) {
   (void)in->loops_of->timer(in->host, at * 1000000u, on_time, l, &l->timer);
 }
 
+static void begin_drain(struct http_loop *l);
+
 void http_loop_leave(struct http_loop *l) {
+  if (!l->told && atomic_load(&l->in->draining)) begin_drain(l);
   while (l->dead) {
     struct http_conn *c = l->dead;
     l->dead = c->next;
@@ -287,7 +293,7 @@ void http_loop_stop(void *ctx) {
 
 void http_loop_drained(struct http_loop *l) {
   struct http_instance *in = l->in;
-  if (!atomic_load(&in->draining) || atomic_load(&in->connections) > 0 ||
+  if (atomic_load(&in->untold) > 0 || atomic_load(&in->connections) > 0 ||
       atomic_load(&in->refused) > 0)
     return;
   yoi_sdk_queue_finish(in->drained);
@@ -300,11 +306,11 @@ static void end_all(void *ctx) {
   http_loop_leave(l);
 }
 
-void http_loop_drain(void *ctx) {
-  struct http_loop *l = ctx;
+static void begin_drain(struct http_loop *l) {
   struct http_instance *in = l->in;
   uint64_t unused;
-  http_loop_enter(l);
+  l->told = 1;
+  http_loop_stop(l);
   for (struct http_conn *c = l->all, *next; c; c = next) {
     next = c->next;
     if (c->state != HTTP_CONN_IDLE && c->state != HTTP_CONN_HANDSHAKE) continue;
@@ -317,9 +323,15 @@ void http_loop_drain(void *ctx) {
   if (l->all &&
       in->loops_of->timer(in->host, end_ms * 1000000u, end_all, l, &unused) != YOI_OK)
     while (l->all) http_conn_gone(l->all);
-  /* One loop alone may have seen the last connection go before the others
-   * were told: each looks, and finishing twice is harmless. */
+  /* The last connection may have gone before this one was told. Finishing
+   * twice is harmless. */
+  atomic_fetch_sub(&in->untold, 1u);
   http_loop_drained(l);
+}
+
+void http_loop_drain(void *ctx) {
+  struct http_loop *l = ctx;
+  http_loop_enter(l);
   http_loop_leave(l);
 }
 

@@ -151,6 +151,7 @@ static yoi_status make_loops(struct http_instance *in, yoi_error *err) {
     http_slots_init(&l->slots, in->host, i);
   }
   in->n_loops = n;
+  atomic_store(&in->untold, n);
   for (uint32_t i = 0; i < n; i++) in->loops[i].ring = http_ring_ref(in->door.ring);
   for (uint32_t i = 0; in->tls.ctx && i < n; i++) {
     in->loops[i].record = yoi_sdk_malloc(HTTP_TLS_RECORD);
@@ -229,9 +230,10 @@ static yoi_status http_drain(void *self, uint64_t deadline_ns, uint64_t token, y
   *out = yoi_sdk_queue_stream(in->drained);
   in->drain_until_ms = deadline_ns / 1000000u;
   atomic_store(&in->draining, 1u);
+  /* A loop that this does not reach finds out with its next callback, or has
+   * the host's deadline. */
   for (uint32_t i = 0; i < in->n_loops; i++)
-    if (in->loops_of->post(in->host, i, http_loop_drain, &in->loops[i]) != YOI_OK)
-      yoi_sdk_queue_finish(in->drained);
+    (void)in->loops_of->post(in->host, i, http_loop_drain, &in->loops[i]);
   return YOI_OK;
 }
 

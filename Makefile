@@ -26,7 +26,7 @@ PKGS_RUN  = $(PKGS_CORE) libcurl4-openssl-dev libxml2-dev node-llhttp curl tzdat
 PKGS_BENCH = $(PKGS_RUN) python3 util-linux nginx-light nodejs libsqlite3-dev liblmdb-dev
 PKGS_TEST = $(PKGS_RUN) g++ clang libclang-rt-14-dev libcmocka-dev python3 \
             python3-pytest python3-pytest-xdist python3-pytest-timeout python3-hypothesis \
-            python3-jsonschema dwarves git bubblewrap openssl strace python3-yaml nodejs
+            python3-jsonschema dwarves abigail-tools git bubblewrap openssl strace python3-yaml nodejs
 # promtool comes from Debian's prometheus, which is unpacked and not installed:
 # installing would start a service (tests/promtool.sh). So are the official tests
 # of JSON Schema, from libtest-json-schema-acceptance-perl (tests/vectors.sh).

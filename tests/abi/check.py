@@ -11,6 +11,10 @@ check.py [--root DIR] [--build DIR] [--write] [--only GATE,...]
   layout     today's layout, types, callbacks, functions and numbers are those of
              tests/abi/layout-MAJOR.MINOR.txt of the version in yoi/base.h, and
              every older one is a prefix of it; --write writes today's
+  history    tests/abi/HISTORY says what each minor added, and each layout file is
+             still the one of which it says so; --write writes today's section only
+  snapshot   tests/abi/witness.abi is what abidw reads out of the witness: a second
+             reader, which follows types through pointers; --write writes it
   symbols    plugins export their entry only, libyoi.so what yoi.h declares,
              and nothing exports an internal name
   libraries  what libyoi.so and yoi-host load; no search path in any object
@@ -18,16 +22,16 @@ check.py [--root DIR] [--build DIR] [--write] [--only GATE,...]
 
 --only runs these gates; witness goes with layout.
 
-Gates compare what is built in --build; headers, offsets, witness and layout
-need no build. What was found good is remembered below --build under a hash
-of all that it depends on. A gate whose tool is missing says SKIPPED loudly
-and does not fail.
+Gates compare what is built in --build; those down to snapshot need no build.
+What was found good is remembered below --build under a hash of all that it
+depends on. A gate whose tool is missing says SKIPPED loudly and does not fail.
 """
 import argparse
 import concurrent.futures
 import hashlib
 import json
 import pathlib
+import platform
 import re
 import shutil
 import subprocess
@@ -43,7 +47,11 @@ OURS = LIBC + r'|libcjson\.so\.\d+|libcrypto\.so\.\d+'
 SANITIZER = r'lib(asan|ubsan|tsan|lsan|stdc\+\+|gcc_s|m|resolv)\.so\.\d+'
 FROZEN = ('yoi_str', 'yoi_stream', 'yoi_log_field')
 ENTRY = 'yoi_plugin_entry_v1'
-GATES = ('headers', 'offsets', 'layout', 'symbols', 'libraries', 'manifests')
+HISTORY = '''# What each minor of the plugin ABI added, from the layouts of this folder.
+# tests/abi/check.py --write makes the section of today's minor. Older sections
+# stay as they are, and with them the layouts whose hashes they name.'''
+GATES = ('headers', 'offsets', 'layout', 'history', 'snapshot', 'symbols',
+         'libraries', 'manifests')
 
 
 def run(argv, **kw):
@@ -176,14 +184,30 @@ class Check:
         out.pop('YOI_ABI_MINOR', None)
         return out
 
+    def witness(self, tmp):
+        """(the witness with debug information, why there is none)."""
+        lib = f'{tmp}/witness.so'
+        done = run(['gcc', '-g', '-std=c11', '-shared', '-fPIC', '-Iabi', '-o', lib,
+                    'tests/abi/witness.c'], cwd=self.root)
+        return lib, done.stdout.decode(errors='replace') if done.returncode else None
+
+    def version(self):
+        base = (self.abi / 'yoi/base.h').read_text()
+        return '.'.join(re.search(rf'YOI_ABI_{p} (\d+)u', base).group(1)
+                        for p in ('MAJOR', 'MINOR'))
+
+    def layouts(self):
+        """Version to its file, the oldest first."""
+        files = {p.stem.partition('-')[2]: p
+                 for p in (self.root / 'tests/abi').glob('layout-*.txt')}
+        return dict(sorted(files.items(), key=lambda f: [int(n) for n in f[0].split('.')]))
+
     def today(self):
         """The layout as text, from the witness' debug information."""
         with tempfile.TemporaryDirectory() as tmp:
-            lib = f'{tmp}/witness.so'
-            done = run(['gcc', '-g', '-std=c11', '-shared', '-fPIC', f'-I{self.abi}', '-o', lib,
-                        str(self.root / 'tests/abi/witness.c')])
-            if done.returncode:
-                return None, done.stdout.decode(errors='replace')
+            lib, why = self.witness(tmp)
+            if why:
+                return None, why
             shown = run(['pahole', lib]).stdout.decode()
         out = ['# The layout of the plugin ABI: offset, size, type, name of each member.',
                '# tests/abi/check.py --write makes this file; it is read, not edited.']
@@ -231,9 +255,7 @@ class Check:
         if now is None:
             self.gate('layout', ['it cannot be told: ' + why.strip()], '')
             return
-        base = (self.abi / 'yoi/base.h').read_text()
-        version = '.'.join(re.search(rf'YOI_ABI_{p} (\d+)u', base).group(1)
-                           for p in ('MAJOR', 'MINOR'))
+        version = self.version()
         current = self.root / f'tests/abi/layout-{version}.txt'
         if write:
             current.write_text(now)
@@ -247,7 +269,7 @@ class Check:
         if findings:
             findings.append('what is released stays; for a version that is not: check.py --write')
         structs, rest = self.parse(now)
-        for path in sorted((self.root / 'tests/abi').glob('layout-*.txt')):
+        for path in self.layouts().values():
             if path != current:
                 findings += [f'{path.name}: {x}' for x in self.breaks(path.read_text(), structs,
                                                                      rest)]
@@ -265,6 +287,70 @@ class Check:
         for line in lines:
             if line not in rest:
                 yield f'gone: {line}'
+
+    # ---- what came when ----------------------------------------------------
+    def section(self, version, path, before):
+        """HISTORY's lines of one minor: its layout's hash, and what is new in it."""
+        structs, rest = self.parse(path.read_text())
+        was, lines = self.parse(before.read_text()) if before else ({}, [])
+        out = [f'{version} sha256:{hashlib.sha256(path.read_bytes()).hexdigest()}']
+        if not before:
+            return [*out, f'  the first: {len(structs)} structs, {len(rest)} other lines']
+        for name, rows in structs.items():
+            if name not in was:
+                out.append(f'  struct {name}, {rows[0]} bytes')
+            out += [f'  {name} gained: {re.sub(" +", " ", row).split(" ", 2)[2]}'
+                    for row in rows[len(was.get(name, rows)):]]
+        return out + [f'  {x}' for x in rest if x not in lines]
+
+    def check_history(self, write):
+        path, layouts = self.root / 'tests/abi/HISTORY', self.layouts()
+        versions = list(layouts)
+        want = {v: self.section(v, layouts[v], layouts[versions[i - 1]] if i else None)
+                for i, v in enumerate(versions)}
+        text = path.read_text() if path.exists() else ''
+        have = {part.split(' ', 1)[0]: part.rstrip('\n').split('\n')
+                for part in re.split(r'^(?=\d)', text, flags=re.M)[1:]}
+        now = self.version()
+        if write and now in want:
+            have[now] = want[now]
+            path.write_text('\n\n'.join([HISTORY, *('\n'.join(have[v]) for v in have)]) + '\n')
+        findings = [f'{v} has no section' for v in want if v not in have]
+        findings += [f'{v} has a section and no layout' for v in have if v not in want]
+        for v in want:
+            if v in have and have[v] != want[v]:
+                gone = [x.strip() for x in have[v] if x not in want[v]]
+                new = [x.strip() for x in want[v] if x not in have[v]]
+                findings += [f'{layouts[v].name} is not what was written down'
+                             ] if have[v][0] != want[v][0] else []
+                findings += [f'{v}: gone: {x}' for x in gone if 'sha256:' not in x]
+                findings += [f'{v}: new: {x}' for x in new if 'sha256:' not in x]
+        if list(have) != versions and not findings:
+            findings.append('the order differs')
+        self.gate('history', findings, f'{len(want)} versions, {versions[0]} to {versions[-1]}')
+
+    def check_snapshot(self, write):
+        if not (shutil.which('abidw') and shutil.which('abidiff')):
+            self.gate('snapshot', None, 'no abidw (package abigail-tools)')
+            return
+        path = self.root / 'tests/abi/witness.abi'
+        with tempfile.TemporaryDirectory() as tmp:
+            lib, why = self.witness(tmp)
+            if why:
+                self.gate('snapshot', ['the witness does not compile: ' + why.strip()], '')
+                return
+            if platform.machine() != 'x86_64':
+                self.gate('snapshot', None, 'it was taken on x86_64')
+                return
+            if write:
+                run(['abidw', '--no-comp-dir-path', '--no-corpus-path', '--no-show-locs',
+                     '--out-file', str(path), lib])
+            if not path.exists():
+                self.gate('snapshot', ['there is no tests/abi/witness.abi'], '')
+                return
+            done = run(['abidiff', '--no-default-suppression', '--harmless', str(path), lib])
+        said = [x.strip() for x in done.stdout.decode(errors='replace').splitlines() if x.strip()]
+        self.gate('snapshot', said if done.returncode else [], path.name)
 
     # ---- what was built ----------------------------------------------------
     def built(self):
@@ -378,7 +464,7 @@ def main():
         if name not in GATES:
             parser.error(f"no gate '{name}'; there are {', '.join(GATES)}")
         gate = getattr(check, f'check_{name}')
-        gate(options.write) if name == 'layout' else gate()
+        gate(options.write) if name in ('layout', 'history', 'snapshot') else gate()
     if check.skipped:
         print(f'abi: {check.skipped} GATES WERE SKIPPED')
     return 1 if check.bad else 0

@@ -177,6 +177,63 @@ def test_an_old_layout_is_a_prefix_of_the_new_one(tree):
     assert 'struct yoi_error does not begin' not in said, said
 
 
+TEXTS = ('--only', 'offsets,layout,history,snapshot')
+
+
+def test_an_unbroken_copy_passes(tree):
+    code, said = check(tree, *TEXTS)
+    assert code == 0 and 'SKIPPED' not in said, said
+    for gate in ('offsets', 'witness', 'layout', 'history', 'snapshot'):
+        assert f'abi {gate}: ok' in said, said
+
+
+@pytest.mark.parametrize('old, new', [
+    ('   0  4 uint32_t size', '   0  4 uint32_t length'), ('YOI_NOT_FOUND = 5\n', ''),
+    ('# The layout of', '# The new layout of')])
+def test_a_layout_that_was_written_down_stays(tree, old, new):
+    """Not even --write makes another past: it knows today's minor only."""
+    change(tree, 'tests/abi/layout-1.1.txt', old, new)
+    code, said = check(tree, '--only', 'history', '--write')
+    assert code == 1 and 'history: layout-1.1.txt is not what was written down' in said, said
+    assert (tree / 'tests/abi/HISTORY').read_bytes() == (ROOT / 'tests/abi/HISTORY').read_bytes()
+
+
+def test_the_history_gains_a_section_with_the_minor(tree):
+    change(tree, 'abi/yoi/base.h', 'ABI_MINOR 4u', 'ABI_MINOR 5u')
+    change(tree, 'abi/yoi/request.h', '} yoi_request;', '  yoi_str more;\n} yoi_request;')
+    check(tree, *LAYOUT, '--write')
+    code, said = check(tree, '--only', 'history')
+    assert code == 1 and 'history: 1.5 has no section' in said, said
+    code, said = check(tree, '--only', 'history', '--write')
+    assert code == 0 and 'to 1.5' in said, said
+    before = (ROOT / 'tests/abi/HISTORY').read_text()
+    after = (tree / 'tests/abi/HISTORY').read_text()
+    assert after.startswith(before) and \
+        after[len(before):].split('\n')[2:] == ['  yoi_request gained: yoi_str more', '']
+
+
+def test_what_a_minor_added_is_not_told_otherwise(tree):
+    change(tree, 'tests/abi/HISTORY', '  struct yoi_policy, 40 bytes\n', '')
+    code, said = check(tree, '--only', 'history')
+    assert code == 1 and 'history: 1.3: new: struct yoi_policy, 40 bytes' in said, said
+
+
+@pytest.mark.parametrize('name, old, new, wanted', [
+    ('abi/yoi/host.h', 'uint64_t cookie,\n', 'int64_t cookie,\n',
+     'typedef name changed from uint64_t to int64_t'),
+    ('abi/yoi/request.h', '  yoi_str worker_id;', '  yoi_str between;\n  yoi_str worker_id;',
+     "'yoi_str between', at offset"),
+    ('abi/yoi/request.h', 'uint32_t hops;  ', 'uint32_t jumps;',
+     "name of 'yoi_request::hops' changed to 'yoi_request::jumps'"),
+    ('abi/yoi/base.h', 'typedef int32_t yoi_status;', 'typedef uint32_t yoi_status;',
+     'typedef name changed from int32_t to uint32_t'),
+    ('tests/abi/witness.c', 'WITNESS(yoi_stream)\n', '', 'witness_yoi_stream')])
+def test_the_snapshot_is_another_witness(tree, name, old, new, wanted):
+    change(tree, name, old, new)
+    code, said = check(tree, '--only', 'snapshot')
+    assert code == 1 and wanted in said and 'snapshot: FAILED' in said, said
+
+
 def built(tree, name, code, *flags):
     path = tree / 'build' / name
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -252,6 +309,6 @@ def test_a_missing_tool_is_said_loudly(tree, monkeypatch):
             (tools / tool).symlink_to(shutil.which(tool))
     monkeypatch.setenv('PATH', str(tools))
     said = check(tree)[1]
-    for gate in ('headers', 'layout', 'symbols', 'libraries', 'manifests'):
+    for gate in ('headers', 'layout', 'snapshot', 'symbols', 'libraries', 'manifests'):
         assert f'abi {gate}: SKIPPED: no ' in said, said
     assert 'GATES WERE SKIPPED' in said

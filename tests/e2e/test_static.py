@@ -78,16 +78,3 @@ def test_the_ordinary_host_has_none(tmp_path):
                           stderr=subprocess.STDOUT, timeout=wait.bound(30),
                           universal_newlines=True)
     assert done.returncode == 1 and "no plugin has the id 'dev.yoi.embedded'" in done.stdout
-
-
-@pytest.mark.skipif('san' in BUILD.name, reason='the commands link without a sanitizer')
-def test_an_application_links_a_plugin_as_the_page_says(tmp_path):
-    page = (ROOT / 'docs/embed.md').read_text()
-    source, command = re.search(r'## Plugins in the program.*?```c\n(.*?)```.*?```sh\n(.*?)```',
-                                page, re.S).groups()
-    (tmp_path / 'app.c').write_text(source)
-    command = command.replace('$YOI/build', str(BUILD)).replace('$YOI', str(ROOT))
-    subprocess.run(['bash', '-euc', command], cwd=tmp_path, check=True, timeout=wait.bound(120))
-    done = subprocess.run([str(tmp_path / 'app')], cwd=tmp_path, env=environment(tmp_path),
-                          stdout=subprocess.PIPE, check=False, timeout=wait.bound(30))
-    assert done.returncode == 0 and b'null' in done.stdout, done.stdout

@@ -24,14 +24,21 @@ def staged(tmp_path_factory):
     return folder
 
 
-def inside(stage, folder, *command, **env):
-    """Runs a command where the staged prefix stands at its place."""
+def at_its_place(stage, folder):
+    """What stands before a command, for which the staged prefix is where it belongs."""
     if not shutil.which('bwrap'):
         pytest.skip('no bwrap here')
-    local = dict(environment(folder), PKG_CONFIG_PATH=f'{PREFIX}/lib/pkgconfig', **env)
-    return subprocess.run(['bwrap', '--dev-bind', '/', '/', '--bind', f'{stage}{PREFIX}',
-                           str(PREFIX), '--chdir', str(folder), *map(str, command)],
-                          check=False, env=local, stdin=subprocess.DEVNULL,
+    return ['bwrap', '--dev-bind', '/', '/', '--bind', f'{stage}{PREFIX}', str(PREFIX),
+            '--chdir', str(folder)]
+
+
+def local(folder, **env):
+    return dict(environment(folder), PKG_CONFIG_PATH=f'{PREFIX}/lib/pkgconfig', **env)
+
+
+def inside(stage, folder, *command, **env):
+    return subprocess.run([*at_its_place(stage, folder), *map(str, command)],
+                          check=False, env=local(folder, **env), stdin=subprocess.DEVNULL,
                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                           timeout=wait.bound(60), universal_newlines=True)
 

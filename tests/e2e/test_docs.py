@@ -14,8 +14,10 @@ import subprocess
 import pytest
 from lib import configs, docs, wait
 from lib import store as files
+from lib.hands import Scene
 from lib.host import BINARY, BUILD, ROOT, environment
 from lib.install import at_its_place, local, staged
+from lib.worker import Worker
 
 stage = pytest.fixture(scope='module', name='stage')(staged)
 DOCS = docs.documents()
@@ -34,10 +36,6 @@ NOT_RUN = {  # (document, first line of the block): (why, the test that does it)
     ('docs/concepts.md', 'people, programs, other hosts'): (DRAWING, None),
     ('docs/embed.md', '$ build/examples/minimal build'):
         ('it has no language', 'test_examples.py::test_the_minimal_application_prints_its_answer'),
-    ('docs/http.md', 'curl -s  "$YOI/workers?state=awaiting_approval"'
-                     '                            # who waits'):
-        ('the ids are those of one worker',
-         'test_tools.py::test_what_is_no_approval_is_not_found'),
     ('docs/operate.md', 'yoi-host [serve] [CONFIG]     run until SIGINT or SIGTERM'):
         ('it is a list', 'test_docs.py::test_commands_that_are_listed_are_those_of_the_program'),
     ('docs/operate.md', 'make PREFIX=/usr                # what is built looks for its plugins '
@@ -110,22 +108,38 @@ def free_port():
         return str(free.getsockname()[1])
 
 
-def talking(folder, new_host, model):
-    """A host as it is without a config, with a socket too."""
-    (folder / 'run').mkdir()
-    host = new_host(configs.standard(
-        model=model, runtimes=[configs.embedded('backend-internal')],
-        ingresses=[configs.BROWSER,
-                   configs.ingress(configs.BROWSER, listen=f'unix:{folder}/run/yoi.sock')]))
+def readme(_folder, new_host, _):
+    """A host as it is without a config."""
+    host = new_host(configs.standard(model=configs.script({'say': 'Good morning to you.'}),
+                                     runtimes=[configs.embedded('backend-internal')],
+                                     ingresses=[configs.BROWSER]))
     return {'127.0.0.1:38800': host.address('browser')}
 
 
-def readme(folder, new_host, _):
-    return talking(folder, new_host, configs.script({'say': 'Good morning to you.'}))
-
-
 def http(folder, new_host, _):
-    return {**talking(folder, new_host, configs.script()), 'curl -s': 'curl -fs'}
+    """The same with a socket, and a worker that waits for a person twice."""
+    (folder / 'run').mkdir()
+    scene = Scene(folder)
+    writes = [{'call': {'name': 'fs_write', 'arguments': {'n': n}}} for n in (1, 2)]
+    reads = [{'call': {'name': 'fs_read', 'arguments': {'bytes': 200000}}}]
+    model = configs.script(answers=[{'match': 'work', 'step': 0, 'steps': reads},
+                                    {'match': 'work', 'step': 1, 'steps': writes}],
+                           steps=[{'say': 'hello'}])
+    host = new_host(scene.config(
+        model, [configs.embedded('backend-internal')],
+        ingress=[configs.BROWSER,
+                 configs.ingress(configs.BROWSER, listen=f'unix:{folder}/run/yoi.sock')]),
+        env=scene.env)
+    ben = Worker.create(host.api, '/api/runtimes/backend-internal', 'ben',
+                        profile={'kind': 'builtin', 'value': 'coder'})
+    ben.input('work')
+    wait.until(lambda: ben.get()['state'] == 'awaiting_approval', what='an approval')
+    asked = host.api.ok('GET', ben.path + '/approvals')['approvals']
+    (artefact,) = (e['data']['artefact_id'] for e in ben.batch(ben.born, wait=0)['events']
+                   if e['event'] == 'tool.completed')
+    return {'127.0.0.1:38800': host.address('browser'), 'curl -s': 'curl -fs',
+            '$APPROVAL_ID': asked[0]['approval_id'], '$OTHER_ID': asked[1]['approval_id'],
+            '$ARTEFACT_ID': str(artefact)}
 
 
 def operate(folder, *_):
@@ -175,7 +189,7 @@ def one(folder, *argv, text=None):
     return done.stdout
 
 
-def the_companion_answers(folder, _done):
+def the_companion_answers(folder, _done, _new_host):
     config = json.loads((folder / 'yoi.json').read_text())
     config['models'] = [configs.script()]
     (folder / 'yoi.json').write_text(json.dumps(config))
@@ -183,7 +197,7 @@ def the_companion_answers(folder, _done):
     assert '"id":"acme"' in said and 'You said: hello' in said
 
 
-def nothing_is_lost(_folder, done):
+def nothing_is_lost(_folder, done, _new_host):
     """The last block kills a host with a worker in it, and starts it again."""
     text = done[-1][1]
     created, said, transcript = (json.JSONDecoder().raw_decode(text, found.start())[0]
@@ -193,14 +207,25 @@ def nothing_is_lost(_folder, done):
     assert [i['role'] for i in transcript['transcript']['items']] == ['user', 'assistant']
 
 
-def the_applications_run(folder, _done):
+def the_applications_run(folder, _done, _new_host):
     item = json.loads(one(folder, './a.out', BUILD))['item']
     assert item['content'] == [{'type': 'text', 'text': 'You said: hello'}]
     assert 'null' in one(folder, './app')
 
 
+def the_record_is_read(folder, _done, new_host):
+    (folder / 'records').mkdir()
+    shutil.copy(folder / 'w1.json', folder / 'records')
+    host = new_host(configs.standard(runtimes=[{
+        'id': 'archive', 'plugin': 'dev.yoi.local-compat',
+        'config': {'root': str(folder / 'records')}}], ingresses=[configs.BROWSER]))
+    items = host.api.ok('GET', '/api/runtimes/archive/workers/w1/transcript')['transcript']['items']
+    assert [i['content'][0]['text'] for i in items] == ['hello', 'good day']
+
+
 AFTER = {'docs/bundles.md': the_companion_answers, 'docs/start.md': nothing_is_lost,
-         'docs/embed.md': the_applications_run}
+         'docs/embed.md': the_applications_run,
+         'runtimes/local-compat/README.md': the_record_is_read}
 
 
 # ---- and they are run ------------------------------------------------------------
@@ -222,7 +247,7 @@ def test_what_a_document_shows_is_so(doc, request, new_host, provider, tmp_path)
     done = docs.run(todo, tmp_path, env, replace, prefix)
     bad = docs.wrong(todo, done)
     assert not bad, '\n\n'.join(bad)
-    AFTER.get(doc, lambda *_: None)(tmp_path, done)
+    AFTER.get(doc, lambda *_: None)(tmp_path, done, new_host)
 
 
 def test_commands_that_are_listed_are_those_of_the_program(tmp_path):

@@ -113,7 +113,7 @@ def readme(_folder, new_host, _):
     host = new_host(configs.standard(model=configs.script({'say': 'Good morning to you.'}),
                                      runtimes=[configs.embedded('backend-internal')],
                                      ingresses=[configs.BROWSER]))
-    return {'127.0.0.1:38800': host.address('browser')}
+    return {'127.0.0.1:38800': host.address('browser'), 'curl -sN -m 1 ': 'curl -sN -m 3 '}
 
 
 def http(folder, new_host, _):

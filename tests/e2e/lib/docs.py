@@ -222,8 +222,8 @@ def steps(found):
 
 
 CURL = r"""#!/bin/sh
-# What is watched goes on for ever, and is looked at for a second.
-/usr/bin/curl -m "${CURL_S:-1}" "$@"
+# Whoever watches for a while (-m SECONDS) has seen what he wanted.
+/usr/bin/curl -m 30 "$@"
 code=$?
 [ $code = 28 ] && exit 0
 exit $code

@@ -1,7 +1,6 @@
 """yoi-host-static: one program with all plugins in it, and no plugin folder."""
 import json
 import pathlib
-import re
 import shutil
 import subprocess
 

@@ -177,7 +177,7 @@ def group(name):
     if name == 'openapi':
         return openapi()
     if name == 'host':  # e2e for another build: what is about pages is the same in each
-        same = ('abi_check', 'lint', 'lib', 'http_docs', 'store_docs', 'readme', 'openapi')
+        same = ('abi_check', 'lint', 'lib', 'docs', 'http_docs', 'openapi')
         skip = [f'--ignore=tests/e2e/test_{n}.py' for n in same]
         return pytest(['tests/e2e', '-m', 'not soak', *skip])
     if name == 'remote':

@@ -9,6 +9,7 @@
 #   V=1                            show the commands
 
 CC      = gcc
+CXX     = $(subst gcc,g++,$(subst clang,clang++,$(CC)))
 AR      = ar
 PYTHON  = /usr/bin/python3
 PREFIX  = /usr/local
@@ -154,6 +155,8 @@ BENCH_ABSENT := $(foreach n,sqlite3 lmdb,$(if $(shell pkg-config --exists $(n) 2
 BENCH     := $(patsubst tests/bench/%.c,$(B)/tests/bench/%,$(filter-out \
                $(BENCH_ABSENT:%=tests/bench/bench_%.c),$(wildcard tests/bench/bench_*.c)))
 EXAMPLES  := $(patsubst docs/examples/%.c,$(B)/examples/%,$(wildcard docs/examples/*.c))
+# Tests only, since nothing else here needs a compiler of C++.
+EXAMPLES_CXX := $(patsubst docs/examples/%.cc,$(B)/examples/%,$(wildcard docs/examples/*.cc))
 MOCKS     := $(patsubst tests/mock/%.c,$(B)/tests/mock/%,$(wildcard tests/mock/*.c))
 SHIM      := $(B)/tests/fault/shim.so
 VALIDATE  := $(B)/tests/schema/validate
@@ -367,10 +370,14 @@ $(SHIM): tests/fault/shim.c Makefile
 	$(Q)$(CC) -shared -std=c11 $(OPT) $(WARN) -D_GNU_SOURCE -fPIC -fvisibility=hidden -o $@ $< -ldl
 $(B)/examples/%: docs/examples/%.c $(LIBYOI_A)
 	@mkdir -p $(@D)
-	$(Q)$(CC) -std=c11 $(WARN) $(OPT) $(if $(SANITIZE),-fsanitize=$(SANITIZE)) -Iabi -o $@ $< \
+	$(Q)$(CC) -std=c11 -D_GNU_SOURCE $(WARN) $(OPT) $(if $(SANITIZE),-fsanitize=$(SANITIZE)) -Iabi -o $@ $< \
 	  $(LIBYOI_A) $(LIBS_CORE)
+$(B)/examples/%: docs/examples/%.cc $(LIBYOI_A)
+	@mkdir -p $(@D)
+	$(Q)$(CXX) -std=c++11 $(filter-out %-prototypes,$(WARN)) $(OPT) $(if $(SANITIZE),-fsanitize=$(SANITIZE)) \
+	  -Iabi -o $@ $< $(LIBYOI_A) $(LIBS_CORE)
 
-test-binaries: all static $(so_test_plugins) $(UNIT_CORE) $(UNIT_HTTP) $(MOCKS) $(BENCH) $(SHIM) \
+test-binaries: all static $(EXAMPLES_CXX) $(so_test_plugins) $(UNIT_CORE) $(UNIT_HTTP) $(MOCKS) $(BENCH) $(SHIM) \
   $(VALIDATE) $(READ)
 
 core-binaries: $(YOI_HOST) $(YOI_WORKER) $(LIBYOI_SO) $(CORE_RUNTIMES:%=$(B)/runtimes/%.so) \

@@ -1,15 +1,22 @@
 /* yoi.h - embed the host: the whole public interface of libyoi.
  *
  *   struct yoi_embed *host = NULL;
- *   if (yoi_host_new(json, strlen(json), &host, err) == YOI_OK &&
+ *   if (yoi_host_new(json, strlen(json), NULL, &host, err) == YOI_OK &&
  *       yoi_host_start(host, err) == YOI_OK) { ...yoi_call... }
  *   yoi_host_free(host);
  *
  * Requests and events are those of the plugin ABI (yoi/request.h,
  * yoi/stream.h, yoi/ops.h). libyoi sets no signal disposition, starts nothing
- * when it is loaded, never exits the process, and its threads block all
- * signals. Several hosts may live in one process. After fork only the child
- * that calls exec is supported.
+ * when it is loaded, never exits or aborts the process, changes neither its
+ * working directory, locale nor umask, and its threads block all signals.
+ * Several hosts may live in one process.
+ *
+ * Fork. A host belongs to the process that made it. In a child of fork, what
+ * returns a status answers FAILED_PRECONDITION, yoi_host_fd -1, and wakeup,
+ * cancel and free do nothing: the parent goes on undisturbed, and what the host
+ * holds is gone with the child. A child may make a host of its own only when no
+ * thread of the parent was inside the library at the fork, as it is when all
+ * hosts there are in step mode and were driven by the thread that forks.
  *
  * Threads. With "step": true in the config the host has no threads: all
  * runs inside yoi_host_step, callbacks included; only calls of SERIAL plugins
@@ -38,6 +45,28 @@ struct yoi_embed;
 /* The version of the library that is running, "1.0.0". */
 YOI_API const char *yoi_version(void);
 
+/* Since 1.4: where the library has its memory from. n is 1 or more, p never
+ * NULL. None may call the library. */
+typedef struct yoi_allocator {
+  uint32_t size;
+  uint32_t reserved;
+  void *ctx;
+  /* [any] As malloc, aligned alike; NULL when there is none. */
+  void *(*allocate)(void *ctx, size_t n);
+  /* [any] As realloc. */
+  void *(*resize)(void *ctx, void *p, size_t n);
+  /* [any] As free. */
+  void (*release)(void *ctx, void *p);
+} yoi_allocator;
+
+/* Since 1.4. All memory of the library, for the life of the process, from these
+ * functions: the struct is copied, ctx must stay. Before anything else of the
+ * library, in one thread. Not from there: what cJSON, libcrypto and libc
+ * allocate, and plugins in files, which have a heap of their own.
+ * FAILED_PRECONDITION: memory was allocated already, or they were set;
+ * INVALID_ARGUMENT: a member is missing. */
+YOI_API yoi_status yoi_use_allocator(const yoi_allocator *a, yoi_error *err);
+
 /* Since 1.1: a plugin that is linked into the program (docs/embed.md). */
 typedef struct yoi_linked_plugin {
   uint32_t size;
@@ -45,7 +74,15 @@ typedef struct yoi_linked_plugin {
   /* [main] What a shared object exports as yoi_plugin_entry_v1. */
   const yoi_plugin *(*entry)(void);
   const char *manifest;     /* its manifest, of static storage ... */
-  const char *manifest_end; /* ... up to here */
+  const char *manifest_end; /* ... up to here; NULL: up to its NUL */
+  /* Since 1.4: of the application's own code. In place of `entry`, which is
+   * NULL then, the interface table of the manifest's kind itself (a yoi_tool,
+   * a yoi_runtime, ...), of static storage; the manifest names no other
+   * interface. */
+  const void *table;
+  /* What *out_self holds when `open` is called, so that one table serves
+   * several objects. An open that stores nothing there keeps it as its self. */
+  void *user;
 } yoi_linked_plugin;
 
 /* Since 1.1: yoi_linked_NAME, of a plugin that was compiled with
@@ -55,7 +92,7 @@ typedef struct yoi_linked_plugin {
   extern const char yoi_manifest_v1_##name[], yoi_manifest_v1_##name##_end[]; \
   static const yoi_linked_plugin yoi_linked_##name = {                       \
       sizeof(yoi_linked_plugin), 0, YOI_PLUGIN(name), yoi_manifest_v1_##name, \
-      yoi_manifest_v1_##name##_end}
+      yoi_manifest_v1_##name##_end, 0, 0}
 
 /* Since 1.1. Names the plugins that are linked into the program, for every
  * config that is checked or loaded after it in this process; they come before
@@ -78,15 +115,70 @@ YOI_API yoi_status yoi_host_new(const char *json, size_t len,
                                 const char *base_dir, struct yoi_embed **out,
                                 yoi_error *err);
 
+/* Since 1.4. One line of a host's log, as it would stand on standard error but
+ * without its line feed: of that format, secrets taken out. level: YOI_LOG_* of
+ * yoi/host_log.h. [any], also several at once; it must not block, and of this
+ * host may only be woken (yoi_host_wakeup). */
+typedef void (*yoi_log_fn)(void *ctx, uint32_t level, yoi_str line);
+
+/* One finding of a config; line and column count from 1, in bytes. */
+typedef void (*yoi_report_fn)(void *ctx, uint32_t line, uint32_t column,
+                              const char *pointer, const char *message);
+
+/* Since 1.4. What a host is given beside its config. Zeroes are the default. */
+typedef struct yoi_host_options {
+  uint32_t size;
+  uint32_t reserved;
+  const char *base_dir; /* as of yoi_host_new */
+  /* Plugins of this host alone, before those of yoi_link_plugins and all
+   * files. The rows, and what they point to, must stay until the host is freed;
+   * the array is copied. Each call of them is as the plugin ABI says, by the
+   * thread tags of their tables. A reload keeps them. */
+  const yoi_linked_plugin *const *plugins;
+  size_t n_plugins;
+  yoi_log_fn log; /* NULL: standard error */
+  void *log_ctx;
+  yoi_report_fn report; /* as of yoi_host_check; may be NULL */
+  void *report_ctx;
+} yoi_host_options;
+
+/* Since 1.4. yoi_host_new with these options; NULL is none. out NULL: the
+ * config is only checked. INVALID_ARGUMENT also for a row without its members,
+ * and for more than YOI_PLUGINS_MAX of them. */
+YOI_API yoi_status yoi_host_new_with(const char *json, size_t len,
+                                     const yoi_host_options *options,
+                                     struct yoi_embed **out, yoi_error *err);
+
+/* Since 1.4. A config from calls: what an application would else print into
+ * text, escaped. Values are JSON without comments, each looked at alone, so
+ * that none can reach beyond its place. The first call that fails is kept:
+ * later ones do nothing, and text answers with its error. NULL, when memory is
+ * short, is accepted by all. One thread at a time. */
+struct yoi_config;
+
+YOI_API struct yoi_config *yoi_config_new(void);
+YOI_API void yoi_config_free(struct yoi_config *c);
+
+/* One key of docs/config.md, at the top: ("step", "true"). */
+YOI_API void yoi_config_set(struct yoi_config *c, const char *key,
+                            const char *json);
+/* One more entry of "runtimes" and of "models"; config: its plugin's, an
+ * object, or NULL. */
+YOI_API void yoi_config_runtime(struct yoi_config *c, const char *id,
+                                const char *plugin, const char *config);
+YOI_API void yoi_config_model(struct yoi_config *c, const char *name,
+                              const char *plugin, const char *config);
+/* The text, for yoi_host_new and all else that takes a config; *out_text as in
+ * yoi_default_config. It may be asked for again, and more be added.
+ * INVALID_ARGUMENT, RESOURCE_EXHAUSTED: more than YOI_CONFIG_BYTES_MAX too. */
+YOI_API yoi_status yoi_config_text(const struct yoi_config *c, char **out_text,
+                                   size_t *out_len, yoi_error *err);
+
 /* The config that an empty one stands for, as text: it depends on the
  * environment (docs/config.md). *out_text is NUL-terminated, to be given to
  * yoi_free; its length is in *out_len (may be NULL). */
 YOI_API yoi_status yoi_default_config(char **out_text, size_t *out_len,
                                       yoi_error *err);
-
-/* One finding of a config; line and column count from 1, in bytes. */
-typedef void (*yoi_report_fn)(void *ctx, uint32_t line, uint32_t column,
-                              const char *pointer, const char *message);
 
 /* Says everything that is wrong with a config at once, in the order of the
  * text, plugins' own schemas included. report may be NULL. OK: nothing is

@@ -284,6 +284,8 @@ static yoi_status call_begin(struct yoi_embed *host, struct yoi__instance *in, y
 
 yoi_status yoi_call(struct yoi_embed *host, yoi_str runtime_id, const yoi_request *req,
                     yoi_event_fn on_event, void *ctx, uint64_t *out_call, yoi_error *err) {
+  yoi_status st = yoi__host_mine(host, err);
+  if (st != YOI_OK) return st;
   uint32_t phase = atomic_load(&host->phase);
   if (phase < YOI__READY) {
     (void)yoi_sdk_fail(err, YOI_CODE_RUNTIME_UNAVAILABLE, "the host is not started");
@@ -303,7 +305,7 @@ yoi_status yoi__call_runtime(struct yoi__instance *in, const yoi_request *req,
 }
 
 void yoi_call_cancel(struct yoi_embed *host, uint64_t id) {
-  if (host->calls == NULL) return;
+  if (host->calls == NULL || !yoi__host_here(host)) return;
   struct call *call = call_find(host->calls, id);
   if (call == NULL) return;
   if (atomic_exchange(&call->cancel_asked, 1u) == 0) {

@@ -208,8 +208,9 @@ struct looking {
   void *ctx;
 };
 
-static yoi_status load(yoi_str json, const char *base_dir, yoi_report_fn report, void *ctx,
-                       const struct looking *l, struct yoi__config **out, yoi_error *err) {
+static yoi_status load(yoi_str json, const char *base_dir, struct yoi__rows own,
+                       yoi_report_fn report, void *ctx, const struct looking *l,
+                       struct yoi__config **out, yoi_error *err) {
   struct yoi__build b = {.base = NULL};
   struct yoi_sdk_buf standard;
   char base[PATH_MAX];
@@ -236,10 +237,13 @@ static yoi_status load(yoi_str json, const char *base_dir, yoi_report_fn report,
   b.c->base = yoi__build_str(&b, yoi_sdk_str(b.base)).ptr;
   b.c->plugins = yoi__catalogue_new();
   b.c->secrets = yoi__secrets_new(b.base);
-  if (b.c->base == NULL || b.c->plugins == NULL || b.c->secrets == NULL) {
+  const yoi_linked_plugin **rows = yoi__build_alloc(&b, own.n, sizeof *rows);
+  if (b.c->base == NULL || b.c->plugins == NULL || b.c->secrets == NULL || rows == NULL) {
     st = yoi_sdk_fail_memory(err);
     goto out;
   }
+  for (size_t i = 0; i < own.n; i++) rows[i] = own.rows[i];
+  b.c->own = (struct yoi__rows){rows, own.n};
   if (parse(&b, &tree) == YOI_OK) {
     b.tree = tree;
     if (build(&b) != YOI_OK) b.found.failed = 1;
@@ -261,14 +265,20 @@ out:
 
 yoi_status yoi__config_load(yoi_str json, const char *base_dir, yoi_report_fn report, void *ctx,
                             struct yoi__config **out, yoi_error *err) {
-  return load(json, base_dir, report, ctx, NULL, out, err);
+  return yoi__config_load_own(json, base_dir, (struct yoi__rows){0}, report, ctx, out, err);
+}
+
+yoi_status yoi__config_load_own(yoi_str json, const char *base_dir, struct yoi__rows own,
+                                yoi_report_fn report, void *ctx, struct yoi__config **out,
+                                yoi_error *err) {
+  return load(json, base_dir, own, report, ctx, NULL, out, err);
 }
 
 yoi_status yoi__config_look(yoi_str json, const char *base_dir,
                             void (*look)(void *ctx, const struct yoi__config *c), void *ctx,
                             yoi_error *err) {
   const struct looking l = {look, ctx};
-  yoi_status st = load(json, base_dir, NULL, NULL, &l, NULL, err);
+  yoi_status st = load(json, base_dir, (struct yoi__rows){0}, NULL, NULL, &l, NULL, err);
   return st == YOI_INVALID_ARGUMENT ? YOI_OK : st;
 }
 

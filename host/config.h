@@ -100,6 +100,12 @@ struct yoi__config_plugin {
   int best_effort; /* confined as far as this system can */
 };
 
+/* Rows of plugins that one host is given (yoi_host_options). */
+struct yoi__rows {
+  const yoi_linked_plugin *const *rows;
+  size_t n;
+};
+
 struct yoi__config {
   _Atomic uint32_t refs; /* 1 when it is loaded */
   int step;              /* driven by yoi_host_step, one loop */
@@ -109,6 +115,7 @@ struct yoi__config {
   uint32_t audit;        /* YOI__AUDIT_* */
   uint32_t drain_ms;
   yoi_str worker;      /* absolute: the program of isolated plugins; empty: where it is */
+  struct yoi__rows own; /* of the application: found before all others */
   struct yoi__catalogue *plugins;
   struct yoi__secrets *secrets; /* declared; yoi__secrets_read at start */
   struct yoi__local local;      /* the rest of that section */
@@ -132,6 +139,11 @@ struct yoi__config {
  * short (then without a report). */
 yoi_status yoi__config_load(yoi_str json, const char *base_dir, yoi_report_fn report, void *ctx,
                             struct yoi__config **out, yoi_error *err);
+/* [main] The same with rows that were checked; they are the caller's, as long as
+ * the config, the array is not. */
+yoi_status yoi__config_load_own(yoi_str json, const char *base_dir, struct yoi__rows own,
+                                yoi_report_fn report, void *ctx, struct yoi__config **out,
+                                yoi_error *err);
 /* [main] Calls look with the catalogue of the same config, whatever is wrong
  * with the rest of it. RESOURCE_EXHAUSTED, or OK. */
 yoi_status yoi__config_look(yoi_str json, const char *base_dir,

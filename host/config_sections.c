@@ -157,15 +157,20 @@ static size_t count_passed(const struct yoi__build *b) {
   return n;
 }
 
-static void scan(struct yoi__build *b, const char *dir, int drop_in, const char *pointer) {
-  struct yoi_sdk_error e;
-  yoi_status st = yoi__catalogue_scan(b->c->plugins, dir, drop_in, yoi_sdk_error_init(&e));
+/* What came of taking plugins in. */
+static void taken(struct yoi__build *b, yoi_status st, const char *pointer,
+                  const struct yoi_sdk_error *e) {
   if (st == YOI_OK) return;
-  if (e.e.code == YOI_CODE_LIMIT_REACHED) {
-    yoi__findings_add(&b->found, pointer, 0, "%s", e.message);
+  if (e->e.code == YOI_CODE_LIMIT_REACHED) {
+    yoi__findings_add(&b->found, pointer, 0, "%s", e->message);
   } else {
     b->failed = 1;
   }
+}
+
+static void scan(struct yoi__build *b, const char *dir, int drop_in, const char *pointer) {
+  struct yoi_sdk_error e;
+  taken(b, yoi__catalogue_scan(b->c->plugins, dir, drop_in, yoi_sdk_error_init(&e)), pointer, &e);
 }
 
 static void scan_section(struct yoi__build *b, const char *section, int drop_in) {
@@ -213,7 +218,9 @@ static void scan_default(struct yoi__build *b) {
 
 void yoi__build_search(struct yoi__build *b) {
   struct yoi_sdk_error e;
-  if (yoi__catalogue_link(b->c->plugins, yoi_sdk_error_init(&e)) != YOI_OK) b->failed = 1;
+  taken(b,
+        yoi__catalogue_link(b->c->plugins, b->c->own.rows, b->c->own.n, yoi_sdk_error_init(&e)),
+        "", &e);
   if (yoi_sdk_json_get(b->tree, "plugin_path") == NULL) {
     scan_default(b);
   } else {

@@ -157,6 +157,8 @@ int yoi__drain_some(struct yoi_embed *host, struct yoi__instance *const *all, si
 
 yoi_status yoi_host_drain(struct yoi_embed *host, uint32_t deadline_ms, yoi_error *err) {
   uint32_t ready = YOI__READY;
+  yoi_status st = yoi__host_mine(host, err);
+  if (st != YOI_OK) return st;
   if (atomic_load(&host->phase) == YOI__DRAINING) return YOI_OK;
   if (!atomic_compare_exchange_strong(&host->phase, &ready, YOI__DRAINING)) {
     (void)yoi_sdk_fail(err, YOI_CODE_RUNTIME_UNAVAILABLE, "the host is not started");

@@ -86,6 +86,13 @@ void yoi__host_notify(struct yoi_embed *host) {
   pthread_mutex_unlock(&host->idle_lock);
 }
 
+yoi_status yoi__host_mine(const struct yoi_embed *host, yoi_error *err) {
+  if (yoi__host_here(host)) return YOI_OK;
+  (void)yoi_sdk_fail(err, YOI_CODE_INVALID_REQUEST,
+                     "the host belongs to another process: this one was forked from it");
+  return YOI_FAILED_PRECONDITION;
+}
+
 /* ---- new --------------------------------------------------------------- */
 
 static yoi_status make_counters(struct yoi_embed *host) {
@@ -143,6 +150,7 @@ yoi_status yoi__host_of(struct yoi__config *config, struct yoi_embed **out, yoi_
   struct yoi_embed *host = yoi_sdk_calloc(1, sizeof *host);
   if (host == NULL) return yoi_sdk_fail_memory(err);
   host->step = config->step;
+  host->pid = getpid();
   host->scrub = yoi__secrets_scrub(config->secrets);
   pthread_mutex_init(&host->idle_lock, NULL);
   pthread_condattr_t monotonic;
@@ -173,17 +181,6 @@ yoi_status yoi__host_of(struct yoi__config *config, struct yoi_embed **out, yoi_
 memory:
   host_release(host);
   return yoi_sdk_fail_memory(err);
-}
-
-yoi_status yoi_host_new(const char *json, size_t len, const char *base_dir, struct yoi_embed **out,
-                        yoi_error *err) {
-  struct yoi__config *config = NULL;
-  *out = NULL;
-  yoi_status st = yoi__config_load((yoi_str){json, len}, base_dir, NULL, NULL, &config, err);
-  if (st != YOI_OK) return st;
-  st = yoi__host_of(config, out, err);
-  yoi__config_free(config); /* the host has its own reference */
-  return st;
 }
 
 yoi_status yoi_host_check(const char *json, size_t len, const char *base_dir, yoi_report_fn report,
@@ -362,6 +359,8 @@ static void log_json_library(struct yoi_embed *host) {
 
 yoi_status yoi_host_start(struct yoi_embed *host, yoi_error *err) {
   uint32_t fresh = YOI__NEW;
+  yoi_status st = yoi__host_mine(host, err);
+  if (st != YOI_OK) return st;
   if (!atomic_compare_exchange_strong(&host->phase, &fresh, YOI__STARTING)) {
     (void)yoi_sdk_fail(err, YOI_CODE_INVALID_REQUEST, "the host is started already");
     return YOI_FAILED_PRECONDITION;
@@ -390,7 +389,7 @@ yoi_status yoi_host_start(struct yoi_embed *host, yoi_error *err) {
 }
 
 void yoi_host_free(struct yoi_embed *host) {
-  if (host == NULL) return;
+  if (host == NULL || !yoi__host_here(host)) return;
   uint32_t phase = atomic_exchange(&host->phase, YOI__FREEING);
   if (phase >= YOI__READY) {
     yoi__calls_end(host->calls);
@@ -404,10 +403,12 @@ void yoi_host_free(struct yoi_embed *host) {
 /* ---- step mode --------------------------------------------------------- */
 
 int yoi_host_fd(const struct yoi_embed *host) {
-  return host->loops == NULL ? -1 : yoi__loops_fd(host->loops);
+  return host->loops == NULL || !yoi__host_here(host) ? -1 : yoi__loops_fd(host->loops);
 }
 
 yoi_status yoi_host_step(struct yoi_embed *host, int timeout_ms, yoi_error *err) {
+  yoi_status st = yoi__host_mine(host, err);
+  if (st != YOI_OK) return st;
   if (!host->step || host->loops == NULL || host->control == NULL) {
     (void)yoi_sdk_fail(err, YOI_CODE_INVALID_REQUEST,
                        host->step ? "the host is not started" : "the host runs its own threads");
@@ -421,5 +422,5 @@ yoi_status yoi_host_step(struct yoi_embed *host, int timeout_ms, yoi_error *err)
 }
 
 void yoi_host_wakeup(struct yoi_embed *host) {
-  if (host->loops != NULL) yoi__loops_wakeup(host->loops);
+  if (host->loops != NULL && yoi__host_here(host)) yoi__loops_wakeup(host->loops);
 }

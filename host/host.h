@@ -27,6 +27,7 @@
 #include <pthread.h>
 #include <sdk/error.h>
 #include <stdatomic.h>
+#include <unistd.h>
 #include <yoi.h>
 
 #include "config.h"
@@ -79,6 +80,7 @@ struct yoi_embed {
   struct yoi__setup *spare_setups;    /* structs to be used again; [main] */
   uint64_t config_number;             /* of the last one that was made; [main] */
   int step;                           /* as every config of it says */
+  pid_t pid;                          /* of the process that made it */
   struct yoi__metrics *metrics;
   struct yoi__counters counters;
   uint64_t began_ns; /* the process; process.h */
@@ -139,6 +141,13 @@ void yoi__log_passed(struct yoi_embed *host);
 
 /* services.c. [main] Warns of secrets that are too short to be scrubbed. */
 void yoi__warn_short(struct yoi_embed *host);
+
+/* A child of fork has a copy of the memory, none of the threads, and shares the
+ * descriptors with its parent: there the host is refused. */
+static inline int yoi__host_here(const struct yoi_embed *host) {
+  return host->pid == getpid();
+}
+yoi_status yoi__host_mine(const struct yoi_embed *host, yoi_error *err);
 
 /* 1 once new work is refused with shutting_down. */
 static inline int yoi__host_ending(struct yoi_embed *host) {

@@ -243,7 +243,10 @@ yoi_status yoi__instance_open(struct yoi__instance *in, yoi_error *err) {
     in->strand = yoi__strand_new(in);
     if (in->strand == NULL) st = yoi_sdk_fail_memory(err);
   }
-  if (st == YOI_OK) st = call_open(in, err);
+  if (st == YOI_OK) {
+    in->self = yoi__linked_user(in->plugin->linked);
+    st = call_open(in, err);
+  }
   if (st != YOI_OK) {
     /* An open that failed may have left something behind on the loops. */
     detach(in);

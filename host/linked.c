@@ -1,8 +1,9 @@
 /* host/linked.c - plugins that are part of the program.
  *
- * What is linked is a property of the program, like its code, so the list is
- * the process' and not a host's: yoi_host_check, which makes no host, must know
- * the same plugins. There is no file, so there is no digest, no owner and no
+ * What is linked is a property of the program, like its code, so the list of
+ * yoi_link_plugins is the process' and not a host's: yoi_host_check, which makes
+ * no host, must know the same plugins. Rows that are given for one host
+ * (application.c) come before them. There is no file, so there is no digest, no owner and no
  * mode to check; manifest, entry and table are checked as for any other.
  */
 #include <pthread.h>
@@ -23,20 +24,28 @@ static const char *row_fault(const yoi_linked_plugin *r) {
   if (r == NULL) return "is NULL";
   if (!YOI_HAS(yoi_linked_plugin, r, manifest_end)) return "field 'size': too small";
   if (r->reserved != 0) return "field 'reserved': expected 0";
-  if (r->entry == NULL) return "field 'entry': is NULL";
-  if (r->manifest == NULL || r->manifest_end < r->manifest) return "field 'manifest': no text";
+  if ((r->entry == NULL) == (yoi__linked_table(r) == NULL))
+    return "expected one of the fields 'entry' and 'table'";
+  if (r->manifest == NULL || (r->manifest_end != NULL && r->manifest_end < r->manifest))
+    return "field 'manifest': no text";
   return NULL;
 }
 
-yoi_status yoi_link_plugins(const yoi_linked_plugin *const *plugins, size_t n, yoi_error *err) {
+yoi_status yoi__linked_check(const yoi_linked_plugin *const *rows, size_t n, yoi_error *err) {
   if (n > YOI_PLUGINS_MAX)
     return yoi_sdk_fail(err, YOI_CODE_INVALID_REQUEST,
                         "linked plugins: expected at most %d, found %zu", YOI_PLUGINS_MAX, n);
   for (size_t i = 0; i < n; i++) {
-    const char *why = row_fault(plugins[i]);
+    const char *why = row_fault(rows[i]);
     if (why != NULL)
       return yoi_sdk_fail(err, YOI_CODE_INVALID_REQUEST, "linked plugin %zu: %s", i, why);
   }
+  return YOI_OK;
+}
+
+yoi_status yoi_link_plugins(const yoi_linked_plugin *const *plugins, size_t n, yoi_error *err) {
+  yoi_status st = yoi__linked_check(plugins, n, err);
+  if (st != YOI_OK) return st;
   pthread_mutex_lock(&lock);
   linked = plugins;
   n_linked = n;
@@ -46,20 +55,17 @@ yoi_status yoi_link_plugins(const yoi_linked_plugin *const *plugins, size_t n, y
 
 static const char *examine(struct yoi__plugin *p, struct yoi_sdk_error *e) {
   const yoi_linked_plugin *r = p->linked;
-  yoi_str text = {r->manifest, (size_t)(r->manifest_end - r->manifest)};
+  yoi_str text = r->manifest_end == NULL
+                     ? yoi_sdk_str(r->manifest)
+                     : (yoi_str){r->manifest, (size_t)(r->manifest_end - r->manifest)};
   if (text.len > YOI_MANIFEST_BYTES_MAX) return "its manifest is too large";
   if (yoi__manifest_parse(text, &p->manifest, yoi_sdk_error_init(e)) == YOI_OK) return NULL;
   return e->message;
 }
 
-yoi_status yoi__catalogue_link(struct yoi__catalogue *c, yoi_error *err) {
-  const yoi_linked_plugin *const *rows;
+static yoi_status take_rows(struct yoi__catalogue *c, const yoi_linked_plugin *const *rows,
+                            size_t n, yoi_error *err) {
   yoi_status st = YOI_OK;
-  size_t n;
-  pthread_mutex_lock(&lock);
-  rows = linked;
-  n = n_linked;
-  pthread_mutex_unlock(&lock);
   for (size_t i = 0; st == YOI_OK && i < n; i++) {
     struct yoi__plugin *p = yoi_sdk_calloc(1, sizeof *p);
     struct yoi_sdk_error e;
@@ -68,4 +74,14 @@ yoi_status yoi__catalogue_link(struct yoi__catalogue *c, yoi_error *err) {
     st = yoi__catalogue_take(c, p, WHERE, examine(p, &e), err);
   }
   return st;
+}
+
+yoi_status yoi__catalogue_link(struct yoi__catalogue *c, const yoi_linked_plugin *const *rows,
+                               size_t n, yoi_error *err) {
+  yoi_status st = take_rows(c, rows, n, err);
+  pthread_mutex_lock(&lock);
+  rows = linked;
+  n = n_linked;
+  pthread_mutex_unlock(&lock);
+  return st == YOI_OK ? take_rows(c, rows, n, err) : st;
 }

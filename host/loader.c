@@ -22,7 +22,8 @@
  *  7. Of an isolated plugin nothing is mapped here (isolate/): its worker process
  *     does all of this.
  *  8. What is linked into the program is mapped already, and then treated like
- *     any other: entry, table, agreement with its manifest.
+ *     any other: entry, table, agreement with its manifest. A row with the table
+ *     itself has no entry to ask: nothing but the manifest says what it is.
  */
 #include "loader.h"
 
@@ -182,13 +183,16 @@ static yoi_status check_table(const struct yoi__plugin *p, const yoi_plugin *the
   return YOI_OK;
 }
 
-/* Copies the table of the plugin's kind into p->table. */
-static yoi_status copy_interface(struct yoi__plugin *p, const yoi_plugin *t, yoi_error *err) {
+static const struct kind *kind_of(const struct yoi__plugin *p) {
   const struct kind *k = kinds;
-  const void *theirs;
-  uint32_t head[2];
   while (k->kind != p->manifest.kind) k++;
-  theirs = t->get_interface(yoi_sdk_str(k->interface));
+  return k;
+}
+
+/* Copies the table of the plugin's kind into p->table. */
+static yoi_status copy_interface(struct yoi__plugin *p, const struct kind *k, const void *theirs,
+                                 yoi_error *err) {
+  uint32_t head[2];
   memcpy(head, theirs, sizeof *head);
   if (head[0] < sizeof head)
     return refuse(p, err, "interface '%s': field 'size': found %u", k->interface,
@@ -279,9 +283,20 @@ static yoi_status map_file(struct yoi__plugin *p, entry_fn *out, yoi_error *err)
 static yoi_status enter(struct yoi__plugin *p, entry_fn entry, yoi_error *err) {
   yoi_plugin table;
   yoi_status st = check_table(p, entry(), &table, err);
-  if (st == YOI_OK) st = copy_interface(p, &table, err);
+  const struct kind *k = kind_of(p);
+  if (st == YOI_OK) st = copy_interface(p, k, table.get_interface(yoi_sdk_str(k->interface)), err);
   if (st == YOI_OK) p->get_interface = table.get_interface;
   return st;
+}
+
+/* A table without an entry: its manifest is all that is said of it. */
+static yoi_status take_table(struct yoi__plugin *p, yoi_error *err) {
+  const struct kind *k = kind_of(p);
+  for (size_t i = 0; i < p->manifest.n_interfaces; i++)
+    if (!yoi_sdk_str_is(p->manifest.interfaces[i], k->interface))
+      return refuse(p, err, "interface '%.*s' of the manifest needs an entry, found a table",
+                    YOI_ARG(p->manifest.interfaces[i]));
+  return copy_interface(p, k, yoi__linked_table(p->linked), err);
 }
 
 static yoi_status load(struct yoi__plugin *p, yoi_error *err) {
@@ -293,6 +308,7 @@ static yoi_status load(struct yoi__plugin *p, yoi_error *err) {
     yoi__isolate_table(p);
     return st;
   }
+  if (p->linked != NULL && yoi__linked_table(p->linked) != NULL) return take_table(p, err);
   if (p->linked != NULL) {
     entry = p->linked->entry;
   } else {

@@ -60,6 +60,14 @@ struct yoi__plugin {
   int64_t size, mtime_ns;        /* ... and must still stand there at load */
 };
 
+/* The interface table of a row that has one, and what its open finds; NULL. */
+static inline const void *yoi__linked_table(const yoi_linked_plugin *r) {
+  return YOI_HAS(yoi_linked_plugin, r, table) ? r->table : NULL;
+}
+static inline void *yoi__linked_user(const yoi_linked_plugin *r) {
+  return r != NULL && YOI_HAS(yoi_linked_plugin, r, user) ? r->user : NULL;
+}
+
 /* A file or directory that was looked at and not taken. */
 struct yoi__passed {
   yoi_str path;
@@ -82,8 +90,12 @@ void yoi__catalogue_free(struct yoi__catalogue *c);
 yoi_status yoi__catalogue_scan(struct yoi__catalogue *c, const char *dir, int drop_in,
                                yoi_error *err);
 
-/* Takes in what yoi_link_plugins has named, under the same rules. */
-yoi_status yoi__catalogue_link(struct yoi__catalogue *c, yoi_error *err);
+/* Checks rows; INVALID_ARGUMENT. */
+yoi_status yoi__linked_check(const yoi_linked_plugin *const *rows, size_t n, yoi_error *err);
+/* Takes in n rows, and then what yoi_link_plugins has named, under the same
+ * rules. */
+yoi_status yoi__catalogue_link(struct yoi__catalogue *c, const yoi_linked_plugin *const *rows,
+                               size_t n, yoi_error *err);
 
 /* For those two: takes over an examined p when `why` is NULL and its id is
  * free, else notes why it was passed over. */

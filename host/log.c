@@ -14,7 +14,9 @@
  *  3. Text is escaped, never interpreted: a line has one line feed, at its
  *     end, whatever it is given. No known secret is in it (scrub.h), nor the
  *     begin of one at the end of a text, which somebody else may have cut.
- *  4. No signal: SIGPIPE is blocked around the write and taken back if it
+ *  4. What the application takes itself is given to it on the caller's thread,
+ *     with no lock held: it has no queue here, and nothing is dropped.
+ *  5. No signal: SIGPIPE is blocked around the write and taken back if it
  *     came from it. The library leaves dispositions alone.
  */
 #include "log.h"
@@ -44,6 +46,8 @@ struct yoi__log {
   uint32_t level, format;
   _Atomic uint64_t *dropped;
   struct yoi__scrub *scrub; /* NULL: nothing is secret */
+  yoi_log_fn fn;            /* the application's, in place of queue and descriptor */
+  void *ctx;
   pthread_mutex_t lock;
   char *queue; /* a ring of QUEUE_BYTES: whole lines, each ends in LF */
   size_t head, len;
@@ -68,6 +72,11 @@ struct yoi__log *yoi__log_new(int fd, uint32_t level, uint32_t format, _Atomic u
 
 void yoi__log_scrub(struct yoi__log *log, struct yoi__scrub *scrub) {
   log->scrub = scrub;
+}
+
+void yoi__log_to(struct yoi__log *log, yoi_log_fn fn, void *ctx) {
+  log->fn = fn;
+  log->ctx = ctx;
 }
 
 int yoi__log_enabled(const struct yoi__log *log, uint32_t level) {
@@ -231,19 +240,26 @@ static void write_out(struct yoi__log *log, int wait_ms) {
   log->writing = 0;
 }
 
+static void put_line(struct yoi__log *log, const struct yoi_sdk_buf *b) {
+  pthread_mutex_lock(&log->lock);
+  if (b->failed != 0 || log->len + b->len > QUEUE_BYTES)
+    atomic_fetch_add_explicit(log->dropped, 1u, memory_order_relaxed);
+  else
+    ring_put(log, b->data, b->len);
+  write_out(log, 0);
+  pthread_mutex_unlock(&log->lock);
+}
+
 void yoi__log_write(struct yoi__log *log, uint32_t level, yoi_str plugin, yoi_str msg,
                     yoi_str request_id, const yoi_log_field *fields, size_t n) {
   if (level < log->level) return;
   struct yoi_sdk_buf b;
   yoi_sdk_buf_init(&b, YOI_LOG_LINE_MAX);
   make_line(log, &b, level, plugin, msg, request_id, fields, n);
-  pthread_mutex_lock(&log->lock);
-  if (b.failed != 0 || log->len + b.len > QUEUE_BYTES)
-    atomic_fetch_add_explicit(log->dropped, 1u, memory_order_relaxed);
+  if (log->fn == NULL || b.failed != 0)
+    put_line(log, &b);
   else
-    ring_put(log, b.data, b.len);
-  write_out(log, 0);
-  pthread_mutex_unlock(&log->lock);
+    log->fn(log->ctx, level, (yoi_str){b.data, b.len - 1}); /* without its line feed */
   yoi_sdk_buf_release(&b);
 }
 

@@ -3,6 +3,7 @@
 #define YOI__LOG_H
 
 #include <stdatomic.h>
+#include <yoi.h>
 #include <yoi/host_log.h>
 
 #include "scrub.h"
@@ -15,6 +16,8 @@ struct yoi__log *yoi__log_new(int fd, uint32_t level, uint32_t format, _Atomic u
 /* Before it is used by other threads: secrets that are known there stand in no
  * line from then on. */
 void yoi__log_scrub(struct yoi__log *log, struct yoi__scrub *scrub);
+/* Before it is used by other threads: lines go there instead of to the descriptor. */
+void yoi__log_to(struct yoi__log *log, yoi_log_fn fn, void *ctx);
 /* Waits at most 100 ms for a slow sink. */
 void yoi__log_free(struct yoi__log *log);
 

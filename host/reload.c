@@ -288,7 +288,8 @@ yoi_status yoi_host_reload(struct yoi_embed *host, const char *json, size_t len,
   r->plan.host = host;
   yoi__findings_init(&r->plan.found, (yoi_str){json, len});
   yoi__look_at_left(host);
-  r->st = yoi__config_load((yoi_str){json, len}, base_dir, report, ctx, &r->plan.config, err);
+  r->st = yoi__config_load_own((yoi_str){json, len}, base_dir, host->config->own, report, ctx,
+                               &r->plan.config, err);
   int is_new = r->st == YOI_OK && run(r);
   if (is_new) {
     int late = let_go(&r->plan);

@@ -117,6 +117,8 @@ int yoi__retire(struct yoi_embed *host, struct yoi__instance *in, uint64_t until
 /* ---- the verbs --------------------------------------------------------- */
 
 yoi_status yoi__runtimes_caller(struct yoi_embed *host, const char *what, yoi_error *err) {
+  yoi_status st = yoi__host_mine(host, err);
+  if (st != YOI_OK) return st;
   if (yoi__host_ending(host))
     return yoi_sdk_fail(err, YOI_CODE_SHUTTING_DOWN, "the host is shutting down");
   if (atomic_load(&host->phase) != YOI__READY)

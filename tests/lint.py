@@ -238,7 +238,7 @@ MAY_INCLUDE = {
     'runtimes/fs-store/': ('abi/yoi/', 'abi/sdk/', '.', 'runtimes/engine/'),
     'plugins/': ('abi/yoi/', 'abi/sdk/', '.'),
     'tests/plugins/': ('abi/yoi/', 'abi/sdk/', '.', 'tests/plugins/'),
-    'docs/examples/': ('abi/yoi.h', 'abi/yoi/'),
+    'docs/examples/': ('abi/yoi.h', 'abi/yoi/', 'abi/sdk/'),
     'tests/': ('',),
 }
 # Which folders may include a library's headers.

@@ -27,6 +27,14 @@ char *yoi_sdk_strndup(const char *s, size_t n)
 /* Overwrites, also when the compiler thinks nobody looks. */
 void yoi_sdk_wipe(void *p, size_t n);
 
+/* From here on the memory of this archive is had from these functions; allocate
+ * and resize are asked for 1 byte and more, resize and release never get NULL.
+ * 0, and nothing changed: something was allocated already, or they were set.
+ * While it runs no other thread allocates here. */
+int yoi_sdk_mem_source(void *ctx, void *(*allocate)(void *ctx, size_t n),
+                       void *(*resize)(void *ctx, void *p, size_t n),
+                       void (*release)(void *ctx, void *p));
+
 /* Tests only: the n-th allocation of this thread from now fails, once
  * (0 = never). Returns how many were made since the last call. */
 uint64_t yoi_sdk_mem_fail_at(uint64_t n);

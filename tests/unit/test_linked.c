@@ -63,8 +63,9 @@ static const yoi_plugin *linked_entry(void) {
   return &plugin;
 }
 
-#define ROW(text) \
-  { sizeof(yoi_linked_plugin), 0, linked_entry, text, text + sizeof(text) - 1 }
+#define ROW(text)                                                      \
+  {.size = sizeof(yoi_linked_plugin), .entry = linked_entry, .manifest = text, \
+   .manifest_end = (text) + sizeof(text) - 1}
 
 static const char manifest[] = MANIFEST_OF(LINKED);
 static const char same[] = MANIFEST_OF("dev.yoi.test.ctor");
@@ -140,18 +141,29 @@ static void it_cannot_be_pinned(void **state) {
 
 static void rows_are_checked(void **state) {
   (void)state;
-  static const yoi_linked_plugin small = {offsetof(yoi_linked_plugin, manifest_end), 0,
-                                          linked_entry, manifest, manifest + 1};
-  static const yoi_linked_plugin newer = {sizeof newer, 1, linked_entry, manifest, manifest + 1};
-  static const yoi_linked_plugin empty = {sizeof empty, 0, NULL, manifest, manifest + 1};
-  static const yoi_linked_plugin text = {sizeof text, 0, linked_entry, manifest + 1, manifest};
+  static const yoi_linked_plugin
+      small = {.size = offsetof(yoi_linked_plugin, manifest_end), .entry = linked_entry,
+               .manifest = manifest},
+      newer = {.size = sizeof newer, .reserved = 1, .entry = linked_entry, .manifest = manifest},
+      empty = {.size = sizeof empty, .manifest = manifest},
+      both = {.size = sizeof both, .entry = linked_entry, .manifest = manifest,
+              .table = &linked_runtime},
+      /* An older caller has no table: what stands behind its row is not looked at. */
+      older = {.size = offsetof(yoi_linked_plugin, table), .manifest = manifest,
+               .table = &linked_runtime},
+      none = {.size = sizeof none, .entry = linked_entry},
+      text = {.size = sizeof text, .entry = linked_entry, .manifest = manifest + 1,
+              .manifest_end = manifest};
   static const struct {
     const yoi_linked_plugin *row;
     const char *words;
   } rows[] = {{NULL, "linked plugin 1: is NULL"},
               {&small, "'size'"},
               {&newer, "'reserved'"},
-              {&empty, "'entry'"},
+              {&empty, "one of the fields 'entry' and 'table'"},
+              {&both, "one of the fields 'entry' and 'table'"},
+              {&older, "one of the fields 'entry' and 'table'"},
+              {&none, "'manifest'"},
               {&text, "'manifest'"}};
   for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
     const yoi_linked_plugin *const table[] = {&good, rows[i].row};
@@ -172,7 +184,7 @@ static void memory_may_be_short_anywhere(void **state) {
   for (uint64_t n = 1; n < 200; n++) {
     (void)yoi_sdk_mem_fail_at(n);
     struct yoi__catalogue *c = yoi__catalogue_new();
-    yoi_status st = c == NULL ? YOI_RESOURCE_EXHAUSTED : yoi__catalogue_link(c, NULL);
+    yoi_status st = c == NULL ? YOI_RESOURCE_EXHAUSTED : yoi__catalogue_link(c, NULL, 0, NULL);
     int done = yoi_sdk_mem_fail_at(0) < n;
     assert_true(st == YOI_OK || st == YOI_RESOURCE_EXHAUSTED);
     if (done) assert_int_equal(yoi__catalogue_count(c), 1);

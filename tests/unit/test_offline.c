@@ -90,9 +90,9 @@ static const yoi_plugin *kept_entry(void) {
 }
 
 static const yoi_linked_plugin row_with = {sizeof row_with, 0, kept_entry, with,
-                                           with + sizeof with - 1};
+                                           with + sizeof with - 1, NULL, NULL};
 static const yoi_linked_plugin row_without = {sizeof row_without, 0, kept_entry, without,
-                                              without + sizeof without - 1};
+                                              without + sizeof without - 1, NULL, NULL};
 
 static int setup(void **state) {
   static const yoi_linked_plugin *const rows[] = {&row_with};

@@ -5,7 +5,7 @@
  *   | word: LIVE or DEAD | length | what the caller got ... |
  *
  *  1. Fresh bytes are FRESH, so that nobody counts on zeros; freed ones are
- *     GONE before libc has them back, so that nobody reads what it has freed.
+ *     GONE before the heap has them back, so that nobody reads what it has freed.
  *  2. A block that is resized moves, also when it shrinks: a pointer into the
  *     old place that was kept points to GONE.
  *  3. A pointer that is freed twice, or that was never ours, traps at once.
@@ -61,7 +61,7 @@ static struct head *head_of(void *p) {
 }
 
 void *yoi_sdk__heap_new(size_t n) {
-  struct head *h = n > SIZE_MAX - sizeof *h ? NULL : malloc(sizeof *h + n);
+  struct head *h = n > SIZE_MAX - sizeof *h ? NULL : yoi_sdk__raw_new(sizeof *h + n);
   if (!h) return NULL;
   *h = (struct head){.word = LIVE, .n = n};
   memset(h + 1, FRESH, n);
@@ -90,7 +90,7 @@ void yoi_sdk__heap_free(void *p) {
   h->word = DEAD;
   __asm__ volatile("" : : "r"(h) : "memory"); /* these writes are not dead */
   atomic_fetch_sub_explicit(&live, 1u, memory_order_relaxed);
-  free(h);
+  yoi_sdk__raw_free(h);
 }
 
 uint64_t yoi_sdk_hard_live(void) {

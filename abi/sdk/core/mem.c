@@ -10,14 +10,29 @@
  *  2. A product is checked before it is made, and nothing above PTRDIFF_MAX is
  *     asked for: no object may be larger.
  *
- * The heap itself is libc's, or in the hard mode (sdk/hard.h) the one of
- * hard.c.
+ *  3. Whose heap it is does not change once anything was allocated, so that no
+ *     block is given back to another than it came from.
+ *
+ * The heap itself is libc's or the application's, and in the hard mode
+ * (sdk/hard.h) the one of hard.c on top.
  */
 #include <sdk/mem.h>
 
+#include <stdatomic.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "heap.h"
+
+/* process-wide, as the heap is: the application's, all NULL when it is libc's.
+ * Written once, before the first allocation. */
+static struct {
+  void *ctx;
+  void *(*allocate)(void *ctx, size_t n);
+  void *(*resize)(void *ctx, void *p, size_t n);
+  void (*release)(void *ctx, void *p);
+} source;
+static _Atomic int settled; /* process-wide: whose heap it is is known */
 
 /* process-wide only in name: each thread has its own */
 static _Thread_local uint64_t allocations; /* since the last fail_at */
@@ -25,10 +40,44 @@ static _Thread_local uint64_t fail_at;     /* 0: never */
 
 static int refused(size_t n) {
   if (n > PTRDIFF_MAX) return 1;
+  if (!atomic_load_explicit(&settled, memory_order_relaxed)) atomic_store(&settled, 1);
   allocations++;
   if (fail_at == 0 || allocations != fail_at) return yoi_sdk__heap_refuses();
   fail_at = 0;
   return 1;
+}
+
+int yoi_sdk_mem_source(void *ctx, void *(*allocate)(void *ctx, size_t n),
+                       void *(*resize)(void *ctx, void *p, size_t n),
+                       void (*release)(void *ctx, void *p)) {
+  if (atomic_exchange(&settled, 1)) return 0;
+  source.ctx = ctx;
+  source.allocate = allocate;
+  source.resize = resize;
+  source.release = release;
+  return 1;
+}
+
+void *yoi_sdk__raw_new(size_t n) {
+  return source.allocate ? source.allocate(source.ctx, n) : malloc(n);
+}
+
+void *yoi_sdk__raw_zeros(size_t n) {
+  if (!source.allocate) return calloc(1, n);
+  void *p = source.allocate(source.ctx, n);
+  return p ? memset(p, 0, n) : NULL;
+}
+
+void *yoi_sdk__raw_resize(void *p, size_t n) {
+  if (!source.allocate) return realloc(p, n);
+  return p ? source.resize(source.ctx, p, n) : source.allocate(source.ctx, n);
+}
+
+void yoi_sdk__raw_free(void *p) {
+  if (!source.allocate)
+    free(p);
+  else if (p)
+    source.release(source.ctx, p);
 }
 
 uint64_t yoi_sdk_mem_fail_at(uint64_t n) {

@@ -1,0 +1,48 @@
+/* host/application.c - what an application gives: options of a host, its own
+ * plugins and log among them, and the heap of the process.
+ *
+ *  1. Rows of plugins are the application's and stay; the config, and each later
+ *     one of that host, has the array of them.
+ *  2. The heap is chosen once, before the first allocation (sdk/mem.h).
+ */
+#include <sdk/mem.h>
+
+#include "host.h"
+#include "take.h"
+
+yoi_status yoi_host_new_with(const char *json, size_t len, const yoi_host_options *options,
+                             struct yoi_embed **out, yoi_error *err) {
+  yoi_host_options o = {.size = sizeof o};
+  struct yoi__config *config = NULL;
+  yoi_status st = YOI_OK;
+  if (out != NULL) *out = NULL;
+  if (options != NULL) st = yoi__take_in(&o, sizeof o, options, "options", err);
+  if (st == YOI_OK) st = yoi__linked_check(o.plugins, o.n_plugins, err);
+  if (st == YOI_OK)
+    st = yoi__config_load_own((yoi_str){json, len}, o.base_dir,
+                              (struct yoi__rows){o.plugins, o.n_plugins}, o.report, o.report_ctx,
+                              out != NULL ? &config : NULL, err);
+  if (st != YOI_OK || out == NULL) return st;
+  st = yoi__host_of(config, out, err);
+  yoi__config_free(config); /* the host has its own reference */
+  if (st == YOI_OK && o.log != NULL) yoi__log_to((*out)->log, o.log, o.log_ctx);
+  return st;
+}
+
+yoi_status yoi_host_new(const char *json, size_t len, const char *base_dir, struct yoi_embed **out,
+                        yoi_error *err) {
+  const yoi_host_options o = {.size = sizeof o, .base_dir = base_dir};
+  return yoi_host_new_with(json, len, &o, out, err);
+}
+
+yoi_status yoi_use_allocator(const yoi_allocator *given, yoi_error *err) {
+  yoi_allocator a;
+  yoi_status st = yoi__take_in(&a, sizeof a, given, "allocator", err);
+  if (st != YOI_OK) return st;
+  if (a.allocate == NULL || a.resize == NULL || a.release == NULL)
+    return yoi_sdk_fail(err, YOI_CODE_INVALID_REQUEST, "allocator: a function is missing");
+  if (yoi_sdk_mem_source(a.ctx, a.allocate, a.resize, a.release)) return YOI_OK;
+  (void)yoi_sdk_fail(err, YOI_CODE_INVALID_REQUEST,
+                     "the allocator is chosen once, before the library has allocated anything");
+  return YOI_FAILED_PRECONDITION;
+}

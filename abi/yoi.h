@@ -11,7 +11,7 @@
  * working directory, locale nor umask, and its threads block all signals.
  * Several hosts may live in one process.
  *
- * Fork. A host belongs to the process that made it. In a child of fork, what
+ * Fork. The library sees forks through pthread_atfork. A host belongs to the process that made it. In a child of fork, what
  * returns a status answers FAILED_PRECONDITION, yoi_host_fd -1, and wakeup,
  * cancel and free do nothing: the parent goes on undisturbed, and what the host
  * holds is gone with the child. A child may make a host of its own only when no

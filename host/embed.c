@@ -86,6 +86,25 @@ void yoi__host_notify(struct yoi_embed *host) {
   pthread_mutex_unlock(&host->idle_lock);
 }
 
+/* process-wide: how many forks lie between the first host's process and this one */
+static _Atomic uint32_t forks;
+static _Atomic int forks_are_seen; /* process-wide, as the handler is */
+
+static void count_fork(void) {
+  atomic_fetch_add(&forks, 1u);
+}
+
+/* 1: they are counted from here on. Twice would count by two, which is as good. */
+static int see_forks(void) {
+  if (!atomic_load(&forks_are_seen) && pthread_atfork(NULL, NULL, count_fork) == 0)
+    atomic_store(&forks_are_seen, 1);
+  return atomic_load(&forks_are_seen);
+}
+
+int yoi__host_here(const struct yoi_embed *host) {
+  return host->forks == atomic_load_explicit(&forks, memory_order_relaxed);
+}
+
 yoi_status yoi__host_mine(const struct yoi_embed *host, yoi_error *err) {
   if (yoi__host_here(host)) return YOI_OK;
   (void)yoi_sdk_fail(err, YOI_CODE_INVALID_REQUEST,
@@ -150,7 +169,7 @@ yoi_status yoi__host_of(struct yoi__config *config, struct yoi_embed **out, yoi_
   struct yoi_embed *host = yoi_sdk_calloc(1, sizeof *host);
   if (host == NULL) return yoi_sdk_fail_memory(err);
   host->step = config->step;
-  host->pid = getpid();
+  host->forks = atomic_load(&forks);
   host->scrub = yoi__secrets_scrub(config->secrets);
   pthread_mutex_init(&host->idle_lock, NULL);
   pthread_condattr_t monotonic;
@@ -160,7 +179,7 @@ yoi_status yoi__host_of(struct yoi__config *config, struct yoi_embed **out, yoi_
   pthread_condattr_destroy(&monotonic);
   host->began_ns = yoi__process_began_ns();
   host->metrics = yoi__metrics_new();
-  if (host->metrics == NULL || make_counters(host) != YOI_OK) goto memory;
+  if (!see_forks() || host->metrics == NULL || make_counters(host) != YOI_OK) goto memory;
   host->log = yoi__log_new(STDERR, config->log_level, config->log_format,
                            yoi__metrics_cell(host->metrics, host->counters.log_dropped));
   host->tokens = yoi__tokens_new(yoi__metrics_cell(host->metrics, host->counters.wakes_stale));

@@ -27,7 +27,6 @@
 #include <pthread.h>
 #include <sdk/error.h>
 #include <stdatomic.h>
-#include <unistd.h>
 #include <yoi.h>
 
 #include "config.h"
@@ -80,7 +79,7 @@ struct yoi_embed {
   struct yoi__setup *spare_setups;    /* structs to be used again; [main] */
   uint64_t config_number;             /* of the last one that was made; [main] */
   int step;                           /* as every config of it says */
-  pid_t pid;                          /* of the process that made it */
+  uint32_t forks;                     /* how often this process was forked, at its making */
   struct yoi__metrics *metrics;
   struct yoi__counters counters;
   uint64_t began_ns; /* the process; process.h */
@@ -144,9 +143,7 @@ void yoi__warn_short(struct yoi_embed *host);
 
 /* A child of fork has a copy of the memory, none of the threads, and shares the
  * descriptors with its parent: there the host is refused. */
-static inline int yoi__host_here(const struct yoi_embed *host) {
-  return host->pid == getpid();
-}
+int yoi__host_here(const struct yoi_embed *host);
 yoi_status yoi__host_mine(const struct yoi_embed *host, yoi_error *err);
 
 /* 1 once new work is refused with shutting_down. */

@@ -99,6 +99,7 @@ int main(int argc, char **argv) {
                               .log = on_log};
   yoi_request create = {.size = sizeof create, .op = YOI_OP_WORKER_CREATE,
                         .body = yoi_sdk_str("{\"worker_id\": \"ada\"}")};
+  setvbuf(stdout, NULL, _IOLBF, 0); /* also into a pipe each answer goes out at once */
   int ok = yoi_host_new_with(config, strlen(config), &options, &app.host, &err) == YOI_OK &&
            yoi_host_start(app.host, &err) == YOI_OK &&
            yoi_call_sync(app.host, yoi_sdk_str("local"), &create, &worker, NULL, &err) == YOI_OK &&

@@ -33,6 +33,14 @@ def test_a_program_is_built_against_it(stage, tmp_path, link):
     assert 'You said: hello' in said
 
 
+@pytest.mark.parametrize('command', [
+    'gcc -std=c11 own_tool.c -o app $(pkg-config --cflags --libs yoi yoi-plugin)',
+    'g++ -std=c++11 embed.cc -o app $(pkg-config --cflags --libs yoi)'], ids=['own_tool', 'embed'])
+def test_the_installed_examples_are_built_against_it(stage, tmp_path, command):
+    shell(stage, tmp_path, f'cp {PREFIX}/share/doc/yoi/examples/*.c* .\n{command}\n'
+          f'./app {PREFIX}/lib/yoi', LD_LIBRARY_PATH=f'{PREFIX}/lib')
+
+
 def test_a_plugin_is_built_against_it(stage, tmp_path):
     """By the command of the manual page, as it stands there."""
     page = (ROOT / 'docs/man/yoi-plugin.7').read_text().split('.EX\n')[1].split('.EE')[0]

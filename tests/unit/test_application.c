@@ -29,8 +29,9 @@
   "  \"version\": \"1.0.0\", \"abi\": 1, \"interfaces\": [\"yoi.runtime/1\"" more "],\n" \
   "  \"threads\": \"parallel\", \"config\": { \"type\": \"object\" } }"
 #define OWN "com.example.own"
-#define STEP(id) \
-  "{\"step\":true,\"plugin_path\":[],\"runtimes\":[{\"id\":\"r\",\"plugin\":\"" id "\"}]}"
+#define REST "\"plugin_path\":[],\"runtimes\":[{\"id\":\"r\",\"plugin\":\"" OWN "\"}]}"
+#define STEP "{\"step\":true," REST
+#define THREADS "{\"loops\":2," REST
 
 /* ---- a runtime that is a table, and answers with its object's name ------- */
 
@@ -105,9 +106,8 @@ static void one_table_serves_two_hosts(void **state) {
   (void)state;
   struct object a = {.name = "a"}, b = {.name = "b"};
   const yoi_linked_plugin row_a = row_of(&a), row_b = row_of(&b);
-  struct yoi_embed *step = with_row(STEP(OWN), &row_a);
-  struct yoi_embed *threads = with_row(
-      "{\"plugin_path\":[],\"runtimes\":[{\"id\":\"r\",\"plugin\":\"" OWN "\"}]}", &row_b);
+  struct yoi_embed *step = with_row(STEP, &row_a);
+  struct yoi_embed *threads = with_row(THREADS, &row_b);
   answers(step, "a");
   answers(threads, "b");
   answers(step, "a");
@@ -124,8 +124,8 @@ static void it_is_known_to_that_host_alone(void **state) {
   struct object a = {.name = "a"};
   const yoi_linked_plugin row = row_of(&a);
   struct yoi_sdk_error e;
-  struct yoi_embed *none = NULL, *host = with_row(STEP(OWN), &row);
-  assert_int_equal(yoi_host_new(STEP(OWN), strlen(STEP(OWN)), NULL, &none, yoi_sdk_error_init(&e)),
+  struct yoi_embed *none = NULL, *host = with_row(STEP, &row);
+  assert_int_equal(yoi_host_new(STEP, strlen(STEP), NULL, &none, yoi_sdk_error_init(&e)),
                    YOI_INVALID_ARGUMENT);
   assert_non_null(strstr(e.message, "no plugin has the id '" OWN "'"));
   assert_null(none);
@@ -139,7 +139,7 @@ static void it_comes_before_what_is_linked(void **state) {
   const yoi_linked_plugin row = row_of(&mine), linked = row_of(&all);
   const yoi_linked_plugin *const list[] = {&linked};
   assert_int_equal(yoi_link_plugins(list, 1, NULL), YOI_OK);
-  struct yoi_embed *host = with_row(STEP(OWN), &row), *other = made(STEP(OWN), NULL);
+  struct yoi_embed *host = with_row(STEP, &row), *other = made(STEP, NULL);
   answers(host, "mine");
   answers(other, "all");
   yoi_host_free(host);
@@ -154,14 +154,14 @@ static void a_reload_keeps_it(void **state) {
       "{\"id\":\"s\",\"plugin\":\"" OWN "\"}]}";
   struct object a = {.name = "a"};
   const yoi_linked_plugin row = row_of(&a);
-  struct yoi_embed *host = with_row(STEP(OWN), &row);
-  assert_int_equal(yoi_host_reload(host, with_another, strlen(with_another), NULL, NULL, NULL, NULL),
-                   YOI_OK);
+  struct yoi_embed *host = with_row(STEP, &row);
+  yoi_status st =
+      yoi_host_reload(host, with_another, strlen(with_another), NULL, NULL, NULL, NULL);
+  assert_int_equal(st, YOI_OK);
   answers(host, "a");
   assert_int_equal(a.opens, 2); /* the one that was there was not touched */
-  assert_int_equal(yoi_host_add_runtime(host, "{\"id\":\"t\",\"plugin\":\"" OWN "\"}",
-                                        strlen("{\"id\":\"t\",\"plugin\":\"" OWN "\"}"), NULL),
-                   YOI_OK);
+  static const char more[] = "{\"id\":\"t\",\"plugin\":\"" OWN "\"}";
+  assert_int_equal(yoi_host_add_runtime(host, more, strlen(more), NULL), YOI_OK);
   yoi_host_free(host);
   assert_int_equal(a.opens, 3);
   assert_int_equal(a.closes, 3);
@@ -197,13 +197,13 @@ static void a_table_is_checked_as_any(void **state) {
       {&no_start, manifest, "member 'start' is missing"},
       {&serial, manifest, "'serial' is not supported"},
       {no_size, manifest, "field 'size'"},
-      {&own_table, MANIFEST_OF(OWN, ", \"yoi.offline/1\""), "'yoi.offline/1' of the manifest needs"},
+      {&own_table, MANIFEST_OF(OWN, ", \"yoi.offline/1\""), "'yoi.offline/1' of the manifest"},
   };
   for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
     const yoi_linked_plugin row = {.size = sizeof row, .manifest = rows[i].manifest,
                                    .table = rows[i].table, .user = &a};
     struct yoi_sdk_error e;
-    assert_int_not_equal(starts(&row, STEP(OWN), &e), YOI_OK);
+    assert_int_not_equal(starts(&row, STEP, &e), YOI_OK);
     if (strstr(e.message, rows[i].words) == NULL) fail_msg("%zu: %s", i, e.message);
   }
   assert_int_equal(a.opens, 0);
@@ -242,9 +242,7 @@ static void there_is_a_limit_to_rows(void **state) {
   static const yoi_linked_plugin *list[YOI_PLUGINS_MAX + 1];
   struct yoi_sdk_error e;
   for (int i = 0; i <= YOI_PLUGINS_MAX; i++) {
-    snprintf(texts[i], sizeof texts[i], "{ \"manifest\": \"yoi.plugin/1\", \"id\": \"com.x.n%d\","
-             "\"kind\": \"runtime\", \"version\": \"1.0.0\", \"abi\": 1, \"interfaces\": "
-             "[\"yoi.runtime/1\"], \"threads\": \"parallel\", \"config\": {\"type\": \"object\"}}", i);
+    snprintf(texts[i], sizeof texts[i], MANIFEST_OF("com.x.n%d", ""), i);
     rows[i] = (yoi_linked_plugin){.size = sizeof rows[i], .manifest = texts[i],
                                   .table = &own_table, .user = &a};
     list[i] = &rows[i];
@@ -306,10 +304,10 @@ static void lines_go_to_the_application(void **state) {
   int saved = dup(STDERR_FILENO), pipes[2];
   assert_int_equal(pipe2(pipes, O_CLOEXEC | O_NONBLOCK), 0);
   assert_true(dup2(pipes[1], STDERR_FILENO) >= 0);
-  struct yoi_embed *host = made(STEP(OWN), &o);
+  struct yoi_embed *host = made(STEP, &o);
   o.log_ctx = &other;
   struct yoi_embed *second =
-      made("{\"step\":true,\"plugin_path\":[],\"log\":{\"format\":\"json\",\"level\":\"warn\"}}", &o);
+      made("{\"step\":true,\"plugin_path\":[],\"log\":{\"level\":\"warn\"}}", &o);
   mine.host = host;
   assert_int_equal(yoi_host_drain(host, 100, NULL), YOI_OK);
   assert_int_equal(yoi_host_drain(second, 100, NULL), YOI_OK);
@@ -405,11 +403,9 @@ static void a_config_has_a_limit(void **state) {
     char *text = NULL;
     size_t len = 0;
     value[0] = value[n - 1] = '"';
-    char kept = value[n];
     value[n] = '\0';
     yoi_config_set(c, "k", value);
-    value[n] = kept;
-    value[n - 1] = 'a';
+    value[n - 1] = value[n] = 'a';
     yoi_status st = yoi_config_text(c, &text, &len, yoi_sdk_error_init(&e));
     assert_int_equal(st, more ? YOI_RESOURCE_EXHAUSTED : YOI_OK);
     if (more) assert_non_null(strstr(e.message, "larger than 1048576 bytes"));
@@ -491,7 +487,7 @@ static int works_here(void) {
   yoi_request r = {.size = sizeof r, .op = YOI_OP_RUNTIME_DESCRIBE};
   struct yoi_embed *host = NULL;
   char *text = NULL;
-  int ok = yoi_host_new_with(STEP(OWN), strlen(STEP(OWN)), &o, &host, NULL) == YOI_OK &&
+  int ok = yoi_host_new_with(STEP, strlen(STEP), &o, &host, NULL) == YOI_OK &&
            yoi_host_start(host, NULL) == YOI_OK &&
            yoi_call_sync(host, YOI_LIT("r"), &r, &text, NULL, NULL) == YOI_OK &&
            strstr(text, "\"i_am\":\"b\"") != NULL;
@@ -513,9 +509,7 @@ static void a_forked_child_has_no_host(void **state) {
   for (int step = 0; step < 2; step++) {
     struct object a = {.name = "a"};
     const yoi_linked_plugin row = row_of(&a);
-    struct yoi_embed *host = with_row(
-        step ? STEP(OWN) : "{\"plugin_path\":[],\"runtimes\":[{\"id\":\"r\",\"plugin\":\"" OWN "\"}]}",
-        &row);
+    struct yoi_embed *host = with_row(step ? STEP : THREADS, &row);
     answers(host, "a");
     if (step) { /* nothing is left to do, so that a wakeup would be seen */
       struct pollfd p = {.fd = yoi_host_fd(host), .events = POLLIN};
@@ -546,9 +540,7 @@ static void the_process_is_left_alone(void **state) {
   assert_non_null(locale);
   locale_t thread = uselocale((locale_t)0);
   for (int step = 0; step < 2; step++) {
-    struct yoi_embed *host = with_row(
-        step ? STEP(OWN) : "{\"plugin_path\":[],\"runtimes\":[{\"id\":\"r\",\"plugin\":\"" OWN "\"}]}",
-        &row);
+    struct yoi_embed *host = with_row(step ? STEP : THREADS, &row);
     answers(host, "a");
     assert_int_equal(yoi_host_drain(host, 100, NULL), YOI_OK);
     yoi_host_free(host);

@@ -1,0 +1,93 @@
+"""The examples of docs/embed.md run, and nothing on that page is only shown."""
+import json
+import re
+import subprocess
+
+import pytest
+from lib import wait
+from lib.host import BUILD, ROOT, environment
+
+
+def run(tmp_path, name, **how):
+    done = subprocess.run([str(BUILD / 'examples' / name), str(BUILD)], cwd=tmp_path, check=False,
+                          env=environment(tmp_path), stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                          timeout=wait.bound(60), universal_newlines=True, **how)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done
+
+
+def said(line):
+    return json.loads(line)['item']['content'][0]['text']
+
+
+def test_every_block_of_the_page_is_compiled_or_run():
+    page = (ROOT / 'docs/embed.md').read_text()
+    fences = re.findall(r'^```(\w*)$', page, re.M)[::2]
+    marked = re.findall(r'^<!-- (run|file: \S+(?: from: .*)?) -->\n```(\w+)$', page, re.M)
+    assert len(fences) == len(marked) > 8
+    sources = {mark.split(' ')[1] for mark, language in marked if language == 'c'}
+    commands = '\n'.join(re.findall(r'^<!-- run -->\n```sh\n(.*?)^```$', page, re.M | re.S))
+    for source in sources:
+        if not source.startswith('docs/examples/'):  # those are built by make
+            assert re.search(r'^gcc .*\b%s\b' % re.escape(source), commands, re.M), source
+
+
+def test_every_example_is_run_here():
+    here = {p.stem for p in (ROOT / 'docs/examples').iterdir() if p.suffix in ('.c', '.cc')}
+    page = (ROOT / 'docs/embed.md').read_text()
+    assert here == {'minimal', 'poll', 'own_tool', 'embed'}  # minimal: test_examples.py
+    assert all(f'(examples/{name}.c' in page for name in here)
+
+
+def test_a_loop_of_the_application_serves_two(tmp_path):
+    """Each line is answered while its input stays open: neither side waits for the other."""
+    with subprocess.Popen([str(BUILD / 'examples/poll'), str(BUILD)], cwd=tmp_path,
+                          env=environment(tmp_path), stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                          stderr=(tmp_path / 'err').open('w'), bufsize=0) as app:
+        try:
+            app.stdin.write(b'one\ntw')
+            assert wait.readable([app.stdout], wait.bound(30))
+            assert said(app.stdout.readline()) == 'You said: one'
+            app.stdin.write(b'o\nthree\n"four"\n\n')
+            app.stdin.close()
+            rest = app.stdout.read().decode().splitlines()
+            assert [said(line) for line in rest] == [f'You said: {w}'
+                                                     for w in ('two', 'three', '"four"')]
+            assert app.wait(wait.bound(30)) == 0
+        finally:
+            app.kill()
+    log = (tmp_path / 'err').read_text().splitlines()
+    assert log and all(re.match(r'poll\[[1-4]\]: time=', line) for line in log), log
+
+
+def test_too_long_a_line_ends_the_loop(tmp_path):
+    done = subprocess.run([str(BUILD / 'examples/poll'), str(BUILD)], cwd=tmp_path, check=False,
+                          env=environment(tmp_path), input=b'one\n' + 2000 * b'x',
+                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=wait.bound(60))
+    assert done.returncode == 1 and said(done.stdout) == 'You said: one'
+
+
+def test_a_worker_calls_a_tool_of_the_application(tmp_path):
+    done = run(tmp_path, 'own_tool')
+    event, line = done.stdout.splitlines()
+    assert said(event) == 'set to 21 degrees' and json.loads(event)['status'] == 'ok'
+    assert line == 'the house is at 21 degrees'
+
+
+def test_a_class_of_cxx_owns_a_host(tmp_path):
+    first, second, refused = run(tmp_path, 'embed').stdout.splitlines()
+    assert (said(first), said(second)) == ('I am the first.', 'I am the second.')
+    assert refused == "refused: there is no runtime 'nowhere'"
+
+
+@pytest.mark.skipif('san' in BUILD.name, reason='the plain build is the one that others link')
+def test_the_shared_library_has_a_name_and_exports_what_its_header_says():
+    shown = subprocess.run(['readelf', '-d', str(BUILD / 'libyoi.so')], stdout=subprocess.PIPE,
+                           check=True, universal_newlines=True, timeout=wait.bound(30)).stdout
+    assert 'Library soname: [libyoi.so.1]' in shown
+    header = (ROOT / 'abi/yoi.h').read_text()
+    declared = set(re.findall(r'YOI_API [^;(]*?\b(yoi_\w+)\(', header))
+    names = subprocess.run(['nm', '-D', '--defined-only', str(BUILD / 'libyoi.so')], check=True,
+                           stdout=subprocess.PIPE, universal_newlines=True,
+                           timeout=wait.bound(30)).stdout
+    assert {line.split()[-1] for line in names.splitlines()} == declared

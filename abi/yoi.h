@@ -11,12 +11,13 @@
  * working directory, locale nor umask, and its threads block all signals.
  * Several hosts may live in one process.
  *
- * Fork. The library sees forks through pthread_atfork. A host belongs to the process that made it. In a child of fork, what
- * returns a status answers FAILED_PRECONDITION, yoi_host_fd -1, and wakeup,
- * cancel and free do nothing: the parent goes on undisturbed, and what the host
- * holds is gone with the child. A child may make a host of its own only when no
- * thread of the parent was inside the library at the fork, as it is when all
- * hosts there are in step mode and were driven by the thread that forks.
+ * Fork. A host belongs to the process that made it; a fork is seen by a handler
+ * of pthread_atfork, which the first host sets. In the child, what returns a
+ * status answers FAILED_PRECONDITION, yoi_host_fd -1, and wakeup, cancel and
+ * free do nothing: the parent goes on undisturbed, and what the host holds is
+ * gone with the child. A child may make a host of its own only when no thread
+ * of the parent was inside the library at the fork, as it is when all hosts
+ * there are in step mode and were driven by the thread that forks.
  *
  * Threads. With "step": true in the config the host has no threads: all
  * runs inside yoi_host_step, callbacks included; only calls of SERIAL plugins

@@ -110,6 +110,7 @@ LIBYOI_SO  := $(B)/libyoi.so
 YOI_HOST   := $(if $(wildcard host/cli/*.c),$(B)/yoi-host)
 YOI_WORKER := $(B)/yoi-worker
 
+comma = ,
 objs = $(patsubst %.c,$(B)/obj/%.o,$(wildcard $(1)/*.c))
 
 RUNTIMES     := $(filter-out engine,$(notdir $(patsubst %/,%,$(dir $(wildcard runtimes/*/*.yoi.json)))))
@@ -161,8 +162,9 @@ MOCKS     := $(patsubst tests/mock/%.c,$(B)/tests/mock/%,$(wildcard tests/mock/*
 SHIM      := $(B)/tests/fault/shim.so
 VALIDATE  := $(B)/tests/schema/validate
 READ      := $(B)/tests/bundles/read
+CONFORM   := $(if $(wildcard tests/conform/*.c),$(B)/yoi-conform)
 
-.PHONY: install uninstall help all static core bundles run test unit e2e lint abi-check bench fuzz soak clean \
+.PHONY: install uninstall help all static broken core bundles run test unit e2e lint abi-check bench fuzz soak clean \
         packages-run packages-test packages-bench test-binaries core-binaries
 .DEFAULT_GOAL := all
 .SECONDARY:
@@ -184,7 +186,7 @@ help:
 	@echo 'make clean      remove build/'
 	@echo 'variants: CC=clang, SANITIZE=address,undefined, SANITIZE=thread, HARD=1'
 
-all: $(YOI_HOST) $(YOI_WORKER) $(LIBYOI_A) $(LIBYOI_SO) $(so_runtimes) $(so_plugins) $(EXAMPLES) \
+all: $(YOI_HOST) $(YOI_WORKER) $(CONFORM) $(LIBYOI_A) $(LIBYOI_SO) $(so_runtimes) $(so_plugins) $(EXAMPLES) \
      $(B)/bundles/default.json
 	@:
 
@@ -237,6 +239,15 @@ $(B)/yoi-worker: $(call objs,host/worker) $(LIBYOI_A) $(SDK_CONFINE)
 	@$(if $(V),,echo '  ld      $@')
 	$(Q)$(CC) $(LDFLAGS) $(SLIM) $(HOST_LDFLAGS) -o $@ $^ $(LIBS_CORE)
 
+# The kit for plugins of others. Its malloc is seen by them: heap.c.
+$(B)/obj/tests/conform/%.o: EXTRA_CPPFLAGS = -I.
+$(B)/obj/tests/conform/tests.o: $(wildcard abi/yoi/*.h)
+$(B)/yoi-conform: $(call objs,tests/conform) $(LIBYOI_A)
+	@$(if $(V),,echo '  ld      $@')
+	$(Q)$(CC) $(LDFLAGS) $(SLIM) $(HOST_LDFLAGS) \
+	  $(patsubst %,-Wl$(comma)--export-dynamic-symbol=%,$(if $(SANITIZE),,malloc calloc realloc)) \
+	  -o $@ $^ $(LIBS_CORE)
+
 # $(call plugin,SOURCE-DIRECTORY,NAME,OUTPUT)
 define plugin
 $(patsubst %.c,$(B)/obj/%.o,$(wildcard $(1)/*.c)): EXTRA_CPPFLAGS = \
@@ -252,6 +263,37 @@ endef
 $(foreach n,$(RUNTIMES),$(eval $(call plugin,runtimes/$(n),$(n),$(B)/runtimes/$(n).so)))
 $(foreach n,$(PLUGINS),$(eval $(call plugin,plugins/$(n),$(n),$(B)/plugins/$(n).so)))
 $(foreach n,$(TEST_PLUGINS),$(eval $(call plugin,tests/plugins/$(n),$(n),$(call test_so,$(n)))))
+
+# Plugins that break one promise each: tests/conform/broken/KIND.c is compiled once
+# per test that has to notice, and once without any break. Those that are broken
+# as an object have flags of their own.
+BROKEN_model = none lib.manifest lib.symbols lib.loads lib.entry-twice lib.scan-time lib.agrees \
+  lib.unknown-interface env.working-directory env.umask env.signals env.locale env.environment \
+  env.descriptors env.threads inst.open inst.bad-config inst.allocator-open inst.null-error \
+  inst.small-error inst.allocator-start inst.thousand inst.two mem.config-view \
+  mem.config-borrowed mem.request-view mem.request-borrowed mem.request-larger mem.batch-own \
+  mem.host-truncated stream.ops-shape stream.batch stream.event-shape stream.untouched \
+  stream.end-is-sticky stream.again-wakes stream.cancel-ends stream.cancel-twice \
+  stream.cancel-races stream.release-any-state stream.release-null stream.never-blocks \
+  stream.bounded model.finish model.usage model.tool-call model.text model.kinds \
+  model.many-messages model.error
+broken_flags_lib.symbols = -DBREAK_WITH_EXPORT
+broken_flags_lib.loads   = -DBREAK_WITH_UNDEFINED
+broken_dir = tests/conform/broken
+# $(call broken,KIND,TEST)
+define broken
+$(B)/tests/broken/$(1)/$(2).so: $(broken_dir)/$(1).c $(broken_dir)/common.h $(wildcard $(broken_dir)/*.json) \
+  $(broken_dir)/broken.map $$(broken_$(1)_ARCHIVES) $(SDK_SCHEMA) $(SDK_CORE) Makefile
+	@mkdir -p $$(@D)
+	@$(if $(V),,echo '  broken  $(1): $(2)')
+	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -O0 -U_FORTIFY_SOURCE -Wno-unused -DBREAK=$(subst -,_,$(subst .,_,$(2))) $$(broken_flags_$(2)) \
+	  -DMANIFEST='"$(or $(wildcard $(broken_dir)/$(2).yoi.json),$(broken_dir)/$(1).yoi.json)"' \
+	  -shared $(LDFLAGS) -Wl,--version-script=$(broken_dir)/broken.map -o $$@ $$< $$(filter %.a,$$^) $(LIBS_CORE)
+endef
+BROKEN_KINDS = $(patsubst BROKEN_%,%,$(filter-out BROKEN_KINDS,$(filter BROKEN_%,$(.VARIABLES))))
+$(foreach k,$(BROKEN_KINDS),$(foreach t,$(BROKEN_$(k)),$(eval $(call broken,$(k),$(t)))))
+so_broken := $(foreach k,$(BROKEN_KINDS),$(BROKEN_$(k):%=$(B)/tests/broken/$(k)/%.so))
+broken: $(so_broken)
 
 # The program that tool-shell starts commands with is embedded in it. It is the
 # plain build in every variant: it limits memory, which sanitizers need more of.
@@ -377,7 +419,7 @@ $(B)/examples/%: docs/examples/%.cc $(LIBYOI_A)
 	$(Q)$(CXX) -std=c++11 $(filter-out %-prototypes,$(WARN)) $(OPT) $(if $(SANITIZE),-fsanitize=$(SANITIZE)) \
 	  -Iabi -o $@ $< $(LIBYOI_A) $(LIBS_CORE)
 
-test-binaries: all static $(EXAMPLES_CXX) $(so_test_plugins) $(UNIT_CORE) $(UNIT_HTTP) $(MOCKS) $(BENCH) $(SHIM) \
+test-binaries: all static $(EXAMPLES_CXX) $(so_test_plugins) $(so_broken) $(UNIT_CORE) $(UNIT_HTTP) $(MOCKS) $(BENCH) $(SHIM) \
   $(VALIDATE) $(READ)
 
 core-binaries: $(YOI_HOST) $(YOI_WORKER) $(LIBYOI_SO) $(CORE_RUNTIMES:%=$(B)/runtimes/%.so) \

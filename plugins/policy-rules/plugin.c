@@ -3,6 +3,8 @@
  * The smallest policy that is of use: what is asked is compared with rules
  * (sdk/rules.h), and the answer is a text that was made when they were read.
  */
+#include <string.h>
+
 #include <sdk/error.h>
 #include <sdk/mem.h>
 #include <sdk/plugin.h>
@@ -41,8 +43,11 @@ static void rules_policy_close(void *self) {
 static yoi_status rules_policy_start(void *self, const yoi_policy_request *req, yoi_stream **out,
                                      yoi_error *err) {
   struct policy *p = self;
+  /* An older host's request is shorter: what it does not have is zero. */
+  yoi_policy_request whole = {.size = sizeof whole};
+  memcpy(&whole, req, req->size < sizeof whole ? req->size : sizeof whole);
   *out = yoi_sdk_stream_one(
-      yoi_sdk_rules_decide(p->rules, req, p->clock->monotonic_ns(p->host))->json, 0);
+      yoi_sdk_rules_decide(p->rules, &whole, p->clock->monotonic_ns(p->host))->json, 0);
   return *out != NULL ? YOI_OK : yoi_sdk_fail_memory(err);
 }
 

@@ -1,0 +1,151 @@
+/* conform.h - the conformance kit: what its files share.
+ *
+ * A test is a row of a table: what it checks, whose promise that is, and a
+ * function. It runs in a process of its own (run.c) and ends by returning, or
+ * inside conform_fail or conform_skip, which do not return. Around it there is
+ * a rig (rig.h): a real host in step mode that holds the plugin's instance, so
+ * that loop, clock, tokens, mounts and models are those of libyoi, while the
+ * plugin's own tables are called directly and a breach stays visible.
+ *
+ *   main.c     the command line
+ *   tests.c    the table, and the header line of a promise
+ *   run.c      one process per test: limits, output, time
+ *   report.c   what came of them, as text or as JSON
+ *   quirks.c   what an author declares of his plugin
+ *   rig.c      the host around the plugin; request.c what it is asked
+ *   call.c     a stream and what it said
+ *   heap.c     allocations of the plugin that fail
+ *   t_*.c      the groups of tests
+ *
+ * Invariants
+ *  1. A test fails for its own promise only: whatever else is wrong is met with
+ *     patience, or is a skip that names the test that says so.
+ *  2. Nothing random but from conform_random, which follows from the seed.
+ */
+#ifndef CONFORM_H
+#define CONFORM_H
+
+#include <sdk/error.h>
+#include <sdk/json.h>
+#include <sdk/str.h>
+#include <yoi/plugin.h>
+
+#define CONFORM_OUTPUT_MAX 4096 /* of what a test printed, the beginning */
+#define CONFORM_TEXT_MAX 1024   /* of what a failure says */
+
+/* Kinds as a set. */
+#define ON_RUNTIME (1u << YOI_KIND_RUNTIME)
+#define ON_MODEL (1u << YOI_KIND_MODEL)
+#define ON_INGRESS (1u << YOI_KIND_INGRESS)
+#define ON_POLICY (1u << YOI_KIND_POLICY)
+#define ON_TOOL (1u << YOI_KIND_TOOL)
+#define ON_STREAMS (ON_RUNTIME | ON_MODEL | ON_POLICY | ON_TOOL)
+#define ON_ALL (ON_STREAMS | ON_INGRESS)
+
+/* conform_test.needs */
+#define NEEDS_FILE 1u /* a shared object: not for what is linked in */
+#define NEEDS_NEAR 2u /* its code runs in this process: not isolated */
+
+struct conform;
+struct conform_rig;
+
+struct conform_test {
+  const char *id; /* "group.what-holds"; stable */
+  uint32_t kinds, needs;
+  void (*run)(struct conform *c);
+  const char *says;    /* one sentence */
+  const char *header;  /* "yoi/stream.h" */
+  const char *promise; /* words of that header */
+};
+
+/* conform_result.is */
+#define CONFORM_PASS 0u
+#define CONFORM_FAIL 1u
+#define CONFORM_SKIP 2u
+#define CONFORM_CRASH 3u
+#define CONFORM_TIMEOUT 4u
+#define CONFORM_KNOWN 5u      /* it failed, and the quirks file says so */
+#define CONFORM_UNEXPECTED 6u /* it passed, and the quirks file says that it fails */
+
+struct conform_result {
+  const struct conform_test *test;
+  uint32_t is;
+  uint64_t seed, ms;
+  int signal;
+  char seen[CONFORM_TEXT_MAX];     /* or why it was skipped */
+  char expected[CONFORM_TEXT_MAX];
+  char reason[CONFORM_TEXT_MAX];   /* of the quirks file */
+  char output[CONFORM_OUTPUT_MAX];
+};
+
+struct conform_known {
+  const char *test; /* a pattern */
+  const char *reason;
+};
+
+/* What is tested, and how. */
+struct conform_options {
+  const char *file;    /* the shared object; NULL: linked */
+  const char *builtin; /* an id */
+  const char *url;     /* of a runtime surface; file is then http-remote's */
+  const char *token;   /* a file with its token, or NULL */
+  const char *config;  /* the instance's config, JSON; NULL: none */
+  const char *reproduce;
+  const char *include[64], *exclude[64];
+  size_t n_include, n_exclude;
+  uint64_t seed;
+  uint32_t timeout_ms;
+  int isolated, in_process, json, list;
+  yoi_sdk_json *quirks;
+  struct conform_known known[64];
+  size_t n_known;
+  uint64_t buffer_bytes; /* of an unread stream, as the plugin's page says */
+};
+
+struct conform {
+  const struct conform_options *options;
+  const struct conform_test *test;
+  const char *folder; /* of this test's own */
+  const char *copies; /* the folder with the copy of the plugin */
+  uint32_t kind;
+  char id[YOI_PLUGIN_ID_MAX + 1], version[64];
+  uint64_t seed, state;
+  struct conform_rig *rig;
+  struct conform_result *result; /* with --in-process; else NULL */
+  int pipe;
+};
+
+/* tests.c */
+extern const struct conform_test *const conform_groups[];
+const struct conform_test *conform_test_at(size_t i); /* NULL: past the end */
+/* The line of the promise, from 1; 0: the header does not say it. */
+unsigned conform_line(const struct conform_test *t);
+
+/* run.c */
+void conform_fail(struct conform *c, const char *expected, const char *seen, ...)
+    __attribute__((noreturn, format(printf, 3, 4)));
+void conform_skip(struct conform *c, const char *why, ...)
+    __attribute__((noreturn, format(printf, 2, 3)));
+uint64_t conform_random(struct conform *c, uint64_t below);
+uint64_t conform_now_ns(void);
+/* For free; there is memory, or this ends. */
+char *conform_text(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+void conform_run(struct conform *c, struct conform_result *out);
+
+/* report.c */
+const char *conform_result_name(uint32_t is);
+void conform_say(const struct conform *c, const struct conform_result *r);
+void conform_json(const struct conform *c, const struct conform_result *all, size_t n, int ok);
+
+/* quirks.c: 1, or 0 and said on standard error. */
+int conform_quirks(struct conform_options *o, const char *path);
+/* The reason why it is known to fail, or NULL. */
+const char *conform_known(const struct conform_options *o, const char *id, size_t *out_row);
+
+/* heap.c: from now on the n-th allocation by code in [from, to) fails, once; 0:
+ * none. off says how many there were. 0 of can: another allocator is in use. */
+int conform_heap_can(void);
+void conform_heap_fail(uint64_t n, uintptr_t from, uintptr_t to);
+uint64_t conform_heap_off(void);
+
+#endif

@@ -174,6 +174,18 @@ union rig_request *rig_request_tool(struct conform *c, struct rig_instance *i, s
   return r;
 }
 
+int rig_can_ask(struct conform *c) {
+  const struct yoi__manifest *m = &c->rig->plugin->manifest;
+  int can = c->kind != YOI_KIND_TOOL && c->kind != YOI_KIND_INGRESS;
+  for (size_t n = 0; c->kind == YOI_KIND_TOOL && !can && n < m->n_tools; n++) {
+    struct yoi_sdk_buf text;
+    yoi_sdk_buf_init(&text, EXAMPLE_MAX);
+    can = arguments_of(c, &m->tools[n], &text);
+    yoi_sdk_buf_release(&text);
+  }
+  return can;
+}
+
 static void model_request(struct paper *p, yoi_model_request *m, uint64_t token) {
   yoi_str *message = paper_take(p, sizeof *message);
   *message = paper_text(p, YOI_LIT("{\"role\":\"user\",\"content\":\"Say hello.\"}"));

@@ -87,6 +87,8 @@ union rig_request {
 };
 
 size_t rig_request_size(uint32_t kind);
+/* 1: there is a usual request. */
+int rig_can_ask(struct conform *c);
 /* The usual request of the kind, its texts on the paper. For a tool it is of the
  * first one that may be called; skips when there is none. */
 union rig_request *rig_request(struct conform *c, struct rig_instance *i, struct paper *p,

@@ -20,7 +20,7 @@ extern char **environ;
 static void use(struct conform *c) {
   struct rig_instance i = rig_open(c);
   struct call k = {.stream = NULL};
-  if (c->kind != YOI_KIND_INGRESS && call_start(c, &i, &k, NULL, NULL))
+  if (rig_can_ask(c) && call_start(c, &i, &k, NULL, NULL))
     (void)call_finish(c, &k, 10000);
   call_release(&k);
   rig_close(c, &i);

@@ -1,5 +1,158 @@
-/* t_ingress.c - what is promised of the kind, with its own requests and its answers. */
+/* t_ingress.c - an ingress from its listener to the end of its drain. */
+#include <arpa/inet.h>
+#include <dirent.h>
+#include <fcntl.h>
+#include <netinet/tcp.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "host/loop_impl.h"
 #include "rig.h"
 
+#define CALL_MS 10000
+
+struct door {
+  struct rig_instance i;
+  struct sockaddr_in at;
+  int seen; /* another descriptor of the listening socket */
+  char address[64];
+};
+
+static struct door start(struct conform *c) {
+  struct door d = {.i = rig_open(c), .at = {.sin_family = AF_INET}, .seen = -1};
+  struct yoi_sdk_error e;
+  socklen_t n = sizeof d.at;
+  int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+  d.at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  if (fd < 0 || bind(fd, (struct sockaddr *)&d.at, sizeof d.at) != 0 || listen(fd, 16) != 0 ||
+      getsockname(fd, (struct sockaddr *)&d.at, &n) != 0)
+    conform_skip(c, "cannot listen on 127.0.0.1");
+  d.seen = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+  (void)snprintf(d.address, sizeof d.address, "127.0.0.1:%u", ntohs(d.at.sin_port));
+  const int32_t fds[] = {fd};
+  const yoi_listener on = {.size = sizeof on,
+                           .surface = YOI_SURFACE_BROWSER,
+                           .n_fds = 1,
+                           .fds = fds,
+                           .address = yoi_sdk_str(d.address)};
+  yoi__current_loop = NULL; /* [main] */
+  yoi_status st = c->rig->plugin->table.ingress.start(d.i.self, &on, yoi_sdk_error_init(&e));
+  yoi__current_loop = c->rig->loop;
+  if (st != YOI_OK) conform_fail(c, "it starts", "status %d: %s", st, e.message);
+  rig_pump(c, 0);
+  return d;
+}
+
+static int reach(const struct door *d) {
+  int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  if (fd < 0 || connect(fd, (const struct sockaddr *)&d->at, sizeof d->at) == 0) return fd;
+  (void)close(fd);
+  return -1;
+}
+
+/* How many connections wait to be accepted. */
+static unsigned waiting(const struct door *d) {
+  struct tcp_info info = {0};
+  socklen_t n = sizeof info;
+  (void)getsockopt(d->seen, IPPROTO_TCP, TCP_INFO, &info, &n);
+  return info.tcpi_unacked;
+}
+
+static void stop(struct conform *c, struct door *d) {
+  yoi__current_loop = NULL;
+  c->rig->plugin->table.ingress.stop_accepting(d->i.self);
+  yoi__current_loop = c->rig->loop;
+  for (int n = 0; n < 5; n++) rig_pump(c, 2);
+}
+
+static int drain(struct conform *c, struct door *d, struct call *k) {
+  *k = (struct call){.status = YOI_OK};
+  if (!rig_token_new(c, &k->token)) return 0;
+  yoi__current_loop = NULL;
+  k->status = c->rig->plugin->table.ingress.drain(d->i.self, conform_now_ns() + 500000000ull,
+                                                  k->token.token, &k->stream,
+                                                  yoi_sdk_error_init(&k->error));
+  yoi__current_loop = c->rig->loop;
+  if (k->status != YOI_OK) k->stream = NULL;
+  if (!k->stream) return k->status == YOI_OK;
+  return call_finish(c, k, CALL_MS) && k->status == YOI_END;
+}
+
+static void accepts(struct conform *c) {
+  struct door d = start(c);
+  int fd = reach(&d);
+  uint64_t until = conform_now_ns() + CALL_MS * 1000000ull;
+  if (fd < 0) conform_skip(c, "cannot connect to 127.0.0.1");
+  while (waiting(&d) > 0 && conform_now_ns() < until) rig_pump(c, 10);
+  if (waiting(&d) > 0) conform_fail(c, "it accepts a connection", "one waits since 10 s");
+  (void)close(fd);
+}
+
+static void stops(struct conform *c) {
+  struct door d = start(c);
+  (void)close(d.seen);
+  stop(c, &d);
+  int fd = reach(&d);
+  if (fd >= 0) conform_fail(c, "the listener is closed", "a connection can still be made");
+}
+
+static void drains(struct conform *c) {
+  struct door d = start(c);
+  struct call k;
+  int fd = reach(&d);
+  rig_pump(c, 20);
+  stop(c, &d);
+  if (!drain(c, &d, &k))
+    conform_fail(c, "END, once no connection is left or the deadline has come", "status %d: %s",
+                 k.status, k.error.message);
+  call_release(&k);
+  (void)close(fd);
+  rig_close(c, &d.i);
+}
+
+static unsigned descriptors_open(void) {
+  DIR *dir = opendir("/proc/self/fd");
+  unsigned n = 0;
+  while (dir && readdir(dir)) n++;
+  if (dir) (void)closedir(dir);
+  return n;
+}
+
+static void life(struct conform *c) {
+  struct door d = start(c);
+  struct call k;
+  int fd = reach(&d);
+  rig_pump(c, 20);
+  rig_pump(c, 20);
+  stop(c, &d);
+  (void)drain(c, &d, &k);
+  call_release(&k);
+  rig_close(c, &d.i);
+  (void)close(fd);
+  (void)close(d.seen);
+}
+
+static void descriptors(struct conform *c) {
+  life(c);
+  unsigned before = descriptors_open();
+  life(c);
+  unsigned after = descriptors_open();
+  if (after > before)
+    conform_fail(c, "listeners and connections are closed", "%u descriptors more", after - before);
+}
+
+#define INGRESS(name, fn, says, promise) \
+  {"ingress." name, ON_INGRESS, 0, fn, says, "yoi/ingress.h", promise}
+
 extern const struct conform_test conform_ingress[];
-const struct conform_test conform_ingress[] = {{NULL, 0, 0, NULL, NULL, NULL, NULL}};
+const struct conform_test conform_ingress[] = {
+    INGRESS("accepts", accepts, "It accepts connections on the listener that it is given.",
+            "The ingress watches them, accepts, owns the connections"),
+    INGRESS("stop-accepting", stops, "Behind stop_accepting nobody gets in.",
+            "Closes the listeners; connections go on."),
+    INGRESS("drain", drains, "A drain ends.", "END of *out: none is left."),
+    INGRESS("descriptors", descriptors, "Nothing that was open is left behind its close.",
+            "As of a runtime: closes what is still open."),
+    {NULL, 0, 0, NULL, NULL, NULL, NULL}};

@@ -33,7 +33,7 @@ static void config_view(struct conform *c) {
 
 static void use(struct conform *c, struct rig_instance *i) {
   struct call k = {.stream = NULL};
-  if (c->kind != YOI_KIND_INGRESS && call_start(c, i, &k, NULL, NULL))
+  if (rig_can_ask(c) && call_start(c, i, &k, NULL, NULL))
     (void)call_finish(c, &k, 10000);
   call_release(&k);
 }
@@ -216,7 +216,7 @@ static void old_host(struct conform *c, uint32_t minor) {
   if (st != YOI_OK && e.message[0] == 0)
     conform_fail(c, "what it misses is said", "open answers %d without a message", st);
   if (st != YOI_OK) return; /* it needs more than that host has, and says so */
-  if (c->kind != YOI_KIND_INGRESS) ask_old(c, &i);
+  if (rig_can_ask(c)) ask_old(c, &i);
   rig_close(c, &i);
 }
 

@@ -14,7 +14,7 @@
 #define CALL_MS 20000
 #define STEP_MS 300   /* after AGAIN: then it is asked whether there was news */
 #define LATE_MS 500   /* a wake that is on its way */
-#define BLOCK_MS 1000 /* start and next: far more than any of them needs */
+#define BLOCK_MS 500  /* start and next: far more than any of them needs */
 
 /* The next after a start, with nothing kept. */
 static yoi_status ask(struct call *k, const yoi_event *const **events, size_t *n) {
@@ -284,7 +284,7 @@ static void bounded(struct conform *c) {
   if (!conform_heap_can()) conform_skip(c, "a sanitizer has the allocator");
   struct mallinfo2 before = mallinfo2();
   for (int s = 0; s < UNREAD; s++) call_start_or_skip(c, &i, &k[s]);
-  for (int n = 0; n < 20; n++) rig_pump(c, 10);
+  for (int n = 0; n < 5; n++) rig_pump(c, 10);
   struct mallinfo2 after = mallinfo2();
   size_t grown = after.uordblks + after.hblkhd - before.uordblks - before.hblkhd;
   uint64_t most = c->options->buffer_bytes;

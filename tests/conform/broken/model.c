@@ -169,7 +169,7 @@ static yoi_status model_start(void *self, const yoi_model_request *req, yoi_stre
     return yoi_sdk_fail(err, YOI_CODE_INVALID_REQUEST, "a request of another size");
   if (IS(mem_config_borrowed)) sink = m->config[0];
   if (IS(mem_request_view)) sink = req->messages[0].ptr[req->messages[0].len];
-  if (IS(stream_never_blocks) && talks++ == 0) usleep(1200000); /* what it breaks */
+  if (IS(stream_never_blocks) && talks++ == 0) usleep(600000); /* what it breaks */
   struct talk *t = calloc(1, sizeof *t);
   if (!t && !IS(inst_allocator_start)) return yoi_sdk_fail_memory(err);
   t->head.ops = &ops;
@@ -273,7 +273,7 @@ static void spin(void) {
   struct timespec now, from;
   (void)clock_gettime(CLOCK_THREAD_CPUTIME_ID, &from);
   do (void)clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
-  while ((now.tv_sec - from.tv_sec) * 1000 + (now.tv_nsec - from.tv_nsec) / 1000000 < 150);
+  while ((now.tv_sec - from.tv_sec) * 1000 + (now.tv_nsec - from.tv_nsec) / 1000000 < 110);
 }
 
 const yoi_plugin *yoi_plugin_entry_v1(void) {

@@ -277,6 +277,16 @@ BROKEN_model = none lib.manifest lib.symbols lib.loads lib.entry-twice lib.scan-
   stream.cancel-races stream.release-any-state stream.release-null stream.never-blocks \
   stream.bounded model.finish model.usage model.tool-call model.text model.kinds \
   model.many-messages model.error
+BROKEN_tool = none tool.output tool.output-limit tool.error tool.repeated tool.unknown-name
+BROKEN_policy = none policy.decision policy.ready policy.same-answer policy.operations \
+  policy.hostile policy.threads
+BROKEN_ingress = none ingress.accepts ingress.stop-accepting ingress.drain ingress.descriptors
+BROKEN_runtime = none runtime.describe runtime.unary runtime.list runtime.unknown-op \
+  runtime.unknown-flags runtime.error-text worker.create worker.create-replay \
+  worker.create-conflict worker.unknown worker.stop worker.delete worker.follow \
+  worker.input-replay worker.busy worker.cancel worker.watch-is-no-hold worker.transcript \
+  worker.resume worker.cursors worker.watch-deleted worker.drain
+broken_runtime_ARCHIVES = $(B)/lib/libbroken-embedded.a $(ENGINE) $(SDK_BUNDLE) $(SDK_RULES)
 broken_flags_lib.symbols = -DBREAK_WITH_EXPORT
 broken_flags_lib.loads   = -DBREAK_WITH_UNDEFINED
 broken_dir = tests/conform/broken
@@ -288,12 +298,14 @@ $(B)/tests/broken/$(1)/$(2).so: $(broken_dir)/$(1).c $(broken_dir)/common.h $(wi
 	@$(if $(V),,echo '  broken  $(1): $(2)')
 	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -O0 -U_FORTIFY_SOURCE -Wno-unused -DBREAK=$(subst -,_,$(subst .,_,$(2))) $$(broken_flags_$(2)) \
 	  -DMANIFEST='"$(or $(wildcard $(broken_dir)/$(2).yoi.json),$(broken_dir)/$(1).yoi.json)"' \
-	  -shared $(LDFLAGS) -Wl,--version-script=$(broken_dir)/broken.map -o $$@ $$< $$(filter %.a,$$^) $(LIBS_CORE)
+	  -shared -s $(LDFLAGS) -Wl,--version-script=$(broken_dir)/broken.map -o $$@ $$< $$(filter %.a,$$^) $(LIBS_CORE)
 endef
 BROKEN_KINDS = $(patsubst BROKEN_%,%,$(filter-out BROKEN_KINDS,$(filter BROKEN_%,$(.VARIABLES))))
 $(foreach k,$(BROKEN_KINDS),$(foreach t,$(BROKEN_$(k)),$(eval $(call broken,$(k),$(t)))))
 so_broken := $(foreach k,$(BROKEN_KINDS),$(BROKEN_$(k):%=$(B)/tests/broken/$(k)/%.so))
 broken: $(so_broken)
+$(B)/lib/libbroken-embedded.a: $(B)/obj/static/embedded.o
+	$(archive)
 
 # The program that tool-shell starts commands with is embedded in it. It is the
 # plain build in every variant: it limits memory, which sanitizers need more of.

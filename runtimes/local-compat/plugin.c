@@ -75,6 +75,8 @@ static yoi_status lc_start(void *self, const yoi_request *req, yoi_stream **out,
   const struct lc_worker *w;
   struct yoi_sdk_buf buf;
   yoi_status st = YOI_OK;
+  if (req->flags != 0)
+    return yoi_sdk_fail(err, YOI_CODE_UNSUPPORTED_OPERATION, "the request has unknown flags");
   yoi_sdk_buf_init(&buf, ANSWER_BYTES_MAX);
   switch (req->op) {
     case YOI_OP_RUNTIME_DESCRIBE:

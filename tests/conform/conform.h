@@ -85,8 +85,7 @@ struct conform_known {
 
 /* What is tested, and how. */
 struct conform_options {
-  const char *file;    /* the shared object; NULL: linked */
-  const char *builtin; /* an id */
+  const char *file;    /* the shared object */
   const char *url;     /* of a runtime surface; file is then http-remote's */
   const char *token;   /* a file with its token, or NULL */
   const char *config;  /* the instance's config, JSON; NULL: none */

@@ -105,7 +105,7 @@ static int read_options(struct conform_options *o, int argc, char **argv) {
       {"exclude", 1, NULL, 'X'},  {"seed", 1, NULL, 's'},      {"reproduce", 1, NULL, 'r'},
       {"timeout", 1, NULL, 'T'},  {"in-process", 0, NULL, 'p'}, {"json", 0, NULL, 'j'},
       {"list", 0, NULL, 'l'},     {"help", 0, NULL, 'h'},      {"version", 0, NULL, 'v'},
-      {"builtin", 1, NULL, 'b'},  {NULL, 0, NULL, 0}};
+      {NULL, 0, NULL, 0}};
   uint64_t n;
   int good = 1, ch;
   opterr = 0;
@@ -119,8 +119,9 @@ static int read_options(struct conform_options *o, int argc, char **argv) {
         break;
       case 'i': o->isolated = 1; break;
       case 'u': o->url = optarg; break;
-      case 't': o->token = optarg; break;
-      case 'b': o->builtin = optarg; break;
+      case 't':
+        if (!(o->token = realpath(optarg, NULL))) return usage("cannot read", optarg);
+        break;
       case 'I': good = add(o->include, &o->n_include, optarg); break;
       case 'X': good = add(o->exclude, &o->n_exclude, optarg); break;
       case 's': good = number(optarg, &o->seed); break;
@@ -141,9 +142,8 @@ static int read_options(struct conform_options *o, int argc, char **argv) {
   if (!good) return usage("this cannot be a value of the option", optarg);
   if (optind < argc) o->file = argv[optind++];
   if (optind < argc) return usage("one argument too many:", argv[optind]);
-  int subjects = (o->file != NULL) + (o->url != NULL) + (o->builtin != NULL);
-  if (!o->list && subjects != 1)
-    return usage("one plugin is to be tested:", "PLUGIN.so, --url or --builtin");
+  if (!o->list && (o->file != NULL) == (o->url != NULL))
+    return usage("one plugin is to be tested:", "PLUGIN.so, or --url URL");
   if (o->url && o->config) return usage("--url makes the config itself, so not with", "--config");
   return -1;
 }
@@ -357,7 +357,6 @@ int main(int argc, char **argv) {
   int code = read_options(&o, argc, argv);
   if (code >= 0) return code;
   if (o.list) return list();
-  if (o.builtin) return usage("no plugin is linked into this program, so none is", o.builtin);
   if (o.url && !remote(&o)) return 2;
   c.seed = o.seed;
   if (yoi_link_plugins(linked, 1, NULL) != YOI_OK) return 1;

@@ -80,11 +80,22 @@ static void local(struct conform *c, struct yoi_sdk_jsonw *w) {
   }
   free(folder);
   free(path);
-  yoi_sdk_jsonw_kraw(w, "local",
-                     YOI_LIT("{\"mounts\":{\"workspace\":{\"path\":\"mount\",\"mode\":\"rw\"}},"
-                             "\"network\":{\"workspace\":[\"localhost:9\"]},"
-                             "\"shell\":{\"workspace\":{\"commands\":[\"*\"]}},"
-                             "\"git\":{\"workspace\":{\"commands\":[\"status\"]}}}"));
+  yoi_sdk_jsonw_key(w, "local");
+  yoi_sdk_jsonw_open(w, '{');
+  yoi_sdk_jsonw_kraw(w, "mounts", YOI_LIT("{\"workspace\":{\"path\":\"mount\",\"mode\":\"rw\"}}"));
+  yoi_sdk_jsonw_kraw(w, "network", YOI_LIT("{\"workspace\":[\"localhost:9\"]}"));
+  yoi_sdk_jsonw_kraw(w, "shell", YOI_LIT("{\"workspace\":{\"commands\":[\"*\"]}}"));
+  yoi_sdk_jsonw_kraw(w, "git", YOI_LIT("{\"workspace\":{\"commands\":[\"status\"]}}"));
+  if (c->options->token) {
+    yoi_sdk_jsonw_key(w, "secrets");
+    yoi_sdk_jsonw_open(w, '{');
+    yoi_sdk_jsonw_key(w, "conform");
+    yoi_sdk_jsonw_open(w, '{');
+    yoi_sdk_jsonw_kstr(w, "file", yoi_sdk_str(c->options->token));
+    yoi_sdk_jsonw_close(w, '}');
+    yoi_sdk_jsonw_close(w, '}');
+  }
+  yoi_sdk_jsonw_close(w, '}');
 }
 
 void rig_config(struct conform *c, yoi_str own, struct yoi_sdk_buf *out) {
@@ -96,7 +107,7 @@ void rig_config(struct conform *c, yoi_str own, struct yoi_sdk_buf *out) {
   yoi_sdk_jsonw_kraw(&w, "log", YOI_LIT("{\"level\":\"error\"}"));
   yoi_sdk_jsonw_key(&w, "plugin_path");
   yoi_sdk_jsonw_open(&w, '[');
-  if (c->options->file) yoi_sdk_jsonw_str(&w, yoi_sdk_str(c->copies));
+  yoi_sdk_jsonw_str(&w, yoi_sdk_str(c->copies));
   yoi_sdk_jsonw_close(&w, ']');
   local(c, &w);
   yoi_sdk_jsonw_key(&w, "plugins");
@@ -235,7 +246,7 @@ int rig_code(const struct conform *c, uintptr_t *from, uintptr_t *to) {
   yoi_status (*start)(void *, const yoi_request *, yoi_stream **, yoi_error *) =
       c->rig->plugin->table.runtime.start;
   memcpy(&p.at, &start, sizeof p.at);
-  if (!c->options->file || c->options->isolated || !dl_iterate_phdr(look_at, &p)) return 0;
+  if (c->options->isolated || !dl_iterate_phdr(look_at, &p)) return 0;
   *from = p.from;
   *to = p.to;
   return 1;

@@ -12,6 +12,7 @@
 #include "rig.h"
 
 #define CALL_MS 10000
+#define TURNS 100
 
 struct door {
   struct rig_instance i;
@@ -83,10 +84,10 @@ static int drain(struct conform *c, struct door *d, struct call *k) {
 static void accepts(struct conform *c) {
   struct door d = start(c);
   int fd = reach(&d);
-  uint64_t until = conform_now_ns() + CALL_MS * 1000000ull;
   if (fd < 0) conform_skip(c, "cannot connect to 127.0.0.1");
-  while (waiting(&d) > 0 && conform_now_ns() < until) rig_pump(c, 10);
-  if (waiting(&d) > 0) conform_fail(c, "it accepts a connection", "one waits since 10 s");
+  for (int n = 0; n < TURNS && waiting(&d) > 0; n++) rig_pump(c, 10);
+  if (waiting(&d) > 0)
+    conform_fail(c, "it accepts a connection", "one waits after %d turns of the loop", TURNS);
   (void)close(fd);
 }
 

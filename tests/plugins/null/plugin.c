@@ -37,7 +37,7 @@ static void null_close(void *self) {
 static yoi_status null_start(void *self, const yoi_request *req, yoi_stream **out,
                              yoi_error *err) {
   (void)self;
-  if (req->op != YOI_OP_RUNTIME_DESCRIBE) {
+  if (req->op != YOI_OP_RUNTIME_DESCRIBE || req->flags) {
     return yoi_sdk_fail(err, YOI_CODE_UNSUPPORTED_OPERATION, "this runtime has no workers");
   }
   *out = yoi_sdk_stream_one((yoi_str){description, sizeof description - 1}, 0);

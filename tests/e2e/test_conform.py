@@ -1,0 +1,253 @@
+"""yoi-conform: every plugin of the tree passes, and each broken one fails its own test."""
+import json
+import re
+import subprocess
+
+import pytest
+from lib import configs, wait
+from lib.host import BUILD, ROOT, TOKEN, environment
+from lib.install import PREFIX, shell, staged
+
+stage = pytest.fixture(scope='module', name='stage')(staged)
+PROGRAM = BUILD / 'yoi-conform'
+PLAIN = BUILD == ROOT / 'build'
+BROKEN = sorted((BUILD / 'tests/broken').glob('*/*.so'))
+GOOD = BUILD / 'tests/broken/model/none.so'
+SHIPPED = {
+    'runtimes/embedded': {}, 'runtimes/fs-store': {'root': 'store'}, 'runtimes/local-compat': {},
+    'runtimes/http-remote': {'base_url': 'http://127.0.0.1:9'},
+    'plugins/ingress-http': {}, 'plugins/model-script': {},
+    'plugins/model-openai': {'base_url': 'http://127.0.0.1:9'},
+    'plugins/policy-rules': {'rules': [{'name': 'all', 'decision': 'allow'}]},
+    'plugins/tool-fs': {}, 'plugins/tool-http': {}, 'plugins/tool-shell': {},
+    'plugins/tool-time': {}}
+ARGUMENTS = {'shell_run': {'argv': ['true']}, 'git_run': {'argv': ['status']},
+             'http_fetch': {'url': 'http://localhost:9/'},
+             'fs_write': {'path': 'new', 'text': 'x', 'content': 'x'}}
+
+
+def run(folder, *args, code=0, program=PROGRAM):
+    done = subprocess.run([str(program), *map(str, args)], cwd=folder, check=False,
+                          env=environment(folder), stdin=subprocess.DEVNULL,
+                          stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                          timeout=wait.bound(300), universal_newlines=True)
+    assert done.returncode == code, done.stdout[-4000:] + done.stderr[-2000:]
+    assert not [p for p in (folder / 'tmp').iterdir() if 'yoi-conform' in p.name], 'left behind'
+    return done
+
+
+def report(folder, *args, code=0):
+    return json.loads(run(folder, '--json', *args, code=code).stdout)
+
+
+def results(said):
+    return {t['id']: t['result'] for t in said['tests']}
+
+
+def bad(said):
+    return {i for i, r in results(said).items() if r not in ('pass', 'skip')}
+
+
+def written(folder, name, value):
+    path = folder / name
+    path.write_text(json.dumps(value))
+    return path
+
+
+# ---- what is shipped -----------------------------------------------------------------------
+def shipped(folder, name, *args):
+    config = written(folder, 'config.json', SHIPPED[name])
+    tools = {t['name'] for t in manifest(name).get('tools', [])}
+    quirks = written(folder, 'quirks.json', {
+        'arguments': {k: v for k, v in ARGUMENTS.items() if k in tools}})
+    return report(folder, '--config', config, '--quirks', quirks, *args, f'{BUILD / name}.so')
+
+
+def manifest(name):
+    return json.loads((ROOT / name / f'{name.split("/")[1]}.yoi.json').read_text())
+
+
+def test_every_plugin_of_the_tree_is_listed():
+    assert set(SHIPPED) == {str(p.parent.relative_to(ROOT)) for folder in ('runtimes', 'plugins')
+                            for p in (ROOT / folder).glob('*/*.yoi.json')}
+
+
+@pytest.mark.parametrize('name', SHIPPED)
+def test_every_plugin_of_the_tree_passes(tmp_path, name):
+    said = shipped(tmp_path, name)
+    assert said['ok'] and said['summary']['pass'] >= 20, said['summary']
+
+
+@pytest.mark.parametrize('name', [n for n in SHIPPED if 'runtimes' not in n and 'ingress' not in n])
+def test_what_can_be_isolated_passes_there(tmp_path, name):
+    said = shipped(tmp_path, name, '--isolated')
+    assert said['ok'] and said['isolated'], said
+    assert results(said)['stream.end-is-sticky'] == 'pass'
+    assert {t['why'] for t in said['tests'] if t['id'].startswith('mem.')} == {
+        'its code runs in another process'}
+
+
+def test_a_runtime_behind_a_surface(new_host, tmp_path):
+    host = new_host(configs.standard())
+    address = host.address('runtime')
+    token = tmp_path / 'token'
+    token.write_text(TOKEN)
+    token.chmod(0o600)
+    said = report(tmp_path, '--url', f'http://{address}', '--token', token)
+    got = results(said)
+    assert said['ok'] and got['worker.resume'] == got['worker.transcript'] == 'pass', got
+    assert not [t for t in got if t.split('.')[0] not in ('runtime', 'worker')]
+
+
+# ---- what is broken -----------------------------------------------------------------------------
+@pytest.mark.skipif(not PLAIN, reason='a sanitizer ends what breaks the rules of memory')
+@pytest.mark.parametrize('so', BROKEN, ids=lambda p: f'{p.parent.name}/{p.stem}')
+def test_each_broken_plugin_fails_its_own_test_and_no_other(tmp_path, so):
+    want = set() if so.stem == 'none' else {so.stem}
+    said = report(tmp_path, so, code=1 if want else 0)
+    assert bad(said) == want
+    assert said['ok'] == (not want)
+    for t in said['tests']:
+        if t['id'] in want:
+            assert t['seen'] and t['line'] > 0 and t['header'].startswith('yoi/')
+
+
+def tests_listed(folder):
+    return re.findall(r'^(\S+)\n    (.+)\n    (\S+):(\d+): (.+)\n    kinds:(.*)$',
+                      run(folder, '--list').stdout, re.M)
+
+
+def test_each_test_has_a_plugin_that_fails_it_and_a_line_that_promises_it(tmp_path):
+    listed = tests_listed(tmp_path)
+    ids = [t[0] for t in listed]
+    assert len(set(ids)) == len(ids) >= 40
+    assert set(ids) == {p.stem for p in BROKEN} - {'none'}
+    for name, says, header, line, promise, kinds in listed:
+        assert says.endswith('.') and kinds, name
+        text = (ROOT / 'abi' / header).read_text().split('\n')
+        assert promise.split()[0] in text[int(line) - 1], (name, line)
+
+
+def test_each_group_and_test_is_documented(tmp_path):
+    text = (ROOT / 'docs/conform.md').read_text()
+    for name, *_ in tests_listed(tmp_path):
+        assert f'`{name}`' in text, name
+
+
+# ---- the report ------------------------------------------------------------------------------------
+@pytest.mark.skipif(not PLAIN, reason='the broken plugins are for the plain build')
+def test_the_text_says_what_was_seen_where_it_is_promised_and_how_to_see_it_again(tmp_path):
+    so = BUILD / 'tests/broken/model/stream.end-is-sticky.so'
+    said = run(tmp_path, '--seed', '77', so, code=1).stdout
+    assert re.search(r'^fail +stream\.end-is-sticky$', said, re.M)
+    assert 'it ended with -2, then it says -1' in said and 'next repeats the end' in said
+    assert re.search(r'promise: +yoi/stream\.h:\d+: END and errors are final and sticky\.', said)
+    again = re.search(r"--reproduce '(.*)'", said).group(1)
+    assert again == 'stream.end-is-sticky:77'
+    assert said.strip().endswith('seed 77') and ' 1 failed' in said
+    once = report(tmp_path, '--reproduce', again, so, code=1)
+    assert results(once) == {'stream.end-is-sticky': 'fail'} and once['seed'] == '77'
+
+
+@pytest.mark.skipif(not PLAIN, reason='the broken plugins are for the plain build')
+def test_a_crash_and_what_was_printed_before_it(tmp_path):
+    so = BUILD / 'tests/broken/model/stream.cancel-twice.so'
+    said = report(tmp_path, '--include', 'stream.cancel-twice', so, code=1)
+    test = said['tests'][0]
+    assert test['result'] == 'crash' and test['signal'] == 6 and 'SIGABRT' in test['seen']
+
+
+def test_the_form_of_the_json(tmp_path):
+    said = report(tmp_path, '--seed', '18446744073709551615', GOOD)
+    assert said['schema'] == 'yoi.conform/1' and said['seed'] == '18446744073709551615'
+    assert set(said) == {'schema', 'plugin', 'isolated', 'seed', 'tests', 'summary', 'ok'}
+    assert said['plugin'] == {'file': str(GOOD), 'id': 'dev.yoi.test.broken', 'version': '1.0.0'}
+    assert set(said['summary']) == {'pass', 'fail', 'skip', 'crash', 'timeout', 'known',
+                                    'unexpected'}
+    for t in said['tests']:
+        assert {'id', 'result', 'ms', 'checks', 'header', 'line'} <= set(t)
+
+
+def test_a_test_that_takes_too_long_is_ended(tmp_path):
+    said = report(tmp_path, '--timeout', '1', '--include', 'inst.thousand', GOOD, code=1)
+    assert results(said) == {'inst.thousand': 'timeout'} or not PLAIN
+
+
+# ---- what is run ------------------------------------------------------------------------------------
+def test_include_and_exclude(tmp_path):
+    got = results(report(tmp_path, '--include', 'stream.*', '--include', 'lib.loads',
+                         '--exclude', '*-twice', GOOD))
+    assert 'lib.loads' in got and 'stream.batch' in got
+    assert {i.split('.')[0] for i in got} == {'lib', 'stream'} and 'stream.cancel-twice' not in got
+
+
+def test_all_in_one_process_for_a_debugger(tmp_path):
+    assert report(tmp_path, '--in-process', '--include', 'stream.batch', GOOD)['ok']
+
+
+def test_a_seed_is_made_up_and_said(tmp_path):
+    seeds = {report(tmp_path, '--include', 'lib.loads', GOOD)['seed'] for _ in range(3)}
+    assert len(seeds) > 1
+
+
+@pytest.mark.parametrize('args, words', [
+    ([], 'one plugin is to be tested'), (['--wrong', GOOD], "unknown option '--wrong'"),
+    (['--seed', 'x', GOOD], "'x'"), (['--seed'], 'a value is missing'),
+    (['--timeout', '0', GOOD], "'0'"), (['--reproduce', 'x', GOOD], "'x'"),
+    ([GOOD, GOOD], 'one argument too many'), (['/none.so'], "cannot read the plugin '/none.so'"),
+    (['--quirks', '/none', GOOD], "'/none': cannot be read"),
+    (['--config', '/none', GOOD], "cannot read the config '/none'"),
+    (['--include', 'nothing', GOOD], 'no test was selected'),
+    (['--url', 'http://x', GOOD], 'one plugin is to be tested')])
+def test_a_wrong_command_line(tmp_path, args, words):
+    assert words in run(tmp_path, *args, code=2).stderr
+
+
+def test_a_runtime_cannot_be_isolated(tmp_path):
+    said = run(tmp_path, '--isolated', BUILD / 'runtimes/embedded.so', code=2)
+    assert 'only tools, policies and models' in said.stderr
+
+
+# ---- quirks --------------------------------------------------------------------------------------------
+@pytest.mark.skipif(not PLAIN, reason='the broken plugins are for the plain build')
+def test_a_known_failure_fails_nothing_until_it_passes(tmp_path):
+    so = BUILD / 'tests/broken/model/model.usage.so'
+    known = written(tmp_path, 'q.json', {'known': [{'test': 'model.us*', 'reason': 'to come'}]})
+    said = report(tmp_path, '--quirks', known, '--include', 'model.*', so)
+    assert results(said)['model.usage'] == 'known' and said['summary']['known'] == 1
+    said = report(tmp_path, '--quirks', known, '--include', 'model.*', GOOD, code=1)
+    assert results(said)['model.usage'] == 'unexpected'
+    assert 'known as failing: to come' in str(said['tests'])
+
+
+@pytest.mark.skipif(not PLAIN, reason='the broken plugins are for the plain build')
+def test_declared_buffers(tmp_path):
+    so = BUILD / 'tests/broken/model/stream.bounded.so'
+    more = written(tmp_path, 'q.json', {'buffer_bytes': 16 << 20})
+    assert report(tmp_path, '--quirks', more, '--include', 'stream.bounded', so)['ok']
+
+
+@pytest.mark.parametrize('text, words', [
+    ('{', ':1:2:'), ('[]', 'is not an object'), ('{"knwon":[]}', "'known' only"),
+    ('{"known":[{"test":"x"}]}', '{"test", "reason"}'), ('{"buffer_bytes":0}', 'number of bytes')])
+def test_a_quirks_file_that_is_wrong(tmp_path, text, words):
+    (tmp_path / 'q.json').write_text(text)
+    assert words in run(tmp_path, '--quirks', 'q.json', GOOD, code=2).stderr
+
+
+# ---- for strangers ------------------------------------------------------------------------------------------
+@pytest.mark.parametrize('lang', ['c', 'c++'])
+@pytest.mark.parametrize('kind', ['runtime', 'tool', 'policy', 'model'])
+def test_what_plugin_new_writes_passes(stage, tmp_path, kind, lang):
+    written(tmp_path, 'config.json', {'readers': ['embed']} if kind == 'policy' else {})
+    shell(stage, tmp_path, f'PATH={PREFIX}/bin:$PATH; yoi-host plugin new {kind} mine '
+          f'--lang {lang}; make -C mine; yoi-conform --config config.json mine/build/mine.so')
+
+
+def test_options_stand_in_the_page_and_in_the_completion(tmp_path):
+    options = set(re.findall(r'--[a-z][a-z-]+', run(tmp_path, '--help').stdout))
+    page = (ROOT / 'docs/man/yoi-conform.1').read_text().replace('\\-', '-')
+    words = (ROOT / 'docs/install/yoi-conform').read_text()
+    text = (ROOT / 'docs/conform.md').read_text()
+    for o in sorted(options):
+        assert o in page and o in words and o in text, o

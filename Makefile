@@ -182,6 +182,7 @@ help:
 	@echo 'make bench      measure; WRITE=1 puts the table into docs/benchmarks.md'
 	@echo 'make fuzz       fuzz targets, FUZZ_SECONDS=20 each'
 	@echo 'make soak       the long tests, beside mixed loads of SOAK_SECONDS=1800'
+	@echo 'make broken     plugins that each break one promise, for the tests of yoi-conform'
 	@echo 'make install    put it all below PREFIX=/usr/local; make uninstall takes it away'
 	@echo 'make clean      remove build/'
 	@echo 'variants: CC=clang, SANITIZE=address,undefined, SANITIZE=thread, HARD=1'
@@ -241,6 +242,8 @@ $(B)/yoi-worker: $(call objs,host/worker) $(LIBYOI_A) $(SDK_CONFINE)
 
 # The kit for plugins of others. Its malloc is seen by them: heap.c.
 $(B)/obj/tests/conform/%.o: EXTRA_CPPFLAGS = -I.
+$(B)/obj/tests/conform/main.o: EXTRA_CPPFLAGS = -I. -DYOI_LIBDIR='"$(LIBDIR)/yoi"'
+$(B)/obj/tests/conform/main.o: $(B)/libdir
 $(B)/obj/tests/conform/tests.o: $(wildcard abi/yoi/*.h)
 $(B)/yoi-conform: $(call objs,tests/conform) $(LIBYOI_A)
 	@$(if $(V),,echo '  ld      $@')
@@ -485,14 +488,14 @@ packages-bench:
 VERSION  := $(shell sed -n '/^const char .yoi_version/,/^}/s/.*"\(.*\)".*/\1/p' host/embed.c)
 SDK_LIBS  = $(SDK_CORE) $(SDK_SCHEMA) $(SDK_BUNDLE) $(SDK_RULES) $(SDK_HTTP)
 MADE      = $(patsubst docs/install/%.in,$(B)/install/%,$(wildcard docs/install/*.in))
-INSTALLED = $(BINDIR):$(B)/yoi-host \
+INSTALLED = $(BINDIR):$(B)/yoi-host $(BINDIR):$(CONFORM) \
   $(INCDIR):abi/yoi.h $(patsubst %,$(INCDIR)/yoi:%,$(wildcard abi/yoi/*.h)) \
   $(patsubst %,$(INCDIR)/sdk:%,$(wildcard abi/sdk/*.h)) \
   $(LIBDIR):$(LIBYOI_A) $(LIBDIR)/yoi:$(YOI_WORKER) $(LIBDIR)/yoi:abi/plugin.map $(SDK_LIBS:%=$(LIBDIR):%) \
   $(so_runtimes:%=$(LIBDIR)/yoi/runtimes:%) $(so_plugins:%=$(LIBDIR)/yoi/plugins:%) \
   $(patsubst %,$(LIBDIR)/pkgconfig:%,$(filter %.pc,$(MADE))) \
   $(patsubst %,$(UNITDIR):%,$(filter %.service,$(MADE))) \
-  $(DATADIR)/bash-completion/completions:docs/install/yoi-host \
+  $(patsubst %,$(DATADIR)/bash-completion/completions:docs/install/%,yoi-host yoi-conform) \
   $(DATADIR)/yoi:docs/config.schema.json $(DATADIR)/yoi:$(B)/bundles/default.json \
   $(patsubst %,$(DATADIR)/doc/yoi/examples:%,$(wildcard docs/examples/*)) \
   $(patsubst %,$(DATADIR)/doc/yoi:%,README.md LICENSE $(wildcard docs/*.md) docs/openapi.yaml) \
@@ -500,7 +503,7 @@ INSTALLED = $(BINDIR):$(B)/yoi-host \
 into      = $(DESTDIR)$(firstword $(subst :, ,$(1)))
 what      = $(lastword $(subst :, ,$(1)))
 # A plugin or a program is executable, all else is not.
-mode      = $(if $(filter %.so $(B)/yoi-host $(YOI_WORKER),$(1)),755,644)
+mode      = $(if $(filter %.so $(B)/yoi-host $(CONFORM) $(YOI_WORKER),$(1)),755,644)
 
 $(B)/install/%: docs/install/%.in always
 	@mkdir -p $(@D)

@@ -173,18 +173,16 @@ static int copy_file(const char *from, const char *folder, const char *name) {
 /* The runtime plugin that speaks with a surface: beside this program as it is
  * built, or where it is installed. */
 static const char *find_remote(void) {
-  static const char *const places[] = {"runtimes/" REMOTE_SO, "../lib/yoi/runtimes/" REMOTE_SO};
   char self[PATH_MAX];
   ssize_t n = readlink("/proc/self/exe", self, sizeof self - 1);
   if (n <= 0) return NULL;
   self[n] = 0;
   *strrchr(self, '/') = 0;
-  for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
-    char *path = conform_text("%s/%s", self, places[i]);
-    if (access(path, R_OK) == 0) return path;
-    free(path);
-  }
-  return NULL;
+  char *path = conform_text("%s/runtimes/" REMOTE_SO, self);
+  if (access(path, R_OK) == 0) return path;
+  free(path);
+  return access(YOI_LIBDIR "/runtimes/" REMOTE_SO, R_OK) == 0 ? YOI_LIBDIR "/runtimes/" REMOTE_SO
+                                                              : NULL;
 }
 
 static int remote(struct conform_options *o) {

@@ -5,8 +5,8 @@
  * config, so that it is checked as any; then the host is started without it,
  * and its instances are opened here.
  */
-#ifndef RIG_H
-#define RIG_H
+#ifndef CONFORM_RIG_H
+#define CONFORM_RIG_H
 
 #include <stdatomic.h>
 

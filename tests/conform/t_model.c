@@ -1,4 +1,6 @@
-/* t_model.c - what a generation says, and in which order. */
+/* t_model.c - what a generation says, and in which order: events, their form, and
+ * how a failure is told.
+ */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -71,7 +73,8 @@ static void text(struct conform *c) {
   struct call k;
   generate(c, &i, &a, &k);
   for (size_t e = 0; e < k.n; e++)
-    if ((k.events[e].kind == YOI_EVENT_MODEL_TEXT || k.events[e].kind == YOI_EVENT_MODEL_REASONING) &&
+    if ((k.events[e].kind == YOI_EVENT_MODEL_TEXT ||
+         k.events[e].kind == YOI_EVENT_MODEL_REASONING) &&
         !yoi_sdk_utf8_valid((yoi_str){k.events[e].text, k.events[e].len}))
       conform_fail(c, "whole characters of UTF-8 in each event", "event %zu is none", e);
   close_all(c, &i, &k);
@@ -98,7 +101,7 @@ static void usage(struct conform *c) {
 }
 
 static void tool_call(struct conform *c) {
-  struct asking a = {.tools = YOI_LIT("[{\"name\":\"conform_tool\",\"description\":\"Tells a number.\","
+  struct asking a = {.tools = YOI_LIT("[{\"name\":\"conform_tool\",\"description\":\"A number.\","
                                       "\"parameters\":{\"type\":\"object\"}}]")};
   struct rig_instance i;
   struct call k;
@@ -188,7 +191,8 @@ const struct conform_test conform_model[] = {
     MODEL("usage", usage, "It says at most once what was used, as numbers.",
           "at most one MODEL_USAGE"),
     MODEL("tool-call", tool_call, "A call of a tool is whole.",
-          "MODEL_TOOL_CALL (whole: {\"id\",\"name\",\"arguments\"}, arguments as JSON text in a string)"),
+          "MODEL_TOOL_CALL (whole: {\"id\",\"name\",\"arguments\"}, arguments as JSON text in a "
+          "string)"),
     MODEL("many-messages", many_messages, "A long conversation with tools is taken.",
           "chat-completions message objects, JSON"),
     MODEL("error", error, "A failure says of which kind it is.",

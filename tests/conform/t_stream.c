@@ -189,12 +189,13 @@ static void *cancel_it(void *arg) {
 /* SERIAL_CANCEL may be called beside, too; SERIAL may not. */
 static void cancel_races(struct conform *c) {
   struct rig_instance i = rig_open(c);
-  if (rig_thread_model(c) == YOI_SERIAL) conform_skip(c, "it is serial: cancel comes between calls");
+  if (rig_thread_model(c) == YOI_SERIAL) conform_skip(c, "it is serial");
   for (int round = 0; round < 50; round++) {
     struct call k;
     pthread_t other;
     call_start_or_skip(c, &i, &k);
-    for (uint64_t n = conform_random(c, 3); n > 0 && k.status == YOI_OK; n--) (void)call_next(c, &k);
+    uint64_t steps = conform_random(c, 3);
+    while (steps-- > 0 && k.status == YOI_OK) (void)call_next(c, &k);
     if (pthread_create(&other, NULL, cancel_it, &k) != 0) abort();
     int ended = call_finish(c, &k, YOI_CANCEL_GRACE_MS);
     (void)pthread_join(other, NULL);
@@ -307,7 +308,8 @@ extern const struct conform_test conform_stream[];
 const struct conform_test conform_stream[] = {
     STREAM("ops-shape", ops_shape, "A stream has its three functions.",
            "OK sets *out_events to *out_n >= 1 pointers"),
-    STREAM("batch", batches, "OK comes with events.", "OK sets *out_events to *out_n >= 1 pointers"),
+    STREAM("batch", batches, "OK comes with events.",
+           "OK sets *out_events to *out_n >= 1 pointers"),
     STREAM("event-shape", event_shape, "An event has its size, and no more than it may.",
            "One event; immutable."),
     STREAM("untouched", untouched, "Without events next touches nothing of the caller's.",
@@ -326,7 +328,8 @@ const struct conform_test conform_stream[] = {
            "release, in any state"),
     STREAM("release-null", release_null, "release accepts NULL.",
            "Gives the stream back; NULL is accepted."),
-    NEAR("never-blocks", never_blocks, "start and next do not wait.", "start and next never block."),
+    NEAR("never-blocks", never_blocks, "start and next do not wait.",
+         "start and next never block."),
     NEAR("bounded", bounded, "What nobody reads does not pile up.",
          "a plugin buffers at most what limits.h or its page says"),
     {NULL, 0, 0, NULL, NULL, NULL, NULL}};

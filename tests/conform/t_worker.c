@@ -157,7 +157,8 @@ static void create_conflict(struct conform *c) {
 
 static void unknown(struct conform *c) {
   static const uint32_t ops[] = {YOI_OP_WORKER_GET,    YOI_OP_WORKER_CANCEL,     YOI_OP_WORKER_STOP,
-                                 YOI_OP_WORKER_DELETE, YOI_OP_WORKER_TRANSCRIPT, YOI_OP_WORKER_EVENTS};
+                                 YOI_OP_WORKER_DELETE, YOI_OP_WORKER_TRANSCRIPT,
+                                 YOI_OP_WORKER_EVENTS};
   struct life l = begin(c);
   for (size_t n = 0; n < sizeof ops / sizeof *ops; n++) {
     struct call k = op(c, &l, ops[n], "", "");
@@ -187,7 +188,8 @@ static void delete(struct conform *c) {
   must_fail(c, &k, YOI_CODE_WORKER_NOT_STOPPED, "delete of an idle worker");
   (void)op(c, &l, YOI_OP_WORKER_STOP, "", "");
   k = op(c, &l, YOI_OP_WORKER_DELETE, "", "");
-  if (k.status != YOI_END) conform_fail(c, "it is deleted", "status %d: %s", k.status, k.error.message);
+  if (k.status != YOI_END)
+    conform_fail(c, "it is deleted", "status %d: %s", k.status, k.error.message);
   k = op(c, &l, YOI_OP_WORKER_TRANSCRIPT, "", "");
   must_fail(c, &k, YOI_CODE_WORKER_NOT_FOUND, "transcript of a deleted worker");
   free(l.born);
@@ -318,7 +320,8 @@ static void transcript(struct conform *c) {
     n++;
   }
   while (n < all.n && all.events[n].kind != YOI_EVENT_MESSAGE_COMPLETED) n++;
-  if (n < all.n) conform_fail(c, "no message that the transcript lacks", "%.300s", all.events[n].text);
+  if (n < all.n)
+    conform_fail(c, "no message that the transcript lacks", "%.300s", all.events[n].text);
   free(items);
   end(c, &l);
 }

@@ -1,6 +1,8 @@
 /* ingress.c - accepts a connection and closes it; and how each promise of an
  * ingress is broken.
  */
+#include <yoi/ingress.h>
+
 #include "common.h"
 
 #include <sdk/stream.h>
@@ -8,7 +10,6 @@
 #include <unistd.h>
 
 #include <yoi/host_loop.h>
-#include <yoi/ingress.h>
 
 #define BREAKS(X) \
   X(none) X(ingress_accepts) X(ingress_stop_accepting) X(ingress_drain) X(ingress_descriptors)

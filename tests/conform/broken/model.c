@@ -2,6 +2,8 @@
  * promise of a shared object, of instances, of memory, of streams and of models is
  * broken. With tools it asks for the first one.
  */
+#include <yoi/model.h>
+
 #include "common.h"
 
 #include <fcntl.h>
@@ -15,7 +17,6 @@
 #include <unistd.h>
 
 #include <yoi/host_metrics.h>
-#include <yoi/model.h>
 
 #define BREAKS(X)                                                                              \
   X(none) X(lib_manifest) X(lib_symbols) X(lib_loads) X(lib_entry_twice) X(lib_scan_time)      \

@@ -1,12 +1,12 @@
 /* policy.c - a policy that allows, and how each promise of policies is broken. */
+#include <yoi/policy.h>
+
 #include "common.h"
 
 #include <sdk/stream.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <unistd.h>
-
-#include <yoi/policy.h>
 
 #define BREAKS(X)                                                                             \
   X(none) X(policy_decision) X(policy_ready) X(policy_same_answer) X(policy_operations)       \

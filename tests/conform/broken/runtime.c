@@ -3,11 +3,11 @@
  *
  * Its plugin.c is linked in under a name of its own, as in the static build.
  */
+#include <yoi/runtime.h>
+
 #include "common.h"
 
 #include <stdio.h>
-
-#include <yoi/runtime.h>
 
 #define BREAKS(X)                                                                                \
   X(none) X(runtime_describe) X(runtime_unary) X(runtime_list) X(runtime_unknown_op)             \
@@ -139,7 +139,8 @@ static int meddle(yoi_request *r, yoi_status *st, yoi_error *err) {
     *st = yoi_sdk_fail(err, YOI_CODE_WORKER_BUSY, "it is at work");
     return 1;
   }
-  if (IS(worker_busy) && r->op == YOI_OP_WORKER_INPUT && memmem(r->body.ptr, r->body.len, "\"x\"", 3))
+  if (IS(worker_busy) && r->op == YOI_OP_WORKER_INPUT &&
+      memmem(r->body.ptr, r->body.len, "\"x\"", 3))
     r->body = YOI_LIT("{\"content\":\"x\",\"on_busy\":\"queue\"}");
   if (IS(worker_cursors) && once && memmem(r->body.ptr, r->body.len, "etc", 3)) r->body.len = 0;
   if (IS(runtime_unknown_flags)) r->flags &= YOI_REQ_FOLLOW | YOI_REQ_ONCE | YOI_REQ_WORKSPACE;
@@ -152,11 +153,12 @@ static yoi_status worsen(uint32_t op, yoi_status st, yoi_error *err) {
     return yoi_sdk_fail(err, YOI_CODE_INVALID_REQUEST, "what is that");
   if (IS(runtime_error_text) && op > 1000)
     return yoi_sdk_fail(err, YOI_CODE_UNSUPPORTED_OPERATION, "This is not supported.");
-  if (IS(worker_unknown) && op == YOI_OP_WORKER_CANCEL && err && err->code == YOI_CODE_WORKER_NOT_FOUND)
+  int32_t code = err ? err->code : 0;
+  if (IS(worker_unknown) && op == YOI_OP_WORKER_CANCEL && code == YOI_CODE_WORKER_NOT_FOUND)
     return yoi_sdk_fail(err, YOI_CODE_NOT_FOUND, "there is none");
-  if (IS(worker_delete) && op == YOI_OP_WORKER_DELETE && err && err->code == YOI_CODE_WORKER_NOT_STOPPED)
+  if (IS(worker_delete) && op == YOI_OP_WORKER_DELETE && code == YOI_CODE_WORKER_NOT_STOPPED)
     return yoi_sdk_fail(err, YOI_CODE_WORKER_BUSY, "it is not stopped");
-  if (IS(worker_drain) && op == YOI_OP_WORKER_INPUT && err && err->code == YOI_CODE_SHUTTING_DOWN)
+  if (IS(worker_drain) && op == YOI_OP_WORKER_INPUT && code == YOI_CODE_SHUTTING_DOWN)
     return yoi_sdk_fail(err, YOI_CODE_WORKER_BUSY, "it ends");
   return st;
 }

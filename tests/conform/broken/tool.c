@@ -1,10 +1,10 @@
 /* tool.c - two tools that say a word, and how each promise of tools is broken. */
+#include <yoi/tool.h>
+
 #include "common.h"
 
 #include <stdio.h>
 #include <unistd.h>
-
-#include <yoi/tool.h>
 
 #define BREAKS(X) \
   X(none) X(tool_output) X(tool_output_limit) X(tool_error) X(tool_repeated) X(tool_unknown_name)

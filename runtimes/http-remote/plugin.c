@@ -131,8 +131,11 @@ static yoi_status read_request(const yoi_request *in, yoi_request *out, yoi_erro
 static yoi_status rem_start(void *self, const yoi_request *req, yoi_stream **out,
                             yoi_error *err) {
   yoi_request r;
+  struct rem_instance *i = self;
   yoi_status st = read_request(req, &r, err);
   if (st != YOI_OK) return st;
+  if (r.op == YOI_OP_WORKER_INPUT && atomic_load(&i->draining))
+    return yoi_sdk_fail(err, YOI_CODE_SHUTTING_DOWN, "the runtime is shutting down");
   int streams = r.op == YOI_OP_WORKER_EVENTS ||
                 (r.op == YOI_OP_WORKER_INPUT && (r.flags & YOI_REQ_FOLLOW) != 0);
   return streams ? rem_watch_start(self, &r, out, err) : rem_call_start(self, &r, out, err);

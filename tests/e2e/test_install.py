@@ -112,7 +112,7 @@ def test_the_page_of_the_config_is_up_to_date():
     assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.parametrize('name', ['yoi-host.1', 'yoi.json.5', 'yoi-plugin.7'])
+@pytest.mark.parametrize('name', ['yoi-host.1', 'yoi-conform.1', 'yoi.json.5', 'yoi-plugin.7'])
 def test_pages_are_ones_that_man_takes(name):
     if not shutil.which('groff'):
         pytest.skip('no groff here')

@@ -97,7 +97,7 @@ void conform_skip(struct conform *c, const char *why, ...) {
   end_with(c, &m);
 }
 
-static void limit(int what, rlim_t n) {
+static void limit(enum __rlimit_resource what, rlim_t n) {
   struct rlimit now;
   if (getrlimit(what, &now) != 0) return;
   if (now.rlim_max != RLIM_INFINITY && n > now.rlim_max) n = now.rlim_max;

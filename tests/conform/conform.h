@@ -105,7 +105,7 @@ struct conform {
   const struct conform_options *options;
   const struct conform_test *test;
   const char *folder; /* of this test's own */
-  const char *copies; /* the folder with the copy of the plugin */
+  char *copies;       /* the folder with the copy of the plugin */
   uint32_t kind;
   char id[YOI_PLUGIN_ID_MAX + 1], version[64];
   uint64_t seed, state;

@@ -256,6 +256,7 @@ static void clean(const struct conform *c) {
   (void)unlink(so);
   (void)unlink(json);
   (void)rmdir(c->copies);
+  free(c->copies);
   free(last);
   free(so);
   free(json);

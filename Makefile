@@ -45,6 +45,9 @@ VARIANT := $(if $(findstring clang,$(CC)),clang-)$(if $(HARD),hard-)$(if $(finds
              $(findstring address,$(SANITIZE)),asan,$(if $(findstring fuzzer,$(SANITIZE)),fuzz)))
 VARIANT := $(patsubst %-,%,$(VARIANT))
 B       := build$(if $(VARIANT),/$(VARIANT))
+# What knows where it will be installed; elsewhere for a package (`make deb`), so
+# that one build serves two places.
+P        = $(B)
 Q       := $(if $(V),,@)
 
 # ---- flags ---------------------------------------------------------------
@@ -104,14 +107,15 @@ SDK_RULES  := $(B)/lib/libyoi-sdk-rules.a
 SDK_HTTP   := $(B)/lib/libyoi-sdk-http.a
 SDK_CONFINE := $(B)/lib/libyoi-sdk-confine.a
 ENGINE     := $(B)/lib/libyoi-engine.a
-LIBYOI_A   := $(B)/libyoi.a
-LIBYOI_SO  := $(B)/libyoi.so
+LIBYOI_A   := $(P)/libyoi.a
+LIBYOI_SO  := $(P)/libyoi.so
 # No sources, no program: what is already there can be built and tested.
-YOI_HOST   := $(if $(wildcard host/cli/*.c),$(B)/yoi-host)
-YOI_WORKER := $(B)/yoi-worker
+YOI_HOST   := $(if $(wildcard host/cli/*.c),$(P)/yoi-host)
+YOI_WORKER := $(P)/yoi-worker
 
 comma = ,
-objs = $(patsubst %.c,$(B)/obj/%.o,$(wildcard $(1)/*.c))
+PLACED = $(P)/obj/host/place.o
+objs = $(patsubst $(B)/obj/host/place.o,$(PLACED),$(patsubst %.c,$(B)/obj/%.o,$(wildcard $(1)/*.c)))
 
 RUNTIMES     := $(filter-out engine,$(notdir $(patsubst %/,%,$(dir $(wildcard runtimes/*/*.yoi.json)))))
 PLUGINS      := $(notdir $(patsubst %/,%,$(dir $(wildcard plugins/*/*.yoi.json))))
@@ -162,7 +166,7 @@ MOCKS     := $(patsubst tests/mock/%.c,$(B)/tests/mock/%,$(wildcard tests/mock/*
 SHIM      := $(B)/tests/fault/shim.so
 VALIDATE  := $(B)/tests/schema/validate
 READ      := $(B)/tests/bundles/read
-CONFORM   := $(if $(wildcard tests/conform/*.c),$(B)/yoi-conform)
+CONFORM   := $(if $(wildcard tests/conform/*.c),$(P)/yoi-conform)
 
 .PHONY: install uninstall help all static broken core bundles run test unit e2e lint abi-check bench fuzz soak clean \
         packages-run packages-test packages-bench test-binaries core-binaries
@@ -187,8 +191,9 @@ help:
 	@echo 'make clean      remove build/'
 	@echo 'variants: CC=clang, SANITIZE=address,undefined, SANITIZE=thread, HARD=1'
 
-all: $(YOI_HOST) $(YOI_WORKER) $(CONFORM) $(LIBYOI_A) $(LIBYOI_SO) $(so_runtimes) $(so_plugins) $(EXAMPLES) \
-     $(B)/bundles/default.json
+PRODUCTS = $(YOI_HOST) $(YOI_WORKER) $(CONFORM) $(LIBYOI_A) $(LIBYOI_SO) $(so_runtimes) $(so_plugins) \
+           $(P)/bundles/default.json
+all: $(PRODUCTS) $(EXAMPLES)
 	@:
 
 # ---- compiling -----------------------------------------------------------
@@ -231,12 +236,12 @@ $(LIBYOI_SO): $(call objs,host) $(call objs,host/isolate) $(SDK_BUNDLE) $(SDK_RU
 	$(Q)$(CC) -shared $(LDFLAGS) $(SLIM) $(DEFS) -Wl,-soname,libyoi.so.1 -Wl,--version-script=host/libyoi.map \
 	  -o $@ $(filter %.o %.a,$^) $(LIBS_CORE)
 	$(Q)ln -sf $(@F) $@.1
-$(B)/yoi-host: $(call objs,host/cli) $(LIBYOI_A)
+$(P)/yoi-host: $(call objs,host/cli) $(LIBYOI_A)
 	@$(if $(V),,echo '  ld      $@')
 	$(Q)$(CC) $(LDFLAGS) $(SLIM) $(HOST_LDFLAGS) -o $@ $^ $(LIBS_CORE)
 
 # What isolated plugins run in; it stands beside yoi-host.
-$(B)/yoi-worker: $(call objs,host/worker) $(LIBYOI_A) $(SDK_CONFINE)
+$(P)/yoi-worker: $(call objs,host/worker) $(LIBYOI_A) $(SDK_CONFINE)
 	@$(if $(V),,echo '  ld      $@')
 	$(Q)$(CC) $(LDFLAGS) $(SLIM) $(HOST_LDFLAGS) -o $@ $^ $(LIBS_CORE)
 
@@ -245,7 +250,7 @@ $(B)/obj/tests/conform/%.o: EXTRA_CPPFLAGS = -I.
 $(B)/obj/tests/conform/main.o: EXTRA_CPPFLAGS = -I. -DYOI_LIBDIR='"$(LIBDIR)/yoi"'
 $(B)/obj/tests/conform/main.o: $(B)/libdir
 $(B)/obj/tests/conform/tests.o: $(wildcard abi/yoi/*.h)
-$(B)/yoi-conform: $(call objs,tests/conform) $(LIBYOI_A)
+$(P)/yoi-conform: $(call objs,tests/conform) $(LIBYOI_A)
 	@$(if $(V),,echo '  ld      $@')
 	$(Q)$(CC) $(LDFLAGS) $(SLIM) $(HOST_LDFLAGS) \
 	  $(patsubst %,-Wl$(comma)--export-dynamic-symbol=%,$(if $(SANITIZE),,malloc calloc realloc)) \
@@ -321,12 +326,13 @@ $(RUNNER): $(wildcard plugins/tool-shell/runner/*.[ch]) abi/sdk/confine.h \
 	  -fPIE -pie -fstack-protector-strong -Wl,-z,relro,-z,now -o $@ $(filter %.c,$^)
 $(B)/obj/plugins/tool-shell/spawn.o: $(RUNNER)
 
-# What knows where plugins and yoi-worker are installed. It is compiled anew when
-# that is another place than the last time.
-PLACED = $(B)/obj/host/config_sections.o $(B)/obj/host/isolate/spawn.o
-$(PLACED): EXTRA_CPPFLAGS = -DYOI_LIBDIR='"$(LIBDIR)/yoi"'
-$(PLACED): $(B)/libdir
-$(B)/libdir: always
+# Where plugins and yoi-worker are installed. It is compiled anew when that is
+# another place than the last time.
+$(PLACED): host/place.c $(P)/libdir Makefile
+	@mkdir -p $(@D)
+	@$(if $(V),,echo '  cc      $<')
+	$(Q)$(CC) $(CPPFLAGS) -DYOI_LIBDIR='"$(LIBDIR)/yoi"' $(CFLAGS) -MMD -MP -c $< -o $@
+$(P)/libdir: always
 	@mkdir -p $(@D)
 	@echo '$(LIBDIR)' | cmp -s - $@ || echo '$(LIBDIR)' >$@
 always:
@@ -343,7 +349,7 @@ $(B)/obj/host/create.o: bundles/builtin.json
 $(call objs,runtimes/engine): bundles/builtin.json
 
 # ---- bundles -------------------------------------------------------------
-$(B)/bundles/default.json: $(YOI_HOST) $(wildcard bundles/default/*.json bundles/default/prompts/*)
+$(P)/bundles/default.json: $(YOI_HOST) $(wildcard bundles/default/*.json bundles/default/prompts/*)
 	@mkdir -p $(@D)
 	$(Q)$(YOI_HOST) bundle build bundles/default -o $@
 # Checked in, because it is compiled in; a test says when it is not up to date.
@@ -487,8 +493,8 @@ packages-bench:
 # same place, since the host looks for its plugins there.
 VERSION  := $(shell sed -n '/^const char .yoi_version/,/^}/s/.*"\(.*\)".*/\1/p' host/embed.c)
 SDK_LIBS  = $(SDK_CORE) $(SDK_SCHEMA) $(SDK_BUNDLE) $(SDK_RULES) $(SDK_HTTP)
-MADE      = $(patsubst docs/install/%.in,$(B)/install/%,$(wildcard docs/install/*.in))
-INSTALLED = $(BINDIR):$(B)/yoi-host $(BINDIR):$(CONFORM) \
+MADE      = $(patsubst docs/install/%.in,$(P)/install/%,$(wildcard docs/install/*.in))
+INSTALLED = $(BINDIR):$(P)/yoi-host $(BINDIR):$(CONFORM) \
   $(INCDIR):abi/yoi.h $(patsubst %,$(INCDIR)/yoi:%,$(wildcard abi/yoi/*.h)) \
   $(patsubst %,$(INCDIR)/sdk:%,$(wildcard abi/sdk/*.h)) \
   $(LIBDIR):$(LIBYOI_A) $(LIBDIR)/yoi:$(YOI_WORKER) $(LIBDIR)/yoi:abi/plugin.map $(SDK_LIBS:%=$(LIBDIR):%) \
@@ -496,16 +502,16 @@ INSTALLED = $(BINDIR):$(B)/yoi-host $(BINDIR):$(CONFORM) \
   $(patsubst %,$(LIBDIR)/pkgconfig:%,$(filter %.pc,$(MADE))) \
   $(patsubst %,$(UNITDIR):%,$(filter %.service,$(MADE))) \
   $(patsubst %,$(DATADIR)/bash-completion/completions:docs/install/%,yoi-host yoi-conform) \
-  $(DATADIR)/yoi:docs/config.schema.json $(DATADIR)/yoi:$(B)/bundles/default.json \
+  $(DATADIR)/yoi:docs/config.schema.json $(DATADIR)/yoi:$(P)/bundles/default.json \
   $(patsubst %,$(DATADIR)/doc/yoi/examples:%,$(wildcard docs/examples/*)) \
   $(patsubst %,$(DATADIR)/doc/yoi:%,README.md LICENSE $(wildcard docs/*.md) docs/openapi.yaml) \
   $(foreach n,1 5 7,$(patsubst %,$(MANDIR)/man$(n):%,$(wildcard docs/man/*.$(n))))
 into      = $(DESTDIR)$(firstword $(subst :, ,$(1)))
 what      = $(lastword $(subst :, ,$(1)))
 # A plugin or a program is executable, all else is not.
-mode      = $(if $(filter %.so $(B)/yoi-host $(CONFORM) $(YOI_WORKER),$(1)),755,644)
+mode      = $(if $(filter %.so $(YOI_HOST) $(CONFORM) $(YOI_WORKER),$(1)),755,644)
 
-$(B)/install/%: docs/install/%.in always
+$(P)/install/%: docs/install/%.in always
 	@mkdir -p $(@D)
 	$(Q)sed -e 's|@PREFIX@|$(PREFIX)|g; s|@LIBDIR@|$(LIBDIR)|g; s|@INCDIR@|$(INCDIR)|g' \
 	  -e 's|@BINDIR@|$(BINDIR)|g; s|@VERSION@|$(VERSION)|g' $< >$@.$$$$ && mv $@.$$$$ $@
@@ -514,7 +520,7 @@ define newline
 
 
 endef
-install: all $(SDK_LIBS) $(MADE)
+install: $(PRODUCTS) $(SDK_LIBS) $(MADE)
 	$(foreach i,$(INSTALLED),$(Q)install -D -m $(call mode,$(call what,$(i))) -t '$(call into,$(i))' $(call what,$(i))$(newline))
 	$(Q)install -m 755 $(LIBYOI_SO) '$(DESTDIR)$(LIBDIR)/libyoi.so.$(VERSION)'
 	$(Q)ln -sf libyoi.so.$(VERSION) '$(DESTDIR)$(LIBDIR)/libyoi.so.1'
@@ -531,4 +537,4 @@ uninstall:
 clean:
 	rm -rf build
 
--include $(shell find $(B)/obj -name '*.d' 2>/dev/null)
+-include $(shell find $(sort $(B)/obj $(P)/obj) -name '*.d' 2>/dev/null)

@@ -22,6 +22,7 @@
 #include "grant.h"
 #include "listen.h"
 #include "pin.h"
+#include "place.h"
 #include "policy.h"
 
 /* The members of a section that is an array, and how many there are. */
@@ -201,7 +202,7 @@ static void scan_default(struct yoi__build *b) {
   char program[PATH_MAX], dir[PATH_MAX + 16];
   struct stat sb;
   ssize_t n = readlink("/proc/self/exe", program, sizeof program - 1);
-  const char *root = YOI_LIBDIR;
+  const char *root = yoi__place;
   if (n > 0) {
     program[n] = '\0';
     *strrchr(program, '/') = '\0';

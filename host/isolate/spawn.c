@@ -33,6 +33,7 @@
 #include <sdk/error.h>
 #include <sdk/str.h>
 
+#include "../place.h"
 #include "protocol.h"
 
 #define NAME "yoi-worker"
@@ -67,7 +68,7 @@ yoi_status yoi__worker_find(yoi_str named, char *out, yoi_error *err) {
     if (i == 1 && folder == 0) continue;
     int len = i == 0   ? snprintf(out, YOI_PATH_BYTES_MAX, "%.*s", YOI_ARG(named))
               : i == 1 ? snprintf(out + folder, YOI_PATH_BYTES_MAX - folder, NAME)
-                       : snprintf(out, YOI_PATH_BYTES_MAX, "%s/" NAME, YOI_LIBDIR);
+                       : snprintf(out, YOI_PATH_BYTES_MAX, "%s/" NAME, yoi__place);
     why = len < 0 || folder + (size_t)len >= YOI_PATH_BYTES_MAX ? "path too long" : check(out);
     if (why == NULL) return YOI_OK;
     (void)snprintf(tried + n, sizeof tried - n, "%s'%.200s': %s", n > 0 ? "; " : "", out, why);

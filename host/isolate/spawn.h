@@ -11,7 +11,7 @@ struct yoi__spawned {
 };
 
 /* [main] Where the worker program is: `named` (of the config) when it is not
- * empty, else beside the program that runs, else in YOI_LIBDIR. *out is as long
+ * empty, else beside the program that runs, else in yoi__place. *out is as long
  * as YOI_PATH_BYTES_MAX. Errors: INTERNAL; paths are in the private detail. */
 yoi_status yoi__worker_find(yoi_str named, char *out, yoi_error *err);
 /* [main] Starts it: of our descriptors it has the two sockets, of our

@@ -24,8 +24,10 @@ UNITDIR = $(PREFIX)/lib/systemd/system
 # ---- Debian packages: the one list ---------------------------------------
 PKGS_CORE = gcc libc6-dev make pkg-config binutils libcjson-dev libssl-dev
 PKGS_RUN  = $(PKGS_CORE) libcurl4-openssl-dev libxml2-dev node-llhttp curl tzdata
+PKGS_DEB  = $(PKGS_RUN) dpkg-dev
+PKGS_DEB_CHECK = $(PKGS_DEB) debootstrap lintian
 PKGS_BENCH = $(PKGS_RUN) python3 util-linux nginx-light nodejs libsqlite3-dev liblmdb-dev
-PKGS_TEST = $(PKGS_RUN) g++ clang libclang-rt-14-dev libcmocka-dev python3 \
+PKGS_TEST = $(PKGS_DEB) g++ clang libclang-rt-14-dev libcmocka-dev python3 \
             python3-pytest python3-pytest-xdist python3-pytest-timeout python3-hypothesis \
             python3-jsonschema dwarves abigail-tools git bubblewrap openssl strace python3-yaml nodejs
 # promtool comes from Debian's prometheus, which is unpacked and not installed:
@@ -168,8 +170,8 @@ VALIDATE  := $(B)/tests/schema/validate
 READ      := $(B)/tests/bundles/read
 CONFORM   := $(if $(wildcard tests/conform/*.c),$(P)/yoi-conform)
 
-.PHONY: install uninstall help all static broken core bundles run test unit e2e lint abi-check bench fuzz soak clean \
-        packages-run packages-test packages-bench test-binaries core-binaries
+.PHONY: install uninstall deb deb-check help all static broken core bundles run test unit e2e lint abi-check bench fuzz soak clean \
+        packages-run packages-test packages-bench packages-deb packages-deb-check test-binaries core-binaries
 .DEFAULT_GOAL := all
 .SECONDARY:
 
@@ -188,6 +190,8 @@ help:
 	@echo 'make soak       the long tests, beside mixed loads of SOAK_SECONDS=1800'
 	@echo 'make broken     plugins that each break one promise, for the tests of yoi-conform'
 	@echo 'make install    put it all below PREFIX=/usr/local; make uninstall takes it away'
+	@echo 'make deb        build/deb/yoi_*.deb and yoi-dev_*.deb'
+	@echo 'make deb-check  the same, and tries them in a Debian of their own'
 	@echo 'make clean      remove build/'
 	@echo 'variants: CC=clang, SANITIZE=address,undefined, SANITIZE=thread, HARD=1'
 
@@ -486,6 +490,10 @@ packages-test:
 	@tests/npm.sh build/npm $(NPM_TEST) || true # and all else is still tested
 packages-bench:
 	@tests/packages.sh $(PKGS_BENCH)
+packages-deb:
+	@tests/packages.sh $(PKGS_DEB)
+packages-deb-check:
+	@tests/packages.sh $(PKGS_DEB_CHECK)
 
 # ---- installing ----------------------------------------------------------
 # One list of what goes where, read by install and by uninstall: a folder and
@@ -533,6 +541,23 @@ uninstall:
 	$(Q)for d in $(foreach d,$(INCDIR)/yoi $(INCDIR)/sdk $(INCDIR) $(LIBDIR)/yoi/runtimes \
 	  $(LIBDIR)/yoi/plugins $(LIBDIR)/yoi $(DATADIR)/yoi $(DATADIR)/doc/yoi/examples \
 	  $(DATADIR)/doc/yoi,'$(DESTDIR)$(d)'); do rmdir "$$d" 2>/dev/null || true; done
+
+# ---- Debian packages -----------------------------------------------------
+# Of the last commit's time; what is no release is older than the release, and
+# newer than what was built of earlier commits. (Without git SOURCE_DATE_EPOCH and
+# DEB_VERSION say it.)
+DEB         = $(B)/deb
+MAINTAINER  = the yoi authors <yoi@example.org>
+SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null)
+DEB_VERSION = $(VERSION)$(if $(shell git tag --points-at HEAD -l v$(VERSION) 2>/dev/null),,~$(shell \
+                date -u -d @$(SOURCE_DATE_EPOCH) +%Y%m%d%H%M%S))
+deb: packages-deb
+	$(Q)rm -rf $(DEB)/stage
+	$(Q)$(MAKE) --no-print-directory P=$(DEB)/usr PREFIX=/usr DESTDIR=$(DEB)/stage install
+	$(Q)SOURCE_DATE_EPOCH='$(SOURCE_DATE_EPOCH)' MAINTAINER='$(MAINTAINER)' \
+	  docs/install/deb/build.sh $(DEB)/stage $(DEB) '$(DEB_VERSION)'
+deb-check: packages-deb-check deb
+	$(Q)$(PYTHON) tests/deb.py --build $(B)
 
 clean:
 	rm -rf build

@@ -51,7 +51,7 @@ for name in yoi yoi-dev; do
   root=$work/debian/$name
   doc=$root/usr/share/doc/$name
   install -D -m 644 -t "$doc" "$here/copyright"
-  printf '%s (%s) unstable; urgency=medium\n\n  * Built by `make deb`.\n\n -- %s  %s\n' yoi \
+  printf '%s (%s) unstable; urgency=medium\n\n  * Built by make deb.\n\n -- %s  %s\n' yoi \
     "$version" "$MAINTAINER" "$(date -R -d "@$SOURCE_DATE_EPOCH")" | gzip -9n >"$doc/changelog.gz"
   [ ! -e "$here/$name.lintian" ] ||
     install -D -m 644 "$here/$name.lintian" "$root/usr/share/lintian/overrides/$name"
@@ -74,6 +74,7 @@ for name in yoi yoi-dev; do
     "$here/$name.control" >DEBIAN/control
   find . -exec touch -h -d "@$SOURCE_DATE_EPOCH" {} +
   cd "$OLDPWD"
-  dpkg-deb --root-owner-group --threads-max=1 -Zxz -b "$root" "$out/${name}_${version}_$arch.deb" >/dev/null
-  echo "  deb     $out/${name}_${version}_$arch.deb"
+  file=$out/${name}_${version}_$arch.deb
+  dpkg-deb --root-owner-group --threads-max=1 -Zxz -b "$root" "$file" >/dev/null
+  echo "  deb     $file"
 done

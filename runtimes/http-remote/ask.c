@@ -11,8 +11,9 @@
  *  1. Each ask that was sent has exactly one `done`, unless it is freed before.
  *  2. What is asked again: requests that got no answer, or one that is none.
  *     An error in the one form of errors is an answer, and final. All that is
- *     sent is safe to repeat (request.c, 3). A stream that was open is lost;
- *     who holds it decides what then.
+ *     sent is safe to repeat (request.c, 3), but a cancel, which names no turn: if
+ *     it had its effect, the turn behind would be the next to go. A stream that
+ *     was open is lost; who holds it decides what then.
  *  3. Nothing but a look at the remote is sent before it was looked at.
  *  4. A delete that is repeated may find its own work done: then it is done.
  */
@@ -219,6 +220,7 @@ static void on_done(void *ctx, const struct yoi_sdk_http_result *result) {
   else
     refused(a, &o);
   a->sent_before |= result->sent != 0;
+  if (a->request.op == YOI_OP_WORKER_CANCEL && a->sent_before) o.again = 0;
   if (o.st == YOI_OK || a->opened)
     finish(a, &o);
   else

@@ -9,7 +9,7 @@ import time
 import pytest
 
 from lib import configs, remote, wait, wire
-from lib.proxy import ERRORS, GARBAGE, Proxy, answer, sick
+from lib.proxy import ERRORS, GARBAGE, PASS, Proxy, answer, sick
 from lib.remote import healthy, said, say_often, typed
 from lib.tables import LIMIT
 from lib.watch import View, watch
@@ -61,6 +61,32 @@ def test_a_sick_network_loses_and_doubles_nothing(proxied, seed):
     assert len({c for c, _ in there}) == len(there), 'an input is there twice'
     assert proxy.count.get('cut') and proxy.count.get('say'), proxy.count
     healthy(pair)
+
+
+def test_a_cancel_without_an_answer_takes_no_second_turn(new_host):
+    """The one connection that is cut may be that of a look at far: then once more."""
+    made = []
+
+    def via(port):
+        made.append(Proxy(port))
+        return made[0].port
+    pair = remote.Pair(new_host, model=configs.stalls(), via=via, retries=4)
+    for _ in range(10):
+        worker = Worker.create(pair.v1)
+        first, second = (worker.input(n, on_busy='queue')['turn_id'] for n in ('one', 'two'))
+        faults = iter([('cut', 1)])
+        made[0].fault = lambda rng, faults=faults: next(faults, PASS)
+        made[0].drop()
+        lost = typed(pair.v1.request('POST', worker.path + '/cancel')) == 'runtime_unavailable'
+        direct = Worker(pair.far.v1, '/v1', worker.id)
+        ended = {e['data']['turn_id'] for e in direct.batch(worker.born, wait=0)['events']
+                 if e['event'] == 'turn.ended'}
+        assert second not in ended and direct.get()['turn']['turn_id'] == second
+        if lost and ended == {first}:
+            break
+    else:
+        raise AssertionError('no answer to a cancel was lost')
+    made[0].stop()
 
 
 @pytest.mark.parametrize('seed', range(3))

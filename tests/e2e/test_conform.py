@@ -113,13 +113,13 @@ def test_each_broken_plugin_fails_its_own_test_and_no_other(tmp_path, so):
             assert t['seen'] and t['line'] > 0 and t['header'].startswith('yoi/')
 
 
-def tests_listed(folder):
+def listed_tests(folder):
     return re.findall(r'^(\S+)\n    (.+)\n    (\S+):(\d+): (.+)\n    kinds:(.*)$',
                       run(folder, '--list').stdout, re.M)
 
 
 def test_each_test_has_a_plugin_that_fails_it_and_a_line_that_promises_it(tmp_path):
-    listed = tests_listed(tmp_path)
+    listed = listed_tests(tmp_path)
     ids = [t[0] for t in listed]
     assert len(set(ids)) == len(ids) >= 40
     assert set(ids) == {p.stem for p in BROKEN} - {'none'}
@@ -131,7 +131,7 @@ def test_each_test_has_a_plugin_that_fails_it_and_a_line_that_promises_it(tmp_pa
 
 def test_each_group_and_test_is_documented(tmp_path):
     text = (ROOT / 'docs/conform.md').read_text()
-    for name, *_ in tests_listed(tmp_path):
+    for name, *_ in listed_tests(tmp_path):
         assert f'`{name}`' in text, name
 
 

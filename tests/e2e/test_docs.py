@@ -34,13 +34,20 @@ NOT_RUN = {  # (document, first line of the block): (why, the test that does it)
     ('README.md', "your C application          curl, another yoi-host           a person's "
                   'browser'): (DRAWING, None),
     ('docs/concepts.md', 'people, programs, other hosts'): (DRAWING, None),
-    ('docs/embed.md', '$ build/examples/minimal build'):
-        ('it has no language', 'test_examples.py::test_the_minimal_application_prints_its_answer'),
+    ('docs/conform.md', '$ yoi-conform build/mine.so'):
+        ('it is of a plugin that breaks a promise',
+         'test_conform.py::test_the_text_says_what_was_seen_where_it_is_promised_and_how_to_see_it_'
+         'again'),
+    ('docs/conform.md', "$ gdb --args yoi-conform --in-process --reproduce "
+                        "'stream.release-any-state:77' build/mine.so"):
+        ('it is a session with a debugger', None),
     ('docs/operate.md', 'yoi-host [serve] [CONFIG]     run until SIGINT or SIGTERM'):
         ('it is a list', 'test_docs.py::test_commands_that_are_listed_are_those_of_the_program'),
     ('docs/operate.md', 'make PREFIX=/usr                # what is built looks for its plugins '
                         'below this'):
         ('it installs as root', 'test_install.py::test_an_installation_finds_its_own_plugins'),
+    ('docs/operate.md', 'make deb'):
+        ('it installs as root', 'test_deb.py::test_the_program_works_from_there'),
     ('docs/operate.md', 'level=error msg="config finding" file="yoi.json" place="12:5" '
                         'at="/runtimes/0" error="runtime \'main\' cannot be replaced: its state is '
                         'memory, and it has workers: they would be lost"'):
@@ -170,14 +177,8 @@ def bundles(_folder, _new_host, provider):
     return {'127.0.0.1:11434': f'127.0.0.1:{provider().port}'}
 
 
-def embed(folder, *_):
-    shutil.copy(ROOT / 'docs/examples/minimal.c', folder / 'app.c')
-    return {}
-
-
 SETUP = {'README.md': readme, 'docs/http.md': http, 'docs/operate.md': operate,
-         'docs/start.md': start, 'docs/store.md': store, 'docs/bundles.md': bundles,
-         'docs/embed.md': embed}
+         'docs/start.md': start, 'docs/store.md': store, 'docs/bundles.md': bundles}
 
 
 # ---- what must have come of it ---------------------------------------------------
@@ -208,8 +209,9 @@ def nothing_is_lost(_folder, done, _new_host):
 
 
 def the_applications_run(folder, _done, _new_host):
-    item = json.loads(one(folder, './a.out', BUILD))['item']
-    assert item['content'] == [{'type': 'text', 'text': 'You said: hello'}]
+    for program in ('./static', './shared'):
+        item = json.loads(one(folder, program, BUILD))['item']
+        assert item['content'] == [{'type': 'text', 'text': 'You said: hello'}]
     assert 'null' in one(folder, './app')
 
 

@@ -50,6 +50,6 @@ def test_make_help_names_every_target():
     told = subprocess.run(['make', 'help'], cwd=ROOT, stdout=subprocess.PIPE, check=True,
                           timeout=wait.bound(60)).stdout.decode()
     inner = {'help', 'core-binaries', 'test-binaries', 'packages-bench', 'packages-run',
-             'packages-test'}
+             'packages-test', 'packages-deb', 'packages-deb-check'}
     for target in set(phony) - inner:
         assert re.search(r'\b%s\b' % target, told), f'{target} is not in make help'

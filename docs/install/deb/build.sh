@@ -42,10 +42,7 @@ find "$work" -name '*.a' -exec strip -D --strip-debug --remove-section=.comment 
 find "$work" -type f -exec sh -c 'head -c 4 "$1" | grep -q ELF' - {} \; -print >"$work/elf"
 xargs strip -D --strip-unneeded --remove-section=.comment <"$work/elf"
 
-# The libraries they need, by the packages that have those.
 printf 'Source: yoi\n\nPackage: yoi\nArchitecture: any\n' >"$work/debian/control"
-sed "s|^|-e|" "$work/elf" | (cd "$work" && xargs dpkg-shlibdeps -O --ignore-missing-info) \
-  >"$work/depends"
 
 for name in yoi yoi-dev; do
   root=$work/debian/$name
@@ -58,6 +55,9 @@ for name in yoi yoi-dev; do
   find "$root/usr/share/man" -type f -exec gzip -9n {} +
   find "$root" -type d -exec chmod 755 {} +
   cd "$root"
+  # The libraries that it needs, by the packages that have those.
+  sed -n "s|^$root/|-e&|p" "$work/elf" |
+    (cd "$work" && xargs dpkg-shlibdeps -O --ignore-missing-info) >"$work/depends"
   find . -path ./DEBIAN -prune -o -path ./etc -prune -o -type f -printf '%P\n' | sort |
     xargs -d '\n' md5sum >DEBIAN/md5sums
   [ ! -d etc ] || find etc -type f -printf '/%p\n' | sort >DEBIAN/conffiles

@@ -251,8 +251,6 @@ $(P)/yoi-worker: $(call objs,host/worker) $(LIBYOI_A) $(SDK_CONFINE)
 
 # The kit for plugins of others. Its malloc is seen by them: heap.c.
 $(B)/obj/tests/conform/%.o: EXTRA_CPPFLAGS = -I.
-$(B)/obj/tests/conform/main.o: EXTRA_CPPFLAGS = -I. -DYOI_LIBDIR='"$(LIBDIR)/yoi"'
-$(B)/obj/tests/conform/main.o: $(B)/libdir
 $(B)/obj/tests/conform/tests.o: $(wildcard abi/yoi/*.h)
 $(P)/yoi-conform: $(call objs,tests/conform) $(LIBYOI_A)
 	@$(if $(V),,echo '  ld      $@')

@@ -17,6 +17,9 @@ yoi_status yoi_host_new_with(const char *json, size_t len, const yoi_host_option
   yoi_status st = YOI_OK;
   if (out != NULL) *out = NULL;
   if (options != NULL) st = yoi__take_in(&o, sizeof o, options, "options", err);
+  if (st == YOI_OK && (o.reserved != 0 || (o.plugins == NULL && o.n_plugins > 0)))
+    st = yoi_sdk_fail(err, YOI_CODE_INVALID_REQUEST, "options: %s",
+                      o.reserved != 0 ? "field 'reserved': expected 0" : "no plugins");
   if (st == YOI_OK) st = yoi__linked_check(o.plugins, o.n_plugins, err);
   if (st == YOI_OK)
     st = yoi__config_load_own((yoi_str){json, len}, o.base_dir,
@@ -37,10 +40,14 @@ yoi_status yoi_host_new(const char *json, size_t len, const char *base_dir, stru
 
 yoi_status yoi_use_allocator(const yoi_allocator *given, yoi_error *err) {
   yoi_allocator a;
+  if (given == NULL) return yoi_sdk_fail(err, YOI_CODE_INVALID_REQUEST, "allocator: is NULL");
   yoi_status st = yoi__take_in(&a, sizeof a, given, "allocator", err);
   if (st != YOI_OK) return st;
   if (a.allocate == NULL || a.resize == NULL || a.release == NULL)
     return yoi_sdk_fail(err, YOI_CODE_INVALID_REQUEST, "allocator: a function is missing");
+  if (a.reserved != 0)
+    return yoi_sdk_fail(err, YOI_CODE_INVALID_REQUEST,
+                        "allocator: field 'reserved': expected 0");
   if (yoi_sdk_mem_source(a.ctx, a.allocate, a.resize, a.release)) return YOI_OK;
   (void)yoi_sdk_fail(err, YOI_CODE_INVALID_REQUEST,
                      "the allocator is chosen once, before the library has allocated anything");

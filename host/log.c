@@ -259,7 +259,8 @@ void yoi__log_write(struct yoi__log *log, uint32_t level, yoi_str plugin, yoi_st
   if (log->fn == NULL || b.failed != 0)
     put_line(log, &b);
   else
-    log->fn(log->ctx, level, (yoi_str){b.data, b.len - 1}); /* without its line feed */
+    log->fn(log->ctx, level < YOI_LOG_ERROR ? level : YOI_LOG_ERROR,
+            (yoi_str){b.data, b.len - 1}); /* without its line feed */
   yoi_sdk_buf_release(&b);
 }
 

@@ -98,6 +98,9 @@ struct yoi_sdk_http_handler {
  * what comes out. More than one coding on top of each other is MALFORMED: each
  * multiplies what a byte from outside costs by 1,000. */
 #define YOI_SDK_HTTP_DECODE 2u
+/* Not over a connection that was used before: where such a one is lost before the
+ * first byte of an answer, libcurl sends the request once more by itself. */
+#define YOI_SDK_HTTP_FRESH 4u
 
 struct yoi_sdk_http_request {
   const char *url;  /* NUL-terminated, checked with yoi_sdk_http_url_check */

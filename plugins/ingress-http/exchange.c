@@ -307,6 +307,13 @@ static yoi_status start(struct http_conn *c, yoi_error *err) {
   return in->registry->start(in->host, yoi_sdk_str(rid), &req, &c->stream, err);
 }
 
+/* How long a batch of what there is may take; the host says so first, when nothing came. */
+static uint64_t once_ms(const struct http_conn *c) {
+  uint64_t at_ms = c->x->deadline_ns / 1000000u, now_ms = c->loop->now_ms;
+  uint64_t left = at_ms == 0 ? YOI_DEADLINE_MS_DEFAULT : at_ms > now_ms ? at_ms - now_ms : 0;
+  return left + HTTP_QUIET_MS;
+}
+
 void http_exchange_run(struct http_conn *c) {
   struct http_exchange *x = c->x;
   struct http_instance *in = c->loop->in;
@@ -326,6 +333,7 @@ void http_exchange_run(struct http_conn *c) {
   default: break;
   }
   c->state = HTTP_CONN_HANDLING;
+  http_timer_cancel(&c->loop->wheel, &c->timer); /* that of the header or the body */
   if (start(c, yoi_sdk_error_init(&e)) != YOI_OK) {
     http_answer_error(c, &e.e);
     return;
@@ -337,6 +345,7 @@ void http_exchange_run(struct http_conn *c) {
   if (x->by == HTTP_BY_TURN) http_conn_timer(c, x->params.wait_ms);
   if (x->by == HTTP_BY_BATCH && !x->once)
     http_conn_timer(c, x->params.wait_ms > HTTP_QUIET_MS ? x->params.wait_ms : HTTP_QUIET_MS);
+  if (x->once) http_conn_timer(c, once_ms(c)); /* the host's deadline ends with the first event */
   if (x->by == HTTP_BY_EVENTS && x->match.op == YOI_OP_WORKER_EVENTS)
     http_conn_timer(c, HTTP_QUIET_MS);
   http_exchange_poll(c);

@@ -12,8 +12,9 @@
  *  2. What is asked again: requests that got no answer, or one that is none.
  *     An error in the one form of errors is an answer, and final. All that is
  *     sent is safe to repeat (request.c, 3), but a cancel, which names no turn: if
- *     it had its effect, the turn behind would be the next to go. A stream that
- *     was open is lost; who holds it decides what then.
+ *     it had its effect, the turn behind would be the next to go; nor does libcurl
+ *     send that again. A stream that was open is lost; who holds it decides what
+ *     then.
  *  3. Nothing but a look at the remote is sent before it was looked at.
  *  4. A delete that is repeated may find its own work done: then it is done.
  */
@@ -252,6 +253,7 @@ static yoi_status start(struct rem_ask *a, yoi_error *err) {
       .n_headers = n,
       .body = {a->request.has_body ? (body.len ? body.ptr : "") : NULL, body.len},
       .method = a->request.method,
+      .flags = a->request.op == YOI_OP_WORKER_CANCEL ? YOI_SDK_HTTP_FRESH : 0,
       .connect_ms = c->connect_ms,
       .first_byte_ms = wait_ms,
       .gap_ms = wait_ms,

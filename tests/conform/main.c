@@ -25,6 +25,7 @@
 
 #include "companion.h"
 #include "host/loader.h"
+#include "host/place.h"
 
 #define TIMEOUT_MS 30000
 #define CONFIG_BYTES_MAX 1048576
@@ -181,8 +182,10 @@ static const char *find_remote(void) {
   char *path = conform_text("%s/runtimes/" REMOTE_SO, self);
   if (access(path, R_OK) == 0) return path;
   free(path);
-  return access(YOI_LIBDIR "/runtimes/" REMOTE_SO, R_OK) == 0 ? YOI_LIBDIR "/runtimes/" REMOTE_SO
-                                                              : NULL;
+  path = conform_text("%s/runtimes/" REMOTE_SO, yoi__place);
+  if (access(path, R_OK) == 0) return path;
+  free(path);
+  return NULL;
 }
 
 static int remote(struct conform_options *o) {

@@ -183,6 +183,10 @@ static void it_is_checked(void **state) {
   assert_int_equal(yoi_use_allocator(&a, NULL), YOI_INVALID_ARGUMENT);
   a.size = 0;
   assert_int_equal(yoi_use_allocator(&a, NULL), YOI_INVALID_ARGUMENT);
+  a = counting;
+  a.reserved = 1;
+  assert_int_equal(yoi_use_allocator(&a, NULL), YOI_INVALID_ARGUMENT);
+  assert_int_equal(yoi_use_allocator(NULL, NULL), YOI_INVALID_ARGUMENT);
   assert_int_equal(yoi_use_allocator(&counting, NULL), YOI_OK);
   assert_int_equal(heap.made, 0);
 }

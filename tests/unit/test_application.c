@@ -228,6 +228,12 @@ static void options_are_checked(void **state) {
   assert_int_equal(yoi_host_new_with("{}", 2, &o, &host, yoi_sdk_error_init(&e)),
                    YOI_INVALID_ARGUMENT);
   assert_non_null(strstr(e.message, "expected at most"));
+  o = (yoi_host_options){.size = sizeof o, .reserved = 1};
+  assert_int_equal(yoi_host_new_with("{}", 2, &o, &host, yoi_sdk_error_init(&e)),
+                   YOI_INVALID_ARGUMENT);
+  assert_non_null(strstr(e.message, "'reserved'"));
+  o = (yoi_host_options){.size = sizeof o, .n_plugins = 1};
+  assert_int_equal(yoi_host_new_with("{}", 2, &o, &host, NULL), YOI_INVALID_ARGUMENT);
   assert_int_equal(yoi_host_new_with("{}", 2, &longer.o, &host, NULL), YOI_UNIMPLEMENTED);
   longer.newer = 0;
   assert_int_equal(yoi_host_new_with("{}", 2, &longer.o, NULL, NULL), YOI_OK);

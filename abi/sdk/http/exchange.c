@@ -304,10 +304,11 @@ static CURLcode set_flags(struct yoi_sdk_http_exchange *x, uint32_t flags, int a
   if (code == CURLE_OK && changed & YOI_SDK_HTTP_DECODE)
     code = curl_easy_setopt(x->easy, CURLOPT_ACCEPT_ENCODING,
                             flags & YOI_SDK_HTTP_DECODE ? "gzip, deflate" : NULL);
-  if (code == CURLE_OK && alone != x->alone) {
-    code = curl_easy_setopt(x->easy, CURLOPT_FRESH_CONNECT, (long)alone);
-    if (code == CURLE_OK) code = curl_easy_setopt(x->easy, CURLOPT_FORBID_REUSE, (long)alone);
-  }
+  if (code == CURLE_OK && (alone != x->alone || changed & YOI_SDK_HTTP_FRESH))
+    code = curl_easy_setopt(x->easy, CURLOPT_FRESH_CONNECT,
+                            alone || flags & YOI_SDK_HTTP_FRESH ? 1L : 0L);
+  if (code == CURLE_OK && alone != x->alone)
+    code = curl_easy_setopt(x->easy, CURLOPT_FORBID_REUSE, (long)alone);
   if (code == CURLE_OK) {
     x->set_flags = flags;
     x->alone = alone != 0;

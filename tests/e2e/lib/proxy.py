@@ -11,6 +11,8 @@ is called for each connection and gives one of
   ('double',)         sends the request on two connections, answers from the first
   ('again',)          the same, one behind the other: the second is on its way
                       when the first answer comes, and is not listened to
+  ('lose', when)      hands on all bytes; when when() says so it hands on no answer,
+                      and closes both sides
   ('refuse',)         closes before it reads anything
   ('say', bytes)      reads a request's head and answers with that
   ('talk', reply)     is a server: answers each request with reply(head, path)
@@ -163,6 +165,8 @@ class Proxy:
                     if fault[0] == 'torn' and left <= 0:
                         return
                 elif s is behind[0]:
+                    if fault[0] == 'lose' and fault[1]():
+                        return
                     if fault[0] == 'delay':
                         threading.Event().wait(fault[1])  # the fault itself
                     if asked:

@@ -245,6 +245,23 @@ static void streams_and_connections_have_limits(void **state) {
   settle();
 }
 
+static void a_batch_has_the_time_that_it_needs(void **state) {
+  (void)state;
+  int fd = dial();
+  settle();
+  advance(500); /* of the 600 that an idle connection has */
+  ask(fd, "GET /v1/workers/eac/events", "Accept: application/json\r\n");
+  hear(fd, 1000);
+  advance(400);
+  hear(fd, 1000);
+  assert_int_equal(answer_len, 0);
+  wake_all();
+  hear(fd, 1000);
+  assert_non_null(strstr(answer, "\"events\":[{\"id\":\"c-1\""));
+  close(fd);
+  settle();
+}
+
 /* What a request came to when the n-th allocation failed. */
 static void memory_may_fail_anywhere(void **state) {
   (void)state;
@@ -301,6 +318,7 @@ int main(void) {
       T(a_reader_that_stalls_is_closed),
       T(a_reader_that_trickles_is_closed),
       T(streams_and_connections_have_limits),
+      T(a_batch_has_the_time_that_it_needs),
       T(memory_may_fail_anywhere),
 #undef T
   };

@@ -115,6 +115,8 @@ class host {
       (*on)(ev, st);
     } catch (const std::exception &e) {
       std::cerr << "listener: " << e.what() << "\n";
+    } catch (...) {
+      std::cerr << "listener: threw what is no exception\n";
     }
     if (ev == nullptr) delete on;
   }

@@ -44,7 +44,7 @@
 #define HTTP_LINGER_MS 1000    /* a client reads its refusal before the reset */
 #define HTTP_LINGER_BYTES 1048576
 #define HTTP_QUIET_MS 100      /* after which a watcher gets its head, if nothing came */
-#define HTTP_DRAIN_IDLE_MS 1000 /* a request on its way is told shutting_down */
+#define HTTP_DRAIN_IDLE_MS 1000 /* an idle connection may bring one more request */
 #define HTTP_DRAIN_END_MS 500  /* past its deadline, when runtimes cancel and say so */
 #define HTTP_POLICY_MAX 512    /* Content-Security-Policy of a page */
 #define HTTP_COOKIE_NAME 32    /* with the port of the listener */
@@ -393,6 +393,11 @@ void http_sse_begin(struct http_conn *c);
 void http_sse_batch(struct http_conn *c, const yoi_event *const *evs, size_t n);
 void http_sse_pump(struct http_conn *c);
 void http_sse_heartbeat(struct http_conn *c);
+/* The data of an `end` that is an error, made here; counts as one. */
+void http_end_failed(struct http_conn *c, const yoi_error *err, yoi_str cursor,
+                     struct yoi_sdk_buf *out);
+/* Counts the runtime's own `end`, when it is an error. */
+void http_end_note(struct http_conn *c, yoi_str data);
 
 /* ---- wait.c: answers that are gathered from a stream ---- */
 /* A batch begins at the cursor that the operation's body names, if any. */

@@ -45,8 +45,7 @@ static yoi_str tail_of(const struct http_conn *c, const yoi_event *ev) {
   return http_frame_tail(c->chunked);
 }
 
-/* The runtime's own `end` may be an error too. */
-static void note_end(struct http_conn *c, yoi_str data) {
+void http_end_note(struct http_conn *c, yoi_str data) {
   yoi_str reason = yoi_sdk_json_raw_get(data, "reason");
   if (yoi_sdk_str_is(reason, "\"error\"") || yoi_sdk_str_is(reason, "\"lagged\""))
     http_access_failed(c);
@@ -66,22 +65,29 @@ static void finish_with(struct http_conn *c, yoi_str bytes) {
   else http_conn_answered(c);
 }
 
-static void finish_failed(struct http_conn *c, const yoi_error *err) {
-  struct http_loop *l = c->loop;
+void http_end_failed(struct http_conn *c, const yoi_error *err, yoi_str cursor,
+                     struct yoi_sdk_buf *out) {
   struct yoi_sdk_jsonw w;
-  struct yoi_sdk_buf data;
-  char head[HTTP_FRAME_HEAD_MAX];
   const char *name = yoi_sdk_code_name(err->code);
-  yoi_sdk_buf_init(&data, 1024);
-  yoi_sdk_jsonw_init(&w, &data);
+  yoi_sdk_jsonw_init(&w, out);
   yoi_sdk_jsonw_open(&w, '{');
   yoi_sdk_jsonw_kstr(&w, "reason", YOI_LIT("error"));
   yoi_sdk_jsonw_kstr(&w, "code", yoi_sdk_str(name ? name : "internal"));
   yoi_sdk_jsonw_kbool(&w, "retryable", (err->flags & YOI_ERROR_RETRYABLE) != 0);
   yoi_sdk_jsonw_key(&w, "cursor");
-  if (c->cursor_len > 0) yoi_sdk_jsonw_str(&w, (yoi_str){c->cursor, c->cursor_len});
+  if (cursor.len > 0) yoi_sdk_jsonw_str(&w, cursor);
   else yoi_sdk_jsonw_null(&w);
   yoi_sdk_jsonw_close(&w, '}');
+  http_access_failed(c);
+  http_measure_error(c->loop->in);
+}
+
+static void finish_failed(struct http_conn *c, const yoi_error *err) {
+  struct http_loop *l = c->loop;
+  struct yoi_sdk_buf data;
+  char head[HTTP_FRAME_HEAD_MAX];
+  yoi_sdk_buf_init(&data, 1024);
+  http_end_failed(c, err, (yoi_str){c->cursor, c->cursor_len}, &data);
   const yoi_event ev = {
       .size = sizeof ev, .kind = YOI_EVENT_END, .text = yoi_sdk_buf_str(&data)};
   yoi_sdk_buf_clear(&l->out);
@@ -90,8 +96,6 @@ static void finish_failed(struct http_conn *c, const yoi_error *err) {
   yoi_sdk_buf_adds(&l->out, tail_of(c, &ev));
   int failed = data.failed | l->out.failed;
   yoi_sdk_buf_release(&data);
-  http_access_failed(c);
-  http_measure_error(l->in);
   if (failed) http_conn_gone(c);
   else finish_with(c, yoi_sdk_buf_str(&l->out));
 }
@@ -289,7 +293,7 @@ void http_sse_pump(struct http_conn *c) {
     const yoi_event *const *evs = NULL;
     size_t n = 0;
     int last = c->batch_n > 0 && c->batch && c->batch[c->batch_n - 1]->kind == YOI_EVENT_END;
-    if (last) note_end(c, c->batch[c->batch_n - 1]->text);
+    if (last) http_end_note(c, c->batch[c->batch_n - 1]->text);
     gather(c);
     if ((last || c->batch_at < c->batch_n) && !send_all(c)) return;
     if (last) {

@@ -9,7 +9,8 @@
  * "end"}: what is there at once, or, with ?wait, the first news within that
  * time; `limit` events and HTTP_BATCH_BYTES at most. `cursor` is where the
  * next request goes on, the one that was given when nothing came; `end` is null or the data
- * of the stream's end.
+ * of the stream's end, which is an error's when one came, or the time was over,
+ * behind the first events.
  *
  *  1. A quiet stream may be one that is not loaded yet, or not all of it. So a
  *     batch of what there is asks for that, YOI_REQ_ONCE, and is answered when the
@@ -156,6 +157,7 @@ static int batch_events(struct http_conn *c, struct http_collect *w, const yoi_e
       if (c->x->once && yoi_sdk_str_is(reason, "\"caught_up\"")) return answer_batch(c, w);
       set(&w->turn, evs[i]->text);
       w->ended = 1;
+      http_end_note(c, evs[i]->text);
       return answer_batch(c, w);
     }
     add_event(w, evs[i]);
@@ -178,12 +180,29 @@ void http_wait_from(struct http_conn *c, yoi_str body) {
   if (w) (void)yoi_sdk_json_raw_unescape(yoi_sdk_json_raw_get(body, "cursor"), &w->cursor);
 }
 
+/* Not all of what was asked for: behind events it is said in `end`. */
+static int answer_failed(struct http_conn *c, struct http_collect *w, const yoi_error *err) {
+  if (w->count == 0) {
+    http_answer_error(c, err);
+    return 1;
+  }
+  http_end_failed(c, err, yoi_sdk_buf_str(&w->cursor), &w->turn);
+  w->ended = 1;
+  return answer_batch(c, w);
+}
+
+static int answer_late(struct http_conn *c, struct http_collect *w) {
+  struct yoi_sdk_error e;
+  yoi_sdk_fail(yoi_sdk_error_init(&e), YOI_CODE_TIMEOUT, "the deadline has passed");
+  return answer_failed(c, w, &e.e);
+}
+
 int http_wait_quiet(struct http_conn *c, int expired) {
   struct http_collect *w = collected(c);
   if (!w) return no_memory(c);
   w->expired |= expired != 0;
-  if (c->x->by == HTTP_BY_BATCH)
-    return (w->count > 0 && !c->x->once) || w->expired ? answer_batch(c, w) : 0;
+  if (c->x->by == HTTP_BY_BATCH && c->x->once) return w->expired ? answer_late(c, w) : 0;
+  if (c->x->by == HTTP_BY_BATCH) return w->count > 0 || w->expired ? answer_batch(c, w) : 0;
   if (!w->expired || w->ack.len == 0) return 0;
   answer_ack(c, w);
   return 1;
@@ -192,7 +211,8 @@ int http_wait_quiet(struct http_conn *c, int expired) {
 void http_wait_end(struct http_conn *c, yoi_status st, const yoi_error *err) {
   struct http_collect *w = collected(c);
   if (!w) no_memory(c);
-  else if (c->x->by == HTTP_BY_BATCH && (st == YOI_END || w->count > 0)) answer_batch(c, w);
+  else if (c->x->by == HTTP_BY_BATCH && st == YOI_END) answer_batch(c, w);
+  else if (c->x->by == HTTP_BY_BATCH) answer_failed(c, w, err);
   else if (w->ack.len > 0) answer_ack(c, w);
   else if (st != YOI_END) http_answer_error(c, err);
   else http_answer_code(c, YOI_CODE_INTERNAL, "the operation ended without an answer");

@@ -87,3 +87,16 @@ struct rem_frame *rem_frame_end(const char *reason, int32_t code, int retryable,
   yoi_sdk_buf_release(&b);
   return f;
 }
+
+int rem_end_retryable(yoi_str data) {
+  return yoi_sdk_str_is(yoi_sdk_json_raw_get(data, "retryable"), "true");
+}
+
+int32_t rem_end_code(yoi_str data) {
+  yoi_str name = yoi_sdk_json_raw_get(data, "code");
+  int32_t code = 0;
+  if (name.len > 2)
+    code = rem_code_map(YOI_OP_WORKER_EVENTS,
+                        yoi_sdk_code_find((yoi_str){name.ptr + 1, name.len - 2}));
+  return code ? code : YOI_CODE_REMOTE_MALFORMED;
+}

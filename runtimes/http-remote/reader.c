@@ -204,8 +204,13 @@ static int took(struct rem_watcher *x, const struct rem_outcome *o, int full) {
   x->attempt = 0;
   x->more = 0;
   if (ended(x, o->text)) return 0;
-  if (end.len > 0 && end.ptr[0] == '{' && !x->once) {
-    /* Cut short, and not for good: it goes on later, where it stands. */
+  int cut = end.len > 0 && end.ptr[0] == '{';
+  if (cut && x->once) {
+    rem_watcher_end(x, "error", rem_end_code(end), rem_end_retryable(end), NULL);
+    return 0;
+  }
+  if (cut) {
+    /* Not for good: it goes on later, where it stands. */
     x->more = x->n_got > 0;
     if (!x->more && !later(x)) rem_watcher_end(x, "error", YOI_CODE_RUNTIME_UNAVAILABLE, 1, NULL);
     return 0;

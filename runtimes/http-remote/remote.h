@@ -209,6 +209,9 @@ void rem_frame_unref(struct rem_frame *f);
 uint32_t rem_frame_kind(yoi_str name);
 /* The `end` of a stream. code 0: null. */
 struct rem_frame *rem_frame_end(const char *reason, int32_t code, int retryable, yoi_str cursor);
+/* What the data of a remote's `end` says, as it is here; a code in any case. */
+int32_t rem_end_code(yoi_str data);
+int rem_end_retryable(yoi_str data);
 /* 1 when data is one JSON object as the kind has it, and cursor may be one. */
 int rem_frame_fits(uint32_t kind, yoi_str cursor, yoi_str data);
 
@@ -279,7 +282,8 @@ struct rem_watched {
   struct rem_cursor cursor; /* where the upstream goes on */
   struct rem_watcher *watchers, *todo, **todo_last;
   uint32_t n_joining;
-  uint8_t posted, wanted, slack, ending; /* slack: read on again */
+  uint8_t posted, wanted, ending;
+  uint8_t paused, slack; /* the upstream: it is not read; read on again */
   /* OVER: */
   const char *reason;
   int32_t code;
@@ -291,7 +295,7 @@ struct rem_watched {
   uint64_t timer, lost_ns;
   uint32_t attempt;
   uint32_t bad; /* streams in a row that ended with what is no event */
-  uint8_t paused, tending, again, ever, malformed;
+  uint8_t tending, again, ever, malformed;
   /* a followed input: not in the map, of one watcher */
   uint8_t follow, acked, ack_given;
   char turn[YOI_ID_MAX + 1];

@@ -192,9 +192,7 @@ static void take_ack(struct rem_watched *w, yoi_str data) {
 /* The remote ends the stream: its connection is read to the end of the answer,
  * and serves the next request. What may go on is taken up again then. */
 static void take_end(struct rem_watched *w, yoi_str data) {
-  yoi_str reason = yoi_sdk_json_raw_get(data, "reason"), name = yoi_sdk_json_raw_get(data, "code");
-  int retryable = yoi_sdk_str_is(yoi_sdk_json_raw_get(data, "retryable"), "true");
-  int32_t code = 0;
+  yoi_str reason = yoi_sdk_json_raw_get(data, "reason");
   if (yoi_sdk_str_is(reason, "\"turn_ended\"") && w->follow) {
     rem_upstream_over(w, "turn_ended", 0, 0, NULL);
     return;
@@ -203,11 +201,7 @@ static void take_end(struct rem_watched *w, yoi_str data) {
     rem_upstream_over(w, "worker_deleted", YOI_CODE_WORKER_NOT_FOUND, 0, NULL);
     return;
   }
-  if (retryable) return;
-  if (name.len > 2)
-    code = rem_code_map(YOI_OP_WORKER_EVENTS,
-                        yoi_sdk_code_find((yoi_str){name.ptr + 1, name.len - 2}));
-  rem_upstream_over(w, "error", code ? code : YOI_CODE_REMOTE_MALFORMED, 0, NULL);
+  if (!rem_end_retryable(data)) rem_upstream_over(w, "error", rem_end_code(data), 0, NULL);
 }
 
 /* Both: nobody of them needs more now, and nobody waits to join. */

@@ -152,6 +152,27 @@ def test_what_is_no_answer_is_said_to_be_none(new_host, said):
     proxy.stop()
 
 
+@pytest.mark.parametrize('events', [0, 1])
+@pytest.mark.parametrize('code, retryable', [('timeout', True), ('internal', False)])
+def test_a_batch_that_the_remote_ends_early_is_not_the_whole(new_host, events, code, retryable):
+    def reply(_, path):
+        body = {'runtime': {'instance_id': 'a', 'api_version': '1', 'status': 'ready'}}
+        if path.startswith(b'/v1/workers/w/events'):
+            body = {'events': [{'id': 'c1', 'event': 'worker.stopped', 'data': {
+                'sequence': 2, 'worker_id': 'w'}}] * events, 'cursor': f'c{events}',
+                    'end': {'reason': 'error', 'code': code, 'retryable': retryable,
+                            'cursor': f'c{events}'}}
+        return answer(200, json.dumps(body).encode(), 'application/json')
+    proxy = Proxy(1, lambda rng: ('talk', reply))
+    near = new_host(remote.near_config(remote.entry(f'http://127.0.0.1:{proxy.port}')))
+    batch = near.v1.ok('GET', '/v1/workers/w/events?cursor=c0&wait=0',
+                       headers={'Accept': 'application/json'})
+    assert [e['id'] for e in batch['events']] == ['c1'] * events
+    assert batch['end'] == {'reason': 'error', 'code': code, 'retryable': retryable,
+                            'cursor': f'c{events}'}
+    proxy.stop()
+
+
 def test_nobody_there_is_said_at_once_and_hidden_from_nobody(new_host):
     port = remote.free_port()
     near = new_host(remote.near_config(remote.entry(f'http://127.0.0.1:{port}', retries=0),

@@ -262,6 +262,35 @@ static void a_batch_has_the_time_that_it_needs(void **state) {
   settle();
 }
 
+static void a_batch_that_is_not_whole_says_so(void **state) {
+  static const char batch[] = "Accept: application/json\r\n";
+  static const char brief[] = "Accept: application/json\r\nYoi-Timeout-Ms: 200\r\n";
+  (void)state;
+  int fd = dial();
+  for (int waits = 0; waits < 2; waits++) {
+    get(fd, waits ? "ex/events?wait=9" : "ex/events", batch);
+    if (waits) later(fd, 0);
+    assert_non_null(strstr(answer, "200 OK"));
+    assert_non_null(strstr(answer, "\"events\":[{\"id\":\"c-1\""));
+    assert_non_null(strstr(answer, "\"end\":{\"reason\":\"error\",\"code\":\"worker_not_found\","
+                                   "\"retryable\":false,\"cursor\":\"c-1\"}}"));
+  }
+  get(fd, "ea/events", brief);
+  assert_int_equal(answer_len, 0);
+  advance(800);
+  hear(fd, 1000);
+  assert_non_null(strstr(answer, "200 OK"));
+  assert_non_null(strstr(answer, "\"end\":{\"reason\":\"error\",\"code\":\"timeout\","
+                                 "\"retryable\":true,\"cursor\":\"c-1\"}}"));
+  get(fd, "a/events?cursor=c-9", brief);
+  advance(800);
+  hear(fd, 1000);
+  assert_non_null(strstr(answer, "504"));
+  assert_non_null(strstr(answer, "\"code\":\"timeout\""));
+  close(fd);
+  settle();
+}
+
 /* What a request came to when the n-th allocation failed. */
 static void memory_may_fail_anywhere(void **state) {
   (void)state;
@@ -319,6 +348,7 @@ int main(void) {
       T(a_reader_that_trickles_is_closed),
       T(streams_and_connections_have_limits),
       T(a_batch_has_the_time_that_it_needs),
+      T(a_batch_that_is_not_whole_says_so),
       T(memory_may_fail_anywhere),
 #undef T
   };

@@ -1,7 +1,6 @@
 /* The application's heap, a program of its own since it is chosen once: all of the
  * library's memory is in it, and a thousand hosts leave no byte, descriptor or
  * thread. */
-#include <dirent.h>
 #include <malloc.h>
 #include <pthread.h>
 #include <setjmp.h>
@@ -20,6 +19,8 @@
 #include <sdk/stream.h>
 #include <yoi.h>
 #include <yoi/runtime.h>
+
+#include "support/files.h"
 
 /* A sanitizer's build is slower by far, and looks at each of fewer hosts more closely. */
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
@@ -118,15 +119,6 @@ static const yoi_linked_plugin own = {
 
 /* ---- what is left behind ----------------------------------------------------- */
 
-static int count_of(const char *dir) {
-  DIR *d = opendir(dir);
-  int n = 0;
-  assert_non_null(d);
-  for (const struct dirent *e; (e = readdir(d)) != NULL;) n += e->d_name[0] != '.';
-  closedir(d);
-  return n;
-}
-
 static void on_event(void *ctx, const yoi_event *ev, yoi_status st, const yoi_error *err) {
   (void)err;
   if (ev == NULL) *(yoi_status *)ctx = st;
@@ -154,7 +146,7 @@ static void live_once(const char *json, const char *base, const char *id, int dr
 
 static void a_thousand(const char *json, const char *base, const char *id) {
   for (int i = 0; i < WARM_UP; i++) live_once(json, base, id, i & 1);
-  int fds = count_of("/proc/self/fd"), tasks = count_of("/proc/self/task");
+  int fds = files_count("/proc/self/fd"), tasks = files_count("/proc/self/task");
   int64_t bytes = heap.bytes, blocks = heap.blocks, made = heap.made;
   struct mallinfo2 before = mallinfo2();
   for (int i = 0; i < HOSTS; i++) live_once(json, base, id, i & 1);
@@ -162,8 +154,8 @@ static void a_thousand(const char *json, const char *base, const char *id) {
   assert_int_equal(heap.blocks, blocks);
   assert_int_equal(heap.bytes, bytes);
   assert_true(heap.made > made + HOSTS);
-  assert_int_equal(count_of("/proc/self/fd"), fds);
-  assert_int_equal(count_of("/proc/self/task"), tasks);
+  assert_int_equal(files_count("/proc/self/fd"), fds);
+  assert_int_equal(files_count("/proc/self/task"), tasks);
   /* What cJSON, libcrypto and plugins have of libc, which counts the blocks that a
    * thread keeps for itself as used: below the smallest block per host. */
   assert_true(after.uordblks < before.uordblks + HOSTS * SMALLEST);

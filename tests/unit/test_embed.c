@@ -4,7 +4,6 @@
  * Most runs on plugins that are tables of the test; the first tests load the
  * null runtime from its file.
  */
-#include <dirent.h>
 #include <poll.h>
 #include <pthread.h>
 #include <sched.h>
@@ -22,6 +21,7 @@
 #include <sdk/stream.h>
 
 #include "host/clock.h"
+#include "support/files.h"
 #include "support/host_fixture.h"
 
 /* ---- with the null runtime from its file -------------------------------- */
@@ -69,15 +69,6 @@ static void test_sync_in_both_modes(void **state) {
   assert_string_equal(yoi_version(), "1.0.0");
 }
 
-static int count_of(const char *dir) {
-  DIR *d = opendir(dir);
-  int n = 0;
-  assert_non_null(d);
-  for (const struct dirent *e; (e = readdir(d)) != NULL;) n += e->d_name[0] != '.';
-  closedir(d);
-  return n;
-}
-
 static int sockets(void) {
   int n = 0;
   for (int fd = 0; fd < 256; fd++) {
@@ -92,20 +83,20 @@ static void test_a_host_alone_touches_nothing(void **state) {
   struct sigaction before[32], after;
   (void)state;
   for (int sig = 1; sig < 32; sig++) (void)sigaction(sig, NULL, &before[sig]);
-  int files = count_of("."), fds = count_of("/proc/self/fd"), open_sockets = sockets();
-  int tasks = count_of("/proc/self/task");
+  int files = files_count("."), fds = files_count("/proc/self/fd"), open_sockets = sockets();
+  int tasks = files_count("/proc/self/task");
   struct yoi_embed *host = started(NULL_CONFIG(",\"step\":true"));
   describe(host, "a");
   assert_int_equal(sockets(), open_sockets);
-  assert_int_equal(count_of("."), files);
-  assert_int_equal(count_of("/proc/self/task"), tasks); /* step mode: no threads */
+  assert_int_equal(files_count("."), files);
+  assert_int_equal(files_count("/proc/self/task"), tasks); /* step mode: no threads */
   yoi_host_free(host);
   host = started(NULL_CONFIG(""));
   describe(host, "a");
   assert_int_equal(sockets(), open_sockets);
   yoi_host_free(host);
-  assert_int_equal(count_of("/proc/self/fd"), fds);
-  assert_int_equal(count_of("."), files);
+  assert_int_equal(files_count("/proc/self/fd"), fds);
+  assert_int_equal(files_count("."), files);
   for (int sig = 1; sig < 32; sig++) {
     (void)sigaction(sig, NULL, &after);
     assert_ptr_equal(after.sa_handler, before[sig].sa_handler);
@@ -572,18 +563,18 @@ static void test_failed_start_leaves_nothing_open(void **state) {
   for (int step = 0; step < 2; step++) {
     struct host_fixture f;
     struct yoi_sdk_error e;
-    int fds = count_of("/proc/self/fd");
+    int fds = files_count("/proc/self/fd");
     set_up(&f, step, ANSWER);
     host_fixture_ingress(&f, &in_table);
     t.fail_ingress = 1;
     host_fixture_start_as(&f, YOI_INVALID_ARGUMENT, yoi_sdk_error_init(&e));
     assert_string_equal(e.message, "cannot start ingress '127.0.0.1:0': no loops");
     assert_string_equal(t.trace, "rt.open in.open in.start in.close rt.close ");
-    assert_int_equal(count_of("/proc/self/fd"), fds);
+    assert_int_equal(files_count("/proc/self/fd"), fds);
     t.fail_ingress = 0;
     host_fixture_start(&f); /* and again, when the cause is gone */
     host_fixture_stop(&f);
-    assert_int_equal(count_of("/proc/self/fd"), fds);
+    assert_int_equal(files_count("/proc/self/fd"), fds);
   }
 }
 
@@ -593,7 +584,7 @@ static void test_failed_start_leaves_nothing_open(void **state) {
  * or does its work, and nothing stays behind. */
 static void test_every_allocation_may_fail(void **state) {
   (void)state;
-  int fds = count_of("/proc/self/fd");
+  int fds = files_count("/proc/self/fd");
   uint64_t made = 0, n = 1;
   do {
     struct host_fixture f;
@@ -612,7 +603,7 @@ static void test_every_allocation_may_fail(void **state) {
     made = yoi_sdk_mem_fail_at(0);
     host_fixture_stop(&f);
     drop_queues();
-    assert_int_equal(count_of("/proc/self/fd"), fds);
+    assert_int_equal(files_count("/proc/self/fd"), fds);
   } while (made >= n++ && n < 1000); /* until the n-th is not reached */
   assert_true(n > 20);
 }

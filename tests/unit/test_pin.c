@@ -3,7 +3,6 @@
  * between the steps of a load and while one runs. */
 #include "host/pin.h"
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -60,15 +59,6 @@ static struct yoi__catalogue *pinned(struct yoi__plugin **out) {
   return c;
 }
 
-static int entries(const char *path) {
-  DIR *d = opendir(path);
-  int n = 0;
-  assert_non_null(d);
-  for (struct dirent *e = readdir(d); e != NULL; e = readdir(d)) n += e->d_name[0] != '.';
-  closedir(d);
-  return n;
-}
-
 /* Where copies go: a folder of this test. */
 static int setup(void **state) {
   char here[1024];
@@ -97,7 +87,7 @@ static void refuses(struct yoi__plugin *p, const char *words, const char *more) 
   assert_int_equal(yoi__plugin_load(p, yoi_sdk_error_init(&again)), YOI_INTERNAL);
   assert_string_equal(again.message, e.message);
   assert_false(files_exist("ran"));
-  assert_int_equal(entries("tmp"), 0);
+  assert_int_equal(files_count("tmp"), 0);
 }
 
 static void a_pinned_plugin_runs_from_a_copy_that_is_gone(void **state) {
@@ -108,7 +98,7 @@ static void a_pinned_plugin_runs_from_a_copy_that_is_gone(void **state) {
   assert_int_equal(yoi__plugin_load(p, NULL), YOI_OK);
   assert_true(files_exist("ran"));
   assert_non_null(p->table.runtime.start);
-  assert_int_equal(entries("tmp"), 0);
+  assert_int_equal(files_count("tmp"), 0);
   yoi__catalogue_free(c);
 }
 
@@ -139,7 +129,7 @@ static void a_file_that_differs_in_one_byte_is_refused(void **state) {
   assert_non_null(strstr(e.message, p->pin));
   assert_non_null(strstr(e.message, "in its private copy"));
   assert_false(files_exist("ran"));
-  assert_int_equal(entries("tmp"), 0);
+  assert_int_equal(files_count("tmp"), 0);
   yoi__catalogue_free(c);
   c = pinned(&p); /* the other way round: the pin is of other bytes */
   memcpy(p->pin, OTHER, sizeof p->pin);
@@ -229,9 +219,9 @@ static void a_file_that_is_replaced_after_it_was_opened_does_not_run(void **stat
   copy = files_read(in.path, &m);
   assert_int_equal(m, n);
   assert_memory_equal(copy, good, n);
-  assert_int_equal(entries("tmp"), 1);
+  assert_int_equal(files_count("tmp"), 1);
   yoi__pin_release(&in);
-  assert_int_equal(entries("tmp"), 0);
+  assert_int_equal(files_count("tmp"), 0);
   test_free(good);
   test_free(copy);
   yoi__catalogue_free(c);
@@ -250,7 +240,7 @@ static void a_file_that_is_overwritten_after_it_was_opened_is_refused(void **sta
   assert_non_null(strstr(e.message, "in its private copy"));
   assert_non_null(strstr(e.message, p->pin));
   yoi__pin_release(&in);
-  assert_int_equal(entries("tmp"), 0);
+  assert_int_equal(files_count("tmp"), 0);
   yoi__catalogue_free(c);
   put();
   c = pinned(&p);
@@ -259,7 +249,7 @@ static void a_file_that_is_overwritten_after_it_was_opened_is_refused(void **sta
   assert_int_equal(yoi__pin_copy(p, &in, yoi_sdk_error_init(&e)), YOI_INTERNAL);
   assert_non_null(strstr(e.message, "it became shorter"));
   yoi__pin_release(&in);
-  assert_int_equal(entries("tmp"), 0);
+  assert_int_equal(files_count("tmp"), 0);
   yoi__catalogue_free(c);
 }
 
@@ -304,7 +294,7 @@ static void unsafe_places_are_left_aside(void **state) {
     assert_null(strstr(in.dir, "loose"));
     yoi__pin_release(&in);
   }
-  assert_int_equal(entries("loose/inner"), 0);
+  assert_int_equal(files_count("loose/inner"), 0);
   unsetenv("XDG_RUNTIME_DIR");
   yoi__catalogue_free(c);
 }
@@ -353,7 +343,7 @@ static void a_race_never_runs_other_bytes(void **state) {
   assert_int_equal(kill(swapper, SIGKILL), 0);
   assert_int_equal(waitpid(swapper, NULL, 0), swapper);
   assert_true(loaded > 0 && refused > 0);
-  assert_int_equal(entries("tmp"), 0);
+  assert_int_equal(files_count("tmp"), 0);
   test_free(good);
   test_free(evil);
   yoi__catalogue_free(c);
@@ -382,7 +372,7 @@ static void memory_may_be_short_anywhere(void **state) {
     yoi_status st = yoi__plugin_load(p, NULL);
     int done = yoi_sdk_mem_fail_at(0) < n;
     yoi__catalogue_free(c);
-    assert_int_equal(entries("tmp"), 0);
+    assert_int_equal(files_count("tmp"), 0);
     if (!done) continue;
     assert_int_equal(st, YOI_OK);
     return;

@@ -1,7 +1,6 @@
 /* test_runtimes.c - runtimes that come and go while the host runs: added,
  * asked and watched meanwhile, removed, and everything as before.
  */
-#include <dirent.h>
 #include <malloc.h>
 #include <poll.h>
 #include <pthread.h>
@@ -16,6 +15,7 @@
 #include <sdk/stream.h>
 
 #include "host/clock.h"
+#include "support/files.h"
 #include "support/host_fixture.h"
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
@@ -67,15 +67,6 @@ static yoi_status ask(struct yoi_embed *host, const char *id, uint32_t op, const
   yoi_status st = yoi_call_sync(host, yoi_sdk_str(id), &r, &text, NULL, yoi_sdk_error_init(e));
   yoi_free(text);
   return st;
-}
-
-static int open_files(void) {
-  DIR *d = opendir("/proc/self/fd");
-  int n = 0;
-  assert_non_null(d);
-  while (readdir(d) != NULL) n++;
-  closedir(d);
-  return n;
 }
 
 /* ---- rounds ------------------------------------------------------------ */
@@ -145,7 +136,7 @@ static void test_a_hundred_rounds_under_load(void **state) {
   for (int round = 0; round < 100; round++) {
     if (round == 20) {
       before = mallinfo2().uordblks;
-      files = open_files();
+      files = files_count("/proc/self/fd");
     }
     add(host, round % 4 == 3 ? EMBEDDED : THREADED);
     int ok = atomic_load(&callers[round % 3].ok);
@@ -157,7 +148,7 @@ static void test_a_hundred_rounds_under_load(void **state) {
     atomic_store(&callers[i].stop, 1);
     pthread_join(threads[i], NULL);
   }
-  assert_int_equal(open_files(), files);
+  assert_int_equal(files_count("/proc/self/fd"), files);
   if (COUNTS_MEMORY) assert_true(mallinfo2().uordblks < before + 65536);
   yoi_host_free(host);
 }

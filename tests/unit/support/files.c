@@ -2,6 +2,7 @@
  * without them a test is assumed to run at the top of the tree. */
 #include "files.h"
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -83,4 +84,13 @@ const char *files_source(const char *name) {
   static char path[PATH_BYTES]; /* process-wide: a test has one thread */
   snprintf(path, sizeof path, "%s/%s", root("YOI_ROOT", "."), name);
   return path;
+}
+
+int files_count(const char *dir) {
+  DIR *d = opendir(dir);
+  int n = 0;
+  assert_non_null(d);
+  for (const struct dirent *e; (e = readdir(d)) != NULL;) n += e->d_name[0] != '.';
+  closedir(d);
+  return n;
 }

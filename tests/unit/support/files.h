@@ -16,6 +16,8 @@ void files_plugin(const char *name, const char *to);
  * spaces. */
 void files_patch(const char *path, const char *from, const char *to);
 int files_exist(const char *path);
+/* Entries of a directory whose names do not begin with a dot. */
+int files_count(const char *dir);
 /* The path of a file of the source tree, valid until the next call. */
 const char *files_source(const char *name);
 

@@ -4,10 +4,11 @@
  *   bench_isolated BUILD-DIRECTORY
  *
  * A decision of policy-rules with one rule, which somebody waits for; and a call
- * of tool-time, started, polled and woken on a loop. Each is asked by turns here
- * and there, so that what else the machine does is in both; so is the reference, a
- * message of the size of a question that a process sends back at once over a pair
- * of the same kind. Prints one line of JSON: medians in nanoseconds.
+ * of tool-time, started, polled and woken on a loop, where the policy that is asked
+ * about it is in this process. Each is asked by turns here and there, so that what
+ * else the machine does is in both; so is the reference, a message of the size of a
+ * question that a process sends back at once over a pair of the same kind. Prints
+ * one line of JSON: medians in nanoseconds.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -43,11 +44,11 @@ static void give_up(const char *what, const yoi_error *err) {
   exit(1);
 }
 
-static struct yoi_embed *host_of(const char *folder, const char *isolation) {
+static struct yoi_embed *host_of(const char *folder, const char *policy, const char *tool) {
   char text[2048];
   struct yoi_embed *host = NULL;
   struct yoi_sdk_error e;
-  int n = snprintf(text, sizeof text, CONFIG, isolation, isolation);
+  int n = snprintf(text, sizeof text, CONFIG, policy, tool);
   yoi_error *err = yoi_sdk_error_init(&e);
   if (yoi_host_new(text, (size_t)n, folder, &host, err) != YOI_OK) give_up("config", err);
   if (yoi_host_start(host, err) != YOI_OK) give_up("start", err);
@@ -204,13 +205,15 @@ int main(int argc, char **argv) {
   }
   pid_t child;
   int fd = mirror(&child); /* before there are threads */
-  struct yoi_embed *hosts[2] = {host_of(argv[1], "none"), host_of(argv[1], "process")};
+  struct yoi_embed *hosts[2] = {host_of(argv[1], "none", "none"),
+                                host_of(argv[1], "process", "none")};
+  struct yoi_embed *of_tools[2] = {hosts[0], host_of(argv[1], "none", "process")};
   static uint64_t decided[2][CALLS], bare[CALLS]; /* process-wide: too large for a stack */
   struct calls calls[2];
   double of_calls[2], of_decisions[2];
   for (size_t i = 0; i < 2; i++) {
     for (size_t k = 0; k < WARM; k++) (void)decide(hosts[i]);
-    calls_of(&calls[i], hosts[i]);
+    calls_of(&calls[i], of_tools[i]);
     call(&calls[i], WARM);
     calls[i].n = 0;
   }
@@ -230,9 +233,10 @@ int main(int argc, char **argv) {
   close(fd);
   (void)waitpid(child, NULL, 0);
   for (size_t i = 0; i < 2; i++) {
-    yoi__token_free(hosts[i]->tokens, &calls[i].holder, calls[i].token);
-    yoi_host_free(hosts[i]);
+    yoi__token_free(of_tools[i]->tokens, &calls[i].holder, calls[i].token);
     free(calls[i].times);
   }
+  yoi_host_free(of_tools[1]);
+  for (size_t i = 0; i < 2; i++) yoi_host_free(hosts[i]);
   return 0;
 }

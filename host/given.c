@@ -9,6 +9,8 @@
  *  3. What is kept was checked once; it is checked again at each use, against the
  *     setup that the call began with.
  *  4. A list is all or nothing: one grant that is not in force refuses the call.
+ *  5. A call may end while another thread still asks for it, of a plugin in a process
+ *     of its own; whoever looks has a reference of the setup.
  */
 #include "given.h"
 
@@ -216,7 +218,7 @@ yoi_status yoi__given_get(struct yoi_embed *host, const struct yoi__instance *in
   int found = s != NULL && s->in == in;
   if (found) {
     n = s->n;
-    out->setup = s->setup;
+    out->setup = yoi__setup_ref(s->setup);
     memcpy(packed, s->texts, s->bytes);
   }
   pthread_mutex_unlock(&g->lock);
@@ -233,12 +235,14 @@ yoi_status yoi__given_has(struct yoi_embed *host, const struct yoi__instance *in
                           const struct yoi_sdk_grant *grant, struct yoi__setup **out_setup,
                           yoi_error *err) {
   struct yoi__given_list list;
+  size_t i = 0;
   yoi_status st = yoi__given_get(host, in, call, &list, err);
-  if (st != YOI_OK) return st;
-  if (out_setup != NULL) *out_setup = list.setup;
-  for (size_t i = 0; i < list.n; i++)
-    if (yoi_sdk_grant_covers(&list.grants[i], grant))
-      return yoi__grant_for(list.setup->config, in->plugin, grant, err);
-  return yoi_sdk_fail(err, YOI_CODE_GRANT_MISSING, "this call was not given the grant '%s'",
+  while (i < list.n && !yoi_sdk_grant_covers(&list.grants[i], grant)) i++;
+  if (st == YOI_OK && i == list.n)
+    st = yoi_sdk_fail(err, YOI_CODE_GRANT_MISSING, "this call was not given the grant '%s'",
                       yoi_sdk_grant_show(grant).text);
+  if (st == YOI_OK) st = yoi__grant_for(list.setup->config, in->plugin, grant, err);
+  if (out_setup != NULL) *out_setup = st == YOI_OK ? yoi__setup_ref(list.setup) : NULL;
+  yoi__setup_give(list.setup);
+  return st;
 }

@@ -35,9 +35,10 @@ void yoi__given_close(struct yoi_embed *host, uint64_t call);
 yoi_status yoi__given_check(const struct yoi__setup *setup, const struct yoi__plugin *p,
                             yoi_str grants, yoi_error *err);
 
-/* The grants of a call: a copy, so that nothing is locked while they are used. */
+/* The grants of a call: a copy, so that nothing is locked while they are used, and
+ * a reference, so that what they stand for outlives a call that ends meanwhile. */
 struct yoi__given_list {
-  struct yoi__setup *setup; /* of the call, which holds it */
+  struct yoi__setup *setup; /* of the call; to be given back, NULL without one */
   size_t n;
   struct yoi_sdk_grant grants[YOI_TOOL_GRANTS_MAX]; /* names lie in `bytes` */
   yoi_str texts[YOI_TOOL_GRANTS_MAX];
@@ -47,7 +48,7 @@ struct yoi__given_list {
 yoi_status yoi__given_get(struct yoi_embed *host, const struct yoi__instance *in, uint64_t call,
                           struct yoi__given_list *out, yoi_error *err);
 /* [any] OK: the call has it, and it is in force. *out_setup (may be NULL): its
- * setup, held as long as the call is. */
+ * setup, to be given back; NULL when it is not OK. */
 yoi_status yoi__given_has(struct yoi_embed *host, const struct yoi__instance *in, uint64_t call,
                           const struct yoi_sdk_grant *grant, struct yoi__setup **out_setup,
                           yoi_error *err);

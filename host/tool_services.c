@@ -34,6 +34,7 @@ static yoi_status grant_list(const yoi_host *h, uint64_t call,
   struct yoi__given_list list;
   yoi_status st = yoi__given_get(of(h)->top, of(h), call, &list, NULL);
   for (size_t i = 0; i < list.n; i++) each(ctx, list.texts[i]);
+  yoi__setup_give(list.setup);
   return st;
 }
 
@@ -54,10 +55,12 @@ static yoi_status grant_value(const yoi_host *h, uint64_t call, yoi_str text, ch
       yoi__local_commands(&s->config->local, grant.kind == YOI_SDK_GRANT_GIT, grant.name)->value;
   *out_len = value.len;
   if (value.len > cap)
-    return yoi_sdk_fail(err, YOI_CODE_LIMIT_TOO_LARGE,
-                        "the value of a grant has %zu bytes, the buffer %zu", value.len, cap);
-  memcpy(buf, value.ptr, value.len);
-  return YOI_OK;
+    st = yoi_sdk_fail(err, YOI_CODE_LIMIT_TOO_LARGE,
+                      "the value of a grant has %zu bytes, the buffer %zu", value.len, cap);
+  else
+    memcpy(buf, value.ptr, value.len);
+  yoi__setup_give(s);
+  return st;
 }
 
 const yoi_host_grant yoi__grant_table = {.size = sizeof yoi__grant_table,
@@ -77,9 +80,11 @@ static yoi_status mount_open(const yoi_host *h, uint64_t call, yoi_str mount, yo
     st = yoi_sdk_fail(err, YOI_CODE_INVALID_REQUEST, "expected the name of a mount");
   struct yoi__setup *s = NULL;
   if (st == YOI_OK) st = yoi__given_has(of(h)->top, of(h), call, &grant, &s, err);
-  if (st != YOI_OK) return st;
-  return yoi__mount_open(yoi__local_mount(&s->config->local, mount)->fd, mount, path, flags, out_fd,
+  if (st == YOI_OK)
+    st = yoi__mount_open(yoi__local_mount(&s->config->local, mount)->fd, mount, path, flags, out_fd,
                          err);
+  yoi__setup_give(s);
+  return st;
 }
 
 const yoi_host_mount yoi__mount_table = {.size = sizeof yoi__mount_table, .open = mount_open};
@@ -88,6 +93,7 @@ const yoi_host_mount yoi__mount_table = {.size = sizeof yoi__mount_table, .open 
 
 /* What a call may speak with: its grants of the kind that are in force. */
 struct lists {
+  struct yoi__setup *setup; /* a reference: the lists are in its config */
   const struct yoi__network *all[YOI_TOOL_GRANTS_MAX];
   size_t n;
 };
@@ -97,6 +103,7 @@ static yoi_status find_lists(const struct yoi__instance *in, uint64_t call, stru
   struct yoi__given_list list;
   out->n = 0;
   yoi_status st = yoi__given_get(in->top, in, call, &list, err);
+  out->setup = list.setup;
   if (st != YOI_OK) return st;
   const struct yoi__config *c = list.setup->config;
   for (size_t i = 0; i < list.n; i++)
@@ -106,15 +113,22 @@ static yoi_status find_lists(const struct yoi__instance *in, uint64_t call, stru
   return st;
 }
 
+static yoi_status done(struct lists *l, yoi_status st) {
+  yoi__setup_give(l->setup);
+  return st;
+}
+
 static int listed(const struct lists *l, const struct yoi__net_host *host, uint32_t port) {
   for (size_t i = 0; i < l->n; i++)
     if (yoi__net_listed(l->all[i]->hosts, l->all[i]->n, host, port)) return 1;
   return 0;
 }
 
-/* Both functions begin so: the question is one, and the host is listed. */
+/* Both functions begin so: the question is one, and the host is listed. *l is to be
+ * done with in any case. */
 static yoi_status begin(const yoi_host *h, uint64_t call, yoi_str text, uint32_t port,
                         struct lists *l, struct yoi__net_host *host, yoi_error *err) {
+  l->setup = NULL;
   const char *expected = yoi__net_host(text, host);
   if (expected == NULL && (port < 1 || port > UINT16_MAX)) expected = "a port of 1 to 65535";
   if (expected != NULL)
@@ -129,28 +143,35 @@ static yoi_status net_check(const yoi_host *h, uint64_t call, yoi_str host, uint
                             yoi_error *err) {
   struct yoi__net_host parsed;
   struct lists l;
-  return begin(h, call, host, port, &l, &parsed, err);
+  return done(&l, begin(h, call, host, port, &l, &parsed, err));
 }
 
-static yoi_status net_check_address(const yoi_host *h, uint64_t call, yoi_str text, uint32_t port,
-                                    yoi_str address, yoi_error *err) {
-  struct yoi__net_host host, to;
-  struct lists l;
-  yoi_status st = begin(h, call, text, port, &l, &host, err);
-  if (st != YOI_OK) return st;
+/* What the name stands for may be spoken with. */
+static yoi_status check_address(const struct lists *l, const struct yoi__net_host *host,
+                                yoi_str text, uint32_t port, yoi_str address, yoi_error *err) {
+  struct yoi__net_host to;
   if (!yoi__net_address(address, &to))
     return yoi_sdk_fail(err, YOI_CODE_INVALID_REQUEST, "cannot connect: expected an address");
-  if (host.is_address) {
-    if (memcmp(host.address, to.address, sizeof to.address) == 0) return YOI_OK;
+  if (host->is_address) {
+    if (memcmp(host->address, to.address, sizeof to.address) == 0) return YOI_OK;
     return yoi_sdk_fail(err, YOI_CODE_GRANT_MISSING, "'%.*s' is an address, and not this one",
                         YOI_ARG(text));
   }
-  if (!yoi__net_special(to.address) || listed(&l, &to, port)) return YOI_OK;
-  if (yoi_sdk_str_is(host.name, "localhost") && yoi__net_loopback(to.address)) return YOI_OK;
+  if (!yoi__net_special(to.address) || listed(l, &to, port)) return YOI_OK;
+  if (yoi_sdk_str_is(host->name, "localhost") && yoi__net_loopback(to.address)) return YOI_OK;
   return yoi_sdk_fail(err, YOI_CODE_GRANT_MISSING,
                       "host '%.*s' has a private or otherwise special address, which no grant of "
                       "this call names",
                       YOI_ARG(text));
+}
+
+static yoi_status net_check_address(const yoi_host *h, uint64_t call, yoi_str text, uint32_t port,
+                                    yoi_str address, yoi_error *err) {
+  struct yoi__net_host host;
+  struct lists l;
+  yoi_status st = begin(h, call, text, port, &l, &host, err);
+  if (st == YOI_OK) st = check_address(&l, &host, text, port, address, err);
+  return done(&l, st);
 }
 
 const yoi_host_net yoi__net_table = {

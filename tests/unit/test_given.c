@@ -62,11 +62,20 @@ static uint64_t begin(struct tools *t, struct yoi__instance *in, const char *gra
   return call;
 }
 
+/* What is looked at is a copy. */
+static yoi_status look(struct tools *t, const struct yoi__instance *in, uint64_t call,
+                       struct yoi__given_list *l, yoi_error *err) {
+  yoi_status st = yoi__given_get(t->f.host, in, call, l, err);
+  assert_true((st == YOI_OK) == (l->setup != NULL));
+  yoi__setup_give(l->setup);
+  return st;
+}
+
 static void a_call_has_what_it_was_given(void **state) {
   struct tools *t = *state;
   struct yoi__given_list l;
   uint64_t call = begin(t, &t->a, "[\"mount:ro:ro\", \"net\\u003adocs\",\"mount:rw:rw\"]");
-  assert_int_equal(yoi__given_get(t->f.host, &t->a, call, &l, NULL), YOI_OK);
+  assert_int_equal(look(t, &t->a, call, &l, NULL), YOI_OK);
   assert_int_equal(l.n, 3);
   assert_true(yoi_sdk_str_is(l.texts[0], "mount:ro:ro"));
   assert_true(yoi_sdk_str_is(l.texts[1], "net:docs"));
@@ -90,7 +99,7 @@ static void a_call_has_what_it_was_given(void **state) {
   yoi__given_close(t->f.host, call);
   for (int i = 0; i < 2; i++) {
     call = begin(t, &t->a, i == 0 ? "" : "[]");
-    assert_int_equal(yoi__given_get(t->f.host, &t->a, call, &l, NULL), YOI_OK);
+    assert_int_equal(look(t, &t->a, call, &l, NULL), YOI_OK);
     assert_int_equal(l.n, 0);
     assert_int_equal(yoi__given_has(t->f.host, &t->a, call, &cases[0].grant, NULL, NULL),
                      YOI_PERMISSION_DENIED);
@@ -116,34 +125,60 @@ static void it_is_asked_again_at_each_use(void **state) {
   yoi__given_close(t->f.host, call);
 }
 
+/* Its end may come while another thread still opens what it asked for. */
+static void what_was_found_outlives_the_call(void **state) {
+  struct tools *t = *state;
+  const struct yoi_sdk_grant read = {YOI_SDK_GRANT_MOUNT, 0, {"rw", 2}};
+  const struct yoi_sdk_grant other = {YOI_SDK_GRANT_MOUNT, 0, {"no", 2}};
+  struct yoi__setup *s = t->f.host->setup, *found = NULL;
+  uint64_t refs = atomic_load(&s->refs);
+  struct yoi__given_list l;
+  uint64_t call = begin(t, &t->a, "[\"mount:rw:rw\"]");
+  assert_int_equal(yoi__given_get(t->f.host, &t->a, call, &l, NULL), YOI_OK);
+  assert_int_equal(yoi__given_has(t->f.host, &t->a, call, &read, &found, NULL), YOI_OK);
+  assert_ptr_equal(l.setup, s);
+  assert_ptr_equal(found, s);
+  yoi__given_close(t->f.host, call);
+  assert_int_equal(atomic_load(&s->refs), refs + 2);
+  yoi__setup_give(l.setup);
+  yoi__setup_give(found);
+  assert_int_equal(atomic_load(&s->refs), refs);
+  call = begin(t, &t->a, "[\"mount:rw:rw\"]");
+  assert_int_equal(yoi__given_has(t->f.host, &t->a, call, &other, &found, NULL),
+                   YOI_PERMISSION_DENIED);
+  assert_null(found);
+  yoi__given_close(t->f.host, call);
+  assert_int_equal(atomic_load(&s->refs), refs);
+}
+
 static void a_handle_is_good_for_its_own_call_only(void **state) {
   struct tools *t = *state;
   struct yoi__given_list l;
   struct yoi_sdk_error e;
   uint64_t call = begin(t, &t->a, "[\"mount:ro:ro\"]"), next, calls[40];
-  assert_int_equal(yoi__given_get(t->f.host, &t->b, call, &l, yoi_sdk_error_init(&e)),
+  assert_int_equal(look(t, &t->b, call, &l, yoi_sdk_error_init(&e)),
                    YOI_NOT_FOUND);
   assert_int_equal(e.e.code, YOI_CODE_NOT_FOUND);
   assert_int_equal(l.n, 0);
   static const uint64_t none[] = {0, 1, UINT64_MAX, 1ull << 20 | 999, 2ull << 20};
   for (size_t i = 0; i < sizeof none / sizeof *none; i++) {
-    assert_int_equal(yoi__given_get(t->f.host, &t->a, none[i], &l, NULL), YOI_NOT_FOUND);
+    assert_int_equal(look(t, &t->a, none[i], &l, NULL), YOI_NOT_FOUND);
     yoi__given_close(t->f.host, none[i]);
   }
-  assert_int_equal(yoi__given_get(t->f.host, &t->a, call, &l, NULL), YOI_OK);
+  assert_int_equal(look(t, &t->a, call, &l, NULL), YOI_OK);
   yoi__given_close(t->f.host, call);
   yoi__given_close(t->f.host, call);
   next = begin(t, &t->a, "");
-  assert_int_equal(yoi__given_get(t->f.host, &t->a, call, &l, NULL), YOI_NOT_FOUND);
+  assert_int_equal(look(t, &t->a, call, &l, NULL), YOI_NOT_FOUND);
   yoi__given_close(t->f.host, call); /* not the one that has its place now */
-  assert_int_equal(yoi__given_get(t->f.host, &t->a, next, &l, NULL), YOI_OK);
+  assert_int_equal(look(t, &t->a, next, &l, NULL), YOI_OK);
   yoi__given_close(t->f.host, next);
   for (size_t i = 0; i < 40; i++) {
     calls[i] = begin(t, i % 2 == 0 ? &t->a : &t->b, "[\"net:docs\"]");
     for (size_t k = 0; k < i; k++) assert_int_not_equal(calls[i], calls[k]);
   }
   for (size_t i = 0; i < 40; i++) {
-    assert_int_equal(yoi__given_get(t->f.host, i % 2 == 0 ? &t->a : &t->b, calls[i], &l, NULL),
+    assert_int_equal(look(t, i % 2 == 0 ? &t->a : &t->b, calls[i], &l, NULL),
                      YOI_OK);
     assert_int_equal(l.n, 1);
     yoi__given_close(t->f.host, calls[i]);
@@ -205,7 +240,7 @@ static void a_call_has_at_most_16_each_as_long_as_may_be(void **state) {
     yoi_status st = yoi__given_open(t->f.host->setup, &t->a, yoi_sdk_str(text), &call, NULL);
     assert_int_equal(st, n == YOI_TOOL_GRANTS_MAX ? YOI_OK : YOI_INVALID_ARGUMENT);
     if (st != YOI_OK) continue;
-    assert_int_equal(yoi__given_get(t->f.host, &t->a, call, &l, NULL), YOI_OK);
+    assert_int_equal(look(t, &t->a, call, &l, NULL), YOI_OK);
     assert_int_equal(l.n, YOI_TOOL_GRANTS_MAX);
     assert_true(yoi_sdk_str_is(l.grants[YOI_TOOL_GRANTS_MAX - 1].name, name));
     yoi__given_close(t->f.host, call);
@@ -242,8 +277,8 @@ static void *open_and_close(void *ctx) {
     if (yoi__given_open(t->f.host->setup, &t->a, YOI_LIT("[\"net:docs\"]"), &call, NULL) !=
             YOI_OK ||
         yoi__given_has(t->f.host, &t->a, call, &docs, NULL, NULL) != YOI_OK ||
-        yoi__given_get(t->f.host, &t->b, call, &l, NULL) != YOI_NOT_FOUND ||
-        yoi__given_get(t->f.host, &t->a, old, &l, NULL) != YOI_NOT_FOUND)
+        look(t, &t->b, call, &l, NULL) != YOI_NOT_FOUND ||
+        look(t, &t->a, old, &l, NULL) != YOI_NOT_FOUND)
       return t;
     yoi__given_close(t->f.host, call);
     old = call;
@@ -268,6 +303,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       TEST(a_call_has_what_it_was_given),
       TEST(it_is_asked_again_at_each_use),
+      TEST(what_was_found_outlives_the_call),
       TEST(a_handle_is_good_for_its_own_call_only),
       TEST(a_list_is_taken_whole_or_not_at_all),
       TEST(a_call_has_at_most_16_each_as_long_as_may_be),

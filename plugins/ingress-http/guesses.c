@@ -69,6 +69,18 @@ void http_guess_wrong(struct http_guesses *g, struct http_peer_key who, uint64_t
 
 /* ---- devices --------------------------------------------------------------------- */
 
+/* id: what stands for the principal, and random bytes. */
+static int name(const struct http_guesses *g, yoi_str principal, uint8_t id[HTTP_DEVICE_BYTES]) {
+  uint8_t hash[YOI_SDK_SHA256_SIZE];
+  size_t half = HTTP_DEVICE_BYTES / 2;
+  struct yoi_sdk_sha256 *h = yoi_sdk_sha256_new();
+  yoi_sdk_sha256_field(h, (yoi_str){(const char *)g->key, sizeof g->key});
+  yoi_sdk_sha256_field(h, principal);
+  if (!yoi_sdk_sha256_final(h, hash)) return 0;
+  memcpy(id, hash, half);
+  return yoi_sdk_random(id + half, half);
+}
+
 /* Both texts have one length, so that nothing can be appended to what was proved. */
 static int prove(const struct http_guesses *g, const uint8_t id[HTTP_DEVICE_BYTES],
                  uint8_t out[YOI_SDK_SHA256_SIZE]) {
@@ -80,9 +92,10 @@ static int prove(const struct http_guesses *g, const uint8_t id[HTTP_DEVICE_BYTE
   return ok;
 }
 
-int http_device_new(const struct http_guesses *g, char out[HTTP_DEVICE_TEXT + 1]) {
+int http_device_new(const struct http_guesses *g, yoi_str principal,
+                    char out[HTTP_DEVICE_TEXT + 1]) {
   uint8_t id[HTTP_DEVICE_BYTES], proof[YOI_SDK_SHA256_SIZE];
-  if (!yoi_sdk_random(id, sizeof id) || !prove(g, id, proof)) return 0;
+  if (!name(g, principal, id) || !prove(g, id, proof)) return 0;
   yoi_sdk_hex(id, sizeof id, out);
   yoi_sdk_hex(proof, HTTP_DEVICE_BYTES, out + 2 * sizeof id);
   out[HTTP_DEVICE_TEXT] = 0;

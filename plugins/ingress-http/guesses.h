@@ -6,11 +6,11 @@
  *
  *  1. While somebody waits no token of his is looked at, right or wrong: else the
  *     wait would cost nothing.
- *  2. Each waits for himself: a peer (peers.h), or a browser that has logged in
- *     before and shows its device cookie. So one who guesses keeps no other peer
- *     out, and behind one address, a proxy's, nobody whose browser is known.
- *     Its wrong ones count for its peer too, and it stays the device that it is,
- *     or whoever has one token would make devices to guess others with.
+ *  2. Each waits for himself: a peer (peers.h), or a caller whose browser has logged
+ *     in before and shows its device cookie. So one who guesses keeps no other peer
+ *     out, and behind one address, a proxy's, no other caller whose browser is known.
+ *     A device's wrong ones count for its peer too, and for whoever it was made for
+ *     first: else one who has a token would make devices to guess others with.
  *  3. A right token makes no guesses undone.
  *  4. The table has a fixed size. Who guesses from very many places makes it
  *     forget the oldest.
@@ -51,9 +51,10 @@ yoi_status http_guess_check(struct http_guesses *g, struct http_peer_key who, ui
 /* He was wrong. */
 void http_guess_wrong(struct http_guesses *g, struct http_peer_key who, uint64_t now_ms);
 
-/* What a browser keeps after a login, and who it is then; 0: no randomness, or
- * not one of ours. */
-int http_device_new(const struct http_guesses *g, char out[HTTP_DEVICE_TEXT + 1]);
+/* What a browser keeps after a login of the principal, and who that is then, from
+ * whichever of his browsers; 0: no randomness, or not one of ours. */
+int http_device_new(const struct http_guesses *g, yoi_str principal,
+                    char out[HTTP_DEVICE_TEXT + 1]);
 int http_device_who(const struct http_guesses *g, yoi_str text, struct http_peer_key *out);
 
 #endif

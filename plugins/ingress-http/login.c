@@ -111,10 +111,11 @@ static void answer_login(struct http_conn *c, const char *session) {
   struct http_peer_key who;
   struct http_reply r = http_answer_reply(c, 200, HTTP_TYPE_JSON);
   r.cookies[0] = write_cookie(in, in->cookie, session, in->config.session_ms / 1000u, text);
-  /* One that is known stays who it is: a new one would have new guesses. */
+  /* One that is known stays who it is, whoever logs in. */
   int known = http_device_who(&in->guesses, shown, &who);
   if (known) snprintf(proof, sizeof proof, "%.*s", YOI_ARG(shown));
-  if (known || http_device_new(&in->guesses, proof))
+  yoi_str principal = yoi_sdk_str(c->pass->caller->principal);
+  if (known || http_device_new(&in->guesses, principal, proof))
     r.cookies[1] = write_cookie(in, in->device, proof, DEVICE_S, device);
   yoi_sdk_time_text(in->clock->wall_ns(in->host) + in->config.session_ms * 1000000u, until);
   int n = snprintf(json, sizeof json, "{\"login\":{\"principal\":\"%s\",\"expires_at\":\"%s\"}}",

@@ -401,6 +401,14 @@ def test_one_who_has_a_token_does_not_guess_for_free(new_host):
     assert wrong <= 2 * (free + 1)
 
 
+def test_devices_that_were_made_before_guess_for_one(new_host):
+    host, free = closed(new_host), LIMIT['YOI_HTTP_GUESSES_FREE']
+    insiders = [browser.of(host) for _ in range(10)]
+    for insider in insiders:
+        assert insider.login(SECRET['bob']).status == 200
+    assert sum(r.status == 401 for i in insiders for r in guess(i, free)) <= free + 1
+
+
 def test_a_login_ends_the_one_before(shared):
     b = browser.of(shared)
     b.login(SECRET['ann'])

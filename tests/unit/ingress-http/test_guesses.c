@@ -86,12 +86,18 @@ static void a_device_is_itself_wherever_it_comes_from(void **state) {
   (void)state;
   char a[HTTP_DEVICE_TEXT + 1], b[HTTP_DEVICE_TEXT + 1];
   struct http_peer_key who_a, again, who_b;
-  assert_int_equal(http_device_new(&g, a), 1);
-  assert_int_equal(http_device_new(&g, b), 1);
+  assert_int_equal(http_device_new(&g, YOI_LIT("token:ann"), a), 1);
+  assert_int_equal(http_device_new(&g, YOI_LIT("token:bob"), b), 1);
   assert_int_equal(http_device_who(&g, yoi_sdk_str(a), &who_a), 1);
   assert_int_equal(http_device_who(&g, yoi_sdk_str(a), &again), 1);
   assert_int_equal(http_device_who(&g, yoi_sdk_str(b), &who_b), 1);
   assert_true(who_a.id == again.id && who_a.id != who_b.id);
+  /* Another one of the same caller guesses for him. */
+  char second[HTTP_DEVICE_TEXT + 1];
+  assert_int_equal(http_device_new(&g, YOI_LIT("token:ann"), second), 1);
+  assert_string_not_equal(a, second);
+  assert_int_equal(http_device_who(&g, yoi_sdk_str(second), &again), 1);
+  assert_true(who_a.id == again.id && who_a.family == again.family);
   for (int i = 0; i < 100; i++) http_guess_wrong(&g, who_a, 1000);
   assert_true(wait(who_a, 1000) > 0);
   assert_int_equal(wait(who_b, 1000), 0);

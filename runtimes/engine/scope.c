@@ -15,7 +15,7 @@
  *     damaged before they say it, one without a bundle.
  *  2. A worker that sleeps is judged by its bundle's digest, so that a list
  *     loads no foreign workers. Where the bundle has been deleted it is loaded,
- *     and judged before it is shown.
+ *     and judged before it is shown; it is counted when it has been loaded.
  *  3. No answer has an id of what is outside, also not as `next`.
  */
 #include "scope.h"
@@ -27,6 +27,7 @@
 struct eng_scope {
   char workspace[YOI_ID_MAX + 1];
   uint32_t n, n_ours;
+  bool sure; /* what cannot be told without a load is not there */
   struct eng_place of[YOI_BUNDLES_MAX]; /* sorted by digest */
 };
 
@@ -66,16 +67,16 @@ bool eng_scope_may(const struct eng_scope *s, const struct eng_worker *w) {
   if (atomic_load(&w->awake)) return w->spec && strcmp(w->spec->workspace, s->workspace) == 0;
   if (!w->bundled) return false;
   const struct eng_place *p = bsearch(w->bundle, s->of, s->n, sizeof s->of[0], compare);
-  return !p || p->ours;
+  return p ? p->ours : !s->sure;
 }
 
-void eng_scope_count(struct eng_engine *eng, const struct eng_scope *s,
-                     struct eng_scope_counts *out) {
+void eng_scope_count(struct eng_engine *eng, struct eng_scope *s, struct eng_scope_counts *out) {
   struct eng_worker *list[YOI_REPLAY_BATCH_MAX];
   char after[YOI_ID_MAX];
   size_t after_len = 0, n;
   int more = 1;
   *out = (struct eng_scope_counts){0};
+  s->sure = true;
   while (more) {
     n = eng_page_workers(eng, (yoi_str){after, after_len}, NULL, s, list, YOI_REPLAY_BATCH_MAX,
                          &more);

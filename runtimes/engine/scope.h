@@ -23,11 +23,11 @@ bool eng_scope_may(const struct eng_scope *s, const struct eng_worker *w);
 /* How many bundles. */
 uint32_t eng_scope_bundles(const struct eng_scope *s);
 
-/* For describe, of one workspace: nothing is loaded for it. */
+/* For describe, of one workspace: nothing is loaded for it, so what only its history
+ * can tell is not counted. The scope is of no use for else after that. */
 struct eng_scope_counts {
   uint64_t workers, running, watchers;
 };
-void eng_scope_count(struct eng_engine *eng, const struct eng_scope *s,
-                     struct eng_scope_counts *out);
+void eng_scope_count(struct eng_engine *eng, struct eng_scope *s, struct eng_scope_counts *out);
 
 #endif

@@ -511,7 +511,7 @@ static void count_all(struct eng_engine *eng, struct eng_scope_counts *out) {
 }
 
 /* scope: NULL, all. */
-static void write_counts(struct eng_engine *eng, const struct eng_scope *scope,
+static void write_counts(struct eng_engine *eng, struct eng_scope *scope,
                          struct yoi_sdk_jsonw *w) {
   const struct eng_limits *l = &eng->limits;
   struct eng_scope_counts n = {0};

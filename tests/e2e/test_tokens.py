@@ -247,6 +247,26 @@ def test_what_sleeps_is_of_its_workspace_too(shared):
     assert Worker(bob, '/v1', ids[0]).say('hi')['turn']['state'] == 'completed'
 
 
+def test_what_sleeps_without_its_bundle_is_counted_for_nobody_else(shared):
+    """Only its history can tell whose it is: nothing is read for a count."""
+    passing = Bundle(id='passing', workspace_id='zeta')
+    passing.put(client(shared, 'cat'))
+    worker = Worker.create(client(shared, 'bob'), config_bundle=passing.ref)
+    worker.stop()
+    wait.until(lambda: worker.get()['state'] == 'stopped', what='the stop')
+    assert client(shared, 'bob').delete(passing.path).status in (200, 204)
+    shared.restart()
+    ann, bob = client(shared, 'ann'), client(shared, 'bob')
+
+    def count(v1):
+        return v1.ok('GET', '/v1/runtime')['runtime']['counts']['workers']
+    assert (count(ann), count(bob)) == (1, 1)
+    assert worker.id in [w['worker_id'] for w in bob.ok('GET', '/v1/workers')['workers']]
+    assert worker.id not in [w['worker_id'] for w in ann.ok('GET', '/v1/workers')['workers']]
+    assert (count(ann), count(bob)) == (1, 2)
+    assert bob.delete(worker.path).status == 204
+
+
 def test_a_runtime_that_knows_no_workspaces_shows_such_a_token_nothing(new_host):
     """Also one that would not look at the flag: it never gets the request."""
     secrets = {**configs.SECRETS, 'ann': {'file': 'ann.token'}, 'bob': {'file': 'bob.token'}}

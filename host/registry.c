@@ -21,7 +21,9 @@
  *  2. Rows are atomics, since a late reader may meet a writer there. A row's
  *     id is compared as big-endian words, which is byte order; no id has a
  *     zero byte.
- *  3. Whoever got an instance from acquire has the one that the row meant.
+ *  3. Whoever got an instance from acquire has the one that the row meant, and
+ *     that row still stood when the reference was counted: who waits until nobody has
+ *     one, after an exchange, is behind all who had found it.
  *  4. Every request to a runtime passes policy (policy.c) before the runtime
  *     hears of it; but for the puts of bundle_sync.c, of which the config decides.
  */
@@ -245,8 +247,10 @@ struct yoi__instance *yoi__registry_acquire(struct yoi__registry *r, yoi_str id,
     uint64_t serial = row == NULL ? 0 : get(&row->serial);
     if (row != NULL && get(&row->len) != id.len) in = NULL;
     if (get(&r->writing) > version + 1) continue; /* this table was being filled */
-    if (in == NULL || ref_as(in, serial)) return in;
-    if (get(&r->version) != version) continue; /* it was removed meanwhile */
+    int has = in != NULL && ref_as(in, serial);
+    if (in == NULL || (has && get(&r->version) == version)) return in;
+    if (has) yoi__instance_unref(in);
+    if (get(&r->version) != version) continue; /* it was taken out, or may have been */
     *out_closing = 1;
     return NULL;
   }

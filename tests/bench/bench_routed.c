@@ -67,27 +67,30 @@ static const char *with_rules_of_calls(void) {
   return text;
 }
 
+static struct yoi_sdk_error why; /* process-wide: of the call that failed */
+
 static int drink(yoi_stream *s) {
   const yoi_event *const *events = NULL;
   size_t n = 0;
   yoi_status st = YOI_OK;
-  while (st == YOI_OK) st = s->ops->next(s, &events, &n, NULL);
+  while (st == YOI_OK) st = s->ops->next(s, &events, &n, &why.e);
   s->ops->release(s);
   return st == YOI_END;
 }
 
 static int routed(struct yoi_embed *host, const yoi_request *req) {
   yoi_stream *s = NULL;
-  return yoi__registry_start(host, YOI_LIT("null"), req, &s, NULL) == YOI_OK && drink(s);
+  return yoi__registry_start(host, YOI_LIT("null"), req, &s, &why.e) == YOI_OK && drink(s);
 }
 
 static int direct(const struct yoi__instance *in, const yoi_request *req) {
   yoi_stream *s = NULL;
-  return in->plugin->table.runtime.start(in->self, req, &s, NULL) == YOI_OK && drink(s);
+  return in->plugin->table.runtime.start(in->self, req, &s, &why.e) == YOI_OK && drink(s);
 }
 
 static double best(struct yoi_embed *host, const struct yoi__instance *in, const yoi_request *req) {
   double least = 1e9;
+  (void)yoi_sdk_error_init(&why);
   for (int run = 0; run < RUNS; run++) {
     uint64_t begin = yoi__now_ns();
     for (uint32_t i = 0; i < CALLS; i++)
@@ -118,7 +121,7 @@ static int measure(const char *config, const char *build, double *out_routed, do
     *out_direct = best(host, yoi__registry_find(&host->registry, YOI_LIT("null")), &req);
   yoi_host_free(host);
   if (*out_routed >= 0 && (out_direct == NULL || *out_direct >= 0)) return 1;
-  (void)fprintf(stderr, "bench_routed: a call failed\n");
+  (void)fprintf(stderr, "bench_routed: a call failed: %s\n", why.message);
   return 0;
 }
 

@@ -326,6 +326,50 @@ static void test_routing_races_with_close_and_remove(void **state) {
   }
 }
 
+struct looking {
+  struct yoi__registry *registry;
+  struct yoi__instance *in;
+  _Atomic int away, stop, late;
+};
+
+static void *looks(void *arg) {
+  struct looking *x = arg;
+  while (!atomic_load(&x->stop)) {
+    int closing;
+    struct yoi__instance *in = yoi__registry_acquire(x->registry, YOI_LIT("a"), &closing);
+    if (in == NULL) continue;
+    if (atomic_load(&x->away)) atomic_fetch_add(&x->late, 1);
+    yoi__instance_unref(in);
+  }
+  return NULL;
+}
+
+/* As a reload looks whether a runtime is empty: all who had found it are through. */
+static void test_what_was_taken_out_is_found_by_nobody_who_is_late(void **state) {
+  (void)state;
+  struct host_fixture f;
+  pthread_t threads[2];
+  set_up(&f, 1);
+  struct yoi__instance *in = host_fixture_instance(&f, "a");
+  struct looking x = {.registry = &f.host->registry, .in = in};
+  for (int i = 0; i < 2; i++) assert_int_equal(pthread_create(&threads[i], NULL, looks, &x), 0);
+  for (int round = 0; round < 500; round++) {
+    yoi__registry_exchange(x.registry, &in, 1, NULL, 0);
+    yoi__instance_shut(in);
+    while (!yoi__instance_unreferenced(in)) sched_yield();
+    yoi__instance_reopen(in);
+    atomic_store(&x.away, 1);
+    for (int i = 0; i < 5; i++) sched_yield();
+    atomic_store(&x.away, 0);
+    yoi__registry_exchange(x.registry, NULL, 0, &in, 1);
+    sched_yield();
+  }
+  atomic_store(&x.stop, 1);
+  for (int i = 0; i < 2; i++) pthread_join(threads[i], NULL);
+  assert_int_equal(atomic_load(&x.late), 0);
+  host_fixture_stop(&f);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_lookup_is_exact_and_sorted),
@@ -335,6 +379,7 @@ int main(void) {
       cmocka_unit_test(test_sizes_of_requests),
       cmocka_unit_test(test_after_drain_all_is_shutting_down),
       cmocka_unit_test(test_routing_races_with_close_and_remove),
+      cmocka_unit_test(test_what_was_taken_out_is_found_by_nobody_who_is_late),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -281,7 +281,8 @@ BROKEN_model = none lib.manifest lib.symbols lib.loads lib.entry-twice lib.scan-
   lib.unknown-interface env.working-directory env.umask env.signals env.locale env.environment \
   env.descriptors env.threads inst.open inst.bad-config inst.allocator-open inst.null-error \
   inst.small-error inst.allocator-start inst.thousand inst.two mem.config-view \
-  mem.config-borrowed mem.request-view mem.request-borrowed mem.request-larger mem.batch-own \
+  mem.config-borrowed mem.request-view mem.request-borrowed mem.request-larger \
+  mem.request-unknown mem.batch-own \
   mem.host-truncated stream.ops-shape stream.batch stream.event-shape stream.untouched \
   stream.end-is-sticky stream.again-wakes stream.cancel-ends stream.cancel-twice \
   stream.cancel-races stream.release-any-state stream.release-null stream.never-blocks \
@@ -290,7 +291,8 @@ BROKEN_model = none lib.manifest lib.symbols lib.loads lib.entry-twice lib.scan-
 BROKEN_tool = none tool.output tool.output-limit tool.error tool.repeated tool.unknown-name
 BROKEN_policy = none policy.decision policy.ready policy.same-answer policy.operations \
   policy.hostile policy.threads
-BROKEN_ingress = none ingress.accepts ingress.stop-accepting ingress.drain ingress.descriptors
+BROKEN_ingress = none ingress.accepts ingress.stop-accepting ingress.drain ingress.descriptors \
+  ingress.listener-larger ingress.listener-unknown
 BROKEN_runtime = none runtime.describe runtime.unary runtime.list runtime.unknown-op \
   runtime.unknown-flags runtime.error-text worker.create worker.create-replay \
   worker.create-conflict worker.unknown worker.stop worker.delete worker.follow \

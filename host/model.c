@@ -14,12 +14,12 @@
 #include <string.h>
 
 #include <sdk/mem.h>
+#include <sdk/take.h>
 
 #include "host.h"
 #include "late.h"
 #include "policy.h"
 #include "stream.h"
-#include "take.h"
 
 /* ---- the copy of a request --------------------------------------------- */
 
@@ -166,7 +166,7 @@ yoi_status yoi__model_start(struct yoi__setup *s, struct yoi__instance *who, yoi
     return YOI_NOT_FOUND;
   }
   yoi_model_request r;
-  yoi_status st = yoi__take_in(&r, sizeof r, req, "model request", err);
+  yoi_status st = yoi_sdk_take(&r, sizeof r, req, "model request", err);
   if (st == YOI_OK) st = ask_policy(s, who, name, &r, err);
   if (st != YOI_OK) return st;
   return yoi__late_start(s, in, &late_model, &r, r.token, r.deadline_ns, r.request_id, 0, out, err);

@@ -13,7 +13,8 @@
  *   report.c   what came of them, as text or as JSON
  *   quirks.c   what an author declares of his plugin
  *   rig.c      the host around the plugin; request.c what it is asked
- *   call.c     a stream and what it said
+ *   call.c     a stream and what it said; life.c a worker
+ *   companion.c companion_tool.c   the model and the tool that runtimes are given
  *   heap.c     allocations of the plugin that fail
  *   t_*.c      the groups of tests
  *

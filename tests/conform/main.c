@@ -353,7 +353,7 @@ static int list(void) {
 
 int main(int argc, char **argv) {
   static struct conform_options o = {.timeout_ms = TIMEOUT_MS, .buffer_bytes = 1u << 20};
-  static const yoi_linked_plugin *const linked[] = {&companion_model};
+  static const yoi_linked_plugin *const linked[] = {&companion_model, &companion_tool};
   struct conform c = {.options = &o};
   if (getrandom(&o.seed, 4, 0) != 4) o.seed = 1;
   int code = read_options(&o, argc, argv);
@@ -361,7 +361,7 @@ int main(int argc, char **argv) {
   if (o.list) return list();
   if (o.url && !remote(&o)) return 2;
   c.seed = o.seed;
-  if (yoi_link_plugins(linked, 1, NULL) != YOI_OK) return 1;
+  if (yoi_link_plugins(linked, 2, NULL) != YOI_OK) return 1;
   code = prepare(&c) ? 0 : 2;
   if (code == 0 && o.isolated && !((ON_TOOL | ON_POLICY | ON_MODEL) >> c.kind & 1u))
     code = usage("only tools, policies and models can be isolated, and it is none:", o.file);

@@ -97,7 +97,22 @@ def test_a_runtime_behind_a_surface(new_host, tmp_path):
     said = report(tmp_path, '--url', f'http://{address}', '--token', token)
     got = results(said)
     assert said['ok'] and got['worker.resume'] == got['worker.transcript'] == 'pass', got
-    assert not [t for t in got if t.split('.')[0] not in ('runtime', 'worker')]
+    assert got['bundle.get'] == got['bundle.delete'] == 'pass', got
+    assert {t.split('.')[0] for t in got} == {'runtime', 'worker', 'bundle', 'approval'}
+    for t in said['tests']:  # that host has not got the kit's tool
+        if t['id'] == 'worker.tool-call' or t['id'].startswith('approval.'):
+            assert t['result'] == 'skip' and "the kit's tool" in t['why'], t
+
+
+def test_what_a_runtime_does_not_offer_is_skipped_and_says_why(tmp_path):
+    said = shipped(tmp_path, 'runtimes/local-compat', '--include', 'bundle.*',
+                   '--include', 'approval.*', '--include', 'worker.*')
+    assert said['ok'] and set(results(said).values()) == {'skip'}
+    for t in said['tests']:
+        assert 'its capabilities do not have "' in t['why'], t
+    said = shipped(tmp_path, 'runtimes/fs-store', '--include', 'bundle.*',
+                   '--include', 'approval.*', '--include', 'worker.*')
+    assert set(results(said).values()) == {'pass'}, said
 
 
 # ---- what is broken ----

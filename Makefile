@@ -179,7 +179,8 @@ help:
 	@echo 'make run        install what is missing, build, start the host'
 	@echo 'make test       install what is missing, build, run all tests'
 	@echo 'make all        build the host, libyoi, every plugin and the examples'
-	@echo 'make static     build yoi-host-static, one program with all plugins in it'
+	@echo 'make static     build yoi-host-static, one program with all plugins in it, and'
+	@echo '                yoi-conform-static, which tests them there'
 	@echo 'make core       build and test without any HTTP library'
 	@echo 'make unit | e2e the unit tests | the black-box tests'
 	@echo 'make bundles    build bundles/builtin.json anew from bundles/builtin/'
@@ -390,7 +391,15 @@ $(B)/yoi-host-static: $(filter-out %/linked.o,$(call objs,host/cli)) $(B)/obj/st
   $(static_objs) $(sort $(foreach n,$(STATIC),$($(n)_ARCHIVES))) $(LIBYOI_A)
 	@$(if $(V),,echo '  ld      $@')
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(sort $(foreach n,$(STATIC),$($(n)_LIBS))) $(LIBS_CORE)
-static: $(B)/yoi-host-static
+$(B)/obj/conform-linked.o: tests/conform/linked.c Makefile
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CPPFLAGS) -I. -D'CONFORM_LINKED(X)=$(foreach n,$(STATIC),X($(subst -,_,$(n))))' \
+	  $(CFLAGS) -MMD -MP -c $< -o $@
+$(B)/yoi-conform-static: $(filter-out %/linked.o,$(call objs,tests/conform)) $(B)/obj/conform-linked.o \
+  $(static_objs) $(sort $(foreach n,$(STATIC),$($(n)_ARCHIVES))) $(LIBYOI_A)
+	@$(if $(V),,echo '  ld      $@')
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(sort $(foreach n,$(STATIC),$($(n)_LIBS))) $(LIBS_CORE)
+static: $(B)/yoi-host-static $(B)/yoi-conform-static
 
 # ---- tests ---------------------------------------------------------------
 # tests/unit/test_X.c sees the core; tests/unit/NAME/test_X.c also the objects

@@ -130,7 +130,8 @@ static void input_replay(struct conform *c) {
   char *turn = life_at(life_result(&a), "ack.turn_id");
   if (!turn) conform_skip(c, "see worker.follow: %s", a.error.message);
   if (!life_is(life_result(&b), "ack.turn_id", turn))
-    conform_fail(c, "the ack of the first time", "%.300s, then %.300s", life_result(&a), life_result(&b));
+    conform_fail(c, "the ack of the first time", "%.300s, then %.300s", life_result(&a),
+                 life_result(&b));
   b = life_op(c, &l, YOI_OP_WORKER_INPUT, "{\"content\":\"other\"}", "once");
   life_must_fail(c, &b, YOI_CODE_IDEMPOTENCY_CONFLICT, "another input under the same key");
   free(turn);

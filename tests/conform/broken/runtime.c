@@ -155,7 +155,8 @@ static void aim(struct filter *f) {
   if (IS(approval_allow) && op == YOI_OP_WORKER_APPROVALS)
     f->from = "\"approvals\":[]", f->to = "\"approvals\":[{}]";
   if (IS(bundle_put) && op == YOI_OP_BUNDLE_PUT) f->from = "\"digest\"", f->to = "\"name\"";
-  if (IS(bundle_get) && op == YOI_OP_BUNDLE_GET) f->from = ",\"revision\"", f->to = ", \"revision\"";
+  if (IS(bundle_get) && op == YOI_OP_BUNDLE_GET)
+    f->from = ",\"revision\"", f->to = ", \"revision\"";
   if (IS(bundle_list) && op == YOI_OP_BUNDLE_LIST) f->from = "\"next\"", f->to = "\"more\"";
 }
 

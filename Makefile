@@ -179,7 +179,8 @@ help:
 	@echo 'make run        install what is missing, build, start the host'
 	@echo 'make test       install what is missing, build, run all tests'
 	@echo 'make all        build the host, libyoi, every plugin and the examples'
-	@echo 'make static     build yoi-host-static, one program with all plugins in it'
+	@echo 'make static     build yoi-host-static, one program with all plugins in it, and'
+	@echo '                yoi-conform-static, which tests them there'
 	@echo 'make core       build and test without any HTTP library'
 	@echo 'make unit | e2e the unit tests | the black-box tests'
 	@echo 'make bundles    build bundles/builtin.json anew from bundles/builtin/'
@@ -281,7 +282,8 @@ BROKEN_model = none lib.manifest lib.symbols lib.loads lib.entry-twice lib.scan-
   lib.unknown-interface env.working-directory env.umask env.signals env.locale env.environment \
   env.descriptors env.threads inst.open inst.bad-config inst.allocator-open inst.null-error \
   inst.small-error inst.allocator-start inst.thousand inst.two mem.config-view \
-  mem.config-borrowed mem.request-view mem.request-borrowed mem.request-larger mem.batch-own \
+  mem.config-borrowed mem.request-view mem.request-borrowed mem.request-larger \
+  mem.request-unknown mem.batch-own \
   mem.host-truncated stream.ops-shape stream.batch stream.event-shape stream.untouched \
   stream.end-is-sticky stream.again-wakes stream.cancel-ends stream.cancel-twice \
   stream.cancel-races stream.release-any-state stream.release-null stream.never-blocks \
@@ -290,12 +292,15 @@ BROKEN_model = none lib.manifest lib.symbols lib.loads lib.entry-twice lib.scan-
 BROKEN_tool = none tool.output tool.output-limit tool.error tool.repeated tool.unknown-name
 BROKEN_policy = none policy.decision policy.ready policy.same-answer policy.operations \
   policy.hostile policy.threads
-BROKEN_ingress = none ingress.accepts ingress.stop-accepting ingress.drain ingress.descriptors
+BROKEN_ingress = none ingress.accepts ingress.stop-accepting ingress.drain ingress.descriptors \
+  ingress.listener-larger ingress.listener-unknown
 BROKEN_runtime = none runtime.describe runtime.unary runtime.list runtime.unknown-op \
   runtime.unknown-flags runtime.error-text worker.create worker.create-replay \
   worker.create-conflict worker.unknown worker.stop worker.delete worker.follow \
   worker.input-replay worker.busy worker.cancel worker.watch-is-no-hold worker.transcript \
-  worker.resume worker.cursors worker.watch-deleted worker.drain
+  worker.resume worker.cursors worker.watch-deleted worker.drain worker.wake-inside \
+  worker.tool-call approval.listed approval.allow approval.deny approval.conflict \
+  approval.unknown bundle.put bundle.digest bundle.get bundle.list bundle.delete
 broken_runtime_ARCHIVES = $(B)/lib/libbroken-embedded.a $(ENGINE) $(SDK_BUNDLE) $(SDK_RULES)
 broken_flags_lib.symbols = -DBREAK_WITH_EXPORT
 broken_flags_lib.loads   = -DBREAK_WITH_UNDEFINED
@@ -386,7 +391,15 @@ $(B)/yoi-host-static: $(filter-out %/linked.o,$(call objs,host/cli)) $(B)/obj/st
   $(static_objs) $(sort $(foreach n,$(STATIC),$($(n)_ARCHIVES))) $(LIBYOI_A)
 	@$(if $(V),,echo '  ld      $@')
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(sort $(foreach n,$(STATIC),$($(n)_LIBS))) $(LIBS_CORE)
-static: $(B)/yoi-host-static
+$(B)/obj/conform-linked.o: tests/conform/linked.c Makefile
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CPPFLAGS) -I. -D'CONFORM_LINKED(X)=$(foreach n,$(STATIC),X($(subst -,_,$(n))))' \
+	  $(CFLAGS) -MMD -MP -c $< -o $@
+$(B)/yoi-conform-static: $(filter-out %/linked.o,$(call objs,tests/conform)) $(B)/obj/conform-linked.o \
+  $(static_objs) $(sort $(foreach n,$(STATIC),$($(n)_ARCHIVES))) $(LIBYOI_A)
+	@$(if $(V),,echo '  ld      $@')
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(sort $(foreach n,$(STATIC),$($(n)_LIBS))) $(LIBS_CORE)
+static: $(B)/yoi-host-static $(B)/yoi-conform-static
 
 # ---- tests ---------------------------------------------------------------
 # tests/unit/test_X.c sees the core; tests/unit/NAME/test_X.c also the objects

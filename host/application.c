@@ -6,9 +6,9 @@
  *  2. The heap is chosen once, before the first allocation (sdk/mem.h).
  */
 #include <sdk/mem.h>
+#include <sdk/take.h>
 
 #include "host.h"
-#include "take.h"
 
 yoi_status yoi_host_new_with(const char *json, size_t len, const yoi_host_options *options,
                              struct yoi_embed **out, yoi_error *err) {
@@ -16,7 +16,7 @@ yoi_status yoi_host_new_with(const char *json, size_t len, const yoi_host_option
   struct yoi__config *config = NULL;
   yoi_status st = YOI_OK;
   if (out != NULL) *out = NULL;
-  if (options != NULL) st = yoi__take_in(&o, sizeof o, options, "options", err);
+  if (options != NULL) st = yoi_sdk_take(&o, sizeof o, options, "options", err);
   if (st == YOI_OK && (o.reserved != 0 || (o.plugins == NULL && o.n_plugins > 0)))
     st = yoi_sdk_fail(err, YOI_CODE_INVALID_REQUEST, "options: %s",
                       o.reserved != 0 ? "field 'reserved': expected 0" : "no plugins");
@@ -41,7 +41,7 @@ yoi_status yoi_host_new(const char *json, size_t len, const char *base_dir, stru
 yoi_status yoi_use_allocator(const yoi_allocator *given, yoi_error *err) {
   yoi_allocator a;
   if (given == NULL) return yoi_sdk_fail(err, YOI_CODE_INVALID_REQUEST, "allocator: is NULL");
-  yoi_status st = yoi__take_in(&a, sizeof a, given, "allocator", err);
+  yoi_status st = yoi_sdk_take(&a, sizeof a, given, "allocator", err);
   if (st != YOI_OK) return st;
   if (a.allocate == NULL || a.resize == NULL || a.release == NULL)
     return yoi_sdk_fail(err, YOI_CODE_INVALID_REQUEST, "allocator: a function is missing");

@@ -22,11 +22,11 @@
 #include <sdk/hard.h>
 #include <sdk/id.h>
 #include <sdk/mem.h>
+#include <sdk/take.h>
 
 #include "clock.h"
 #include "host.h"
 #include "stream.h"
-#include "take.h"
 
 #define CALLS_MAX YOI_TOKENS_MAX             /* each has a token */
 #define BATCHES_PER_TURN YOI_SDK_HARD(16, 1) /* then other work of the loop has its turn */
@@ -229,7 +229,7 @@ static yoi_status call_start(struct call *call, yoi_str runtime_id, const yoi_re
                              yoi_error *err) {
   char id[YOI_SDK_UUID_SIZE];
   yoi_request r;
-  yoi_status st = yoi__take_in(&r, sizeof r, req, "request", err);
+  yoi_status st = yoi_sdk_take(&r, sizeof r, req, "request", err);
   if (st != YOI_OK) return st;
   r.token = call->token;
   r.hops = 0;

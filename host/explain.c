@@ -6,12 +6,12 @@
  * fit its schema are errors here, not decisions.
  */
 #include <sdk/json.h>
+#include <sdk/take.h>
 #include <yoi/ops.h>
 
 #include "host.h"
 #include "listing.h"
 #include "policy.h"
-#include "take.h"
 #include "tool.h"
 
 /* ---- a host of policies --------------------------------------------------------- */
@@ -81,7 +81,7 @@ yoi_status yoi_policy_explain(const char *json, size_t len, const char *base_dir
   struct yoi__decision d;
   yoi_request r;
   *out_text = NULL;
-  yoi_status st = yoi__take_in(&r, sizeof r, req, "request", err);
+  yoi_status st = yoi_sdk_take(&r, sizeof r, req, "request", err);
   if (st == YOI_OK) st = yoi__request_check(&r, runtime_id, err);
   if (st == YOI_OK)
     st = yoi__config_load((yoi_str){json, len}, base_dir, NULL, NULL, &a.config, err);
@@ -125,7 +125,7 @@ yoi_status yoi_policy_explain_tool(const char *json, size_t len, const char *bas
   struct yoi__decision d;
   yoi_tool_call mine;
   *out_text = NULL;
-  yoi_status st = yoi__take_in(&mine, sizeof mine, call, "call", err);
+  yoi_status st = yoi_sdk_take(&mine, sizeof mine, call, "call", err);
   if (st == YOI_OK) st = check_asker(runtime_id, &mine, err);
   if (st == YOI_OK) st = check_grants(mine.grants, err);
   if (st == YOI_OK)

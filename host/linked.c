@@ -7,8 +7,10 @@
  * mode to check; manifest, entry and table are checked as for any other.
  */
 #include <pthread.h>
+#include <stdio.h>
 
 #include <sdk/mem.h>
+#include <sdk/take.h>
 
 #include "loader.h"
 
@@ -19,10 +21,7 @@ static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static const yoi_linked_plugin *const *linked; /* process-wide, the same */
 static size_t n_linked;                        /* process-wide, the same */
 
-/* A row of a size of its own; its tail is of a newer caller. */
 static const char *row_fault(const yoi_linked_plugin *r) {
-  if (r == NULL) return "is NULL";
-  if (!YOI_HAS(yoi_linked_plugin, r, manifest_end)) return "field 'size': too small";
   if (r->reserved != 0) return "field 'reserved': expected 0";
   if ((r->entry == NULL) == (yoi__linked_table(r) == NULL))
     return "expected one of the fields 'entry' and 'table'";
@@ -31,16 +30,29 @@ static const char *row_fault(const yoi_linked_plugin *r) {
   return NULL;
 }
 
+/* A row has a size of its own. */
+static yoi_status check_row(const yoi_linked_plugin *r, size_t i, yoi_error *err) {
+  yoi_linked_plugin own = {0};
+  char what[40];
+  (void)snprintf(what, sizeof what, "linked plugin %zu", i);
+  const char *why = r == NULL                                        ? "is NULL"
+                    : !YOI_HAS(yoi_linked_plugin, r, manifest_end) ? "field 'size': too small"
+                                                                     : NULL;
+  if (why == NULL) {
+    yoi_status st = yoi_sdk_take(&own, sizeof own, r, what, err);
+    if (st != YOI_OK) return st;
+    why = row_fault(&own);
+  }
+  return why != NULL ? yoi_sdk_fail(err, YOI_CODE_INVALID_REQUEST, "%s: %s", what, why) : YOI_OK;
+}
+
 yoi_status yoi__linked_check(const yoi_linked_plugin *const *rows, size_t n, yoi_error *err) {
   if (n > YOI_PLUGINS_MAX)
     return yoi_sdk_fail(err, YOI_CODE_INVALID_REQUEST,
                         "linked plugins: expected at most %d, found %zu", YOI_PLUGINS_MAX, n);
-  for (size_t i = 0; i < n; i++) {
-    const char *why = row_fault(rows[i]);
-    if (why != NULL)
-      return yoi_sdk_fail(err, YOI_CODE_INVALID_REQUEST, "linked plugin %zu: %s", i, why);
-  }
-  return YOI_OK;
+  yoi_status st = YOI_OK;
+  for (size_t i = 0; st == YOI_OK && i < n; i++) st = check_row(rows[i], i, err);
+  return st;
 }
 
 yoi_status yoi_link_plugins(const yoi_linked_plugin *const *plugins, size_t n, yoi_error *err) {

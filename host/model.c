@@ -14,12 +14,12 @@
 #include <string.h>
 
 #include <sdk/mem.h>
+#include <sdk/take.h>
 
 #include "host.h"
 #include "late.h"
 #include "policy.h"
 #include "stream.h"
-#include "take.h"
 
 /* ---- the copy of a request --------------------------------------------- */
 
@@ -50,8 +50,7 @@ static yoi_str put(char **at, yoi_str s) {
 static struct yoi__work *copy_request(const void *request) {
   const yoi_model_request *req = request;
   size_t n = req->n_messages;
-  size_t bytes = req->request_id.len + req->trace.len + req->tools.len + req->parameters.len +
-                 req->worker_id.len + req->principal.len;
+  size_t bytes = req->request_id.len + req->trace.len + req->tools.len + req->parameters.len;
   for (size_t i = 0; i < n; i++) bytes += req->messages[i].len;
   struct copy *c = yoi_sdk_malloc(sizeof *c + n * sizeof *c->messages + bytes);
   if (c == NULL) return NULL;
@@ -62,8 +61,6 @@ static struct yoi__work *copy_request(const void *request) {
   c->req.trace = put(&at, req->trace);
   c->req.tools = put(&at, req->tools);
   c->req.parameters = put(&at, req->parameters);
-  c->req.worker_id = put(&at, req->worker_id);
-  c->req.principal = put(&at, req->principal);
   for (size_t i = 0; i < n; i++) c->messages[i] = put(&at, req->messages[i]);
   c->req.messages = c->messages;
   return &c->work;
@@ -166,9 +163,13 @@ yoi_status yoi__model_start(struct yoi__setup *s, struct yoi__instance *who, yoi
     return YOI_NOT_FOUND;
   }
   yoi_model_request r;
-  yoi_status st = yoi__take_in(&r, sizeof r, req, "model request", err);
+  yoi_status st = yoi_sdk_take(&r, sizeof r, req, "model request", err);
   if (st == YOI_OK) st = ask_policy(s, who, name, &r, err);
   if (st != YOI_OK) return st;
+  /* What policy was told is none of the model's, and one of before 1.4 would have to
+   * refuse a request with it. */
+  r.worker_id = r.principal = (yoi_str){NULL, 0};
+  r.turn_tokens = r.counted = 0;
   return yoi__late_start(s, in, &late_model, &r, r.token, r.deadline_ns, r.request_id, 0, out, err);
 }
 

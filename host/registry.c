@@ -31,13 +31,13 @@
 
 #include <endian.h>
 #include <sdk/mem.h>
+#include <sdk/take.h>
 
 #include "bundle.h"
 #include "create.h"
 #include "host.h"
 #include "policy.h"
 #include "stream.h"
-#include "take.h"
 
 #define WORDS (YOI_ID_MAX / 8)
 
@@ -345,7 +345,7 @@ yoi_status yoi__registry_start(struct yoi_embed *host, yoi_str runtime_id, const
                                yoi_stream **out, yoi_error *err) {
   yoi_request r;
   int closing = 0;
-  yoi_status st = yoi__take_in(&r, sizeof r, req, "request", err);
+  yoi_status st = yoi_sdk_take(&r, sizeof r, req, "request", err);
   if (st == YOI_OK) st = yoi__request_check(&r, runtime_id, err);
   if (st != YOI_OK) return st;
   if (runtime_id.len == 0) {

@@ -6,6 +6,7 @@
  * tool_services.c hold their own tables.
  */
 #include <sdk/id.h>
+#include <sdk/take.h>
 #include <yoi/host_clock.h>
 #include <yoi/host_log.h>
 #include <yoi/host_loop.h>
@@ -19,7 +20,6 @@
 #include "control.h"
 #include "host.h"
 #include "model.h"
-#include "take.h"
 #include "tool.h"
 #include "tool_services.h"
 #include "turn.h"
@@ -116,7 +116,7 @@ static void metrics_add(const yoi_host *h, uint32_t id, uint64_t n) {
 static yoi_status metrics_make(const yoi_host *h, const yoi_metric *metric, uint32_t *out_id) {
   yoi_metric own;
   *out_id = 0;
-  if (yoi__take_in(&own, sizeof own, metric, "metric", NULL) != YOI_OK) return YOI_INVALID_ARGUMENT;
+  if (yoi_sdk_take(&own, sizeof own, metric, "metric", NULL) != YOI_OK) return YOI_INVALID_ARGUMENT;
   return yoi__metrics_make(of(h)->top->metrics, &own, out_id);
 }
 

@@ -23,6 +23,7 @@
 #include <sdk/json.h>
 #include <sdk/mem.h>
 #include <sdk/schema.h>
+#include <sdk/take.h>
 
 #include "clock.h"
 #include "given.h"
@@ -30,7 +31,6 @@
 #include "late.h"
 #include "policy.h"
 #include "stream.h"
-#include "take.h"
 #include "told.h"
 
 static struct yoi__instance *of(const yoi_host *h) {
@@ -220,7 +220,7 @@ yoi_status yoi__tool_decide(struct yoi__setup *s, struct yoi__instance *who,
   struct yoi__tool_question q;
   struct yoi__decision d;
   yoi_tool_decision said = {.size = sizeof said};
-  yoi_status st = yoi__take_in(&c, sizeof c, call, "tool call", err);
+  yoi_status st = yoi_sdk_take(&c, sizeof c, call, "tool call", err);
   if (st == YOI_OK) st = judge(s, who, &c, &f, &q, &d, err);
   if (st != YOI_OK) return st;
   said.verdict = d.verdict;
@@ -318,7 +318,7 @@ yoi_status yoi__tool_start(struct yoi__setup *s, struct yoi__instance *who,
   struct found f = {NULL, NULL};
   struct yoi__tool_question q;
   struct yoi__decision d;
-  yoi_status st = yoi__take_in(&c, sizeof c, call, "tool call", err);
+  yoi_status st = yoi_sdk_take(&c, sizeof c, call, "tool call", err);
   if (st == YOI_OK) st = judge(s, who, &c, &f, &q, &d, err);
   if (st == YOI_OK) st = allows(s, &c, &q, &d, err);
   if (st != YOI_OK) return st;

@@ -3,8 +3,11 @@
  * Every other header of abi/yoi/ includes this one. Rules that hold for all:
  *
  *  1. A growable struct starts with `uint32_t size`, set by whoever allocates
- *     it. A reader copies min(sizes) into a zeroed struct of its own. Members
- *     are only ever appended; zero or NULL means the behaviour of before.
+ *     it. A reader copies min(sizes) into a zeroed struct of its own. A
+ *     caller's struct may be longer than the reader knows: a tail that is not
+ *     all zero there is UNIMPLEMENTED, for it is a wish of a newer caller.
+ *     Members are only ever appended; zero or NULL means the behaviour of
+ *     before.
  *  2. Reserved members are zero, and a reader refuses them otherwise.
  *  3. yoi_str, yoi_status and the head of yoi_stream are frozen.
  *  4. Each function pointer has a thread tag in the comment above it:

@@ -40,7 +40,7 @@ typedef struct yoi_model_request {
   yoi_str tools;      /* JSON array of {name, description, parameters} */
   yoi_str parameters; /* JSON object, or empty */
   /* since 1.4: for whom, and what may come of it, so that policy can be asked
-   * before (policy.h, "model.start"). No model sends any of it on. */
+   * before (policy.h, "model.start"). The host keeps it: models get zeroes. */
   yoi_str worker_id;
   yoi_str principal;    /* whose input began the turn; empty: the runtime */
   uint64_t turn_tokens; /* the caller ends the turn when it has used more; 0: it

@@ -37,6 +37,7 @@
 #include <sdk/json.h>
 #include <sdk/mem.h>
 #include <sdk/plugin.h>
+#include <sdk/take.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <unistd.h>
@@ -196,7 +197,9 @@ static yoi_status take_listener(struct http_instance *in, const yoi_listener *on
 
 static yoi_status http_start(void *self, const yoi_listener *on, yoi_error *err) {
   struct http_instance *in = self;
-  yoi_status st = take_listener(in, on, err);
+  yoi_listener whole;
+  yoi_status st = yoi_sdk_take(&whole, sizeof whole, on, "the listener", err);
+  if (st == YOI_OK) st = take_listener(in, &whole, err);
   for (uint32_t i = 0; i < on->n_fds; i++) {
     if (st == YOI_OK && i < in->n_loops) in->loops[i].listen_fd = on->fds[i];
     else close(on->fds[i]);

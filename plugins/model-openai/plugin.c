@@ -12,6 +12,7 @@
 #include <sdk/error.h>
 #include <sdk/mem.h>
 #include <sdk/plugin.h>
+#include <sdk/take.h>
 
 YOI_MANIFEST_FILE(MANIFEST);
 
@@ -61,7 +62,9 @@ static yoi_status oai_open(const yoi_host *host, yoi_str config, void **out_self
 
 static yoi_status oai_start(void *self, const yoi_model_request *req, yoi_stream **out,
                             yoi_error *err) {
-  return oai_stream_start(self, req, out, err);
+  yoi_model_request whole;
+  yoi_status st = yoi_sdk_take(&whole, sizeof whole, req, "the request", err);
+  return st == YOI_OK ? oai_stream_start(self, &whole, out, err) : st;
 }
 
 static const yoi_model oai_model = {

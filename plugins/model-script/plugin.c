@@ -22,6 +22,7 @@
 #include <sdk/error.h>
 #include <sdk/hard.h>
 #include <sdk/mem.h>
+#include <sdk/take.h>
 #include <stdatomic.h>
 #include <yoi/host_clock.h>
 #include <yoi/host_loop.h>
@@ -241,14 +242,17 @@ static const yoi_stream_ops talk_ops = {
 static yoi_status model_start(void *self, const yoi_model_request *req, yoi_stream **out,
                               yoi_error *err) {
   struct model *m = self;
+  yoi_model_request whole;
+  yoi_status st = yoi_sdk_take(&whole, sizeof whole, req, "the request", err);
+  if (st != YOI_OK) return st;
   struct talk *t = yoi_sdk_calloc(1, sizeof *t);
   if (!t) return yoi_sdk_fail_memory(err);
   t->head.ops = &talk_ops;
   t->model = m;
-  t->token = req->token;
+  t->token = whole.token;
   t->chunk = m->book.chunk;
   yoi_sdk_buf_init(&t->made, YOI_JSON_BYTES_MAX);
-  yoi_status st = script_request_init(&t->request, req, err);
+  st = script_request_init(&t->request, &whole, err);
   if (st != YOI_OK) {
     yoi_sdk_free(t);
     return st;

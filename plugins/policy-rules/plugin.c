@@ -3,13 +3,12 @@
  * The smallest policy that is of use: what is asked is compared with rules
  * (sdk/rules.h), and the answer is a text that was made when they were read.
  */
-#include <string.h>
-
 #include <sdk/error.h>
 #include <sdk/mem.h>
 #include <sdk/plugin.h>
 #include <sdk/rules.h>
 #include <sdk/stream.h>
+#include <sdk/take.h>
 #include <yoi/host_clock.h>
 
 struct policy {
@@ -43,9 +42,9 @@ static void rules_policy_close(void *self) {
 static yoi_status rules_policy_start(void *self, const yoi_policy_request *req, yoi_stream **out,
                                      yoi_error *err) {
   struct policy *p = self;
-  /* An older host's request is shorter: what it does not have is zero. */
-  yoi_policy_request whole = {.size = sizeof whole};
-  memcpy(&whole, req, req->size < sizeof whole ? req->size : sizeof whole);
+  yoi_policy_request whole;
+  yoi_status st = yoi_sdk_take(&whole, sizeof whole, req, "the request", err);
+  if (st != YOI_OK) return st;
   *out = yoi_sdk_stream_one(
       yoi_sdk_rules_decide(p->rules, &whole, p->clock->monotonic_ns(p->host))->json, 0);
   return *out != NULL ? YOI_OK : yoi_sdk_fail_memory(err);

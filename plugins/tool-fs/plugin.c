@@ -5,6 +5,7 @@
  */
 #include <sdk/mem.h>
 #include <sdk/plugin.h>
+#include <sdk/take.h>
 #include <stdio.h>
 
 #include "call.h"
@@ -92,14 +93,17 @@ static yoi_status call_init(struct fs_call *c, const yoi_tool_request *req, yoi_
 
 static yoi_status fs_tool_start(void *self, const yoi_tool_request *req, yoi_stream **out,
                                 yoi_error *err) {
-  const struct fs_op *op = find_op(req->name);
+  yoi_tool_request whole;
+  yoi_status st = yoi_sdk_take(&whole, sizeof whole, req, "the request", err);
+  if (st != YOI_OK) return st;
+  const struct fs_op *op = find_op(whole.name);
   if (!op)
-    return yoi_sdk_fail(err, YOI_CODE_NOT_FOUND, "no tool is called '%.*s'", YOI_ARG(req->name));
+    return yoi_sdk_fail(err, YOI_CODE_NOT_FOUND, "no tool is called '%.*s'", YOI_ARG(whole.name));
   struct fs_call *c = yoi_sdk_calloc(1, sizeof *c);
   if (!c) return yoi_sdk_fail_memory(err);
   c->fs = self;
   c->op = op;
-  yoi_status st = call_init(c, req, err);
+  st = call_init(c, &whole, err);
   if (st == YOI_OK)
     *out = &c->stream;
   else

@@ -11,6 +11,7 @@
 #include <sdk/error.h>
 #include <sdk/mem.h>
 #include <sdk/plugin.h>
+#include <sdk/take.h>
 
 YOI_MANIFEST_FILE(MANIFEST);
 
@@ -69,7 +70,9 @@ static yoi_status http_open(const yoi_host *host, yoi_str config, void **out_sel
 
 static yoi_status http_start(void *self, const yoi_tool_request *req, yoi_stream **out,
                              yoi_error *err) {
-  return fetch_start(self, req, out, err);
+  yoi_tool_request whole;
+  yoi_status st = yoi_sdk_take(&whole, sizeof whole, req, "the request", err);
+  return st == YOI_OK ? fetch_start(self, &whole, out, err) : st;
 }
 
 static const yoi_tool http_tool = {

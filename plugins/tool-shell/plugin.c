@@ -11,6 +11,7 @@
 #include <poll.h>
 #include <sdk/mem.h>
 #include <sdk/plugin.h>
+#include <sdk/take.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -128,18 +129,21 @@ static yoi_status sh_start(void *self, const yoi_tool_request *req, yoi_stream *
                            yoi_error *err) {
   struct sh_plugin *p = self;
   struct sh_ask ask;
-  const char *kind = yoi_sdk_str_is(req->name, "shell_run") ? "shell"
-                     : yoi_sdk_str_is(req->name, "git_run") ? "git"
-                                                            : NULL;
+  yoi_tool_request whole;
+  yoi_status st = yoi_sdk_take(&whole, sizeof whole, req, "the request", err);
+  if (st != YOI_OK) return st;
+  const char *kind = yoi_sdk_str_is(whole.name, "shell_run") ? "shell"
+                     : yoi_sdk_str_is(whole.name, "git_run") ? "git"
+                                                             : NULL;
   if (kind == NULL)
-    return yoi_sdk_fail(err, YOI_CODE_NOT_FOUND, "there is no tool '%.*s'", YOI_ARG(req->name));
+    return yoi_sdk_fail(err, YOI_CODE_NOT_FOUND, "there is no tool '%.*s'", YOI_ARG(whole.name));
   if (p->mode == 0) return yoi_sdk_fail(err, YOI_CODE_UNSUPPORTED_OPERATION, "%s", p->refusal);
-  yoi_status st = sh_ask_read(p, req, kind, &ask, err);
+  st = sh_ask_read(p, &whole, kind, &ask, err);
   if (st != YOI_OK) {
     sh_ask_release(&ask);
     return st;
   }
-  return sh_stream_start(p, req, &ask, out, err);
+  return sh_stream_start(p, &whole, &ask, out, err);
 }
 
 static const yoi_tool sh_table = {

@@ -8,6 +8,7 @@
 #include <sdk/json.h>
 #include <sdk/plugin.h>
 #include <sdk/stream.h>
+#include <sdk/take.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <yoi/host_clock.h>
@@ -44,7 +45,10 @@ static yoi_status time_start(void *self, const yoi_tool_request *req, yoi_stream
   const yoi_host_clock *clock = host->get_interface(host, YOI_LIT(YOI_HOST_CLOCK_ID));
   yoi_sdk_json *arguments; /* they fit the schema: an object, and zone is text */
   yoi_str zone = YOI_LIT("UTC");
-  yoi_status st = yoi_sdk_json_parse(req->arguments, 0, &arguments, NULL);
+  yoi_tool_request whole; /* be the host an older one or a newer */
+  yoi_status st = yoi_sdk_take(&whole, sizeof whole, req, "the request", err);
+  if (st != YOI_OK) return st;
+  st = yoi_sdk_json_parse(whole.arguments, 0, &arguments, NULL);
   if (st != YOI_OK) return yoi_sdk_fail(err, YOI_CODE_INTERNAL, "the arguments are no JSON");
   (void)yoi_sdk_json_str(yoi_sdk_json_get(arguments, "zone"), &zone);
   st = time_now(clock->wall_ns(host), zone, out, err);

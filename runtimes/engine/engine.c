@@ -12,6 +12,7 @@
 #include <sdk/json.h>
 #include <sdk/mem.h>
 #include <sdk/plugin.h>
+#include <sdk/take.h>
 
 #include "load.h"
 #include "op.h"
@@ -324,16 +325,9 @@ static eng_start_fn *const starts[YOI_OP__END + 1] = {
     [ENG_OP_EXPIRE] = eng_start_delete,
 };
 
-/* What a newer caller says that this engine does not know must be zero. */
 static yoi_status read_request(const yoi_request *in, yoi_request *out, yoi_error *err) {
-  size_t n = in->size < sizeof *out ? in->size : sizeof *out;
-  *out = (yoi_request){0};
-  memcpy(out, in, n);
-  out->size = sizeof *out;
-  for (size_t i = n; i < in->size; i++)
-    if (((const char *)in)[i] != 0)
-      return yoi_sdk_fail(err, YOI_CODE_UNSUPPORTED_OPERATION,
-                          "the request has an unknown member at offset %zu", i);
+  yoi_status st = yoi_sdk_take(out, sizeof *out, in, "the request", err);
+  if (st != YOI_OK) return st;
   if (out->reserved != 0 ||
       (out->flags & ~(YOI_REQ_FOLLOW | YOI_REQ_ONCE | YOI_REQ_WORKSPACE)) != 0)
     return yoi_sdk_fail(err, YOI_CODE_UNSUPPORTED_OPERATION, "the request has unknown flags");

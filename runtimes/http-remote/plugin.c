@@ -12,6 +12,7 @@
 
 #include <sdk/mem.h>
 #include <sdk/plugin.h>
+#include <sdk/take.h>
 
 YOI_MANIFEST_FILE(MANIFEST);
 
@@ -108,16 +109,9 @@ static yoi_status rem_open(const yoi_host *host, yoi_str config, void **out_self
 
 /* ---- operations --------------------------------------------------------------- */
 
-/* What a newer caller says that this plugin does not know must be zero. */
 static yoi_status read_request(const yoi_request *in, yoi_request *out, yoi_error *err) {
-  size_t n = in->size < sizeof *out ? in->size : sizeof *out;
-  *out = (yoi_request){0};
-  memcpy(out, in, n);
-  out->size = sizeof *out;
-  for (size_t k = n; k < in->size; k++)
-    if (((const char *)in)[k] != 0)
-      return yoi_sdk_fail(err, YOI_CODE_UNSUPPORTED_OPERATION,
-                          "the request has an unknown member at offset %zu", k);
+  yoi_status st = yoi_sdk_take(out, sizeof *out, in, "the request", err);
+  if (st != YOI_OK) return st;
   const uint32_t known = YOI_REQ_FOLLOW | YOI_REQ_ONCE | YOI_REQ_WORKSPACE;
   if (out->reserved != 0 || (out->flags & ~known) != 0)
     return yoi_sdk_fail(err, YOI_CODE_UNSUPPORTED_OPERATION, "the request has unknown flags");

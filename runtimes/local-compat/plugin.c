@@ -14,6 +14,7 @@
 #include <sdk/mem.h>
 #include <sdk/plugin.h>
 #include <sdk/stream.h>
+#include <sdk/take.h>
 #include <stdlib.h>
 #include <string.h>
 #include <yoi/host_clock.h>
@@ -74,7 +75,10 @@ static yoi_status lc_start(void *self, const yoi_request *req, yoi_stream **out,
   const struct lc *lc = self;
   const struct lc_worker *w;
   struct yoi_sdk_buf buf;
-  yoi_status st = YOI_OK;
+  yoi_request whole;
+  yoi_status st = yoi_sdk_take(&whole, sizeof whole, req, "the request", err);
+  if (st != YOI_OK) return st;
+  req = &whole;
   if (req->flags != 0)
     return yoi_sdk_fail(err, YOI_CODE_UNSUPPORTED_OPERATION, "the request has unknown flags");
   yoi_sdk_buf_init(&buf, ANSWER_BYTES_MAX);

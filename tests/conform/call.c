@@ -41,7 +41,7 @@ void call_start_or_skip(struct conform *c, struct rig_instance *i, struct call *
 
 struct op {
   uint32_t op, flags;
-  yoi_str worker, body, key;
+  yoi_str worker, subject, body, key;
 };
 
 static void change_op(union rig_request *req, void *ctx) {
@@ -49,19 +49,27 @@ static void change_op(union rig_request *req, void *ctx) {
   req->runtime.op = o->op;
   req->runtime.flags = o->flags;
   req->runtime.worker_id = o->worker;
+  req->runtime.subject = o->subject;
   req->runtime.body = o->body;
   req->runtime.idempotency_key = o->key;
 }
 
 int call_start_op(struct conform *c, struct rig_instance *i, uint32_t op, const char *worker,
                   const char *body, const char *key, uint32_t flags, struct call *out) {
-  struct op o = {op, flags, yoi_sdk_str(worker), yoi_sdk_str(body), yoi_sdk_str(key)};
+  struct op o = {op, flags, yoi_sdk_str(worker), {NULL, 0}, yoi_sdk_str(body), yoi_sdk_str(key)};
   return call_start(c, i, out, change_op, &o);
 }
 
 void call_op(struct conform *c, struct rig_instance *i, uint32_t op, const char *worker,
              const char *body, const char *key, uint32_t flags, struct call *out) {
   if (call_start_op(c, i, op, worker, body, key, flags, out)) (void)call_finish(c, out, 10000);
+  call_release(out);
+}
+
+void call_op_on(struct conform *c, struct rig_instance *i, uint32_t op, const char *worker,
+                const char *subject, const char *body, struct call *out) {
+  struct op o = {op, 0, yoi_sdk_str(worker), yoi_sdk_str(subject), yoi_sdk_str(body), {NULL, 0}};
+  if (call_start(c, i, out, change_op, &o)) (void)call_finish(c, out, 10000);
   call_release(out);
 }
 

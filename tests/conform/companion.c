@@ -20,8 +20,8 @@ struct talk {
   yoi_stream head;
   const yoi_host *host;
   uint64_t token;
-  int waits;
-  unsigned pieces, said;
+  int waits, calls, eager;
+  unsigned pieces, said, asked;
   _Atomic int cancelled;
 };
 
@@ -35,7 +35,14 @@ static const yoi_event ok = {
 static const yoi_event finish = {.size = sizeof finish,
                                  .kind = YOI_EVENT_MODEL_FINISH,
                                  .text = {"{\"finish_reason\":\"stop\"}", 24}};
-static const yoi_event *const events[] = {&piece, &ok, &finish};
+static const char wish[] =
+    "{\"id\":\"call-1\",\"name\":\"" COMPANION_TOOL_NAME "\",\"arguments\":\"{}\"}";
+static const yoi_event call = {
+    .size = sizeof call, .kind = YOI_EVENT_MODEL_TOOL_CALL, .text = {wish, sizeof wish - 1}};
+static const yoi_event called = {.size = sizeof called,
+                                 .kind = YOI_EVENT_MODEL_FINISH,
+                                 .text = {"{\"finish_reason\":\"tool_calls\"}", 30}};
+static const yoi_event *const events[] = {&piece, &ok, &finish, &call, &called};
 
 static yoi_status talk_next(yoi_stream *s, const yoi_event *const **out, size_t *out_n,
                             yoi_error *err) {
@@ -45,9 +52,13 @@ static yoi_status talk_next(yoi_stream *s, const yoi_event *const **out, size_t 
     return YOI_CANCELLED;
   }
   if (t->waits) return YOI_AGAIN;
+  if (t->eager && t->asked++ % 2 == 0) {
+    t->host->wake(t->host, t->token); /* news, before anybody can have waited for it */
+    return YOI_AGAIN;
+  }
   if (t->said > t->pieces) return YOI_END;
   unsigned last = t->said == t->pieces;
-  *out = &events[last ? 2 : t->pieces > 1 ? 0 : 1];
+  *out = &events[last ? (t->calls ? 4 : 2) : t->calls ? 3 : t->pieces > 1 ? 0 : 1];
   *out_n = 1;
   t->said++;
   return YOI_OK;
@@ -90,6 +101,9 @@ static yoi_status start(void *self, const yoi_model_request *req, yoi_stream **o
   t->token = req->token;
   t->waits = says(last, "wait");
   t->pieces = says(last, "long") ? 8 : 1;
+  t->calls = says(last, "count");
+  t->eager = says(last, "eager");
+  if (t->eager) t->host->wake(t->host, t->token);
   *out = &t->head;
   return YOI_OK;
 }

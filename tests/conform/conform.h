@@ -11,9 +11,11 @@
  *   tests.c    the table, and the header line of a promise
  *   run.c      one process per test: limits, output, time
  *   report.c   what came of them, as text or as JSON
+ *   linked.c   plugins that are part of the program
  *   quirks.c   what an author declares of his plugin
  *   rig.c      the host around the plugin; request.c what it is asked
- *   call.c     a stream and what it said
+ *   call.c     a stream and what it said; life.c a worker
+ *   companion.c companion_tool.c   the model and the tool that runtimes are given
  *   heap.c     allocations of the plugin that fail
  *   t_*.c      the groups of tests
  *
@@ -28,6 +30,7 @@
 #include <sdk/error.h>
 #include <sdk/json.h>
 #include <sdk/str.h>
+#include <yoi.h>
 #include <yoi/plugin.h>
 
 #define CONFORM_OUTPUT_MAX 4096 /* of what a test printed, the beginning */
@@ -85,7 +88,8 @@ struct conform_known {
 
 /* What is tested, and how. */
 struct conform_options {
-  const char *file;    /* the shared object */
+  const char *file;    /* the shared object; with --builtin the plugin's id */
+  const yoi_linked_plugin *builtin; /* that one, or NULL */
   const char *url;     /* of a runtime surface; file is then http-remote's */
   const char *token;   /* a file with its token, or NULL */
   const char *config;  /* the instance's config, JSON; NULL: none */
@@ -119,6 +123,15 @@ extern const struct conform_test *const conform_groups[];
 const struct conform_test *conform_test_at(size_t i); /* NULL: past the end */
 /* The line of the promise, from 1; 0: the header does not say it. */
 unsigned conform_line(const struct conform_test *t);
+
+/* linked.c: what is part of this program. */
+struct yoi__plugin;
+int conform_link(void); /* from here on hosts know them */
+const yoi_linked_plugin *conform_linked(const char *id); /* NULL: there is none */
+void conform_linked_say(void); /* their ids, to standard error */
+/* Reads its manifest; NULL, or what is wrong with it. */
+const char *conform_linked_examine(const yoi_linked_plugin *row, struct yoi__plugin *out,
+                                   struct yoi_sdk_error *e);
 
 /* run.c */
 void conform_fail(struct conform *c, const char *expected, const char *seen, ...)

@@ -23,7 +23,6 @@
 #include <sdk/jsonw.h>
 #include <sdk/mem.h>
 
-#include "companion.h"
 #include "host/loader.h"
 #include "host/place.h"
 
@@ -34,6 +33,7 @@
 static const char help[] =
     "yoi-conform [OPTION...] PLUGIN.so      test a plugin against what the headers promise\n"
     "yoi-conform [OPTION...] --url URL      test the runtime behind a runtime surface\n"
+    "yoi-conform [OPTION...] --builtin ID   test one that is part of this program\n"
     "yoi-conform --list                     the tests, and what each checks\n"
     "\n"
     "  --config FILE      the instance's config; relative paths in it are in a folder of\n"
@@ -98,6 +98,12 @@ static int reproduce(struct conform_options *o, char *text) {
   return add(o->include, &o->n_include, text);
 }
 
+static int not_linked(const char *id) {
+  (void)fprintf(stderr, "yoi-conform: '%s' is not linked into this program; what is:\n", id);
+  conform_linked_say();
+  return 2;
+}
+
 /* -1: go on; else the exit code. */
 static int read_options(struct conform_options *o, int argc, char **argv) {
   static const struct option all[] = {
@@ -105,8 +111,8 @@ static int read_options(struct conform_options *o, int argc, char **argv) {
       {"url", 1, NULL, 'u'},      {"token", 1, NULL, 't'},     {"include", 1, NULL, 'I'},
       {"exclude", 1, NULL, 'X'},  {"seed", 1, NULL, 's'},      {"reproduce", 1, NULL, 'r'},
       {"timeout", 1, NULL, 'T'},  {"in-process", 0, NULL, 'p'}, {"json", 0, NULL, 'j'},
-      {"list", 0, NULL, 'l'},     {"help", 0, NULL, 'h'},      {"version", 0, NULL, 'v'},
-      {NULL, 0, NULL, 0}};
+      {"builtin", 1, NULL, 'b'},  {"list", 0, NULL, 'l'},      {"help", 0, NULL, 'h'},
+      {"version", 0, NULL, 'v'},  {NULL, 0, NULL, 0}};
   uint64_t n;
   int good = 1, ch;
   opterr = 0;
@@ -120,6 +126,10 @@ static int read_options(struct conform_options *o, int argc, char **argv) {
         break;
       case 'i': o->isolated = 1; break;
       case 'u': o->url = optarg; break;
+      case 'b':
+        if (!(o->builtin = conform_linked(optarg))) return not_linked(optarg);
+        o->file = optarg;
+        break;
       case 't':
         if (!(o->token = realpath(optarg, NULL))) return usage("cannot read", optarg);
         break;
@@ -141,10 +151,12 @@ static int read_options(struct conform_options *o, int argc, char **argv) {
     }
   }
   if (!good) return usage("this cannot be a value of the option", optarg);
-  if (optind < argc) o->file = argv[optind++];
+  if (optind < argc && !o->builtin) o->file = argv[optind++];
   if (optind < argc) return usage("one argument too many:", argv[optind]);
   if (!o->list && (o->file != NULL) == (o->url != NULL))
-    return usage("one plugin is to be tested:", "PLUGIN.so, or --url URL");
+    return usage("one plugin is to be tested:", "PLUGIN.so, --url URL or --builtin ID");
+  if (o->builtin && o->isolated)
+    return usage("--builtin is in this process, so not with", "--isolated");
   if (o->url && o->config) return usage("--url makes the config itself, so not with", "--config");
   return -1;
 }
@@ -212,10 +224,12 @@ static const char *name_of(const char *path) {
 static void examine(struct conform *c) {
   static struct yoi__plugin p;
   static struct yoi_sdk_error e;
+  const yoi_linked_plugin *row = c->options->builtin;
   const char *name = name_of(c->options->file);
-  int fd = open(c->copies, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  const char *why = yoi__plugin_examine(fd, name, &p, &e);
-  (void)close(fd);
+  int fd = row ? -1 : open(c->copies, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  const char *why =
+      row ? conform_linked_examine(row, &p, &e) : yoi__plugin_examine(fd, name, &p, &e);
+  if (fd >= 0) (void)close(fd);
   if (why) return;
   c->kind = p.manifest.kind;
   (void)snprintf(c->id, sizeof c->id, "%.*s", YOI_ARG(p.manifest.id));
@@ -245,9 +259,9 @@ static int prepare(struct conform *c) {
   char *folder = conform_text("%s/yoi-conform-XXXXXX", tmp ? tmp : "/tmp");
   if (!mkdtemp(folder)) return usage("cannot make the folder", folder), 0;
   c->copies = folder;
-  if (!copy_file(o->file, folder, name_of(o->file)))
+  if (!o->builtin && !copy_file(o->file, folder, name_of(o->file)))
     return usage("cannot read the plugin", o->file), 0;
-  copy_beside(c);
+  if (!o->builtin) copy_beside(c);
   examine(c);
   return 1;
 }
@@ -285,6 +299,7 @@ static const char *cannot(const struct conform *c, const struct conform_test *t)
   if (c->kind == 0 && strcmp(t->id, "lib.manifest") != 0 && strcmp(t->id, "lib.symbols") != 0)
     return "see lib.manifest: nothing else is known of it";
   if (c->options->isolated && t->needs & NEEDS_NEAR) return "its code runs in another process";
+  if (c->options->builtin && t->needs & NEEDS_FILE) return "it has no file: it is linked in";
   return NULL;
 }
 
@@ -353,7 +368,6 @@ static int list(void) {
 
 int main(int argc, char **argv) {
   static struct conform_options o = {.timeout_ms = TIMEOUT_MS, .buffer_bytes = 1u << 20};
-  static const yoi_linked_plugin *const linked[] = {&companion_model};
   struct conform c = {.options = &o};
   if (getrandom(&o.seed, 4, 0) != 4) o.seed = 1;
   int code = read_options(&o, argc, argv);
@@ -361,7 +375,7 @@ int main(int argc, char **argv) {
   if (o.list) return list();
   if (o.url && !remote(&o)) return 2;
   c.seed = o.seed;
-  if (yoi_link_plugins(linked, 1, NULL) != YOI_OK) return 1;
+  if (!conform_link()) return 1;
   code = prepare(&c) ? 0 : 2;
   if (code == 0 && o.isolated && !((ON_TOOL | ON_POLICY | ON_MODEL) >> c.kind & 1u))
     code = usage("only tools, policies and models can be isolated, and it is none:", o.file);

@@ -195,9 +195,7 @@ static void model_request(struct paper *p, yoi_model_request *m, uint64_t token)
                            .token = token,
                            .request_id = paper_text(p, YOI_LIT("conform-1")),
                            .messages = message,
-                           .n_messages = 1,
-                           .worker_id = paper_text(p, YOI_LIT("conform")),
-                           .principal = paper_text(p, YOI_LIT("embed"))};
+                           .n_messages = 1};
 }
 
 union rig_request *rig_request(struct conform *c, struct rig_instance *i, struct paper *p,

@@ -246,7 +246,7 @@ int rig_code(const struct conform *c, uintptr_t *from, uintptr_t *to) {
   yoi_status (*start)(void *, const yoi_request *, yoi_stream **, yoi_error *) =
       c->rig->plugin->table.runtime.start;
   memcpy(&p.at, &start, sizeof p.at);
-  if (c->options->isolated || !dl_iterate_phdr(look_at, &p)) return 0;
+  if (c->options->isolated || c->options->builtin || !dl_iterate_phdr(look_at, &p)) return 0;
   *from = p.from;
   *to = p.to;
   return 1;

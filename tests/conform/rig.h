@@ -133,6 +133,9 @@ void call_op(struct conform *c, struct rig_instance *i, uint32_t op, const char 
              const char *body, const char *key, uint32_t flags, struct call *out);
 int call_start_op(struct conform *c, struct rig_instance *i, uint32_t op, const char *worker,
                   const char *body, const char *key, uint32_t flags, struct call *out);
+/* A request of a runtime about a bundle or an approval, to its end. */
+void call_op_on(struct conform *c, struct rig_instance *i, uint32_t op, const char *worker,
+                const char *subject, const char *body, struct call *out);
 /* One next; its events are kept. */
 yoi_status call_next(struct conform *c, struct call *k);
 /* To its end, whatever the wakes say; 0: not within ms. */

@@ -21,28 +21,44 @@ struct door {
   char address[64];
 };
 
-static struct door start(struct conform *c) {
-  struct door d = {.i = rig_open(c), .at = {.sin_family = AF_INET}, .seen = -1};
-  struct yoi_sdk_error e;
-  socklen_t n = sizeof d.at;
+/* What a newer host's listener has more than today's, and which byte of it is set. */
+#define TAIL 64
+#define ALL_ZERO TAIL
+
+/* Starts it with a listener that is `more` bytes longer; `odd` below TAIL is set. */
+static yoi_status try_start(struct conform *c, struct door *d, size_t more, size_t odd,
+                            struct yoi_sdk_error *e) {
+  *d = (struct door){.i = rig_open(c), .at = {.sin_family = AF_INET}, .seen = -1};
+  socklen_t n = sizeof d->at;
   int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-  d.at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  if (fd < 0 || bind(fd, (struct sockaddr *)&d.at, sizeof d.at) != 0 || listen(fd, 16) != 0 ||
-      getsockname(fd, (struct sockaddr *)&d.at, &n) != 0)
+  d->at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  if (fd < 0 || bind(fd, (struct sockaddr *)&d->at, sizeof d->at) != 0 || listen(fd, 16) != 0 ||
+      getsockname(fd, (struct sockaddr *)&d->at, &n) != 0)
     conform_skip(c, "cannot listen on 127.0.0.1");
-  d.seen = fcntl(fd, F_DUPFD_CLOEXEC, 3);
-  (void)snprintf(d.address, sizeof d.address, "127.0.0.1:%u", ntohs(d.at.sin_port));
+  d->seen = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+  (void)snprintf(d->address, sizeof d->address, "127.0.0.1:%u", ntohs(d->at.sin_port));
   const int32_t fds[] = {fd};
-  const yoi_listener on = {.size = sizeof on,
-                           .surface = YOI_SURFACE_BROWSER,
-                           .n_fds = 1,
-                           .fds = fds,
-                           .address = yoi_sdk_str(d.address)};
+  struct {
+    yoi_listener known;
+    unsigned char tail[TAIL];
+  } on = {.known = {.size = (uint32_t)(sizeof on.known + more),
+                    .surface = YOI_SURFACE_BROWSER,
+                    .n_fds = 1,
+                    .fds = fds,
+                    .address = yoi_sdk_str(d->address)}};
+  if (odd < TAIL) on.tail[odd] = 1;
   yoi__current_loop = NULL; /* [main] */
-  yoi_status st = c->rig->plugin->table.ingress.start(d.i.self, &on, yoi_sdk_error_init(&e));
+  yoi_status st = c->rig->plugin->table.ingress.start(d->i.self, &on.known, yoi_sdk_error_init(e));
   yoi__current_loop = c->rig->loop;
-  if (st != YOI_OK) conform_fail(c, "it starts", "status %d: %s", st, e.message);
   rig_pump(c, 0);
+  return st;
+}
+
+static struct door start(struct conform *c) {
+  struct yoi_sdk_error e;
+  struct door d;
+  yoi_status st = try_start(c, &d, 0, ALL_ZERO, &e);
+  if (st != YOI_OK) conform_fail(c, "it starts", "status %d: %s", st, e.message);
   return d;
 }
 
@@ -144,8 +160,37 @@ static void descriptors(struct conform *c) {
     conform_fail(c, "listeners and connections are closed", "%u descriptors more", after - before);
 }
 
-#define INGRESS(name, fn, says, promise) \
-  {"ingress." name, ON_INGRESS, 0, fn, says, "yoi/ingress.h", promise}
+/* A newer host's listener, which asks for nothing new. */
+static void listener_larger(struct conform *c) {
+  struct yoi_sdk_error e;
+  struct door d;
+  yoi_status st = try_start(c, &d, TAIL, ALL_ZERO, &e);
+  if (st != YOI_OK)
+    conform_fail(c, "it starts as with a listener of today's size", "status %d: %s", st, e.message);
+  stop(c, &d);
+  rig_close(c, &d.i);
+}
+
+static void listener_unknown(struct conform *c) {
+  static const size_t odd[] = {0, TAIL - 1};
+  for (size_t n = 0; n < sizeof odd / sizeof *odd; n++) {
+    struct yoi_sdk_error e;
+    struct door d;
+    yoi_status st = try_start(c, &d, TAIL, odd[n], &e);
+    if (st != YOI_UNIMPLEMENTED)
+      conform_fail(c, "UNIMPLEMENTED: it does not know what that byte asks for",
+                   "status %d with a byte set at offset %zu: %s", st,
+                   sizeof(yoi_listener) + odd[n], e.message);
+    (void)close(d.seen);
+    if (reach(&d) >= 0)
+      conform_fail(c, "its descriptors are closed, also when start fails", "one still listens");
+    rig_close(c, &d.i);
+  }
+}
+
+#define INGRESS_OF(name, fn, says, header, promise) \
+  {"ingress." name, ON_INGRESS, 0, fn, says, header, promise}
+#define INGRESS(name, fn, says, promise) INGRESS_OF(name, fn, says, "yoi/ingress.h", promise)
 
 extern const struct conform_test conform_ingress[];
 const struct conform_test conform_ingress[] = {
@@ -156,4 +201,10 @@ const struct conform_test conform_ingress[] = {
     INGRESS("drain", drains, "A drain ends.", "END of *out: none is left."),
     INGRESS("descriptors", descriptors, "Nothing that was open is left behind its close.",
             "As of a runtime: closes what is still open."),
+    INGRESS_OF("listener-larger", listener_larger,
+               "A listener of a newer host, which asks for nothing new, is taken as any.",
+               "yoi/base.h", "A reader copies min(sizes) into a zeroed struct of its own."),
+    INGRESS_OF("listener-unknown", listener_unknown,
+               "A listener that asks for something unknown is refused, and is closed.",
+               "yoi/base.h", "a tail that is not all zero there is UNIMPLEMENTED"),
     {NULL, 0, 0, NULL, NULL, NULL, NULL}};

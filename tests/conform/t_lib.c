@@ -20,12 +20,19 @@ static char *path_of(struct conform *c) {
   return conform_text("%s/%s", c->copies, name ? name + 1 : c->options->file);
 }
 
+static const char *examine(struct conform *c, struct yoi__plugin *p, struct yoi_sdk_error *e) {
+  if (c->options->builtin) return conform_linked_examine(c->options->builtin, p, e);
+  const char *name = strrchr(path_of(c), '/') + 1;
+  int fd = open(c->copies, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  const char *why = yoi__plugin_examine(fd, name, p, e);
+  p->path = yoi_sdk_str(path_of(c));
+  return why;
+}
+
 static void manifest(struct conform *c) {
   static struct yoi__plugin p;
   struct yoi_sdk_error e;
-  const char *name = strrchr(path_of(c), '/') + 1;
-  int fd = open(c->copies, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  const char *why = yoi__plugin_examine(fd, name, &p, &e);
+  const char *why = examine(c, &p, &e);
   if (why) conform_fail(c, "a manifest that a host takes", "%s", why);
 }
 
@@ -75,6 +82,7 @@ static void symbols(struct conform *c) {
 
 static entry_fn map(struct conform *c) {
   entry_fn entry = NULL;
+  if (c->options->builtin) return c->options->builtin->entry;
   void *handle = dlopen(path_of(c), RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
   void *symbol = handle ? dlsym(handle, ENTRY) : NULL;
   if (!symbol) conform_skip(c, "see lib.loads");
@@ -115,11 +123,8 @@ static void scan_time(struct conform *c) {
 static void agrees(struct conform *c) {
   static struct yoi__plugin p;
   struct yoi_sdk_error e;
-  const char *name = strrchr(path_of(c), '/') + 1;
   (void)map(c);
-  int fd = open(c->copies, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  (void)yoi__plugin_examine(fd, name, &p, &e);
-  p.path = yoi_sdk_str(path_of(c));
+  (void)examine(c, &p, &e);
   if (yoi__plugin_load(&p, yoi_sdk_error_init(&e)) != YOI_OK)
     conform_fail(c, "table and manifest say the same", "%s", e.message);
 }
@@ -132,16 +137,18 @@ static void unknown_interface(struct conform *c) {
       conform_fail(c, "NULL for an interface that it does not have", "a table for '%s'", none[i]);
 }
 
-#define LIB(name, fn, says, header, promise) \
-  {"lib." name, ON_ALL, NEEDS_FILE | NEEDS_NEAR, fn, says, header, promise}
+#define ROW(name, needs, fn, says, header, promise) \
+  {"lib." name, ON_ALL, NEEDS_NEAR | needs, fn, says, header, promise}
+#define LIB(name, fn, says, header, promise) ROW(name, 0, fn, says, header, promise)
+#define FILE_OF(name, fn, says, header, promise) ROW(name, NEEDS_FILE, fn, says, header, promise)
 
 extern const struct conform_test conform_lib[];
 const struct conform_test conform_lib[] = {
     LIB("manifest", manifest, "The file has a manifest that is well-formed.", "yoi/plugin.h",
         "carries its manifest in the ELF section .yoi.manifest"),
-    LIB("symbols", symbols, "It exports nothing but its entry.", "yoi/plugin.h",
+    FILE_OF("symbols", symbols, "It exports nothing but its entry.", "yoi/plugin.h",
         "[main] The one exported symbol."),
-    LIB("loads", loads, "It is mapped with all of its symbols bound, and has an entry.",
+    FILE_OF("loads", loads, "It is mapped with all of its symbols bound, and has an entry.",
         "yoi/plugin.h", "It exports yoi_plugin_entry_v1, which returns a static const table"),
     LIB("entry-twice", twice, "Its entry gives the same table when it is called again.",
         "yoi/plugin.h", "Entry has no side effects and may be called twice."),

@@ -75,26 +75,52 @@ static void request_borrowed(struct conform *c) {
   rig_close(c, &i);
 }
 
-/* A newer host's request: its size is larger, what is behind is zero. */
-static void request_larger(struct conform *c) {
-  struct rig_instance i = rig_open(c);
-  struct call k = {.stream = NULL}, usual;
-  if (call_start(c, &i, &usual, NULL, NULL)) (void)call_finish(c, &usual, 10000);
-  call_release(&usual);
+/* A newer host's request: it is TAIL bytes longer, and that byte of them is set. */
+#define TAIL 64
+#define ALL_ZERO TAIL
+
+static struct call ask_newer(struct conform *c, struct rig_instance *i, size_t odd) {
+  struct call k = {.stream = NULL};
   struct paper p = {.how = PAPER_PLAIN};
   if (!rig_token_new(c, &k.token)) abort();
-  union rig_request *req = rig_request(c, &i, &p, k.token.token);
+  union rig_request *req = rig_request(c, i, &p, k.token.token);
   size_t size = rig_request_size(c->kind);
-  union rig_request *larger = paper_take(&p, size + 64);
-  memcpy(larger, req, size);
-  larger->size = (uint32_t)size + 64;
-  k.status = rig_ask(c, &i, larger, &k.stream, yoi_sdk_error_init(&k.error));
+  union rig_request *newer = paper_take(&p, size + TAIL);
+  memcpy(newer, req, size);
+  newer->size = (uint32_t)size + TAIL;
+  if (odd < TAIL) ((char *)newer)[size + odd] = 1;
+  k.status = rig_ask(c, i, newer, &k.stream, yoi_sdk_error_init(&k.error));
   if (k.status != YOI_OK) k.stream = NULL;
   (void)call_finish(c, &k, 10000);
+  call_release(&k);
+  paper_release(&p);
+  return k;
+}
+
+static void request_larger(struct conform *c) {
+  struct rig_instance i = rig_open(c);
+  struct call usual;
+  if (call_start(c, &i, &usual, NULL, NULL)) (void)call_finish(c, &usual, 10000);
+  call_release(&usual);
+  struct call k = ask_newer(c, &i, ALL_ZERO);
   if (k.status != usual.status)
     conform_fail(c, "the same answer as to a request of today's size", "status %d: %s", k.status,
                  k.error.message);
-  call_release(&k);
+  rig_close(c, &i);
+}
+
+/* What it asks for more is behind the end that the plugin knows. */
+static void request_unknown(struct conform *c) {
+  static const size_t odd[] = {0, TAIL / 2, TAIL - 1};
+  struct rig_instance i = rig_open(c);
+  for (size_t n = 0; n < sizeof odd / sizeof *odd; n++) {
+    struct call k = ask_newer(c, &i, odd[n]);
+    if (k.status != YOI_UNIMPLEMENTED)
+      conform_fail(c, "UNIMPLEMENTED: it does not know what that byte asks for",
+                   "status %d with a byte set at offset %zu of %zu: %s", k.status,
+                   rig_request_size(c->kind) + odd[n], rig_request_size(c->kind) + TAIL,
+                   k.error.message);
+  }
   rig_close(c, &i);
 }
 
@@ -244,6 +270,9 @@ const struct conform_test conform_mem[] = {
     MEM("request-larger", ON_STREAMS, request_larger,
         "A request of a newer host, which asks for nothing new, is answered as any.", "yoi/base.h",
         "A reader copies min(sizes) into a zeroed struct of its own."),
+    MEM("request-unknown", ON_STREAMS, request_unknown,
+        "A request that asks for something unknown is refused.", "yoi/base.h",
+        "a tail that is not all zero there is UNIMPLEMENTED"),
     MEM("batch-own", ON_STREAMS, batch_own, "Events stay while other streams are asked.",
         "yoi/stream.h", "A stream keeps its last batch alive until its next next or release."),
     MEM("host-truncated", ON_ALL, host_truncated,

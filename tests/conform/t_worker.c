@@ -8,190 +8,99 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <yoi/ops.h>
-
-#include "rig.h"
-
-#define CALL_MS 15000
-
-/* The member of an object at "a.b"; a copy, or NULL. Strings lose their quotes. */
-static char *at(const char *text, const char *path) {
-  yoi_str v = yoi_sdk_str(text);
-  while (v.len && *path) {
-    size_t n = strcspn(path, ".");
-    char name[64];
-    (void)snprintf(name, sizeof name, "%.*s", (int)n, path);
-    v = yoi_sdk_json_raw_get(v, name);
-    path += n + (path[n] == '.');
-  }
-  if (!v.len) return NULL;
-  if (v.len >= 2 && v.ptr[0] == '"') v = (yoi_str){v.ptr + 1, v.len - 2};
-  return conform_text("%.*s", YOI_ARG(v));
-}
-
-static int is(const char *text, const char *path, const char *value) {
-  char *v = at(text, path);
-  int same = v && strcmp(v, value) == 0;
-  free(v);
-  return same;
-}
-
-struct life {
-  struct rig_instance i;
-  char id[64];
-  char *born; /* the cursor of its creation */
-};
-
-static struct call op(struct conform *c, struct life *l, uint32_t o, const char *body,
-                      const char *key) {
-  struct call k;
-  call_op(c, &l->i, o, l->id, body, key, 0, &k);
-  return k;
-}
-
-static const char *result(const struct call *k) {
-  const struct call_event *e = call_event(k, YOI_EVENT_RESULT);
-  return e ? e->text : "";
-}
-
-static void must_fail(struct conform *c, const struct call *k, int32_t code, const char *what) {
-  if (k->status <= YOI_OK || k->error.e.code != code)
-    conform_fail(c, yoi_sdk_code_name(code), "%s: status %d, code %d: %s", what, k->status,
-                 k->error.e.code, k->error.message);
-}
-
-/* A runtime, and the name for a worker that nobody has; skips without worker.create. */
-static struct life begin(struct conform *c) {
-  struct life l = {.i = rig_open(c), .born = NULL};
-  struct call k;
-  (void)snprintf(l.id, sizeof l.id, "conform-%08llx",
-                 (unsigned long long)conform_random(c, 1ull << 32));
-  call_op(c, &l.i, YOI_OP_RUNTIME_DESCRIBE, "", "", "", 0, &k);
-  if (!strstr(result(&k), "\"worker.create\"") || !strstr(result(&k), "\"worker.input\""))
-    conform_skip(c, "it makes no workers");
-  return l;
-}
+#include "life.h"
 
 static char *body_of(const struct life *l, const char *more) {
   return conform_text("{\"worker_id\":\"%s\"%s}", l->id, more);
 }
 
-static struct life begin_with_worker(struct conform *c) {
-  struct life l = begin(c);
-  struct call k;
-  char *body = body_of(&l, "");
-  call_op(c, &l.i, YOI_OP_WORKER_CREATE, "", body, "", 0, &k);
-  free(body);
-  l.born = at(result(&k), "worker.cursor");
-  if (!l.born) conform_skip(c, "see worker.create: %s", k.error.message);
-  return l;
-}
-
-static void end(struct conform *c, struct life *l) {
-  (void)op(c, l, YOI_OP_WORKER_STOP, "", "");
-  (void)op(c, l, YOI_OP_WORKER_DELETE, "", "");
-  free(l->born);
-  rig_close(c, &l->i);
-}
-
-/* An input, followed to the end of its turn. */
-static struct call say(struct conform *c, struct life *l, const char *text, const char *key) {
-  struct call k;
-  char *body = conform_text("{\"content\":\"%s\"}", text);
-  if (call_start_op(c, &l->i, YOI_OP_WORKER_INPUT, l->id, body, key, YOI_REQ_FOLLOW, &k))
-    (void)call_finish(c, &k, CALL_MS);
-  call_release(&k);
-  free(body);
-  return k;
-}
-
 /* ---- lives ------------------------------------------------------------------------- */
 
 static void create(struct conform *c) {
-  struct life l = begin(c);
+  struct life l = life_begin(c);
   struct call k;
   char *body = body_of(&l, "");
   call_op(c, &l.i, YOI_OP_WORKER_CREATE, "", body, "", 0, &k);
   const struct call_event *e = call_event(&k, YOI_EVENT_RESULT);
   if (!e) conform_fail(c, "a worker", "status %d: %s", k.status, k.error.message);
-  if (!is(e->text, "worker.worker_id", l.id) || !is(e->text, "worker.state", "idle"))
+  if (!life_is(e->text, "worker.worker_id", l.id) || !life_is(e->text, "worker.state", "idle"))
     conform_fail(c, "an idle worker of the given id", "%.400s", e->text);
   if ((e->flags & YOI_EV_CREATED) == 0)
     conform_fail(c, "YOI_EV_CREATED, since it is new", "flags %u", e->flags);
-  struct call got = op(c, &l, YOI_OP_WORKER_GET, "", "");
-  if (!is(result(&got), "worker.worker_id", l.id))
+  struct call got = life_op(c, &l, YOI_OP_WORKER_GET, "", "");
+  if (!life_is(life_result(&got), "worker.worker_id", l.id))
     conform_fail(c, "the same worker from worker.get", "status %d: %s", got.status,
                  got.error.message);
   free(body);
-  end(c, &l);
+  life_end(c, &l);
 }
 
 static void create_replay(struct conform *c) {
-  struct life l = begin(c);
+  struct life l = life_begin(c);
   struct call a, b, other;
   char *body = body_of(&l, ""), *changed = body_of(&l, ",\"display_name\":\"Other\"");
   call_op(c, &l.i, YOI_OP_WORKER_CREATE, "", body, l.id, 0, &a);
   call_op(c, &l.i, YOI_OP_WORKER_CREATE, "", body, l.id, 0, &b);
   if (!call_event(&a, YOI_EVENT_RESULT)) conform_skip(c, "see worker.create");
   const struct call_event *e = call_event(&b, YOI_EVENT_RESULT);
-  if (!e || !is(e->text, "worker.worker_id", l.id))
+  if (!e || !life_is(e->text, "worker.worker_id", l.id))
     conform_fail(c, "the same worker once more", "status %d: %s", b.status, b.error.message);
   if (e->flags & YOI_EV_CREATED)
     conform_fail(c, "no YOI_EV_CREATED the second time", "it has that flag");
   call_op(c, &l.i, YOI_OP_WORKER_CREATE, "", changed, l.id, 0, &other);
-  must_fail(c, &other, YOI_CODE_IDEMPOTENCY_CONFLICT, "another body under the same key");
+  life_must_fail(c, &other, YOI_CODE_IDEMPOTENCY_CONFLICT, "another body under the same key");
   free(body);
   free(changed);
-  end(c, &l);
+  life_end(c, &l);
 }
 
 static void create_conflict(struct conform *c) {
-  struct life l = begin_with_worker(c);
+  struct life l = life_with_worker(c);
   struct call k;
   char *changed = body_of(&l, ",\"display_name\":\"Other\"");
   call_op(c, &l.i, YOI_OP_WORKER_CREATE, "", changed, "", 0, &k);
-  must_fail(c, &k, YOI_CODE_WORKER_CONFLICT, "the id of another worker");
+  life_must_fail(c, &k, YOI_CODE_WORKER_CONFLICT, "the id of another worker");
   free(changed);
-  end(c, &l);
+  life_end(c, &l);
 }
 
 static void unknown(struct conform *c) {
   static const uint32_t ops[] = {YOI_OP_WORKER_GET,    YOI_OP_WORKER_CANCEL,     YOI_OP_WORKER_STOP,
                                  YOI_OP_WORKER_DELETE, YOI_OP_WORKER_TRANSCRIPT,
                                  YOI_OP_WORKER_EVENTS};
-  struct life l = begin(c);
+  struct life l = life_begin(c);
   for (size_t n = 0; n < sizeof ops / sizeof *ops; n++) {
-    struct call k = op(c, &l, ops[n], "", "");
-    must_fail(c, &k, YOI_CODE_WORKER_NOT_FOUND, yoi_sdk_op_name(ops[n]));
+    struct call k = life_op(c, &l, ops[n], "", "");
+    life_must_fail(c, &k, YOI_CODE_WORKER_NOT_FOUND, yoi_sdk_op_name(ops[n]));
   }
   rig_close(c, &l.i);
 }
 
 static void stop(struct conform *c) {
-  struct life l = begin_with_worker(c);
-  struct call k = op(c, &l, YOI_OP_WORKER_STOP, "", "");
+  struct life l = life_with_worker(c);
+  struct call k = life_op(c, &l, YOI_OP_WORKER_STOP, "", "");
   if (k.status != YOI_END) conform_fail(c, "an ack", "status %d: %s", k.status, k.error.message);
-  k = op(c, &l, YOI_OP_WORKER_GET, "", "");
-  if (!is(result(&k), "worker.state", "stopped"))
-    conform_fail(c, "a stopped worker", "%.300s", result(&k));
-  k = op(c, &l, YOI_OP_WORKER_INPUT, "{\"content\":\"x\"}", "");
-  must_fail(c, &k, YOI_CODE_WORKER_STOPPED, "input to a stopped worker");
-  k = op(c, &l, YOI_OP_WORKER_STOP, "", "");
+  k = life_op(c, &l, YOI_OP_WORKER_GET, "", "");
+  if (!life_is(life_result(&k), "worker.state", "stopped"))
+    conform_fail(c, "a stopped worker", "%.300s", life_result(&k));
+  k = life_op(c, &l, YOI_OP_WORKER_INPUT, "{\"content\":\"x\"}", "");
+  life_must_fail(c, &k, YOI_CODE_WORKER_STOPPED, "input to a stopped worker");
+  k = life_op(c, &l, YOI_OP_WORKER_STOP, "", "");
   if (k.status != YOI_END)
     conform_fail(c, "stop may be repeated", "status %d: %s", k.status, k.error.message);
-  end(c, &l);
+  life_end(c, &l);
 }
 
 static void delete(struct conform *c) {
-  struct life l = begin_with_worker(c);
-  struct call k = op(c, &l, YOI_OP_WORKER_DELETE, "", "");
-  must_fail(c, &k, YOI_CODE_WORKER_NOT_STOPPED, "delete of an idle worker");
-  (void)op(c, &l, YOI_OP_WORKER_STOP, "", "");
-  k = op(c, &l, YOI_OP_WORKER_DELETE, "", "");
+  struct life l = life_with_worker(c);
+  struct call k = life_op(c, &l, YOI_OP_WORKER_DELETE, "", "");
+  life_must_fail(c, &k, YOI_CODE_WORKER_NOT_STOPPED, "delete of an idle worker");
+  (void)life_op(c, &l, YOI_OP_WORKER_STOP, "", "");
+  k = life_op(c, &l, YOI_OP_WORKER_DELETE, "", "");
   if (k.status != YOI_END)
     conform_fail(c, "it is deleted", "status %d: %s", k.status, k.error.message);
-  k = op(c, &l, YOI_OP_WORKER_TRANSCRIPT, "", "");
-  must_fail(c, &k, YOI_CODE_WORKER_NOT_FOUND, "transcript of a deleted worker");
+  k = life_op(c, &l, YOI_OP_WORKER_TRANSCRIPT, "", "");
+  life_must_fail(c, &k, YOI_CODE_WORKER_NOT_FOUND, "transcript of a deleted worker");
   free(l.born);
   rig_close(c, &l.i);
 }
@@ -199,87 +108,86 @@ static void delete(struct conform *c) {
 /* ---- inputs -------------------------------------------------------------------------- */
 
 static void follow(struct conform *c) {
-  struct life l = begin_with_worker(c);
-  struct call k = say(c, &l, "hello", "");
+  struct life l = life_with_worker(c);
+  struct call k = life_say(c, &l, "hello", "");
   if (k.n == 0 || k.events[0].kind != YOI_EVENT_ACK)
     conform_fail(c, "an ACK first", "status %d: %s", k.status, k.error.message);
   if (k.status != YOI_END || k.events[k.n - 1].kind != YOI_EVENT_END)
     conform_fail(c, "`end` last, then END", "status %d, the last event is of kind %u", k.status,
                  k.events[k.n - 1].kind);
-  if (!is(k.events[k.n - 1].text, "reason", "turn_ended"))
+  if (!life_is(k.events[k.n - 1].text, "reason", "turn_ended"))
     conform_fail(c, "turn_ended", "%.200s", k.events[k.n - 1].text);
   size_t ended = 0;
   for (size_t n = 0; n < k.n; n++) ended += k.events[n].kind == YOI_EVENT_TURN_ENDED;
   if (ended != 1) conform_fail(c, "one turn.ended", "%zu", ended);
-  end(c, &l);
+  life_end(c, &l);
 }
 
 static void input_replay(struct conform *c) {
-  struct life l = begin_with_worker(c);
-  struct call a = op(c, &l, YOI_OP_WORKER_INPUT, "{\"content\":\"hello\"}", "once");
-  struct call b = op(c, &l, YOI_OP_WORKER_INPUT, "{\"content\":\"hello\"}", "once");
-  char *turn = at(result(&a), "ack.turn_id");
+  struct life l = life_with_worker(c);
+  struct call a = life_op(c, &l, YOI_OP_WORKER_INPUT, "{\"content\":\"hello\"}", "once");
+  struct call b = life_op(c, &l, YOI_OP_WORKER_INPUT, "{\"content\":\"hello\"}", "once");
+  char *turn = life_at(life_result(&a), "ack.turn_id");
   if (!turn) conform_skip(c, "see worker.follow: %s", a.error.message);
-  if (!is(result(&b), "ack.turn_id", turn))
-    conform_fail(c, "the ack of the first time", "%.300s, then %.300s", result(&a), result(&b));
-  b = op(c, &l, YOI_OP_WORKER_INPUT, "{\"content\":\"other\"}", "once");
-  must_fail(c, &b, YOI_CODE_IDEMPOTENCY_CONFLICT, "another input under the same key");
+  if (!life_is(life_result(&b), "ack.turn_id", turn))
+    conform_fail(c, "the ack of the first time", "%.300s, then %.300s", life_result(&a),
+                 life_result(&b));
+  b = life_op(c, &l, YOI_OP_WORKER_INPUT, "{\"content\":\"other\"}", "once");
+  life_must_fail(c, &b, YOI_CODE_IDEMPOTENCY_CONFLICT, "another input under the same key");
   free(turn);
-  end(c, &l);
+  life_end(c, &l);
 }
 
 /* A turn that goes on until it is cancelled; skips when this one does not. */
 static void start_waiting(struct conform *c, struct life *l, struct call *k) {
-  if (!call_start_op(c, &l->i, YOI_OP_WORKER_INPUT, l->id, "{\"content\":\"wait\"}", "",
-                     YOI_REQ_FOLLOW, k) ||
-      !call_until(c, k, YOI_EVENT_TURN_STARTED, CALL_MS))
+  if (!life_say_until(c, l, "wait", YOI_EVENT_TURN_STARTED, k))
     conform_skip(c, "see worker.follow: %s", k->error.message);
   for (int n = 0; n < 10; n++) rig_pump(c, 2);
-  struct call got = op(c, l, YOI_OP_WORKER_GET, "", "");
-  if (!is(result(&got), "worker.state", "running"))
+  struct call got = life_op(c, l, YOI_OP_WORKER_GET, "", "");
+  if (!life_is(life_result(&got), "worker.state", "running"))
     conform_skip(c, "the model behind it does not wait");
 }
 
 static void busy(struct conform *c) {
-  struct life l = begin_with_worker(c);
+  struct life l = life_with_worker(c);
   struct call k;
   start_waiting(c, &l, &k);
-  struct call second = op(c, &l, YOI_OP_WORKER_INPUT, "{\"content\":\"x\"}", "");
-  must_fail(c, &second, YOI_CODE_WORKER_BUSY, "input while a turn runs");
-  (void)op(c, &l, YOI_OP_WORKER_CANCEL, "", "");
-  (void)call_finish(c, &k, CALL_MS);
+  struct call second = life_op(c, &l, YOI_OP_WORKER_INPUT, "{\"content\":\"x\"}", "");
+  life_must_fail(c, &second, YOI_CODE_WORKER_BUSY, "input while a turn runs");
+  (void)life_op(c, &l, YOI_OP_WORKER_CANCEL, "", "");
+  (void)call_finish(c, &k, LIFE_MS);
   call_release(&k);
-  end(c, &l);
+  life_end(c, &l);
 }
 
 static void cancel(struct conform *c) {
-  struct life l = begin_with_worker(c);
+  struct life l = life_with_worker(c);
   struct call k;
   start_waiting(c, &l, &k);
-  struct call ack = op(c, &l, YOI_OP_WORKER_CANCEL, "", "");
+  struct call ack = life_op(c, &l, YOI_OP_WORKER_CANCEL, "", "");
   if (ack.status != YOI_END)
     conform_fail(c, "an ack", "status %d: %s", ack.status, ack.error.message);
-  if (!call_finish(c, &k, CALL_MS)) conform_fail(c, "the turn ends", "it goes on");
+  if (!call_finish(c, &k, LIFE_MS)) conform_fail(c, "the turn ends", "it goes on");
   const struct call_event *e = call_event(&k, YOI_EVENT_TURN_ENDED);
-  if (!e || !is(e->text, "turn.state", "cancelled"))
+  if (!e || !life_is(e->text, "turn.state", "cancelled"))
     conform_fail(c, "turn.ended as cancelled", "%.300s", e ? e->text : "none");
   call_release(&k);
-  end(c, &l);
+  life_end(c, &l);
 }
 
 /* Who stops watching stops nothing. */
 static void watch_is_no_hold(struct conform *c) {
-  struct life l = begin_with_worker(c);
+  struct life l = life_with_worker(c);
   struct call k;
   start_waiting(c, &l, &k);
   k.stream->ops->cancel(k.stream);
   (void)call_finish(c, &k, 2000);
   call_release(&k);
   for (int n = 0; n < 10; n++) rig_pump(c, 2);
-  struct call got = op(c, &l, YOI_OP_WORKER_GET, "", "");
-  if (!is(result(&got), "worker.state", "running"))
-    conform_fail(c, "the turn goes on when its watcher is gone", "%.300s", result(&got));
-  end(c, &l);
+  struct call got = life_op(c, &l, YOI_OP_WORKER_GET, "", "");
+  if (!life_is(life_result(&got), "worker.state", "running"))
+    conform_fail(c, "the turn goes on when its watcher is gone", "%.300s", life_result(&got));
+  life_end(c, &l);
 }
 
 /* ---- events ------------------------------------------------------------------------------ */
@@ -296,19 +204,19 @@ static struct call history(struct conform *c, struct life *l, const char *cursor
 }
 
 static void two_turns(struct conform *c, struct life *l) {
-  struct call a = say(c, l, "hello", ""), b = say(c, l, "long", "");
+  struct call a = life_say(c, l, "hello", ""), b = life_say(c, l, "long", "");
   if (a.status != YOI_END || b.status != YOI_END) conform_skip(c, "see worker.follow");
 }
 
 /* Each item of the transcript that a message.completed brought, and no other. */
 static void transcript(struct conform *c) {
-  struct life l = begin_with_worker(c);
+  struct life l = life_with_worker(c);
   two_turns(c, &l);
-  struct call all = history(c, &l, l.born), t = op(c, &l, YOI_OP_WORKER_TRANSCRIPT, "", "");
-  char *items = at(result(&t), "transcript.items");
+  struct call all = history(c, &l, l.born), t = life_op(c, &l, YOI_OP_WORKER_TRANSCRIPT, "", "");
+  char *items = life_at(life_result(&t), "transcript.items");
   size_t pos = 0, n = 0;
   yoi_str item;
-  if (!items) conform_fail(c, "a transcript with items", "%.300s", result(&t));
+  if (!items) conform_fail(c, "a transcript with items", "%.300s", life_result(&t));
   while (yoi_sdk_json_raw_each(yoi_sdk_str(items), &pos, &item)) {
     if (!yoi_sdk_str_is(yoi_sdk_json_raw_get(item, "role"), "\"assistant\"")) continue;
     while (n < all.n && all.events[n].kind != YOI_EVENT_MESSAGE_COMPLETED) n++;
@@ -323,11 +231,11 @@ static void transcript(struct conform *c) {
   if (n < all.n)
     conform_fail(c, "no message that the transcript lacks", "%.300s", all.events[n].text);
   free(items);
-  end(c, &l);
+  life_end(c, &l);
 }
 
 static void resume(struct conform *c) {
-  struct life l = begin_with_worker(c);
+  struct life l = life_with_worker(c);
   two_turns(c, &l);
   struct call all = history(c, &l, l.born);
   for (int round = 0; round < 8 && all.n > 2; round++) {
@@ -342,13 +250,13 @@ static void resume(struct conform *c) {
           strcmp(rest.events[n].text, all.events[from + 1 + n].text) != 0)
         conform_fail(c, "the same events each time", "%.200s", rest.events[n].text);
   }
-  end(c, &l);
+  life_end(c, &l);
 }
 
 static void cursors(struct conform *c) {
   static const char *const odd[] = {"{\"cursor\":\"x\"}", "{\"cursor\":\"../../etc\"}",
                                     "{\"cursor\":\"18446744073709551616\"}", "{\"cursor\":7}"};
-  struct life l = begin_with_worker(c), other = l;
+  struct life l = life_with_worker(c), other = l;
   for (size_t n = 0; n < sizeof odd / sizeof *odd; n++) {
     struct call k;
     call_op(c, &l.i, YOI_OP_WORKER_EVENTS, l.id, odd[n], "", YOI_REQ_ONCE, &k);
@@ -360,31 +268,31 @@ static void cursors(struct conform *c) {
   (void)snprintf(other.id, sizeof other.id, "%.40s-2", l.id);
   char *body = body_of(&other, "");
   call_op(c, &l.i, YOI_OP_WORKER_CREATE, "", body, "", 0, &made);
-  other.born = at(result(&made), "worker.cursor");
+  other.born = life_at(life_result(&made), "worker.cursor");
   if (other.born) {
     char *foreign = conform_text("{\"cursor\":\"%s\"}", other.born);
     call_op(c, &l.i, YOI_OP_WORKER_EVENTS, l.id, foreign, "", YOI_REQ_ONCE, &k);
     if (k.status != YOI_INVALID_ARGUMENT && k.status != YOI_OUT_OF_RANGE)
       conform_fail(c, "another worker's cursor is refused", "status %d", k.status);
     free(foreign);
-    (void)op(c, &other, YOI_OP_WORKER_STOP, "", "");
-    (void)op(c, &other, YOI_OP_WORKER_DELETE, "", "");
+    (void)life_op(c, &other, YOI_OP_WORKER_STOP, "", "");
+    (void)life_op(c, &other, YOI_OP_WORKER_DELETE, "", "");
   }
   free(body);
-  end(c, &l);
+  life_end(c, &l);
 }
 
 static void watch_deleted(struct conform *c) {
-  struct life l = begin_with_worker(c);
+  struct life l = life_with_worker(c);
   struct call k;
   if (!call_start_op(c, &l.i, YOI_OP_WORKER_EVENTS, l.id, "", "", 0, &k))
     conform_fail(c, "a stream", "status %d: %s", k.status, k.error.message);
-  if (!call_until(c, &k, YOI_EVENT_SNAPSHOT, CALL_MS))
+  if (!call_until(c, &k, YOI_EVENT_SNAPSHOT, LIFE_MS))
     conform_fail(c, "a snapshot first", "status %d: %s", k.status, k.error.message);
-  (void)op(c, &l, YOI_OP_WORKER_STOP, "", "");
-  (void)op(c, &l, YOI_OP_WORKER_DELETE, "", "");
-  const struct call_event *e = call_until(c, &k, YOI_EVENT_END, CALL_MS);
-  if (!e || !is(e->text, "reason", "worker_deleted"))
+  (void)life_op(c, &l, YOI_OP_WORKER_STOP, "", "");
+  (void)life_op(c, &l, YOI_OP_WORKER_DELETE, "", "");
+  const struct call_event *e = call_until(c, &k, YOI_EVENT_END, LIFE_MS);
+  if (!e || !life_is(e->text, "reason", "worker_deleted"))
     conform_fail(c, "`end` with worker_deleted", "%.200s", e ? e->text : "no end");
   call_release(&k);
   free(l.born);
@@ -392,18 +300,18 @@ static void watch_deleted(struct conform *c) {
 }
 
 static void drain(struct conform *c) {
-  struct life l = begin_with_worker(c);
+  struct life l = life_with_worker(c);
   const yoi_runtime *t = &c->rig->plugin->table.runtime;
   struct call k = {.status = YOI_OK};
   if (!t->drain) conform_skip(c, "it has nothing to drain");
   if (!rig_token_new(c, &k.token)) abort();
   k.status = t->drain(l.i.self, conform_now_ns() + 1000000000ull, k.token.token, &k.stream,
                       yoi_sdk_error_init(&k.error));
-  if (k.status == YOI_OK && k.stream) (void)call_finish(c, &k, CALL_MS);
+  if (k.status == YOI_OK && k.stream) (void)call_finish(c, &k, LIFE_MS);
   if (k.stream && k.status != YOI_END)
     conform_fail(c, "END when all is done", "status %d: %s", k.status, k.error.message);
-  struct call late = op(c, &l, YOI_OP_WORKER_INPUT, "{\"content\":\"x\"}", "");
-  must_fail(c, &late, YOI_CODE_SHUTTING_DOWN, "input behind a drain");
+  struct call late = life_op(c, &l, YOI_OP_WORKER_INPUT, "{\"content\":\"x\"}", "");
+  life_must_fail(c, &late, YOI_CODE_SHUTTING_DOWN, "input behind a drain");
   call_release(&k);
   rig_close(c, &l.i);
 }

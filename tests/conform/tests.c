@@ -27,11 +27,12 @@ static const struct header {
 
 extern const struct conform_test conform_lib[], conform_env[], conform_inst[], conform_mem[],
     conform_stream[], conform_runtime[], conform_worker[], conform_tool[], conform_policy[],
-    conform_model[], conform_ingress[];
+    conform_model[], conform_ingress[], conform_bundle[], conform_call[];
 
 const struct conform_test *const conform_groups[] = {
-    conform_lib,    conform_env,  conform_inst,   conform_mem,   conform_stream,  conform_runtime,
-    conform_worker, conform_tool, conform_policy, conform_model, conform_ingress, NULL};
+    conform_lib,  conform_env,    conform_inst, conform_mem,    conform_stream,  conform_runtime,
+    conform_worker, conform_call, conform_bundle, conform_tool, conform_policy, conform_model,
+    conform_ingress, NULL};
 
 const struct conform_test *conform_test_at(size_t i) {
   for (size_t g = 0; conform_groups[g]; g++)

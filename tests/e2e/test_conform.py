@@ -10,6 +10,7 @@ from lib.install import PREFIX, shell, staged
 
 stage = pytest.fixture(scope='module', name='stage')(staged)
 PROGRAM = BUILD / 'yoi-conform'
+STATIC = BUILD / 'yoi-conform-static'
 PLAIN = BUILD == ROOT / 'build'
 BROKEN = sorted((BUILD / 'tests/broken').glob('*/*.so'))
 GOOD = BUILD / 'tests/broken/model/none.so'
@@ -36,8 +37,8 @@ def run(folder, *args, code=0, program=PROGRAM):
     return done
 
 
-def report(folder, *args, code=0):
-    return json.loads(run(folder, '--json', *args, code=code).stdout)
+def report(folder, *args, code=0, program=PROGRAM):
+    return json.loads(run(folder, '--json', *args, code=code, program=program).stdout)
 
 
 def results(said):
@@ -55,12 +56,14 @@ def written(folder, name, value):
 
 
 # ---- what is shipped ----
-def shipped(folder, name, *args):
+def shipped(folder, name, *args, builtin=None):
     config = written(folder, 'config.json', SHIPPED[name])
     tools = {t['name'] for t in manifest(name).get('tools', [])}
     quirks = written(folder, 'quirks.json', {
         'arguments': {k: v for k, v in ARGUMENTS.items() if k in tools}})
-    return report(folder, '--config', config, '--quirks', quirks, *args, f'{BUILD / name}.so')
+    what = ['--builtin', builtin] if builtin else [f'{BUILD / name}.so']
+    return report(folder, '--config', config, '--quirks', quirks, *args, *what,
+                  program=STATIC if builtin else PROGRAM)
 
 
 def manifest(name):
@@ -97,7 +100,43 @@ def test_a_runtime_behind_a_surface(new_host, tmp_path):
     said = report(tmp_path, '--url', f'http://{address}', '--token', token)
     got = results(said)
     assert said['ok'] and got['worker.resume'] == got['worker.transcript'] == 'pass', got
-    assert not [t for t in got if t.split('.')[0] not in ('runtime', 'worker')]
+    assert got['bundle.get'] == got['bundle.delete'] == 'pass', got
+    assert {t.split('.')[0] for t in got} == {'runtime', 'worker', 'bundle', 'approval'}
+    for t in said['tests']:  # that host has not got the kit's tool
+        if t['id'] == 'worker.tool-call' or t['id'].startswith('approval.'):
+            assert t['result'] == 'skip' and "the kit's tool" in t['why'], t
+
+
+def test_what_a_runtime_does_not_offer_is_skipped_and_says_why(tmp_path):
+    said = shipped(tmp_path, 'runtimes/local-compat', '--include', 'bundle.*',
+                   '--include', 'approval.*', '--include', 'worker.*')
+    assert said['ok'] and set(results(said).values()) == {'skip'}
+    for t in said['tests']:
+        assert 'its capabilities do not have "' in t['why'], t
+    said = shipped(tmp_path, 'runtimes/fs-store', '--include', 'bundle.*',
+                   '--include', 'approval.*', '--include', 'worker.*')
+    assert set(results(said).values()) == {'pass'}, said
+
+
+# ---- what is linked in ----
+@pytest.mark.parametrize('name', SHIPPED)
+def test_what_is_linked_in_passes_too(tmp_path, name):
+    said = shipped(tmp_path, name, builtin=manifest(name)['id'])
+    assert said['ok'] and said['plugin']['id'] == said['plugin']['file'] == manifest(name)['id']
+    got = results(said)
+    assert got['lib.entry-twice'] == got['lib.agrees'] == got['env.threads'] == 'pass'
+    assert said['summary']['pass'] >= 20
+    no_file = {t['id'] for t in said['tests'] if t.get('why', '').startswith('it has no file')}
+    assert no_file == {'lib.symbols', 'lib.loads'}
+
+
+def test_what_is_not_linked_in_is_said(tmp_path):
+    said = run(tmp_path, '--builtin', 'dev.yoi.tool-time', code=2).stderr
+    assert "'dev.yoi.tool-time' is not linked into this program" in said and 'nothing' in said
+    said = run(tmp_path, '--builtin', 'no.such', code=2, program=STATIC).stderr
+    assert set(re.findall(r'^  (\S+)$', said, re.M)) == {manifest(n)['id'] for n in SHIPPED}
+    for more in (['--isolated'], [GOOD], ['--url', 'http://127.0.0.1:9']):
+        assert run(tmp_path, '--builtin', 'dev.yoi.tool-time', *more, code=2, program=STATIC).stderr
 
 
 # ---- what is broken ----

@@ -71,6 +71,9 @@ static yoi_status model_start(void *self, const yoi_model_request *req, yoi_stre
   m.loop = current_of(m.host);
   assert_int_not_equal(m.loop, YOI_NO_LOOP);
   atomic_fetch_add(&m.starts, 1);
+  /* To a model of before 1.4 that is an unknown tail, which it must refuse. */
+  for (size_t i = offsetof(yoi_model_request, worker_id); i < req->size; i++)
+    assert_int_equal(((const unsigned char *)req)[i], 0);
   size_t at = 0;
   for (size_t i = 0; i < req->n_messages; i++)
     at += (size_t)snprintf(m.messages + at, sizeof m.messages - at, "%.*s;",

@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -170,6 +171,24 @@ static void rows_are_checked(void **state) {
     struct yoi_sdk_error e;
     assert_int_equal(yoi_link_plugins(table, 2, yoi_sdk_error_init(&e)), YOI_INVALID_ARGUMENT);
     if (strstr(e.message, rows[i].words) == NULL) fail_msg("%s", e.message);
+  }
+  /* One of a newer program: what is behind today's members says nothing, or what
+   * nobody here knows. */
+  struct {
+    yoi_linked_plugin row;
+    unsigned char tail[16];
+  } longer = {.row = {.size = sizeof longer, .entry = linked_entry, .manifest = manifest}};
+  const yoi_linked_plugin *const table[] = {&good, &longer.row};
+  assert_int_equal(yoi_link_plugins(table, 2, NULL), YOI_OK);
+  for (size_t i = 0; i < sizeof longer.tail; i += sizeof longer.tail - 1) {
+    struct yoi_sdk_error e;
+    char words[80];
+    longer.tail[i] = 1;
+    (void)snprintf(words, sizeof words, "linked plugin 1 has an unknown member at offset %zu",
+                   sizeof longer.row + i);
+    assert_int_equal(yoi_link_plugins(table, 2, yoi_sdk_error_init(&e)), YOI_UNIMPLEMENTED);
+    assert_string_equal(e.message, words);
+    longer.tail[i] = 0;
   }
   const yoi_linked_plugin *many[YOI_PLUGINS_MAX + 1];
   for (size_t i = 0; i <= YOI_PLUGINS_MAX; i++) many[i] = &good;

@@ -9,6 +9,7 @@
 
 #include <sdk/error.h>
 #include <sdk/plugin.h>
+#include <sdk/take.h>
 #include <stdlib.h>
 #include <string.h>
 

@@ -12,7 +12,8 @@
 #include <yoi/host_loop.h>
 
 #define BREAKS(X) \
-  X(none) X(ingress_accepts) X(ingress_stop_accepting) X(ingress_drain) X(ingress_descriptors)
+  X(none) X(ingress_accepts) X(ingress_stop_accepting) X(ingress_drain) X(ingress_descriptors) \
+  X(ingress_listener_larger) X(ingress_listener_unknown)
 enum { BREAKS(ENUM) };
 
 struct door {
@@ -56,9 +57,18 @@ static void watch(void *ctx) {
 
 static yoi_status door_start(void *self, const yoi_listener *on, yoi_error *err) {
   struct door *d = self;
+  yoi_listener whole;
+  yoi_status st = yoi_sdk_take(&whole, sizeof whole, on, "the listener", err);
   d->fd = on->fds[0];
+  if (st == YOI_OK && IS(ingress_listener_larger) && on->size > sizeof whole)
+    st = yoi_sdk_fail(err, YOI_CODE_INVALID_REQUEST, "a listener of another size");
+  if (IS(ingress_listener_unknown)) st = YOI_OK;
+  if (st != YOI_OK) {
+    shut(d);
+    return st;
+  }
   if (IS(ingress_accepts)) return YOI_OK;
-  yoi_status st = d->loop->post(d->host, 0, watch, d);
+  st = d->loop->post(d->host, 0, watch, d);
   return st == YOI_OK ? st : yoi_sdk_fail_memory(err);
 }
 

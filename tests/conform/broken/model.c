@@ -25,6 +25,7 @@
   X(inst_bad_config) X(inst_allocator_open) X(inst_null_error) X(inst_small_error)             \
   X(inst_allocator_start) X(inst_thousand) X(inst_two) X(mem_config_view)                      \
   X(mem_config_borrowed) X(mem_request_view) X(mem_request_borrowed) X(mem_request_larger)     \
+  X(mem_request_unknown)                                                                       \
   X(mem_batch_own) X(mem_host_truncated) X(stream_ops_shape) X(stream_batch)                   \
   X(stream_event_shape) X(stream_untouched) X(stream_end_is_sticky) X(stream_again_wakes)      \
   X(stream_cancel_ends) X(stream_cancel_twice) X(stream_cancel_races)                          \
@@ -166,7 +167,12 @@ static const yoi_stream_ops ops = {.size = sizeof ops,
 static yoi_status model_start(void *self, const yoi_model_request *req, yoi_stream **out,
                               yoi_error *err) {
   struct self *m = self;
-  if (IS(mem_request_larger) && req->size > sizeof *req)
+  yoi_model_request whole;
+  uint32_t size = req->size;
+  yoi_status st = yoi_sdk_take(&whole, sizeof whole, req, "the request", err);
+  if (st != YOI_OK && !IS(mem_request_unknown)) return st;
+  if (st == YOI_OK) req = &whole;
+  if (IS(mem_request_larger) && size > sizeof *req)
     return yoi_sdk_fail(err, YOI_CODE_INVALID_REQUEST, "a request of another size");
   if (IS(mem_config_borrowed)) sink = m->config[0];
   if (IS(mem_request_view)) sink = req->messages[0].ptr[req->messages[0].len];

@@ -76,6 +76,10 @@ static void policy_close(void *self) {
 static yoi_status policy_start(void *self, const yoi_policy_request *req, yoi_stream **out,
                                yoi_error *err) {
   struct self *p = self;
+  yoi_policy_request whole;
+  yoi_status st = yoi_sdk_take(&whole, sizeof whole, req, "the request", err);
+  if (st != YOI_OK) return st;
+  req = &whole;
   unsigned n = atomic_fetch_add(&p->calls, 1u);
   yoi_str answer = YOI_LIT("{\"decision\":\"allow\",\"rule\":\"all\"}");
   if (IS(policy_threads)) {

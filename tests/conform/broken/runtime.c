@@ -7,14 +7,21 @@
 
 #include "common.h"
 
+#include <pthread.h>
 #include <stdio.h>
+
+#include <yoi/host_model.h>
+#include <yoi/host_turn.h>
 
 #define BREAKS(X)                                                                                \
   X(none) X(runtime_describe) X(runtime_unary) X(runtime_list) X(runtime_unknown_op)             \
   X(runtime_unknown_flags) X(runtime_error_text) X(worker_create) X(worker_create_replay)        \
   X(worker_create_conflict) X(worker_unknown) X(worker_stop) X(worker_delete) X(worker_follow)   \
   X(worker_input_replay) X(worker_busy) X(worker_cancel) X(worker_watch_is_no_hold)              \
-  X(worker_transcript) X(worker_resume) X(worker_cursors) X(worker_watch_deleted) X(worker_drain)
+  X(worker_transcript) X(worker_resume) X(worker_cursors) X(worker_watch_deleted) X(worker_drain) \
+  X(worker_wake_inside) X(worker_tool_call) X(approval_listed) X(approval_allow)                 \
+  X(approval_deny) X(approval_conflict) X(approval_unknown) X(bundle_put) X(bundle_digest)       \
+  X(bundle_get) X(bundle_list) X(bundle_delete)
 enum { BREAKS(ENUM) };
 
 #define ANSWER_MAX 65536
@@ -37,20 +44,47 @@ struct filter {
   void *self;            /* the runtime, for what a release does */
   char worker[128];
   yoi_event event;
-  const yoi_event *events[1], *kept[64];
+  const yoi_event *kept[64];
   char text[ANSWER_MAX];
 };
 
-static void change(struct filter *f, const yoi_event *e) {
-  f->event = *e;
-  f->events[0] = &f->event;
-  if (IS(worker_create) && f->op == YOI_OP_WORKER_CREATE) f->event.flags = 0;
+/* That event as it is to be seen; one of a batch is another one, at most. */
+static const yoi_event *changed(struct filter *f, const yoi_event *e) {
   const char *at = f->from ? memmem(e->text.ptr, e->text.len, f->from, strlen(f->from)) : NULL;
-  if (!at || e->text.len + 256 > sizeof f->text) return;
+  int news = IS(worker_create) && f->op == YOI_OP_WORKER_CREATE;
+  if ((!at && !news) || e->text.len + 256 > sizeof f->text) return e;
+  f->event = *e;
+  if (news) f->event.flags = 0;
+  if (!at) return &f->event;
   size_t head = (size_t)(at - e->text.ptr), tail = e->text.len - head - strlen(f->from);
   int n = snprintf(f->text, sizeof f->text, "%.*s%s%.*s", (int)head, e->text.ptr, f->to, (int)tail,
                    at + strlen(f->from));
   f->event.text = (yoi_str){f->text, (size_t)n};
+  return &f->event;
+}
+
+/* Another error in place of the right one. */
+static yoi_status worsen(uint32_t op, yoi_status st, yoi_error *err) {
+  if (IS(runtime_unknown_op) && op > 1000)
+    return yoi_sdk_fail(err, YOI_CODE_INVALID_REQUEST, "what is that");
+  if (IS(runtime_error_text) && op > 1000)
+    return yoi_sdk_fail(err, YOI_CODE_UNSUPPORTED_OPERATION, "This is not supported.");
+  int32_t code = err ? err->code : 0;
+  if (IS(worker_unknown) && op == YOI_OP_WORKER_CANCEL && code == YOI_CODE_WORKER_NOT_FOUND)
+    return yoi_sdk_fail(err, YOI_CODE_NOT_FOUND, "there is none");
+  if (IS(worker_delete) && op == YOI_OP_WORKER_DELETE && code == YOI_CODE_WORKER_NOT_STOPPED)
+    return yoi_sdk_fail(err, YOI_CODE_WORKER_BUSY, "it is not stopped");
+  if (IS(worker_drain) && op == YOI_OP_WORKER_INPUT && code == YOI_CODE_SHUTTING_DOWN)
+    return yoi_sdk_fail(err, YOI_CODE_WORKER_BUSY, "it ends");
+  if (IS(approval_conflict) && code == YOI_CODE_APPROVAL_CONFLICT)
+    return yoi_sdk_fail(err, YOI_CODE_INVALID_REQUEST, "it was decided");
+  if (IS(approval_unknown) && code == YOI_CODE_APPROVAL_NOT_FOUND)
+    return yoi_sdk_fail(err, YOI_CODE_NOT_FOUND, "there is none");
+  if (IS(bundle_digest) && code == YOI_CODE_BUNDLE_DIGEST_MISMATCH)
+    return yoi_sdk_fail(err, YOI_CODE_BUNDLE_INVALID, "it is another one");
+  if (IS(bundle_delete) && op == YOI_OP_BUNDLE_HAVE && code == YOI_CODE_BUNDLE_NOT_FOUND)
+    return yoi_sdk_fail(err, YOI_CODE_NOT_FOUND, "there is none");
+  return st;
 }
 
 static yoi_status filter_next(yoi_stream *s, const yoi_event *const **out, size_t *out_n,
@@ -59,15 +93,10 @@ static yoi_status filter_next(yoi_stream *s, const yoi_event *const **out, size_
   const yoi_event *const *events;
   size_t n = 0, k = 0;
   yoi_status st = f->inner->ops->next(f->inner, &events, &n, err);
+  if (st > YOI_OK) return worsen(f->op, st, err);
   if (st != YOI_OK) return st;
-  if (f->from || (IS(worker_create) && f->op == YOI_OP_WORKER_CREATE)) {
-    change(f, events[0]);
-    *out = f->events;
-    *out_n = 1;
-    return n == 1 ? st : (*out = events, *out_n = n, st);
-  }
   for (size_t i = 0; i < n && k < 63; i++)
-    if (!f->drop || events[i]->kind != f->drop) f->kept[k++] = events[i];
+    if (!f->drop || events[i]->kind != f->drop) f->kept[k++] = changed(f, events[i]);
   if (k == 0) return filter_next(s, out, out_n, err);
   if (IS(runtime_unary) && f->op == YOI_OP_WORKER_LIST) f->kept[k++] = events[0];
   *out = f->kept;
@@ -119,6 +148,16 @@ static void aim(struct filter *f) {
     f->from = "\"worker_deleted\"", f->to = "\"lagged\"";
   if (IS(worker_resume) && op == YOI_OP_WORKER_EVENTS && f->flags & YOI_REQ_ONCE && f->seen)
     f->drop = YOI_EVENT_TURN_STARTED;
+  if (IS(worker_tool_call) && op == YOI_OP_WORKER_INPUT)
+    f->from = "\"status\":\"ok\"", f->to = "\"status\":\"error\"";
+  if (IS(approval_listed) && op == YOI_OP_WORKER_APPROVALS)
+    f->from = "\"approval_id\"", f->to = "\"id\"";
+  if (IS(approval_allow) && op == YOI_OP_WORKER_APPROVALS)
+    f->from = "\"approvals\":[]", f->to = "\"approvals\":[{}]";
+  if (IS(bundle_put) && op == YOI_OP_BUNDLE_PUT) f->from = "\"digest\"", f->to = "\"name\"";
+  if (IS(bundle_get) && op == YOI_OP_BUNDLE_GET)
+    f->from = ",\"revision\"", f->to = ", \"revision\"";
+  if (IS(bundle_list) && op == YOI_OP_BUNDLE_LIST) f->from = "\"next\"", f->to = "\"more\"";
 }
 
 /* What is changed of a request; 1: it is answered here. */
@@ -143,24 +182,11 @@ static int meddle(yoi_request *r, yoi_status *st, yoi_error *err) {
       memmem(r->body.ptr, r->body.len, "\"x\"", 3))
     r->body = YOI_LIT("{\"content\":\"x\",\"on_busy\":\"queue\"}");
   if (IS(worker_cursors) && once && memmem(r->body.ptr, r->body.len, "etc", 3)) r->body.len = 0;
+  if (IS(approval_deny) && r->op == YOI_OP_WORKER_APPROVE &&
+      memmem(r->body.ptr, r->body.len, "reason", 6))
+    r->body = YOI_LIT("{\"decision\":\"allow\"}");
   if (IS(runtime_unknown_flags)) r->flags &= YOI_REQ_FOLLOW | YOI_REQ_ONCE | YOI_REQ_WORKSPACE;
   return 0;
-}
-
-/* Another error in place of the right one. */
-static yoi_status worsen(uint32_t op, yoi_status st, yoi_error *err) {
-  if (IS(runtime_unknown_op) && op > 1000)
-    return yoi_sdk_fail(err, YOI_CODE_INVALID_REQUEST, "what is that");
-  if (IS(runtime_error_text) && op > 1000)
-    return yoi_sdk_fail(err, YOI_CODE_UNSUPPORTED_OPERATION, "This is not supported.");
-  int32_t code = err ? err->code : 0;
-  if (IS(worker_unknown) && op == YOI_OP_WORKER_CANCEL && code == YOI_CODE_WORKER_NOT_FOUND)
-    return yoi_sdk_fail(err, YOI_CODE_NOT_FOUND, "there is none");
-  if (IS(worker_delete) && op == YOI_OP_WORKER_DELETE && code == YOI_CODE_WORKER_NOT_STOPPED)
-    return yoi_sdk_fail(err, YOI_CODE_WORKER_BUSY, "it is not stopped");
-  if (IS(worker_drain) && op == YOI_OP_WORKER_INPUT && code == YOI_CODE_SHUTTING_DOWN)
-    return yoi_sdk_fail(err, YOI_CODE_WORKER_BUSY, "it ends");
-  return st;
 }
 
 static yoi_status broken_start(void *self, const yoi_request *req, yoi_stream **out,
@@ -188,8 +214,42 @@ static yoi_status broken_start(void *self, const yoi_request *req, yoi_stream **
   return YOI_OK;
 }
 
+/* ---- a lock that is held while a model is asked ------------------------------------- */
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static const yoi_host *real;
+static const yoi_host_model *models;
+
+static yoi_status locked_start(const yoi_host *h, yoi_str name, const yoi_model_request *req,
+                               yoi_stream **out, yoi_error *err) {
+  pthread_mutex_lock(&lock);
+  yoi_status st = models->start(real, name, req, out, err);
+  pthread_mutex_unlock(&lock);
+  (void)h;
+  return st;
+}
+
+static const void *locked_interface(const yoi_host *h, yoi_str id) {
+  static yoi_host_model table;
+  const void *found = real->get_interface(real, id);
+  (void)h;
+  if (yoi_sdk_str_is(id, YOI_HOST_TURN_ID)) return NULL; /* the other way to a model */
+  if (!found || !yoi_sdk_str_is(id, YOI_HOST_MODEL_ID)) return found;
+  models = found;
+  table = *models;
+  table.start = locked_start;
+  return &table;
+}
+
 static yoi_status broken_open(const yoi_host *host, yoi_str config, void **out_self,
                               yoi_error *err) {
+  static yoi_host mine;
+  if (IS(worker_wake_inside)) {
+    real = host;
+    mine = *host;
+    mine.get_interface = locked_interface;
+    host = &mine;
+  }
   return inner()->open(host, config, out_self, err);
 }
 
@@ -198,6 +258,10 @@ static void broken_close(void *self) {
 }
 
 static void broken_wake(void *self, uint64_t cookie) {
+  if (IS(worker_wake_inside)) {
+    if (pthread_mutex_trylock(&lock) != 0) abort(); /* where it would wait for itself */
+    pthread_mutex_unlock(&lock);
+  }
   inner()->wake(self, cookie);
 }
 

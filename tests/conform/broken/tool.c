@@ -63,6 +63,11 @@ static void tool_close(void *self) {
 static yoi_status tool_start(void *self, const yoi_tool_request *req, yoi_stream **out,
                              yoi_error *err) {
   unsigned *calls = self;
+  yoi_tool_request whole;
+  uint32_t size = req->size;
+  yoi_status st = yoi_sdk_take(&whole, sizeof whole, req, "the request", err);
+  if (st != YOI_OK) return st;
+  req = &whole;
   (*calls)++;
   if (!IS(tool_unknown_name) && !yoi_sdk_str_is(req->name, "word_say") &&
       !yoi_sdk_str_is(req->name, "word_refuse"))
@@ -70,7 +75,7 @@ static yoi_status tool_start(void *self, const yoi_tool_request *req, yoi_stream
   if (yoi_sdk_str_is(req->name, "word_refuse"))
     return IS(tool_error) ? yoi_sdk_fail(err, YOI_CODE_INVALID_REQUEST, "%s", "")
                           : yoi_sdk_fail(err, YOI_CODE_INVALID_REQUEST, "it never does that");
-  if (IS(tool_repeated) && *calls == 2 && req->size == sizeof *req)
+  if (IS(tool_repeated) && *calls == 2 && size == sizeof *req)
     return yoi_sdk_fail(err, YOI_CODE_INTERNAL, "that was done");
   struct talk *t = calloc(1, sizeof *t);
   if (!t) return yoi_sdk_fail_memory(err);

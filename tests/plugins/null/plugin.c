@@ -8,6 +8,7 @@
 #include <sdk/mem.h>
 #include <sdk/plugin.h>
 #include <sdk/stream.h>
+#include <sdk/take.h>
 #include <yoi/runtime.h>
 
 static const char description[] =
@@ -36,8 +37,11 @@ static void null_close(void *self) {
 
 static yoi_status null_start(void *self, const yoi_request *req, yoi_stream **out,
                              yoi_error *err) {
+  yoi_request whole; /* be the host an older one or a newer */
+  yoi_status st = yoi_sdk_take(&whole, sizeof whole, req, "the request", err);
   (void)self;
-  if (req->op != YOI_OP_RUNTIME_DESCRIBE || req->flags) {
+  if (st != YOI_OK) return st;
+  if (whole.op != YOI_OP_RUNTIME_DESCRIBE || whole.flags) {
     return yoi_sdk_fail(err, YOI_CODE_UNSUPPORTED_OPERATION, "this runtime has no workers");
   }
   *out = yoi_sdk_stream_one((yoi_str){description, sizeof description - 1}, 0);

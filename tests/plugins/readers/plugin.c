@@ -8,6 +8,7 @@
 #include <sdk/mem.h>
 #include <sdk/plugin.h>
 #include <sdk/stream.h>
+#include <sdk/take.h>
 #include <yoi/policy.h>
 #include <yoi/tool.h>
 
@@ -44,9 +45,12 @@ static int is_reader(const struct readers *r, yoi_str principal) {
 static yoi_status readers_start(void *self, const yoi_policy_request *req, yoi_stream **out,
                                 yoi_error *err) {
   yoi_str answer = YOI_LIT("{\"decision\":\"abstain\"}");
-  int changes = yoi_sdk_str_is(req->operation, "tool.start") &&
-                (req->tool_flags & YOI_TOOL_READ_ONLY) == 0;
-  if (changes && is_reader(self, req->principal))
+  yoi_policy_request whole; /* be the host an older one or a newer */
+  yoi_status st = yoi_sdk_take(&whole, sizeof whole, req, "the request", err);
+  if (st != YOI_OK) return st;
+  int changes = yoi_sdk_str_is(whole.operation, "tool.start") &&
+                (whole.tool_flags & YOI_TOOL_READ_ONLY) == 0;
+  if (changes && is_reader(self, whole.principal))
     answer = YOI_LIT("{\"decision\":\"deny\",\"rule\":\"readers\","
                      "\"reason\":\"you may only look\"}");
   *out = yoi_sdk_stream_one(answer, 0);

@@ -16,6 +16,8 @@
  *     answered and the worker is ended, which breaks nobody's promise but its
  *     own. So it goes with one that was cancelled or released.
  *  5. `final` is set once; what comes behind it is a breach.
+ *  6. A send may fail and so end the worker, with which all calls that are released
+ *     are freed. Who holds a call that is not may go on with it after a send.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -327,8 +329,8 @@ static void far_release(yoi_stream *stream) {
   if (f == NULL) return;
   struct yoi__isolate *iso = f->iso;
   pthread_mutex_lock(&iso->lock);
-  f->released = 1;
   if (!f->over) ask_to_end(f, YOI__MSG_RELEASE);
+  f->released = 1; /* from here on it is freed by who ends it: no send may follow */
   int over = f->over, dead = iso->dead;
   if (over && f->id != 0) { /* it may stand there to be woken */
     struct yoi__far_place *p = &iso->places[f->id % YOI_ISOLATED_CALLS_MAX];

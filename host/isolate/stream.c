@@ -80,7 +80,7 @@ static struct yoi__batch_far *batch_of(uint32_t kind, yoi_str body, uint32_t n,
   char *copy = (char *)&b->events[n];
   memcpy(copy, in->at, in->left);
   struct yoi__reader r = yoi__reader_of((yoi_str){copy, in->left});
-  for (uint32_t i = 0; i < n && *why == NULL; i++) {
+  for (uint32_t i = 0; i < n && *why == NULL && !r.bad; i++) {
     yoi__get_event(&r, &b->events[i]);
     b->at[i] = &b->events[i];
     if (!r.bad && !yoi__event_fits(kind, &b->events[i])) *why = "an event of another kind";

@@ -151,7 +151,7 @@ static void drop_fd(struct yoi__channel *c) {
 }
 
 void yoi__channel_release(struct yoi__channel *c) {
-  if (c->packet == NULL) return;
+  if (c->last == NULL) return; /* it was never made, or is released */
   while (c->first != NULL) unsent_free(c);
   drop_fd(c);
   if (c->fd >= 0) close(c->fd);

@@ -124,6 +124,22 @@ static void a_queue_has_an_end(void **state) {
   close_pair(&p);
 }
 
+/* Its memory was short when it was made: what it took over is closed all the same. */
+static void one_that_was_not_made_is_closed(void **state) {
+  (void)state;
+  struct pair p;
+  open_pair(&p);
+  int fd = p.a.fd;
+  yoi_sdk_free(p.a.packet);
+  p.a.packet = NULL;
+  yoi__channel_release(&p.a);
+  assert_int_equal(fcntl(fd, F_GETFD), -1);
+  struct yoi__channel none = {.fd = p.raw}; /* of one that never took any, nothing is */
+  yoi__channel_release(&none);
+  assert_true(fcntl(p.raw, F_GETFD) >= 0);
+  close_pair(&p);
+}
+
 static void a_descriptor_comes_along_and_once(void **state) {
   (void)state;
   struct pair p;
@@ -303,6 +319,7 @@ int main(void) {
       cmocka_unit_test(sizes_around_a_piece_arrive),
       cmocka_unit_test(what_finds_no_room_is_queued_in_order),
       cmocka_unit_test(a_queue_has_an_end),
+      cmocka_unit_test(one_that_was_not_made_is_closed),
       cmocka_unit_test(a_descriptor_comes_along_and_once),
       cmocka_unit_test(the_end_is_seen),
       cmocka_unit_test(a_breach_ends_it),

@@ -31,7 +31,9 @@
  *     taken.
  *  3. Bytes of EVENTS that were sent and not given back by CREDIT are fewer
  *     than YOI_ISOLATED_WINDOW when another is sent.
- *  4. At most YOI_ISOLATED_ASKS_MAX questions of a worker are open.
+ *  4. It reads its answers: beside what the socket holds, at most
+ *     YOI_ISOLATED_ASKS_MAX wait to be sent. As many of its opens wait for a disk;
+ *     what is more is refused, and no breach.
  */
 #ifndef YOI__PROTOCOL_H
 #define YOI__PROTOCOL_H

@@ -309,6 +309,19 @@ static void a_release_that_nobody_takes(void **state) {
   }
 }
 
+/* It asks and asks, and what it is answered it does not read. */
+static void who_reads_no_answers_is_ended(void **state) {
+  struct scene *s = open_scene();
+  (void)state;
+  uint64_t n = 0;
+  while (!s->iso->dead && n < 10000)
+    yoi__serve_answer(s->iso, s->iso->life, n++, YOI_LIT("four"), dup(s->worker.fd));
+  assert_true(s->iso->dead);
+  assert_string_equal(s->iso->why, "it does not read what it is sent");
+  assert_int_equal(s->iso->busy.answers, YOI_ISOLATED_ASKS_MAX);
+  close_scene(s);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(a_call_from_start_to_end),
@@ -319,6 +332,7 @@ int main(void) {
       cmocka_unit_test(a_deadline_cancels_and_then_ends_the_worker),
       cmocka_unit_test(a_worker_that_ends_answers_all_its_calls),
       cmocka_unit_test(calls_have_a_limit),
+      cmocka_unit_test(who_reads_no_answers_is_ended),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -52,6 +52,7 @@ struct yoi__isolate {
   uint32_t home; /* the loop that watches it */
   struct yoi__owner owner;
   uint32_t restarts, quarantined; /* metrics */
+  int is_quarantined;             /* [main] and counted */
 
   pthread_mutex_t reading; /* and what is received over `busy` */
   uint32_t own_metrics[YOI_ISOLATED_METRICS_MAX];

@@ -6,6 +6,7 @@ time, everybody else is served meanwhile, and the plugin is there again after a
 while; when that happens too often, it stays away. What the process cannot reach
 is tried from inside of it.
 """
+import copy
 import ctypes
 import os
 import signal
@@ -14,7 +15,7 @@ import struct
 
 import pytest
 
-from lib import configs, rogue, wait
+from lib import configs, reload, rogue, wait
 from lib.host import BUILD, TOKEN, descriptors
 from lib.rogue import MODEL, POLICY, Scene, isolated, said
 from lib.worker import Worker, text_of
@@ -137,6 +138,14 @@ def test_who_dies_too_often_stays_away(new_host):
     assert scene.host.metric('yoi_isolated_quarantined', plugin=rogue.TOOL) == 1
     assert not rogue.children(scene.host.pid)
     bystander(scene.host)()
+    # Another entry is another process, and nothing is quarantined any more.
+    config = copy.deepcopy(scene.host.config)
+    (entry,) = [p for p in config['plugins'] if p['id'] == rogue.TOOL]
+    entry['config'] = {'close': 'harmless'}
+    reload.good(scene.host, config)
+    scene.serves()
+    wait.until(lambda: scene.host.metric('yoi_isolated_quarantined', plugin=rogue.TOOL) == 0,
+               what='the end of the quarantine')
 
 
 def test_nothing_is_left_over_by_deaths(new_host):

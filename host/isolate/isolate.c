@@ -423,7 +423,6 @@ static void bury(struct yoi__isolate *iso, char *how, size_t cap) {
   iso->pid = 0;
   iso->dead = iso->watched = iso->writing = 0;
   iso->armed_ns = iso->calm_late_ns = 0;
-  iso->n_own_metrics = 0;
   pthread_mutex_unlock(&iso->lock);
   pthread_mutex_unlock(&iso->reading);
 }

@@ -55,8 +55,7 @@ struct yoi__isolate {
   int is_quarantined;             /* [main] and counted */
 
   pthread_mutex_t reading; /* and what is received over `busy` */
-  uint32_t own_metrics[YOI_ISOLATED_METRICS_MAX];
-  uint32_t n_own_metrics;
+  struct yoi__metrics_own metrics;
   uint64_t log_ns, log_lost; /* a bucket of lines */
   uint32_t log_left;
 

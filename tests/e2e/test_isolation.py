@@ -211,7 +211,7 @@ def a_scene_with_things_to_want(module_host, tmp_path_factory):
     words = [f'look {d}@next' for d in (
         'open:/etc/passwd', f'open:{folder}/secret', 'open:/proc/self/maps', f'connect:{port}',
         'ptrace', 'environ', 'inherited', 'fork', 'run', 'stop', 'attack', 'secret:runtime-token',
-        'secret:mine', 'mount:private')]
+        'secret:mine', 'mount:private', 'metrics')]
     kept = os.open(folder / 'secret', os.O_RDONLY)
     os.set_inheritable(kept, True)
     os.set_inheritable(listener.fileno(), True)
@@ -247,6 +247,15 @@ def test_only_the_secrets_of_its_own_config_are_told(walls):
     text = said(walls.do('look secret:mine@next'))
     assert text.startswith('secret: ') and 'canarymine5e2' not in text, 'scrubbed on its way'
     assert 'refused' not in text
+
+
+def test_metrics_of_the_host_are_its_own_and_others_have_a_limit(walls):
+    for _ in range(2):  # what it has, it has
+        assert said(walls.do('look metrics@next')) == 'metrics: refused, 64'
+    assert walls.host.metric('yoi_turns_running') < 4242
+    text = walls.host.api.get('/metrics').text
+    assert text.count('# HELP yoi_rogue_') == 64
+    assert walls.host.metric('yoi_rogue_63_total') == 2
 
 
 def test_nothing_is_inherited(walls):

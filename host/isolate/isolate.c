@@ -40,8 +40,7 @@
 #define TEND_NOT 0
 #define TEND_POSTED 1
 #define TEND_RUNS 2
-#define TEND_AGAIN 3                                     /* and something came up meanwhile */
-#define FROM_WORKER_MAX (2 * (size_t)YOI_JSON_BYTES_MAX) /* a batch, and its heads */
+#define TEND_AGAIN 3 /* and something came up meanwhile */
 
 static const struct yoi__manifest *manifest_of(const struct yoi__isolate *iso) {
   return &iso->in->plugin->manifest;
@@ -437,8 +436,8 @@ static yoi_status begin(struct yoi__isolate *iso, yoi_error *err) {
   iso->pid = s.pid;
   iso->life++;
   iso->log_left = YOI_ISOLATED_LOG_LINES;
-  yoi_status one = yoi__channel_init(&iso->busy, s.busy, 0, FROM_WORKER_MAX);
-  yoi_status other = yoi__channel_init(&iso->calm, s.calm, 0, FROM_WORKER_MAX);
+  yoi_status one = yoi__channel_init(&iso->busy, s.busy, 0, YOI__FROM_WORKER_BYTES);
+  yoi_status other = yoi__channel_init(&iso->calm, s.calm, 0, YOI__FROM_WORKER_BYTES);
   if (one != YOI_OK || other != YOI_OK) st = yoi_sdk_fail_memory(err);
   if (st == YOI_OK) yoi__isolate_tend(iso);
   pthread_mutex_unlock(&iso->lock);

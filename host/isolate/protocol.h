@@ -77,6 +77,12 @@ struct yoi__frame_head {
 
 #define YOI__CONFINED_MAX 256 /* bytes of what OPENED says of the confinement */
 
+/* A message of a worker is at most so large: events, of which it gathers those of
+ * several calls of next. */
+#define YOI__GATHER_BYTES 65536u /* and then no more */
+#define YOI__EVENTS_BYTES (2u * YOI_JSON_BYTES_MAX) /* of one next, with heads */
+#define YOI__FROM_WORKER_BYTES (YOI__GATHER_BYTES + YOI__EVENTS_BYTES)
+
 #define YOI__PACKET_BYTES (sizeof(struct yoi__frame_head) + YOI_ISOLATED_PIECE_BYTES)
 
 #endif

@@ -85,10 +85,13 @@ void yoi__put_events(struct yoi_sdk_buf *b, yoi_status st, const yoi_error *err,
   yoi__put_u32(b, (uint32_t)n);
   if (st > YOI_OK) yoi__put_error(b, err);
   for (size_t i = 0; i < n && b->failed == 0; i++) {
+    if (events[i]->cursor.len > YOI_CURSOR_MAX || events[i]->text.len > YOI_JSON_BYTES_MAX)
+      b->failed = YOI_OUT_OF_RANGE;
     yoi__put_u32(b, events[i]->kind);
     yoi__put_u32(b, events[i]->flags);
     yoi__put_str(b, events[i]->cursor);
     yoi__put_str(b, events[i]->text);
+    if (b->len > YOI__EVENTS_BYTES) b->failed = YOI_OUT_OF_RANGE;
   }
 }
 

@@ -117,6 +117,14 @@ def test_a_leak_is_the_end_of_it_and_not_of_the_machine(new_host):
     scene.serves()
 
 
+def test_what_says_too_much_at_once_fails_and_lives(new_host):
+    scene = Scene(new_host, 'look large@next')
+    pids = start_one(scene)
+    got = scene.do('look large@next')
+    assert got['status'] == 'error' and got['item']['error']['code'] == 'internal', got
+    assert rogue.children(scene.host.pid) == pids
+
+
 # ---- how often, and how it ends ---------------------------------------------
 def start_one(scene):
     """The process of the plugin, which begins with its first call."""

@@ -156,10 +156,10 @@ static void host_release(struct yoi_embed *host) {
   yoi__given_free(host->given);
   yoi__tokens_free(host->tokens);
   yoi__log_free(host->log);
-  yoi__metrics_free(host->metrics);
   yoi__told_free(host->told);
   yoi__turns_free(host->turns);
   yoi__setups_free(host);
+  yoi__metrics_free(host->metrics); /* instances that are freed are counted out */
   pthread_cond_destroy(&host->idle);
   pthread_mutex_destroy(&host->idle_lock);
   yoi_sdk_free(host);

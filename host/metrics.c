@@ -21,6 +21,8 @@
  *     text is well-formed whatever plugins ask for.
  *  4. A histogram's count is the sum of its buckets as the same text shows
  *     them, so they agree even while it is moved.
+ *  5. A name that the host has made is not given to a plugin in a process of its
+ *     own: what the host says of itself it says alone. Its parts open first.
  */
 #include "metrics.h"
 
@@ -29,7 +31,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <yoi/limits.h>
 
 #define HELP_MAX 256
 #define NAME_MAX_BYTES 128
@@ -43,6 +44,7 @@
 
 struct metric {
   uint32_t type, cell; /* cell: its first */
+  int of_host;
   yoi_str name, help;
   yoi_str keys;   /* label names: a,b */
   yoi_str labels; /* as shown: a="x",b="y" */
@@ -175,14 +177,16 @@ static struct metric *metric_new(const yoi_metric *asked) {
   return NULL;
 }
 
-/* Locked. The id of what is there under that name and labels; 0: none. */
-static yoi_status find(const struct yoi__metrics *m, const struct metric *c, uint32_t *out_id) {
+/* Locked. The id of what is there under that name and labels; 0: none. apart: it
+ * may not be the host's. */
+static yoi_status find(const struct yoi__metrics *m, const struct metric *c, int apart,
+                       uint32_t *out_id) {
   uint32_t n = atomic_load(&m->count);
   for (uint32_t i = 0; i < n; i++) {
     const struct metric *o = m->metrics[i];
     if (!yoi_sdk_str_eq(o->name, c->name)) continue;
     if (o->type != c->type || !yoi_sdk_str_eq(o->help, c->help) ||
-        !yoi_sdk_str_eq(o->keys, c->keys))
+        !yoi_sdk_str_eq(o->keys, c->keys) || (apart && o->of_host))
       return YOI_INVALID_ARGUMENT;
     if (!yoi_sdk_str_eq(o->labels, c->labels)) continue;
     *out_id = i + 1;
@@ -206,32 +210,48 @@ static yoi_status enter(struct yoi__metrics *m, struct metric *c, uint32_t *out_
   return YOI_OK;
 }
 
-yoi_status yoi__metrics_make(struct yoi__metrics *m, const yoi_metric *metric, uint32_t *out_id) {
+int yoi__metrics_owns(const struct yoi__metrics_own *own, uint32_t id) {
+  for (uint32_t i = 0; i < own->n; i++)
+    if (own->ids[i] == id) return 1;
+  return 0;
+}
+
+static yoi_status make(struct yoi__metrics *m, const yoi_metric *metric, int of_host,
+                       struct yoi__metrics_own *own, uint32_t *out_id) {
   *out_id = 0;
   if (!name_valid(metric->type, metric->name) || !labels_valid(metric) || metric->help.len == 0 ||
       metric->help.len > HELP_MAX || !yoi_sdk_utf8_valid(metric->help))
     return YOI_INVALID_ARGUMENT;
   struct metric *c = metric_new(metric);
   if (c == NULL) return YOI_RESOURCE_EXHAUSTED;
+  c->of_host = of_host;
+  uint32_t id = 0;
   pthread_mutex_lock(&m->lock);
-  yoi_status st = find(m, c, out_id);
-  int fresh = st == YOI_OK && *out_id == 0;
-  if (fresh) st = enter(m, c, out_id);
+  yoi_status st = find(m, c, own != NULL, &id);
+  int fresh = st == YOI_OK && id == 0;
+  int more = st == YOI_OK && own != NULL && !yoi__metrics_owns(own, id);
+  if (more && own->n == YOI_ISOLATED_METRICS_MAX) st = YOI_RESOURCE_EXHAUSTED;
+  if (fresh && st == YOI_OK) st = enter(m, c, &id);
   pthread_mutex_unlock(&m->lock);
   if (!fresh || st != YOI_OK) metric_free(c);
-  return st;
+  if (st != YOI_OK) return st;
+  if (more) own->ids[own->n++] = id;
+  *out_id = id;
+  return YOI_OK;
+}
+
+yoi_status yoi__metrics_make(struct yoi__metrics *m, const yoi_metric *metric, uint32_t *out_id) {
+  return make(m, metric, 1, NULL, out_id);
+}
+
+yoi_status yoi__metrics_make_shared(struct yoi__metrics *m, const yoi_metric *metric,
+                                    struct yoi__metrics_own *own, uint32_t *out_id) {
+  return make(m, metric, 0, own, out_id);
 }
 
 yoi_status yoi__metrics_make_one(struct yoi__metrics *m, uint32_t type, yoi_str name, yoi_str help,
                                  yoi_str label, yoi_str value, uint32_t *out_id) {
-  const yoi_metric_label one = {label, value};
-  const yoi_metric metric = {.size = sizeof metric,
-                             .type = type,
-                             .name = name,
-                             .help = help,
-                             .labels = &one,
-                             .n_labels = label.len > 0 || value.len > 0 ? 1u : 0u};
-  return yoi__metrics_make(m, &metric, out_id);
+  return yoi__metrics_make(m, YOI__METRIC_ONE(type, name, help, label, value), out_id);
 }
 
 /* ---- moving -------------------------------------------------------------- */

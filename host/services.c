@@ -103,10 +103,18 @@ static const yoi_host_loop loop_table = {
 
 /* ---- metrics ----------------------------------------------------------- */
 
+/* Runtimes and ingresses are parts of the host to those that are not in it. */
+static yoi_status make_metric(const struct yoi__instance *in, const yoi_metric *metric,
+                              uint32_t *out_id) {
+  uint32_t kind = in->plugin->manifest.kind;
+  if (kind == YOI_KIND_RUNTIME || kind == YOI_KIND_INGRESS)
+    return yoi__metrics_make(in->top->metrics, metric, out_id);
+  return yoi__metrics_make_shared(in->top->metrics, metric, NULL, out_id);
+}
+
 static yoi_status metrics_counter(const yoi_host *h, yoi_str name, yoi_str help, yoi_str label,
                                   yoi_str value, uint32_t *out_id) {
-  return yoi__metrics_make_one(of(h)->top->metrics, YOI_METRIC_COUNTER, name, help, label, value,
-                               out_id);
+  return make_metric(of(h), YOI__METRIC_ONE(YOI_METRIC_COUNTER, name, help, label, value), out_id);
 }
 
 static void metrics_add(const yoi_host *h, uint32_t id, uint64_t n) {
@@ -117,7 +125,7 @@ static yoi_status metrics_make(const yoi_host *h, const yoi_metric *metric, uint
   yoi_metric own;
   *out_id = 0;
   if (yoi_sdk_take(&own, sizeof own, metric, "metric", NULL) != YOI_OK) return YOI_INVALID_ARGUMENT;
-  return yoi__metrics_make(of(h)->top->metrics, &own, out_id);
+  return make_metric(of(h), &own, out_id);
 }
 
 static void metrics_sub(const yoi_host *h, uint32_t id, uint64_t n) {

@@ -172,7 +172,9 @@
 #define YOI_ISOLATED_QUEUE_BYTES 67108864 /* not read by one: it is ended */
 #define YOI_ISOLATED_WINDOW 262144 /* of events that nobody read, per call */
 #define YOI_ISOLATED_CALLS_MAX 1024 /* of one at once, as of a SERIAL plugin */
-#define YOI_ISOLATED_ASKS_MAX 64 /* its opens at once: a thread has one */
+#define YOI_ISOLATED_ASKS_MAX 64 /* its opens at once, and answers it does not
+                                    read, each maybe a descriptor: a thread
+                                    waits for one */
 #define YOI_ISOLATED_OPEN_MS 10000 /* from its start to an open plugin */
 #define YOI_ISOLATED_CLOSE_MS 9000 /* more than YOI_SHELL_CLOSE_MS */
 #define YOI_ISOLATED_BACKOFF_MS 100 /* to a restart; doubled by each death */

@@ -8,10 +8,13 @@
  *  3. Descriptors come with the first packet of a message, one at most; what
  *     else comes is closed here.
  *  4. Order is kept: while something is queued, what is sent is queued too.
+ *  5. What is queued has an end, in bytes and, as one may bring a descriptor, in
+ *     answers.
  */
 #include "frame.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
@@ -135,9 +138,17 @@ struct yoi__unsent {
   char body[];
 };
 
+_Static_assert(sizeof(struct yoi__unsent) + 2 * sizeof(max_align_t) <= YOI__UNSENT_BYTES,
+               "with what an allocation costs");
+
+static int is_answer(const struct yoi__frame_head *h) {
+  return h->kind == YOI__MSG_ANSWER;
+}
+
 static void unsent_free(struct yoi__channel *c) {
   struct yoi__unsent *u = c->first;
-  c->queued -= u->len;
+  c->queued -= YOI__UNSENT_BYTES + u->len;
+  c->answers -= (uint32_t)is_answer(&u->head);
   c->first = u->next;
   if (c->first == NULL) c->last = &c->first;
   if (u->fd >= 0) close(u->fd);
@@ -151,7 +162,7 @@ static void drop_fd(struct yoi__channel *c) {
 }
 
 void yoi__channel_release(struct yoi__channel *c) {
-  if (c->packet == NULL) return;
+  if (c->last == NULL) return; /* it was never made, or is released */
   while (c->first != NULL) unsent_free(c);
   drop_fd(c);
   if (c->fd >= 0) close(c->fd);
@@ -327,11 +338,13 @@ yoi_status yoi__channel_send(struct yoi__channel *c, uint32_t kind, uint64_t id,
   if (body.len > YOI_ISOLATED_MESSAGE_BYTES) return YOI_RESOURCE_EXHAUSTED;
   if (c->first == NULL) st = send_from(c, &head, body.ptr, body.len, &begun, &sent, fd);
   if (st != YOI_AGAIN) return st;
-  if (c->queued + body.len > YOI_ISOLATED_QUEUE_BYTES) return YOI_RESOURCE_EXHAUSTED;
+  if (c->queued + YOI__UNSENT_BYTES + body.len > YOI_ISOLATED_QUEUE_BYTES ||
+      (is_answer(&head) && c->answers == YOI_ISOLATED_ASKS_MAX))
+    return YOI_RESOURCE_EXHAUSTED;
   struct yoi__unsent *u = yoi_sdk_malloc(sizeof *u + body.len);
   if (u == NULL) return YOI_RESOURCE_EXHAUSTED;
   *u = (struct yoi__unsent){.head = head, .fd = -1, .sent = sent, .len = body.len, .begun = begun};
-  if (fd >= 0 && !begun) u->fd = dup(fd);
+  if (fd >= 0 && !begun) u->fd = fcntl(fd, F_DUPFD_CLOEXEC, 0);
   if (fd >= 0 && !begun && u->fd < 0) {
     yoi_sdk_free(u);
     return YOI_RESOURCE_EXHAUSTED;
@@ -339,7 +352,8 @@ yoi_status yoi__channel_send(struct yoi__channel *c, uint32_t kind, uint64_t id,
   if (body.len > 0) memcpy(u->body, body.ptr, body.len);
   *c->last = u;
   c->last = &u->next;
-  c->queued += body.len;
+  c->queued += YOI__UNSENT_BYTES + body.len;
+  c->answers += (uint32_t)is_answer(&head);
   return YOI_OK;
 }
 

@@ -48,7 +48,8 @@ struct yoi__message {
   int fd;       /* that came along, the receiver's; -1: none */
 };
 
-struct yoi__unsent; /* a message, or the rest of one */
+struct yoi__unsent;         /* a message, or the rest of one */
+#define YOI__UNSENT_BYTES 128 /* what one costs beside its body */
 
 struct yoi__channel {
   int fd;      /* -1: none */
@@ -59,7 +60,8 @@ struct yoi__channel {
   struct yoi__frame_head head;
   int partial, got_fd;
   struct yoi__unsent *first, **last;
-  size_t queued; /* bytes */
+  size_t queued;    /* bytes, with what each message costs */
+  uint32_t answers; /* of the queued ones */
 };
 
 /* Takes over fd. max: of a body that it will take. RESOURCE_EXHAUSTED: memory. */
@@ -73,9 +75,9 @@ int yoi__channel_recv(struct yoi__channel *c, struct yoi__message *out, const ch
 
 /* Sends, or queues what does not go at once. fd: goes along, stays the
  * caller's; -1: none. OK; UNAVAILABLE: the other side is gone;
- * RESOURCE_EXHAUSTED: memory, or more than YOI_ISOLATED_QUEUE_BYTES would wait;
- * then nothing of it was queued, but a part may have gone: the channel is of no
- * use any more. */
+ * RESOURCE_EXHAUSTED: memory, or more bytes than YOI_ISOLATED_QUEUE_BYTES or
+ * answers than YOI_ISOLATED_ASKS_MAX would wait; then nothing of it was queued, but
+ * a part may have gone: the channel is of no use any more. */
 yoi_status yoi__channel_send(struct yoi__channel *c, uint32_t kind, uint64_t id, yoi_str body,
                              int fd);
 /* What is queued, as far as it goes. OK, or UNAVAILABLE. */

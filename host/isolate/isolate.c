@@ -40,8 +40,7 @@
 #define TEND_NOT 0
 #define TEND_POSTED 1
 #define TEND_RUNS 2
-#define TEND_AGAIN 3                                     /* and something came up meanwhile */
-#define FROM_WORKER_MAX (2 * (size_t)YOI_JSON_BYTES_MAX) /* a batch, and its heads */
+#define TEND_AGAIN 3 /* and something came up meanwhile */
 
 static const struct yoi__manifest *manifest_of(const struct yoi__isolate *iso) {
   return &iso->in->plugin->manifest;
@@ -361,17 +360,24 @@ static void log_begin(struct yoi__isolate *iso, const char *confined) {
                 3);
 }
 
+/* [main] Once: it stays so until it is freed, and what opens again has another. */
+static void see_quarantine(struct yoi__isolate *iso) {
+  const yoi_log_field fields[] = {{YOI_LIT("plugin"), manifest_of(iso)->id},
+                                  {YOI_LIT("name"), iso->in->name}};
+  if (iso->keeper.state != YOI__KEEPER_QUARANTINED || iso->is_quarantined) return;
+  iso->is_quarantined = 1;
+  yoi__metrics_add(iso->in->top->metrics, iso->quarantined, 1);
+  yoi__log_host(iso->in->top->log, YOI_LOG_ERROR,
+                "a plugin is quarantined: its process ended too often", fields, 2);
+}
+
 static void log_end(struct yoi__isolate *iso, const char *why, const char *how) {
-  struct yoi_embed *top = iso->in->top;
   const yoi_log_field fields[] = {{YOI_LIT("plugin"), manifest_of(iso)->id},
                                   {YOI_LIT("name"), iso->in->name},
                                   {YOI_LIT("reason"), yoi_sdk_str(why != NULL ? why : "it ended")},
                                   {YOI_LIT("how"), yoi_sdk_str(how)}};
-  yoi__log_host(top->log, YOI_LOG_ERROR, "a worker process ended", fields, 4);
-  if (iso->keeper.state != YOI__KEEPER_QUARANTINED) return;
-  yoi__metrics_set(top->metrics, iso->quarantined, 1);
-  yoi__log_host(top->log, YOI_LOG_ERROR, "a plugin is quarantined: its process ended too often",
-                fields, 2);
+  yoi__log_host(iso->in->top->log, YOI_LOG_ERROR, "a worker process ended", fields, 4);
+  see_quarantine(iso);
 }
 
 /* ---- one life
@@ -416,7 +422,6 @@ static void bury(struct yoi__isolate *iso, char *how, size_t cap) {
   iso->pid = 0;
   iso->dead = iso->watched = iso->writing = 0;
   iso->armed_ns = iso->calm_late_ns = 0;
-  iso->n_own_metrics = 0;
   pthread_mutex_unlock(&iso->lock);
   pthread_mutex_unlock(&iso->reading);
 }
@@ -431,8 +436,8 @@ static yoi_status begin(struct yoi__isolate *iso, yoi_error *err) {
   iso->pid = s.pid;
   iso->life++;
   iso->log_left = YOI_ISOLATED_LOG_LINES;
-  yoi_status one = yoi__channel_init(&iso->busy, s.busy, 0, FROM_WORKER_MAX);
-  yoi_status other = yoi__channel_init(&iso->calm, s.calm, 0, FROM_WORKER_MAX);
+  yoi_status one = yoi__channel_init(&iso->busy, s.busy, 0, YOI__FROM_WORKER_BYTES);
+  yoi_status other = yoi__channel_init(&iso->calm, s.calm, 0, YOI__FROM_WORKER_BYTES);
   if (one != YOI_OK || other != YOI_OK) st = yoi_sdk_fail_memory(err);
   if (st == YOI_OK) yoi__isolate_tend(iso);
   pthread_mutex_unlock(&iso->lock);
@@ -562,6 +567,7 @@ static void mend(void *ctx) {
   if (iso->keeper.state == YOI__KEEPER_IDLE) yoi__keeper_died(&iso->keeper, yoi__now_ns());
   yoi__isolate_tend(iso);
   pthread_mutex_unlock(&iso->lock);
+  see_quarantine(iso);
 }
 
 /* ---- open and close
@@ -630,7 +636,7 @@ static void make_metrics(struct yoi__isolate *iso) {
                               YOI_LIT("Worker processes that were started again."), label, id,
                               &iso->restarts);
   (void)yoi__metrics_make_one(m, YOI_METRIC_GAUGE, YOI_LIT("yoi_isolated_quarantined"),
-                              YOI_LIT("1: the plugin's process ended too often and stays down."),
+                              YOI_LIT("Entries whose process ended too often and stays down."),
                               label, id, &iso->quarantined);
 }
 
@@ -660,6 +666,7 @@ struct yoi__isolate *yoi__isolate_new(struct yoi__instance *in) {
 
 void yoi__isolate_free(struct yoi__isolate *iso) {
   if (iso == NULL) return;
+  if (iso->is_quarantined) yoi__metrics_sub(iso->in->top->metrics, iso->quarantined, 1);
   yoi__disk_free(iso->disk);
   pthread_cond_destroy(&iso->calm_free);
   pthread_mutex_destroy(&iso->reading);

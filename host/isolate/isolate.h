@@ -52,10 +52,10 @@ struct yoi__isolate {
   uint32_t home; /* the loop that watches it */
   struct yoi__owner owner;
   uint32_t restarts, quarantined; /* metrics */
+  int is_quarantined;             /* [main] and counted */
 
   pthread_mutex_t reading; /* and what is received over `busy` */
-  uint32_t own_metrics[YOI_ISOLATED_METRICS_MAX];
-  uint32_t n_own_metrics;
+  struct yoi__metrics_own metrics;
   uint64_t log_ns, log_lost; /* a bucket of lines */
   uint32_t log_left;
 

@@ -2,8 +2,9 @@
  *
  * Invariants:
  *  1. A death is forgotten YOI_ISOLATED_DEATHS_MS after it; at
- *     YOI_ISOLATED_DEATHS_MAX that are remembered it is quarantined, for good:
- *     what dies that often is not mended by time.
+ *     YOI_ISOLATED_DEATHS_MAX that are remembered it is quarantined, for its
+ *     life: what dies that often is not mended by time. A reload that opens the
+ *     plugin anew makes another.
  *  2. The wait before a restart doubles with each death that is remembered, so a
  *     process that dies at once costs a bounded number of starts.
  */

@@ -31,7 +31,9 @@
  *     taken.
  *  3. Bytes of EVENTS that were sent and not given back by CREDIT are fewer
  *     than YOI_ISOLATED_WINDOW when another is sent.
- *  4. At most YOI_ISOLATED_ASKS_MAX questions of a worker are open.
+ *  4. It reads its answers: beside what the socket holds, at most
+ *     YOI_ISOLATED_ASKS_MAX wait to be sent. As many of its opens wait for a disk;
+ *     what is more is refused, and no breach.
  */
 #ifndef YOI__PROTOCOL_H
 #define YOI__PROTOCOL_H
@@ -74,6 +76,12 @@ struct yoi__frame_head {
 };
 
 #define YOI__CONFINED_MAX 256 /* bytes of what OPENED says of the confinement */
+
+/* A message of a worker is at most so large: events, of which it gathers those of
+ * several calls of next. */
+#define YOI__GATHER_BYTES 65536u /* and then no more */
+#define YOI__EVENTS_BYTES (2u * YOI_JSON_BYTES_MAX) /* of one next, with heads */
+#define YOI__FROM_WORKER_BYTES (YOI__GATHER_BYTES + YOI__EVENTS_BYTES)
 
 #define YOI__PACKET_BYTES (sizeof(struct yoi__frame_head) + YOI_ISOLATED_PIECE_BYTES)
 

@@ -1,14 +1,18 @@
 /* host/isolate/serve.c - what a plugin in a worker process asks its host.
  *
  * A question is answered by the same tables, with the same yoi_host, as if the
- * plugin had called here: what it may have is decided there and nowhere else.
+ * plugin had called here: what it may have is decided there and nowhere else. Only
+ * metrics are made with less trust (yoi__metrics_make_shared).
  *
  * Invariants:
  *  1. An interface that the plugin's kind has not is not served: who asks for it
  *     in spite of its own get_interface is ended.
  *  2. Arguments are texts of bounded length and numbers; all that is left over or
  *     missing ends the worker.
- *  3. A metric is moved only by the worker that made it.
+ *  3. A metric is moved only by an instance that asked for it: one of its own, or
+ *     one that it shares with other plugins by name, never one that the host had
+ *     made before. It has YOI_ISOLATED_METRICS_MAX of them at most, over all lives
+ *     of its worker.
  *  4. Lines of the log are YOI_ISOLATED_LOG_LINES a second, the rest is counted
  *     and said in one line.
  *  5. A secret is wiped wherever it was written on its way.
@@ -193,40 +197,25 @@ static const char *serve_net_check_address(struct ask *a) {
 
 /* ---- metrics -------------------------------------------------------------------------- */
 
-static int is_own(const struct yoi__isolate *iso, uint32_t id) {
-  for (uint32_t i = 0; i < iso->n_own_metrics; i++)
-    if (iso->own_metrics[i] == id) return 1;
-  return 0;
-}
-
-static void give_metric(struct ask *a, yoi_status st, uint32_t id) {
+static const char *make(struct ask *a, const yoi_metric *m) {
   struct yoi__isolate *iso = a->iso;
   struct yoi_sdk_error e;
-  if (st == YOI_OK && id != 0 && !is_own(iso, id)) {
-    if (iso->n_own_metrics < YOI_ISOLATED_METRICS_MAX)
-      iso->own_metrics[iso->n_own_metrics++] = id;
-    else
-      id = 0;
-  }
+  uint32_t id = 0;
+  ARGUMENTS_END;
+  yoi_status st = yoi__metrics_make_shared(iso->in->top->metrics, m, &iso->metrics, &id);
   yoi__serve_begin(&a->out, st, yoi_sdk_error_init(&e));
   yoi__put_u32(&a->out, id);
-}
-
-static const char *serve_metrics_counter(struct ask *a) {
-  TABLE(yoi_host_metrics, YOI_HOST_METRICS_ID);
-  uint32_t id = 0;
-  yoi_str name = text(a), help = text(a), label = text(a), value = text(a);
-  ARGUMENTS_END;
-  yoi_status st = table->counter(host_of(a), name, help, label, value, &id);
-  give_metric(a, st, id);
   return NULL;
 }
 
+static const char *serve_metrics_counter(struct ask *a) {
+  yoi_str name = text(a), help = text(a), label = text(a), value = text(a);
+  return make(a, YOI__METRIC_ONE(YOI_METRIC_COUNTER, name, help, label, value));
+}
+
 static const char *serve_metrics_make(struct ask *a) {
-  TABLE(yoi_host_metrics, YOI_HOST_METRICS_ID);
   yoi_metric_label labels[YOI_METRIC_LABELS_MAX];
   yoi_metric m = {.size = sizeof m, .labels = labels};
-  uint32_t id = 0;
   m.type = yoi__get_u32(&a->in);
   m.name = text(a);
   m.help = text(a);
@@ -236,17 +225,14 @@ static const char *serve_metrics_make(struct ask *a) {
     labels[i].name = text(a);
     labels[i].value = text(a);
   }
-  ARGUMENTS_END;
-  yoi_status st = table->make(host_of(a), &m, &id);
-  give_metric(a, st, id);
-  return NULL;
+  return make(a, &m);
 }
 
 static const char *move(struct ask *a, void (*fn)(const yoi_host *, uint32_t, uint64_t)) {
   uint32_t id = yoi__get_u32(&a->in);
   uint64_t n = yoi__get_u64(&a->in);
   ARGUMENTS_END;
-  if (!is_own(a->iso, id)) return "a metric that it did not make";
+  if (!yoi__metrics_owns(&a->iso->metrics, id)) return "a metric that it did not make";
   fn(host_of(a), id, n);
   return NULL;
 }

@@ -16,6 +16,8 @@
  *     answered and the worker is ended, which breaks nobody's promise but its
  *     own. So it goes with one that was cancelled or released.
  *  5. `final` is set once; what comes behind it is a breach.
+ *  6. A send may fail and so end the worker, with which all calls that are released
+ *     are freed. Who holds a call that is not may go on with it after a send.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -78,7 +80,7 @@ static struct yoi__batch_far *batch_of(uint32_t kind, yoi_str body, uint32_t n,
   char *copy = (char *)&b->events[n];
   memcpy(copy, in->at, in->left);
   struct yoi__reader r = yoi__reader_of((yoi_str){copy, in->left});
-  for (uint32_t i = 0; i < n && *why == NULL; i++) {
+  for (uint32_t i = 0; i < n && *why == NULL && !r.bad; i++) {
     yoi__get_event(&r, &b->events[i]);
     b->at[i] = &b->events[i];
     if (!r.bad && !yoi__event_fits(kind, &b->events[i])) *why = "an event of another kind";
@@ -327,8 +329,8 @@ static void far_release(yoi_stream *stream) {
   if (f == NULL) return;
   struct yoi__isolate *iso = f->iso;
   pthread_mutex_lock(&iso->lock);
-  f->released = 1;
   if (!f->over) ask_to_end(f, YOI__MSG_RELEASE);
+  f->released = 1; /* from here on it is freed by who ends it: no send may follow */
   int over = f->over, dead = iso->dead;
   if (over && f->id != 0) { /* it may stand there to be woken */
     struct yoi__far_place *p = &iso->places[f->id % YOI_ISOLATED_CALLS_MAX];

@@ -6,6 +6,7 @@
 #include <yoi/plugin.h>
 
 #define STRS_MAX (YOI_ISOLATED_MESSAGE_BYTES / 4) /* each has its length in front */
+#define EVENT_BYTES_MIN (4 * sizeof(uint32_t)) /* a kind, flags, two empty texts */
 #define EVENT_FLAGS (YOI_EV_REPLAYED | YOI_EV_DURABLE | YOI_EV_CREATED)
 
 static void put_strs(struct yoi_sdk_buf *b, const yoi_str *s, size_t n) {
@@ -84,17 +85,21 @@ void yoi__put_events(struct yoi_sdk_buf *b, yoi_status st, const yoi_error *err,
   yoi__put_u32(b, (uint32_t)n);
   if (st > YOI_OK) yoi__put_error(b, err);
   for (size_t i = 0; i < n && b->failed == 0; i++) {
+    if (events[i]->cursor.len > YOI_CURSOR_MAX || events[i]->text.len > YOI_JSON_BYTES_MAX)
+      b->failed = YOI_OUT_OF_RANGE;
     yoi__put_u32(b, events[i]->kind);
     yoi__put_u32(b, events[i]->flags);
     yoi__put_str(b, events[i]->cursor);
     yoi__put_str(b, events[i]->text);
+    if (b->len > YOI__EVENTS_BYTES) b->failed = YOI_OUT_OF_RANGE;
   }
 }
 
 void yoi__get_events(struct yoi__reader *in, yoi_status *st, yoi_error *e, uint32_t *n) {
   *st = (yoi_status)yoi__get_u32(in);
   *n = yoi__get_u32(in);
-  if (*st < YOI_END || *st > YOI_UNAUTHENTICATED || *n > in->left) in->bad = 1;
+  if (*st < YOI_END || *st > YOI_UNAUTHENTICATED || *n > in->left / EVENT_BYTES_MIN)
+    in->bad = 1;
   if (!in->bad && *st > YOI_OK) yoi__get_error(in, e);
 }
 

@@ -121,7 +121,9 @@ void yoi__get_tool_request(struct yoi__reader *in, yoi_tool_request *r);
 void yoi__get_policy_request(struct yoi__reader *in, yoi_policy_request *r);
 void yoi__get_model_request(struct yoi__reader *in, yoi_model_request *r);
 
-/* EVENTS: a status, its error when it is one, and events. */
+/* EVENTS: a status, its error when it is one, and events. b->failed is
+ * OUT_OF_RANGE when the host would not take them: a text of more than
+ * YOI_JSON_BYTES_MAX, or YOI__EVENTS_BYTES in all. */
 void yoi__put_events(struct yoi_sdk_buf *b, yoi_status st, const yoi_error *err,
                      const yoi_event *const *events, size_t n);
 /* In front of the events; *e is filled when the status is an error. */

@@ -22,8 +22,7 @@
 
 #include "worker.h"
 
-#define STEPS 32            /* of calls, before other work of the loop has its turn */
-#define MESSAGE_BYTES 65536 /* of events that are gathered; one may be larger */
+#define STEPS 32 /* of calls, before other work of the loop has its turn */
 
 struct yoi__worker_call {
   uint64_t id, token;
@@ -111,10 +110,9 @@ static yoi_status gather(struct yoi__worker_call *c, struct yoi_sdk_buf *b, uint
     if (failed == 0) yoi_sdk_buf_add(b, text.ptr + head, text.len - head);
     yoi_sdk_buf_release(&one);
     if (failed != 0 || b->failed != 0)
-      return yoi_sdk_fail(err, YOI_CODE_INTERNAL, "it gave more than %d bytes at once",
-                          YOI_ISOLATED_MESSAGE_BYTES);
+      return yoi_sdk_fail(err, YOI_CODE_INTERNAL, "it gave more than the host takes at once");
     *out_n += (uint32_t)n;
-  } while (b->len < MESSAGE_BYTES);
+  } while (b->len < YOI__GATHER_BYTES);
   return st;
 }
 

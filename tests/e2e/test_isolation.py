@@ -6,6 +6,7 @@ time, everybody else is served meanwhile, and the plugin is there again after a
 while; when that happens too often, it stays away. What the process cannot reach
 is tried from inside of it.
 """
+import copy
 import ctypes
 import os
 import signal
@@ -14,7 +15,7 @@ import struct
 
 import pytest
 
-from lib import configs, rogue, wait
+from lib import configs, reload, rogue, wait
 from lib.host import BUILD, TOKEN, descriptors
 from lib.rogue import MODEL, POLICY, Scene, isolated, said
 from lib.worker import Worker, text_of
@@ -116,6 +117,14 @@ def test_a_leak_is_the_end_of_it_and_not_of_the_machine(new_host):
     scene.serves()
 
 
+def test_what_says_too_much_at_once_fails_and_lives(new_host):
+    scene = Scene(new_host, 'look large@next')
+    pids = start_one(scene)
+    got = scene.do('look large@next')
+    assert got['status'] == 'error' and got['item']['error']['code'] == 'internal', got
+    assert rogue.children(scene.host.pid) == pids
+
+
 # ---- how often, and how it ends ---------------------------------------------
 def start_one(scene):
     """The process of the plugin, which begins with its first call."""
@@ -137,6 +146,14 @@ def test_who_dies_too_often_stays_away(new_host):
     assert scene.host.metric('yoi_isolated_quarantined', plugin=rogue.TOOL) == 1
     assert not rogue.children(scene.host.pid)
     bystander(scene.host)()
+    # Another entry is another process, and nothing is quarantined any more.
+    config = copy.deepcopy(scene.host.config)
+    (entry,) = [p for p in config['plugins'] if p['id'] == rogue.TOOL]
+    entry['config'] = {'close': 'harmless'}
+    reload.good(scene.host, config)
+    scene.serves()
+    wait.until(lambda: scene.host.metric('yoi_isolated_quarantined', plugin=rogue.TOOL) == 0,
+               what='the end of the quarantine')
 
 
 def test_nothing_is_left_over_by_deaths(new_host):
@@ -202,7 +219,7 @@ def a_scene_with_things_to_want(module_host, tmp_path_factory):
     words = [f'look {d}@next' for d in (
         'open:/etc/passwd', f'open:{folder}/secret', 'open:/proc/self/maps', f'connect:{port}',
         'ptrace', 'environ', 'inherited', 'fork', 'run', 'stop', 'attack', 'secret:runtime-token',
-        'secret:mine', 'mount:private')]
+        'secret:mine', 'mount:private', 'metrics')]
     kept = os.open(folder / 'secret', os.O_RDONLY)
     os.set_inheritable(kept, True)
     os.set_inheritable(listener.fileno(), True)
@@ -238,6 +255,15 @@ def test_only_the_secrets_of_its_own_config_are_told(walls):
     text = said(walls.do('look secret:mine@next'))
     assert text.startswith('secret: ') and 'canarymine5e2' not in text, 'scrubbed on its way'
     assert 'refused' not in text
+
+
+def test_metrics_of_the_host_are_its_own_and_others_have_a_limit(walls):
+    for _ in range(2):  # what it has, it has
+        assert said(walls.do('look metrics@next')) == 'metrics: refused, 64'
+    assert walls.host.metric('yoi_turns_running') < 4242
+    text = walls.host.api.get('/metrics').text
+    assert text.count('# HELP yoi_rogue_') == 64
+    assert walls.host.metric('yoi_rogue_63_total') == 2
 
 
 def test_nothing_is_inherited(walls):

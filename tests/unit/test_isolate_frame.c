@@ -119,8 +119,93 @@ static void a_queue_has_an_end(void **state) {
     taken += st == YOI_OK;
   }
   assert_int_equal(st, YOI_RESOURCE_EXHAUSTED);
-  assert_int_equal(taken, YOI_ISOLATED_QUEUE_BYTES / YOI_ISOLATED_MESSAGE_BYTES);
+  assert_int_equal(taken, YOI_ISOLATED_QUEUE_BYTES / (n + YOI__UNSENT_BYTES));
   yoi_sdk_free(t);
+  close_pair(&p);
+}
+
+static void fill(struct pair *p) {
+  static const char piece[YOI_ISOLATED_PIECE_BYTES];
+  for (int sent = 0; p->a.first == NULL && sent < 1000; sent++)
+    assert_int_equal(
+        yoi__channel_send(&p->a, YOI__MSG_ASK, 1, (yoi_str){piece, sizeof piece}, -1), YOI_OK);
+  assert_non_null(p->a.first);
+}
+
+/* A short message costs what it takes, not what is in it. */
+static void short_messages_have_an_end(void **state) {
+  (void)state;
+  struct pair p;
+  yoi_status st = YOI_OK;
+  size_t taken = 0;
+  open_pair(&p);
+  fill(&p);
+  const size_t room = (YOI_ISOLATED_QUEUE_BYTES - p.a.queued) / (YOI__UNSENT_BYTES + 4);
+  while (st == YOI_OK && taken <= room) {
+    st = yoi__channel_send(&p.a, YOI__MSG_CREDIT, 1, YOI_LIT("four"), -1);
+    taken += st == YOI_OK;
+  }
+  assert_int_equal(st, YOI_RESOURCE_EXHAUSTED);
+  assert_int_equal(taken, room);
+  close_pair(&p);
+}
+
+static size_t open_files(int *out_inherited) {
+  size_t n = 0;
+  *out_inherited = 0;
+  for (int fd = 3; fd < 1024; fd++) {
+    int flags = fcntl(fd, F_GETFD);
+    n += flags >= 0;
+    *out_inherited += flags >= 0 && (flags & FD_CLOEXEC) == 0;
+  }
+  return n;
+}
+
+/* Each may hold a descriptor of the host's. */
+static void answers_have_an_end(void **state) {
+  (void)state;
+  struct pair p;
+  struct yoi__message m;
+  const char *why = NULL;
+  yoi_status st = YOI_OK;
+  uint32_t taken = 0;
+  int inherited, inherited_before, fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+  open_pair(&p);
+  fill(&p);
+  size_t before = open_files(&inherited_before);
+  while (st == YOI_OK && taken <= YOI_ISOLATED_ASKS_MAX) {
+    st = yoi__channel_send(&p.a, YOI__MSG_ANSWER, taken, YOI_LIT("four"), fd);
+    taken += st == YOI_OK;
+  }
+  assert_int_equal(st, YOI_RESOURCE_EXHAUSTED);
+  assert_int_equal(taken, YOI_ISOLATED_ASKS_MAX);
+  assert_int_equal(open_files(&inherited) - before, YOI_ISOLATED_ASKS_MAX);
+  assert_int_equal(inherited, inherited_before);
+  /* What is no answer still goes, and when one is read there is room for another. */
+  assert_int_equal(yoi__channel_send(&p.a, YOI__MSG_START, 1, YOI_LIT("four"), -1), YOI_OK);
+  for (int tries = 0; tries < 1000 && p.a.answers == YOI_ISOLATED_ASKS_MAX; tries++) {
+    if (yoi__channel_recv(&p.b, &m, &why) == 1 && m.fd >= 0) close(m.fd);
+    assert_int_equal(yoi__channel_flush(&p.a), YOI_OK);
+  }
+  assert_in_range(p.a.answers, 0, YOI_ISOLATED_ASKS_MAX - 1);
+  assert_int_equal(yoi__channel_send(&p.a, YOI__MSG_ANSWER, 1, YOI_LIT("four"), fd), YOI_OK);
+  close(fd);
+  close_pair(&p);
+}
+
+/* Its memory was short when it was made: what it took over is closed all the same. */
+static void one_that_was_not_made_is_closed(void **state) {
+  (void)state;
+  struct pair p;
+  open_pair(&p);
+  int fd = p.a.fd;
+  yoi_sdk_free(p.a.packet);
+  p.a.packet = NULL;
+  yoi__channel_release(&p.a);
+  assert_int_equal(fcntl(fd, F_GETFD), -1);
+  struct yoi__channel none = {.fd = p.raw}; /* of one that never took any, nothing is */
+  yoi__channel_release(&none);
+  assert_true(fcntl(p.raw, F_GETFD) >= 0);
   close_pair(&p);
 }
 
@@ -303,6 +388,9 @@ int main(void) {
       cmocka_unit_test(sizes_around_a_piece_arrive),
       cmocka_unit_test(what_finds_no_room_is_queued_in_order),
       cmocka_unit_test(a_queue_has_an_end),
+      cmocka_unit_test(short_messages_have_an_end),
+      cmocka_unit_test(answers_have_an_end),
+      cmocka_unit_test(one_that_was_not_made_is_closed),
       cmocka_unit_test(a_descriptor_comes_along_and_once),
       cmocka_unit_test(the_end_is_seen),
       cmocka_unit_test(a_breach_ends_it),

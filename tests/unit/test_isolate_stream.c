@@ -290,15 +290,49 @@ static void calls_have_a_limit(void **state) {
   close_scene(s);
 }
 
+/* A send that fails ends the worker, and with it all its calls: this one too. */
+static void a_release_that_nobody_takes(void **state) {
+  (void)state;
+  for (int cancelled = 0; cancelled < 2; cancelled++) {
+    struct scene *s = open_scene();
+    yoi_stream *st = start(s, 0), *other = start(s, 0);
+    assert_int_equal(next(st, NULL), YOI_AGAIN);
+    assert_int_equal(next(other, NULL), YOI_AGAIN);
+    if (cancelled) st->ops->cancel(st);
+    shutdown(s->worker.fd, SHUT_RD); /* as a plugin can */
+    st->ops->release(st);
+    assert_true(s->iso->dead);
+    assert_int_equal(s->wakes, 1); /* the other's holder; its token is the same */
+    assert_int_equal(next(other, NULL), YOI_UNKNOWN);
+    other->ops->release(other);
+    close_scene(s);
+  }
+}
+
+/* It asks and asks, and what it is answered it does not read. */
+static void who_reads_no_answers_is_ended(void **state) {
+  struct scene *s = open_scene();
+  (void)state;
+  uint64_t n = 0;
+  while (!s->iso->dead && n < 10000)
+    yoi__serve_answer(s->iso, s->iso->life, n++, YOI_LIT("four"), dup(s->worker.fd));
+  assert_true(s->iso->dead);
+  assert_string_equal(s->iso->why, "it does not read what it is sent");
+  assert_int_equal(s->iso->busy.answers, YOI_ISOLATED_ASKS_MAX);
+  close_scene(s);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(a_call_from_start_to_end),
       cmocka_unit_test(an_error_is_what_the_worker_said),
       cmocka_unit_test(credit_is_given_for_what_was_read),
       cmocka_unit_test(cancel_and_release_are_told_once),
+      cmocka_unit_test(a_release_that_nobody_takes),
       cmocka_unit_test(a_deadline_cancels_and_then_ends_the_worker),
       cmocka_unit_test(a_worker_that_ends_answers_all_its_calls),
       cmocka_unit_test(calls_have_a_limit),
+      cmocka_unit_test(who_reads_no_answers_is_ended),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -124,6 +124,68 @@ static void events_keep_what_they_say(void **state) {
   yoi_sdk_buf_release(&b);
 }
 
+/* No more events than bytes are there for, each at its smallest. */
+static void a_count_of_events_is_not_believed(void **state) {
+  (void)state;
+  const yoi_event empty = {.size = sizeof empty, .kind = YOI_EVENT_TOOL_OUTPUT};
+  const yoi_event *all[] = {&empty, &empty, &empty};
+  for (uint32_t more = 0; more < 2; more++) {
+    struct yoi_sdk_error e;
+    struct yoi_sdk_buf b;
+    yoi_event back;
+    yoi_status st;
+    uint32_t n = 3 + more;
+    yoi_sdk_buf_init(&b, 100);
+    yoi__put_events(&b, YOI_OK, NULL, all, 3);
+    memcpy(b.data + sizeof st, &n, sizeof n);
+    struct yoi__reader r = yoi__reader_of(yoi_sdk_buf_str(&b));
+    yoi__get_events(&r, &st, yoi_sdk_error_init(&e), &n);
+    assert_int_equal(r.bad, more);
+    for (uint32_t i = 0; i < 3; i++) yoi__get_event(&r, &back);
+    assert_int_equal(yoi__reader_done(&r), !more);
+    yoi_sdk_buf_release(&b);
+  }
+}
+
+static int fits(size_t first, size_t second) {
+  struct yoi_sdk_buf b;
+  size_t most = first > second ? first : second;
+  char *text = yoi_sdk_calloc(1, most + 1);
+  assert_non_null(text);
+  const yoi_event a = {.size = sizeof a, .kind = YOI_EVENT_TOOL_OUTPUT, .text = {text, first}};
+  yoi_event z = a;
+  z.text.len = second;
+  const yoi_event *all[] = {&a, &z};
+  yoi_sdk_buf_init(&b, YOI_ISOLATED_MESSAGE_BYTES);
+  yoi__put_events(&b, YOI_OK, NULL, all, 2);
+  int failed = b.failed;
+  assert_true(failed == 0 || failed == YOI_OUT_OF_RANGE);
+  if (failed == 0) { /* and then they are read */
+    struct yoi_sdk_error e;
+    yoi_event back;
+    yoi_status st;
+    uint32_t n;
+    struct yoi__reader r = yoi__reader_of(yoi_sdk_buf_str(&b));
+    yoi__get_events(&r, &st, yoi_sdk_error_init(&e), &n);
+    for (uint32_t i = 0; i < n; i++) yoi__get_event(&r, &back);
+    assert_true(yoi__reader_done(&r));
+    assert_in_range(b.len, 0, YOI__FROM_WORKER_BYTES - YOI__GATHER_BYTES);
+  }
+  yoi_sdk_buf_release(&b);
+  yoi_sdk_free(text);
+  return failed == 0;
+}
+
+/* What one side may send is what the other takes. */
+static void events_are_no_larger_than_is_taken(void **state) {
+  (void)state;
+  const size_t most = YOI_JSON_BYTES_MAX, heads = (2 + 2 * 4) * sizeof(uint32_t);
+  assert_true(fits(most, most - heads));
+  assert_false(fits(most, most - heads + 1));
+  assert_true(fits(most, 0));
+  assert_false(fits(most + 1, 0));
+}
+
 static void a_status_is_one_of_ours(void **state) {
   (void)state;
   const int32_t strange[] = {-3, 17, INT32_MAX, INT32_MIN};
@@ -164,8 +226,12 @@ static void each_kind_says_its_own(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(requests_keep_every_member), cmocka_unit_test(a_count_is_not_believed),
-      cmocka_unit_test(events_keep_what_they_say),  cmocka_unit_test(a_status_is_one_of_ours),
+      cmocka_unit_test(requests_keep_every_member),
+      cmocka_unit_test(a_count_is_not_believed),
+      cmocka_unit_test(events_keep_what_they_say),
+      cmocka_unit_test(a_count_of_events_is_not_believed),
+      cmocka_unit_test(events_are_no_larger_than_is_taken),
+      cmocka_unit_test(a_status_is_one_of_ours),
       cmocka_unit_test(each_kind_says_its_own),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

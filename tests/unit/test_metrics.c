@@ -126,6 +126,50 @@ static char *text_of(struct yoi__metrics *m) {
   return text;
 }
 
+static yoi_status make_apart(struct yoi__metrics *m, struct yoi__metrics_own *own,
+                             const char *name, const char *value, uint32_t *out_id) {
+  return yoi__metrics_make_shared(m,
+                                  YOI__METRIC_ONE(YOI_METRIC_COUNTER, yoi_sdk_str(name),
+                                                  YOI_LIT("Help."), YOI_LIT("l"),
+                                                  yoi_sdk_str(value)),
+                                  own, out_id);
+}
+
+static void test_a_plugin_apart_gets_its_own_and_what_is_shared(void **state) {
+  struct yoi__metrics *m = yoi__metrics_new();
+  struct yoi__metrics_own own = {0}, other = {0};
+  uint32_t id = 77, shared, a;
+  char name[64];
+  (void)state;
+  uint32_t of_host = counter(m, "yoi_host_total", "Help.", "l", "v", YOI_OK);
+  assert_int_equal(make_apart(m, &own, "yoi_host_total", "v", &id), YOI_INVALID_ARGUMENT);
+  assert_int_equal(id, 0);
+  assert_int_equal(make_apart(m, &own, "yoi_host_total", "new", &id), YOI_INVALID_ARGUMENT);
+  assert_false(yoi__metrics_owns(&own, of_host));
+  assert_int_equal(make_apart(m, NULL, "yoi_host_total", "v", &id), YOI_OK); /* one that is here */
+  assert_int_equal(id, of_host);
+  assert_int_equal(make_apart(m, NULL, "yoi_shared_total", "v", &shared), YOI_OK);
+  assert_int_equal(make_apart(m, &own, "yoi_shared_total", "v", &id), YOI_OK);
+  assert_int_equal(id, shared);
+  assert_true(yoi__metrics_owns(&own, shared));
+  assert_false(yoi__metrics_owns(&other, shared));
+  for (int i = 1; i < YOI_ISOLATED_METRICS_MAX; i++) {
+    (void)snprintf(name, sizeof name, "yoi_n%d_total", i);
+    assert_int_equal(make_apart(m, &own, name, "v", &a), YOI_OK);
+    assert_true(yoi__metrics_owns(&own, a));
+  }
+  assert_int_equal(make_apart(m, &own, "yoi_more_total", "v", &id), YOI_RESOURCE_EXHAUSTED);
+  assert_int_equal(id, 0);
+  char *text = text_of(m);
+  assert_null(strstr(text, "yoi_more_total"));
+  yoi_sdk_free(text);
+  assert_int_equal(make_apart(m, &own, name, "v", &id), YOI_OK); /* what it has, it has */
+  assert_int_equal(id, a);
+  assert_int_equal(make_apart(m, &other, "yoi_more_total", "v", &id), YOI_OK);
+  assert_int_equal(make_apart(m, &own, "yoi_more_total", "v", &id), YOI_RESOURCE_EXHAUSTED);
+  yoi__metrics_free(m);
+}
+
 static void test_names_say_the_type(void **state) {
   struct yoi__metrics *m = yoi__metrics_new();
   (void)state;
@@ -367,6 +411,7 @@ int main(void) {
       cmocka_unit_test(test_names_labels_and_help),
       cmocka_unit_test(test_text_is_sorted_and_escaped),
       cmocka_unit_test(test_limit),
+      cmocka_unit_test(test_a_plugin_apart_gets_its_own_and_what_is_shared),
       cmocka_unit_test(test_names_say_the_type),
       cmocka_unit_test(test_labels_are_a_fixed_set),
       cmocka_unit_test(test_gauges_go_both_ways_and_not_below_zero),

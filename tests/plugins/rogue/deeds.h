@@ -22,12 +22,14 @@
 #include <sys/stat.h>
 #include <unistd.h>
 #include <yoi/host_log.h>
+#include <yoi/host_metrics.h>
 #include <yoi/host_mount.h>
 #include <yoi/host_secret.h>
 
 #define DEED_TEXT 8192
 #define DEED_FDS 64      /* that are looked at, or tampered with */
 #define DEED_LINES 20000 /* of a log */
+#define DEED_METRICS 80  /* more than are given to one */
 #define DEED_LEAK (3ull << 30) /* more than any limit lets through */
 
 /* The head of a packet between the two programs. */
@@ -141,6 +143,26 @@ static inline void deed_mount(const yoi_host *host, const char *name, char *out,
   snprintf(out, cap, m == NULL ? "mount: no interface" : "mount: %s", fd >= 0 ? "done" : "refused");
 }
 
+/* What the host counts itself, and as many of its own as there are. */
+static inline void deed_metrics(const yoi_host *host, char *out, size_t cap) {
+  const yoi_host_metrics *m = yoi_sdk_host_get(host, YOI_HOST_METRICS_ID, sizeof *m);
+  const yoi_metric turns = {.size = sizeof turns, .type = YOI_METRIC_GAUGE,
+                            .name = YOI_LIT("yoi_turns_running"),
+                            .help = YOI_LIT("Turns in progress.")};
+  uint32_t id = 0;
+  int got = 0;
+  yoi_status st = m->make(host, &turns, &id);
+  m->set(host, id, 4242);
+  for (int i = 0; i < DEED_METRICS; i++) {
+    char name[32];
+    snprintf(name, sizeof name, "yoi_rogue_%d_total", i);
+    got += m->counter(host, (yoi_str){name, strlen(name)}, YOI_LIT("Of a rogue."),
+                      (yoi_str){NULL, 0}, (yoi_str){NULL, 0}, &id) == YOI_OK;
+    m->add(host, id, 1);
+  }
+  snprintf(out, cap, "metrics: %s, %d", st == YOI_OK ? "done" : "refused", got);
+}
+
 static inline void deed_log(const yoi_host *host) {
   const yoi_host_log *log = yoi_sdk_host_get(host, YOI_HOST_LOG_ID, sizeof *log);
   static const char line[] = "msg=ready rogue\nmsg=rogue again \x1b[2J";
@@ -175,6 +197,7 @@ static inline void deed_do(const char *deed, const yoi_host *host, char *out, si
   if (strcmp(name, "garbage") == 0) deed_garbage(rest);
   if (strcmp(name, "leak") == 0) deed_leak(out, cap);
   if (strcmp(name, "log") == 0) deed_log(host);
+  if (strcmp(name, "metrics") == 0) deed_metrics(host, out, cap);
   if (strcmp(name, "connect") == 0) deed_connect((int)strtol(rest, NULL, 10), out, cap);
   if (strcmp(name, "open") == 0) deed_open(rest, out, cap);
   if (strcmp(name, "inherited") == 0) deed_inherited(out, cap);

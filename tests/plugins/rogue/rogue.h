@@ -5,7 +5,8 @@
  * with the operations start, next, cancel and release. Without that word it is a
  * harmless call that says "harmless". What a deed has come to is the text of the
  * call; one at cancel comes when the call is cancelled, which says "waiting"
- * before. Two more deeds are of streams alone: `flood` never ends, and `deaf` does not hear.
+ * before. Three more deeds are of streams alone: `flood` never ends, `deaf` does not
+ * hear, and `large` says more at once than the host takes of anybody.
  */
 #ifndef ROGUE_ROGUE_H
 #define ROGUE_ROGUE_H
@@ -20,6 +21,7 @@
 
 #define ROGUE_PIECE 16384
 #define ROGUE_WAKES 100000
+#define ROGUE_LARGE (20u << 20)
 
 struct rogue {
   const yoi_host *host;
@@ -61,6 +63,11 @@ static inline yoi_status rogue_next(yoi_stream *base, const yoi_event *const **o
   if (strcmp(s->deed, "flood") == 0) {
     memset(s->text, 'f', ROGUE_PIECE);
     return rogue_give(s, s->kind, (yoi_str){s->text, ROGUE_PIECE}, out, out_n);
+  }
+  if (strcmp(s->deed, "large") == 0) {
+    static char large[ROGUE_LARGE];
+    memset(large, 'l', sizeof large);
+    return rogue_give(s, s->kind, (yoi_str){large, sizeof large}, out, out_n);
   }
   if (strcmp(s->deed, "deaf") == 0) return YOI_AGAIN;
   if (atomic_load(&s->cancelled)) return YOI_CANCELLED;

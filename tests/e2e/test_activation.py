@@ -1,6 +1,7 @@
 """Listeners that were bound before the host is there: socket activation."""
 import os
 import pathlib
+import shutil
 import socket
 import stat
 import subprocess
@@ -102,6 +103,23 @@ def test_names_without_a_file_are_addresses_too(new_host):
         activate.give(host, {'web': s}).start()
         assert host.address('browser') == f'unix:@yoi-test-{os.getpid()}-activation'
         answered(asks(s))
+
+
+def test_systemd_s_own_tool_starts_it_with_its_first_caller(new_host, tmp_path):
+    tool = shutil.which('systemd-socket-activate')
+    if not tool:
+        pytest.skip('no systemd-socket-activate here')
+    host = new_host(configs.standard(ingresses=[BROWSER]), start=False)
+    host.argv = [tool, f'--listen={tmp_path}/web.sock', '--fdname=web',
+                 *(f'--setenv={k}={v}' for k, v in host.env.items()), *host.argv]
+    host.write()
+    host.spawn()
+    host.line(lambda s: 'Listening on' in s, what='the tool to listen')
+    with socket.socket(socket.AF_UNIX) as client:
+        client.settimeout(wait.bound(20))
+        client.connect(f'{tmp_path}/web.sock')
+        client.sendall(wire.request_bytes('GET', '/healthz', [('Host', 'localhost')]))
+        assert wire.read_response(wire.Reader(client)).status == 200
 
 
 def test_a_manager_that_names_nothing_has_one_socket_unknown(new_host, web):

@@ -519,7 +519,7 @@ INSTALLED = $(BINDIR):$(P)/yoi-host $(BINDIR):$(CONFORM) \
   $(LIBDIR):$(LIBYOI_A) $(LIBDIR)/yoi:$(YOI_WORKER) $(LIBDIR)/yoi:abi/plugin.map $(SDK_LIBS:%=$(LIBDIR):%) \
   $(so_runtimes:%=$(LIBDIR)/yoi/runtimes:%) $(so_plugins:%=$(LIBDIR)/yoi/plugins:%) \
   $(patsubst %,$(LIBDIR)/pkgconfig:%,$(filter %.pc,$(MADE))) \
-  $(patsubst %,$(UNITDIR):%,$(filter %.service,$(MADE))) \
+  $(patsubst %,$(UNITDIR):%,$(filter %.service %.socket,$(MADE))) \
   $(patsubst %,$(DATADIR)/bash-completion/completions:docs/install/%,yoi-host yoi-conform) \
   $(DATADIR)/yoi:docs/config.schema.json $(DATADIR)/yoi:$(P)/bundles/default.json \
   $(patsubst %,$(DATADIR)/doc/yoi/examples:%,$(wildcard docs/examples/*)) \

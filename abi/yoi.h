@@ -127,6 +127,15 @@ typedef void (*yoi_log_fn)(void *ctx, uint32_t level, yoi_str line);
 typedef void (*yoi_report_fn)(void *ctx, uint32_t line, uint32_t column,
                               const char *pointer, const char *message);
 
+/* Since 1.4. A socket that is bound and listens, and its name: "socket:NAME" as
+ * the `listen` of an ingress (docs/config.md). It stands in arrays and never
+ * grows. */
+typedef struct yoi_socket {
+  yoi_str name; /* 1 to YOI_NAME_MAX of A-Z a-z 0-9 _ - . */
+  int32_t fd;   /* a stream, over IPv4, IPv6 or Unix */
+  uint32_t reserved;
+} yoi_socket;
+
 /* Since 1.4. What a host is given beside its config. Zeroes are the default. */
 typedef struct yoi_host_options {
   uint32_t size;
@@ -142,11 +151,18 @@ typedef struct yoi_host_options {
   void *log_ctx;
   yoi_report_fn report; /* as of yoi_host_check; may be NULL */
   void *report_ctx;
+  /* Sockets of this host alone, at most YOI_INGRESS_MAX. All is copied, the
+   * descriptors too; the copies are closed with the host, so that a reload may
+   * name each of them or not. One that is used is made non-blocking, which all
+   * who have it see. No file of a Unix socket is removed. */
+  const yoi_socket *sockets;
+  size_t n_sockets;
 } yoi_host_options;
 
 /* Since 1.4. yoi_host_new with these options; NULL is none. out NULL: the
- * config is only checked. INVALID_ARGUMENT also for a row without its members,
- * and for more than YOI_PLUGINS_MAX of them. */
+ * config is only checked, and with `sockets` NULL any name of a socket is
+ * right. INVALID_ARGUMENT also for a row without its members, for a socket that
+ * does not listen, or whose name is none or there twice, and for too many. */
 YOI_API yoi_status yoi_host_new_with(const char *json, size_t len,
                                      const yoi_host_options *options,
                                      struct yoi_embed **out, yoi_error *err);

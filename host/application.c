@@ -1,5 +1,5 @@
 /* host/application.c - what an application gives: options of a host, its own
- * plugins and log among them, and the heap of the process.
+ * plugins, sockets and log among them, and the heap of the process.
  *
  *  1. Rows of plugins are the application's and stay; the config, and each later
  *     one of that host, has the array of them.
@@ -9,11 +9,13 @@
 #include <sdk/take.h>
 
 #include "host.h"
+#include "sockets.h"
 
 yoi_status yoi_host_new_with(const char *json, size_t len, const yoi_host_options *options,
                              struct yoi_embed **out, yoi_error *err) {
   yoi_host_options o = {.size = sizeof o};
   struct yoi__config *config = NULL;
+  struct yoi__sockets *sockets = NULL;
   yoi_status st = YOI_OK;
   if (out != NULL) *out = NULL;
   if (options != NULL) st = yoi_sdk_take(&o, sizeof o, options, "options", err);
@@ -21,14 +23,20 @@ yoi_status yoi_host_new_with(const char *json, size_t len, const yoi_host_option
     st = yoi_sdk_fail(err, YOI_CODE_INVALID_REQUEST, "options: %s",
                       o.reserved != 0 ? "field 'reserved': expected 0" : "no plugins");
   if (st == YOI_OK) st = yoi__linked_check(o.plugins, o.n_plugins, err);
+  if (st == YOI_OK && (out != NULL || o.sockets != NULL))
+    st = yoi__sockets_take(o.sockets, o.n_sockets, &sockets, err);
   if (st == YOI_OK)
     st = yoi__config_load_own((yoi_str){json, len}, o.base_dir,
-                              (struct yoi__rows){o.plugins, o.n_plugins}, o.report, o.report_ctx,
-                              out != NULL ? &config : NULL, err);
-  if (st != YOI_OK || out == NULL) return st;
-  st = yoi__host_of(config, out, err);
+                              (struct yoi__own){o.plugins, o.n_plugins, sockets}, o.report,
+                              o.report_ctx, out != NULL ? &config : NULL, err);
+  if (st == YOI_OK && out != NULL) st = yoi__host_of(config, out, err);
   yoi__config_free(config); /* the host has its own reference */
-  if (st == YOI_OK && o.log != NULL) yoi__log_to((*out)->log, o.log, o.log_ctx);
+  if (st != YOI_OK || out == NULL) {
+    yoi__sockets_free(sockets);
+    return st;
+  }
+  (*out)->sockets = sockets;
+  if (o.log != NULL) yoi__log_to((*out)->log, o.log, o.log_ctx);
   return st;
 }
 

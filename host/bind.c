@@ -12,7 +12,9 @@
  * kernel has taken is accepted by one of them.
  *
  * A Unix socket is one, whatever the number of loops: two descriptors of one
- * socket would wake each loop for every connection. socket_file.c makes it.
+ * socket would wake each loop for every connection. socket_file.c makes it. The
+ * same holds for one that the application has bound (sockets.h): of that the
+ * ingress gets a copy.
  */
 #include "bind.h"
 
@@ -24,6 +26,8 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
+
+#include "sockets.h"
 
 #define BACKLOG 1024 /* the kernel lowers it to somaxconn */
 
@@ -41,6 +45,11 @@ static in_port_t port_of(const struct sockaddr_storage *a) {
 
 static void write_address(const struct sockaddr_storage *a, char out[YOI__ADDRESS_MAX]) {
   char host[INET6_ADDRSTRLEN] = "?";
+  const char *path = ((const struct sockaddr_un *)a)->sun_path; /* or '\0' and a name */
+  if (a->ss_family == AF_UNIX) {
+    (void)snprintf(out, YOI__ADDRESS_MAX, "unix:%s%.107s", *path ? "" : "@", path + !*path);
+    return;
+  }
   const void *bytes = a->ss_family == AF_INET
                           ? (const void *)&((const struct sockaddr_in *)a)->sin_addr
                           : (const void *)&((const struct sockaddr_in6 *)a)->sin6_addr;
@@ -95,14 +104,19 @@ static yoi_status failed(const struct yoi__config_ingress *in, int cause, yoi_er
   return st;
 }
 
-static yoi_status bind_path(const struct yoi__config_ingress *in, struct yoi__bound *out,
-                            yoi_error *err) {
-  const struct sockaddr_un *at = (const void *)&in->address;
-  int fd = yoi__socket_file_listen(at, BACKLOG, &out->file);
+/* What needs no bind, or is one socket however many loops there are. */
+static yoi_status bind_one(const struct yoi__config_ingress *in, struct yoi__bound *out,
+                           yoi_error *err) {
+  int fd = in->socket != NULL
+               ? fcntl(in->socket->fd, F_DUPFD_CLOEXEC, 0)
+               : yoi__socket_file_listen((const void *)&in->address, BACKLOG, &out->file);
   if (fd < 0) return failed(in, errno, err);
   out->fds[out->n++] = fd;
-  (void)snprintf(out->address, sizeof out->address, "unix:%s", at->sun_path);
-  return YOI_OK;
+  write_address(&in->address, out->address);
+  if (fcntl(fd, F_SETFL, O_NONBLOCK) == 0) return YOI_OK;
+  yoi_status st = failed(in, errno, err);
+  yoi__bound_close(out);
+  return st;
 }
 
 yoi_status yoi__bind(const struct yoi__config_ingress *in, uint32_t n, struct yoi__bound *out,
@@ -110,7 +124,7 @@ yoi_status yoi__bind(const struct yoi__config_ingress *in, uint32_t n, struct yo
   struct sockaddr_storage a = in->address;
   out->n = out->n_kept = 0;
   out->file.is_there = 0;
-  if (a.ss_family == AF_UNIX) return bind_path(in, out, err);
+  if (in->socket != NULL || a.ss_family == AF_UNIX) return bind_one(in, out, err);
   for (uint32_t i = 0; i < n; i++) {
     int fd = open_one(&a, in->address_len, n > 1, i == 0);
     if (fd < 0) {

@@ -20,7 +20,8 @@ struct yoi__bound {
   int32_t kept[YOI_LOOPS_MAX];
 };
 
-/* [main] Binds and listens, one socket per loop, or one Unix socket; none is
+/* [main] Binds and listens, one socket per loop, or one Unix socket, or takes the
+ * one that was given; none is
  * left open when it fails. The message names what the config says, never
  * more. */
 yoi_status yoi__bind(const struct yoi__config_ingress *in, uint32_t n, struct yoi__bound *out,

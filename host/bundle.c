@@ -106,8 +106,7 @@ const struct yoi__config_bundle *yoi__bundle_behind(const struct yoi__config *c,
 void yoi__bundles_write(struct yoi_sdk_jsonw *w, const struct yoi__config *c,
                         yoi_str workspace) {
   yoi_sdk_jsonw_open(w, '{');
-  yoi_sdk_jsonw_key(w, "bundles");
-  yoi_sdk_jsonw_open(w, '[');
+  yoi_sdk_jsonw_kopen(w, "bundles", '[');
   const struct yoi__config_bundle *e = NULL;
   while ((e = yoi__bundle_behind(c, workspace, e)) != NULL) {
     yoi_sdk_jsonw_open(w, '{');

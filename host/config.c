@@ -62,6 +62,12 @@ yoi_str yoi__build_str(struct yoi__build *b, yoi_str s) {
   return (yoi_str){p, s.len};
 }
 
+yoi_str yoi__text(const yoi_sdk_json *v, const char *name) {
+  yoi_str s = {"", 0};
+  (void)yoi_sdk_json_str(yoi_sdk_json_get(v, name), &s);
+  return s;
+}
+
 void yoi__config_memory_free(void *memory) {
   struct block *k = memory;
   while (k != NULL) {
@@ -208,7 +214,7 @@ struct looking {
   void *ctx;
 };
 
-static yoi_status load(yoi_str json, const char *base_dir, struct yoi__rows own,
+static yoi_status load(yoi_str json, const char *base_dir, struct yoi__own own,
                        yoi_report_fn report, void *ctx, const struct looking *l,
                        struct yoi__config **out, yoi_error *err) {
   struct yoi__build b = {.base = NULL};
@@ -243,7 +249,7 @@ static yoi_status load(yoi_str json, const char *base_dir, struct yoi__rows own,
     goto out;
   }
   for (size_t i = 0; i < own.n; i++) rows[i] = own.rows[i];
-  b.c->own = (struct yoi__rows){rows, own.n};
+  b.c->own = (struct yoi__own){rows, own.n, own.sockets};
   if (parse(&b, &tree) == YOI_OK) {
     b.tree = tree;
     if (build(&b) != YOI_OK) b.found.failed = 1;
@@ -265,10 +271,10 @@ out:
 
 yoi_status yoi__config_load(yoi_str json, const char *base_dir, yoi_report_fn report, void *ctx,
                             struct yoi__config **out, yoi_error *err) {
-  return yoi__config_load_own(json, base_dir, (struct yoi__rows){0}, report, ctx, out, err);
+  return yoi__config_load_own(json, base_dir, (struct yoi__own){0}, report, ctx, out, err);
 }
 
-yoi_status yoi__config_load_own(yoi_str json, const char *base_dir, struct yoi__rows own,
+yoi_status yoi__config_load_own(yoi_str json, const char *base_dir, struct yoi__own own,
                                 yoi_report_fn report, void *ctx, struct yoi__config **out,
                                 yoi_error *err) {
   return load(json, base_dir, own, report, ctx, NULL, out, err);
@@ -278,7 +284,7 @@ yoi_status yoi__config_look(yoi_str json, const char *base_dir,
                             void (*look)(void *ctx, const struct yoi__config *c), void *ctx,
                             yoi_error *err) {
   const struct looking l = {look, ctx};
-  yoi_status st = load(json, base_dir, (struct yoi__rows){0}, NULL, NULL, &l, NULL, err);
+  yoi_status st = load(json, base_dir, (struct yoi__own){0}, NULL, NULL, &l, NULL, err);
   return st == YOI_INVALID_ARGUMENT ? YOI_OK : st;
 }
 
@@ -395,16 +401,14 @@ void yoi__config_default(struct yoi_sdk_buf *out) {
   yoi_sdk_jsonw_kraw(&w, "runtimes",
                      YOI_LIT("[{\"id\":\"backend-internal\",\"plugin\":\"dev.yoi.embedded\","
                              "\"display_name\":\"Embedded\"}]"));
-  yoi_sdk_jsonw_key(&w, "models");
-  yoi_sdk_jsonw_open(&w, '[');
+  yoi_sdk_jsonw_kopen(&w, "models", '[');
   yoi_sdk_jsonw_open(&w, '{');
   yoi_sdk_jsonw_kstr(&w, "name", YOI_LIT("main"));
   if (url == NULL) {
     yoi_sdk_jsonw_kstr(&w, "plugin", YOI_LIT("dev.yoi.model-script"));
   } else {
     yoi_sdk_jsonw_kstr(&w, "plugin", YOI_LIT("dev.yoi.model-openai"));
-    yoi_sdk_jsonw_key(&w, "config");
-    yoi_sdk_jsonw_open(&w, '{');
+    yoi_sdk_jsonw_kopen(&w, "config", '{');
     yoi_sdk_jsonw_kstr(&w, "base_url", yoi_sdk_str(url));
     if (model != NULL) yoi_sdk_jsonw_kstr(&w, "model", yoi_sdk_str(model));
     if (variable("OPENAI_API_KEY") != NULL)

@@ -85,7 +85,8 @@ struct yoi__config_ingress {
   int insecure;                         /* a runtime surface without a token */
   yoi_str listen;                       /* as written */
   struct sockaddr_storage address;      /* the same; AF_INET, AF_INET6, AF_UNIX */
-  socklen_t address_len;
+  socklen_t address_len;                /* 0: of a socket that is not known */
+  const struct yoi__socket *socket;     /* given, of that address; NULL: to be bound */
   yoi_str runtime_id; /* of a runtime surface */
   yoi_str token;      /* name of a secret; empty: none */
   yoi_str hosts;      /* JSON array of strings; empty: none */
@@ -100,10 +101,11 @@ struct yoi__config_plugin {
   int best_effort; /* confined as far as this system can */
 };
 
-/* Rows of plugins that one host is given (yoi_host_options). */
-struct yoi__rows {
-  const yoi_linked_plugin *const *rows;
+/* What one host is given that its configs build on (yoi_host_options). */
+struct yoi__own {
+  const yoi_linked_plugin *const *rows; /* of plugins */
   size_t n;
+  const struct yoi__sockets *sockets; /* NULL: not known, a name is as good as another */
 };
 
 struct yoi__config {
@@ -115,7 +117,7 @@ struct yoi__config {
   uint32_t audit;        /* YOI__AUDIT_* */
   uint32_t drain_ms;
   yoi_str worker;      /* absolute: the program of isolated plugins; empty: where it is */
-  struct yoi__rows own; /* of the application: found before all others */
+  struct yoi__own own; /* of the application; its plugins are found before all others */
   struct yoi__catalogue *plugins;
   struct yoi__secrets *secrets; /* declared; yoi__secrets_read at start */
   struct yoi__local local;      /* the rest of that section */
@@ -139,9 +141,9 @@ struct yoi__config {
  * short (then without a report). */
 yoi_status yoi__config_load(yoi_str json, const char *base_dir, yoi_report_fn report, void *ctx,
                             struct yoi__config **out, yoi_error *err);
-/* [main] The same with rows that were checked; they are the caller's, as long as
- * the config, the array is not. */
-yoi_status yoi__config_load_own(yoi_str json, const char *base_dir, struct yoi__rows own,
+/* [main] The same with rows that were checked, and sockets; they are the caller's, as
+ * long as the config, the array of rows is not. */
+yoi_status yoi__config_load_own(yoi_str json, const char *base_dir, struct yoi__own own,
                                 yoi_report_fn report, void *ctx, struct yoi__config **out,
                                 yoi_error *err);
 /* [main] Calls look with the catalogue of the same config, whatever is wrong

@@ -22,6 +22,8 @@ struct yoi__build {
 /* NULL (and b->failed) when memory is short; zeroed. n may be 0. */
 void *yoi__build_alloc(struct yoi__build *b, size_t n, size_t size);
 yoi_str yoi__build_str(struct yoi__build *b, yoi_str s);
+/* A string member, borrowed from the tree; empty when it is none. */
+yoi_str yoi__text(const yoi_sdk_json *v, const char *name);
 
 /* ---- config_instance.c ------------------------------------------------- */
 /* Calls fn for each string below v; pointers begin with `base`. 0: memory is

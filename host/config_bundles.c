@@ -29,12 +29,6 @@
 #include "bundle.h"
 #include "config_build.h"
 
-static yoi_str text(const yoi_sdk_json *v, const char *name) {
-  yoi_str s = {"", 0};
-  if (!yoi_sdk_json_str(yoi_sdk_json_get(v, name), &s)) return (yoi_str){"", 0};
-  return s;
-}
-
 /* A list of identifiers, each checked, each there once. */
 static void read_names(struct yoi__build *b, const yoi_sdk_json *v, const char *pointer,
                        struct yoi__config_names *out) {
@@ -152,7 +146,7 @@ static void check_name(struct yoi__build *b, size_t i, const char *pointer) {
 static void read_entry(struct yoi__build *b, const yoi_sdk_json *v, size_t i) {
   struct yoi__config_bundle *e = &b->c->bundles[i];
   char at[YOI__POINTER_MAX], list[YOI__POINTER_MAX], path[PATH_MAX];
-  yoi_str file = text(v, "file");
+  yoi_str file = yoi__text(v, "file");
   int plain = yoi_sdk_json_str(v, &file);
   snprintf(at, sizeof at, plain ? "/bundles/%zu" : "/bundles/%zu/file", i);
   snprintf(list, sizeof list, "/bundles/%zu/runtimes", i);
@@ -218,7 +212,7 @@ static const struct yoi__config_bundle *find(struct yoi__build *b, yoi_str id, c
 
 void yoi__build_bundle_keys(struct yoi__build *b, const yoi_sdk_json *entry, const char *pointer,
                             struct yoi__config_runtime *r) {
-  yoi_str require = text(entry, "require_bundle"), id = text(entry, "bundle");
+  yoi_str require = yoi__text(entry, "require_bundle"), id = yoi__text(entry, "bundle");
   char at[YOI__POINTER_MAX];
   r->require_bundle = yoi_sdk_str_is(require, "always")  ? YOI__REQUIRE_ALWAYS
                       : yoi_sdk_str_is(require, "tools") ? YOI__REQUIRE_TOOLS

@@ -25,12 +25,6 @@
 
 #define WORDS "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
 
-static yoi_str text(const yoi_sdk_json *v, const char *name) {
-  yoi_str s = {"", 0};
-  if (!yoi_sdk_json_str(yoi_sdk_json_get(v, name), &s)) return (yoi_str){"", 0};
-  return s;
-}
-
 /* The members of /local/SECTION with a good name, one after the other: v is the
  * one before, or NULL. */
 static const yoi_sdk_json *member(struct yoi__build *b, const char *section,
@@ -60,12 +54,12 @@ static void *room(struct yoi__build *b, const char *section, size_t size) {
 /* ---- mounts ------------------------------------------------------------------ */
 
 static void read_mount(struct yoi__build *b, const yoi_sdk_json *v, struct yoi__mount *m) {
-  yoi_str path = text(v, "path");
+  yoi_str path = yoi__text(v, "path");
   char at[YOI__POINTER_MAX], whole[PATH_MAX], detail[PATH_MAX + 8];
   int absolute = path.len > 0 && path.ptr[0] == '/';
   m->fd = -1;
   m->name = yoi__build_str(b, yoi_sdk_json_key(v));
-  m->writable = yoi_sdk_str_is(text(v, "mode"), "rw");
+  m->writable = yoi_sdk_str_is(yoi__text(v, "mode"), "rw");
   if (path.len == 0 || memmem(path.ptr, path.len, "${", 2) != NULL) return; /* that is said */
   snprintf(at, sizeof at, "/local/mounts/%.*s/path", YOI_ARG(m->name));
   int n = snprintf(whole, sizeof whole, "%s%s%.*s", absolute ? "" : b->base, absolute ? "" : "/",

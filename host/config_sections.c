@@ -24,6 +24,7 @@
 #include "pin.h"
 #include "place.h"
 #include "policy.h"
+#include "sockets.h"
 
 /* The members of a section that is an array, and how many there are. */
 static const yoi_sdk_json *array(struct yoi__build *b, const char *section, size_t max,
@@ -37,13 +38,6 @@ static const yoi_sdk_json *array(struct yoi__build *b, const char *section, size
     *out_n = 0;
   }
   return *out_n > 0 ? yoi_sdk_json_first(v) : NULL;
-}
-
-/* A string member, empty when it is none. */
-static yoi_str text(const yoi_sdk_json *v, const char *name) {
-  yoi_str s = {"", 0};
-  if (!yoi_sdk_json_str(yoi_sdk_json_get(v, name), &s)) return (yoi_str){"", 0};
-  return s;
 }
 
 static uint32_t number(const yoi_sdk_json *v, const char *name, uint32_t otherwise) {
@@ -61,7 +55,7 @@ static int truth(const yoi_sdk_json *v, const char *name) {
 
 static void read_worker(struct yoi__build *b) {
   char path[YOI_PATH_BYTES_MAX];
-  yoi_str s = text(b->tree, "worker_program");
+  yoi_str s = yoi__text(b->tree, "worker_program");
   if (s.len == 0) return;
   int n = snprintf(path, sizeof path, "%s%s%.*s", s.ptr[0] == '/' ? "" : b->base,
                    s.ptr[0] == '/' ? "" : "/", YOI_ARG(s));
@@ -89,10 +83,11 @@ void yoi__build_scalars(struct yoi__build *b) {
   read_worker(b);
   c->log_level = YOI_LOG_INFO;
   for (size_t i = 0; i < sizeof levels / sizeof *levels; i++) {
-    if (yoi_sdk_str_is(text(log, "level"), levels[i].name)) c->log_level = levels[i].level;
+    if (yoi_sdk_str_is(yoi__text(log, "level"), levels[i].name)) c->log_level = levels[i].level;
   }
-  c->log_format = yoi_sdk_str_is(text(log, "format"), "json") ? YOI__LOG_JSON : YOI__LOG_LOGFMT;
-  yoi_str audit = text(log, "audit");
+  c->log_format =
+      yoi_sdk_str_is(yoi__text(log, "format"), "json") ? YOI__LOG_JSON : YOI__LOG_LOGFMT;
+  yoi_str audit = yoi__text(log, "audit");
   c->audit = yoi_sdk_str_is(audit, "all")    ? YOI__AUDIT_ALL
              : yoi_sdk_str_is(audit, "none") ? YOI__AUDIT_NONE
                                              : YOI__AUDIT_DENIED;
@@ -113,7 +108,7 @@ void yoi__build_secrets(struct yoi__build *b) {
   const yoi_sdk_json *all = yoi_sdk_json_get(yoi_sdk_json_get(b->tree, "local"), "secrets");
   if (yoi_sdk_json_type(all) != YOI_SDK_JSON_OBJECT) return;
   for (const yoi_sdk_json *v = yoi_sdk_json_first(all); v != NULL; v = yoi_sdk_json_next(v)) {
-    yoi_str name = yoi_sdk_json_key(v), file = text(v, "file"), env = text(v, "env");
+    yoi_str name = yoi_sdk_json_key(v), file = yoi__text(v, "file"), env = yoi__text(v, "env");
     char at[YOI__POINTER_MAX];
     if (!yoi_sdk_name_valid(name)) {
       yoi__findings_add(&b->found, "/local/secrets", 0,
@@ -302,7 +297,7 @@ void yoi__build_entries(struct yoi__build *b) {
     char at[YOI__POINTER_MAX];
     yoi_str *list;
     b->c->n_entries = i + 1;
-    all[i].id = yoi__build_str(b, text(v, "id"));
+    all[i].id = yoi__build_str(b, yoi__text(v, "id"));
     snprintf(at, sizeof at, "/plugins/%zu/id", i);
     if (all[i].id.len > 0) p = yoi__build_plugin(b, all[i].id, at);
     for (size_t k = 0; k < i && all[i].id.len > 0; k++) {
@@ -313,8 +308,8 @@ void yoi__build_entries(struct yoi__build *b) {
     snprintf(at, sizeof at, "/plugins/%zu/digest", i);
     if (yoi_sdk_json_str(yoi_sdk_json_get(v, "digest"), &digest)) read_pin(b, digest, p, at);
     snprintf(at, sizeof at, "/plugins/%zu/isolation", i);
-    if (p != NULL) isolate(b, p, text(v, "isolation"), at);
-    all[i].best_effort = yoi_sdk_str_is(text(v, "confine"), "best_effort");
+    if (p != NULL) isolate(b, p, yoi__text(v, "isolation"), at);
+    all[i].best_effort = yoi_sdk_str_is(yoi__text(v, "confine"), "best_effort");
     if (yoi_sdk_json_type(grants) != YOI_SDK_JSON_ARRAY) continue;
     list = yoi__build_alloc(b, yoi_sdk_json_count(grants), sizeof *list);
     if (list == NULL) return;
@@ -357,7 +352,7 @@ static void read_profile(struct yoi__build *b, yoi_str s, const char *pointer,
 static void read_runtime(struct yoi__build *b, const yoi_sdk_json *v, size_t i) {
   struct yoi__config_runtime *r = &b->c->runtimes[i];
   const struct yoi__config_runtime *other;
-  yoi_str id = text(v, "id"), name = text(v, "display_name");
+  yoi_str id = yoi__text(v, "id"), name = yoi__text(v, "display_name");
   char at[YOI__POINTER_MAX];
   snprintf(at, sizeof at, "/runtimes/%zu/id", i);
   other = find_runtime(b->c, id);
@@ -370,7 +365,7 @@ static void read_runtime(struct yoi__build *b, const yoi_sdk_json *v, size_t i) 
   r->id = yoi__build_str(b, id);
   r->deadline_ms = number(v, "deadline_ms", YOI_DEADLINE_MS_DEFAULT);
   snprintf(at, sizeof at, "/runtimes/%zu/default_profile", i);
-  read_profile(b, text(v, "default_profile"), at, r);
+  read_profile(b, yoi__text(v, "default_profile"), at, r);
   snprintf(at, sizeof at, "/runtimes/%zu/display_name", i);
   if (name.len > YOI_DISPLAY_NAME_MAX) /* the schema counts characters */
     yoi__findings_add(&b->found, at, 0, "must have at most %d bytes", YOI_DISPLAY_NAME_MAX);
@@ -433,7 +428,7 @@ void yoi__build_models(struct yoi__build *b) {
   if (all == NULL) return;
   b->c->models = all;
   for (; v != NULL; v = yoi_sdk_json_next(v), i++) {
-    yoi_str name = text(v, "name");
+    yoi_str name = yoi__text(v, "name");
     char at[YOI__POINTER_MAX];
     snprintf(at, sizeof at, "/models/%zu/name", i);
     if (name.len > 0 && !yoi_sdk_name_valid(name))
@@ -462,24 +457,60 @@ static void only_on(struct yoi__build *b, const yoi_sdk_json *v, size_t i, const
   yoi__findings_add(&b->found, at, 1, "'%s' belongs to a %s surface", name, surface);
 }
 
+/* The socket that the application has given under that name. 0: it was said why
+ * there is none. Of one that is only checked nothing is known but its name. */
+static int find_socket(struct yoi__build *b, struct yoi__config_ingress *g, yoi_str name,
+                       const char *at) {
+  const struct yoi__sockets *all = b->c->own.sockets;
+  char there[YOI_INGRESS_MAX * (YOI_NAME_MAX + 4) + 1] = "";
+  size_t n = 0;
+  if (!yoi_sdk_name_valid(name)) {
+    yoi__findings_add(&b->found, at, 0, "name of a socket: expected 1 to 64 of A-Z a-z 0-9 _ - .");
+    return 0;
+  }
+  if (all == NULL) return 1;
+  g->socket = yoi__sockets_find(all, name);
+  if (g->socket != NULL) {
+    g->address = g->socket->address;
+    g->address_len = g->socket->address_len;
+    return 1;
+  }
+  for (size_t i = 0; i < all->n; i++)
+    n += (size_t)snprintf(there + n, sizeof there - n, "%s'%s'", i > 0 ? ", " : "",
+                          all->all[i].name);
+  yoi__findings_add(&b->found, at, 0, "no socket has the name '%.*s'; given: %s", YOI_ARG(name),
+                    n > 0 ? there : "none");
+  return 0;
+}
+
 static void read_listen(struct yoi__build *b, const yoi_sdk_json *v, size_t i) {
   struct yoi__config_ingress *g = &b->c->ingress[i];
+  const yoi_str prefix = YOI_LIT("socket:");
   char at[YOI__POINTER_MAX];
-  const char *why;
-  g->listen = yoi__build_str(b, text(v, "listen"));
+  const char *why = NULL;
+  g->listen = yoi__build_str(b, yoi__text(v, "listen"));
   if (g->listen.len == 0) return;
   snprintf(at, sizeof at, "/ingress/%zu/listen", i);
-  why = yoi__listen_parse(g->listen, b->base, &g->address, &g->address_len);
+  int given = yoi_sdk_str_starts(g->listen, prefix);
+  yoi_str name = {g->listen.ptr + prefix.len, g->listen.len - prefix.len};
+  if (given && !find_socket(b, g, name, at)) return;
+  if (!given) why = yoi__listen_parse(g->listen, b->base, &g->address, &g->address_len);
   if (why != NULL) {
     g->address_len = 0;
     yoi__findings_add(&b->found, at, 0, "%s", why);
     return;
   }
   for (size_t k = 0; k < i; k++) {
-    if (b->c->ingress[k].address_len == 0) continue;
-    if (yoi__listen_same(&b->c->ingress[k].address, &g->address))
-      yoi__findings_add(&b->found, at, 0, "the %s is taken by /ingress/%zu",
-                        g->address.ss_family == AF_UNIX ? "path" : "port", k);
+    const struct yoi__config_ingress *other = &b->c->ingress[k];
+    int same = given && yoi_sdk_str_eq(other->listen, g->listen);
+    if (!same && (g->address_len == 0 || other->address_len == 0 ||
+                  !yoi__listen_same(&other->address, &g->address)))
+      continue;
+    yoi__findings_add(&b->found, at, 0, "the %s is taken by /ingress/%zu",
+                      same                                ? "socket"
+                      : g->address.ss_family == AF_UNIX ? "path"
+                                                          : "port",
+                      k);
   }
 }
 
@@ -558,13 +589,13 @@ void yoi__build_ingress(struct yoi__build *b) {
   if (all == NULL) return;
   b->c->ingress = all;
   for (; v != NULL; v = yoi_sdk_json_next(v), i++) {
-    yoi_str token = text(v, "token"), surface = text(v, "surface");
+    yoi_str token = yoi__text(v, "token"), surface = yoi__text(v, "surface");
     char at[YOI__POINTER_MAX];
     snprintf(at, sizeof at, "/ingress/%zu/token", i);
     if (token.len > 0) token = yoi__build_secret(b, token, at);
     all[i].token = yoi__build_str(b, token);
     all[i].insecure = truth(v, "insecure");
-    all[i].runtime_id = yoi__build_str(b, text(v, "runtime"));
+    all[i].runtime_id = yoi__build_str(b, yoi__text(v, "runtime"));
     all[i].hosts = (yoi_str){"", 0};
     read_listen(b, v, i);
     read_hosts(b, v, i);

@@ -176,8 +176,7 @@ static void write_body(const struct create *a, struct yoi_sdk_buf *out) {
     yoi_sdk_json_write(v, &w);
   }
   if (a->gets_bundle) {
-    yoi_sdk_jsonw_key(&w, "config_bundle");
-    yoi_sdk_jsonw_open(&w, '{');
+    yoi_sdk_jsonw_kopen(&w, "config_bundle", '{');
     yoi_sdk_jsonw_kstr(&w, "id", a->bundle->it->id);
     yoi_sdk_jsonw_kstr(&w, "digest", yoi_sdk_str(a->bundle->it->digest));
     yoi_sdk_jsonw_close(&w, '}');
@@ -185,8 +184,7 @@ static void write_body(const struct create *a, struct yoi_sdk_buf *out) {
   if (a->gets_workspace) yoi_sdk_jsonw_kstr(&w, "workspace", a->workspace);
   if (a->gets_profile.len > 0) {
     int named = a->names_bundle || a->entry->profile_named;
-    yoi_sdk_jsonw_key(&w, "profile");
-    yoi_sdk_jsonw_open(&w, '{');
+    yoi_sdk_jsonw_kopen(&w, "profile", '{');
     yoi_sdk_jsonw_kstr(&w, "kind", named ? YOI_LIT("named") : YOI_LIT("builtin"));
     yoi_sdk_jsonw_kstr(&w, "value", a->gets_profile);
     yoi_sdk_jsonw_close(&w, '}');

@@ -26,6 +26,7 @@
 #include "model.h"
 #include "policy.h"
 #include "process.h"
+#include "sockets.h"
 #include "strand.h"
 #include "stream.h"
 #include "told.h"
@@ -160,6 +161,7 @@ static void host_release(struct yoi_embed *host) {
   yoi__turns_free(host->turns);
   yoi__setups_free(host);
   yoi__metrics_free(host->metrics); /* instances that are freed are counted out */
+  yoi__sockets_free(host->sockets);
   pthread_cond_destroy(&host->idle);
   pthread_mutex_destroy(&host->idle_lock);
   yoi_sdk_free(host);
@@ -349,6 +351,14 @@ static yoi_status start_threads(struct yoi_embed *host, yoi_error *err) {
   return st;
 }
 
+/* Who connects there waits, and nobody comes. */
+static void log_unused(struct yoi_embed *host, const struct yoi__socket *s) {
+  for (size_t i = 0; i < host->config->n_ingress; i++)
+    if (host->config->ingress[i].socket == s) return;
+  yoi__log_host(host->log, YOI_LOG_WARN, "socket is not used",
+                &(yoi_log_field){YOI_LIT("name"), yoi_sdk_str(s->name)}, 1);
+}
+
 /* A plugin that was found and not taken is worth a warning, since somebody may
  * wait for it; where it lies and why is for the debug level. */
 void yoi__log_passed(struct yoi_embed *host) {
@@ -362,6 +372,8 @@ void yoi__log_passed(struct yoi_embed *host) {
     else if (debug)
       yoi__log_host(host->log, YOI_LOG_DEBUG, "passed over", fields + 1, 2);
   }
+  for (size_t i = 0; host->sockets != NULL && i < host->sockets->n; i++)
+    log_unused(host, &host->sockets->all[i]);
 }
 
 /* Symbols of an application come before those of libraries: one that brings

@@ -38,8 +38,7 @@ static yoi_status start(struct asking *a, yoi_error *err) {
   yoi_sdk_buf_init(&a->text, YOI_JSON_BYTES_MAX);
   yoi_sdk_jsonw_init(&a->w, &a->text);
   yoi_sdk_jsonw_open(&a->w, '{');
-  yoi_sdk_jsonw_key(&a->w, "asked");
-  yoi_sdk_jsonw_open(&a->w, '[');
+  yoi_sdk_jsonw_kopen(&a->w, "asked", '[');
   return YOI_OK;
 }
 

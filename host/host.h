@@ -68,6 +68,7 @@ struct yoi__counters {
 struct yoi__given;
 struct yoi__pool;
 struct yoi__puts;
+struct yoi__sockets;
 struct yoi__told;
 struct yoi__turns;
 
@@ -92,6 +93,7 @@ struct yoi_embed {
   struct yoi__registry registry;
   struct yoi__instance **ingress; /* as in the config */
   struct yoi__bound *bound;       /* of the ingresses */
+  struct yoi__sockets *sockets;   /* given to it; configs point there */
   struct yoi__instance *stuck;    /* of setups that are gone, and still called; [main] */
   struct yoi__instance *left;     /* runtimes that were removed and are still held */
   struct yoi__instance *spare;    /* closed ones, to be used again */
@@ -135,7 +137,8 @@ void yoi__drain_free(struct yoi__drain *d);
 int yoi__drain_some(struct yoi_embed *host, struct yoi__instance *const *all, size_t n,
                     uint64_t deadline_ns);
 
-/* [main] Says which plugins of its config were found and not taken. */
+/* [main] Says which plugins were found and not taken, and which sockets its config
+ * does not use. */
 void yoi__log_passed(struct yoi_embed *host);
 
 /* services.c. [main] Warns of secrets that are too short to be scrubbed. */

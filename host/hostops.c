@@ -90,8 +90,7 @@ static const char *source_kind(yoi_str plugin_id) {
 }
 
 static void write_diagnostic(struct yoi_sdk_jsonw *w, const struct row *row) {
-  yoi_sdk_jsonw_key(w, "diagnostics");
-  yoi_sdk_jsonw_open(w, '[');
+  yoi_sdk_jsonw_kopen(w, "diagnostics", '[');
   if (row->failed) {
     const char *code = row->why == NULL ? NULL : yoi_sdk_code_name(row->why->e.code);
     const char *message = row->why == NULL ? "out of memory" : row->why->message;
@@ -142,8 +141,7 @@ static void write_runtime(struct yoi_sdk_jsonw *w, const struct row *row) {
   const struct yoi__manifest *m = &in->plugin->manifest;
   yoi_sdk_jsonw_open(w, '{');
   yoi_sdk_jsonw_kstr(w, "runtime_id", in->name);
-  yoi_sdk_jsonw_key(w, "source");
-  yoi_sdk_jsonw_open(w, '{');
+  yoi_sdk_jsonw_kopen(w, "source", '{');
   yoi_sdk_jsonw_kstr(w, "kind", yoi_sdk_str(source_kind(m->id)));
   yoi_sdk_jsonw_kstr(w, "plugin", m->id);
   yoi_sdk_jsonw_kbool(w, "isolated", m->isolated);
@@ -231,8 +229,7 @@ static void write_result(struct lists *l) {
     return;
   }
   yoi_sdk_jsonw_open(&w, '{');
-  yoi_sdk_jsonw_key(&w, "runtimes");
-  yoi_sdk_jsonw_open(&w, '[');
+  yoi_sdk_jsonw_kopen(&w, "runtimes", '[');
   for (size_t i = 0; i < l->n; i++) write(&w, &l->rows[i]);
   yoi_sdk_jsonw_close(&w, ']');
   yoi_sdk_jsonw_close(&w, '}');

@@ -157,8 +157,7 @@ static yoi_status inspect(struct inspection *i, const char *path, uint32_t flags
   int loaded = 0;
   yoi_sdk_jsonw_open(&i->w, '{');
   yoi_sdk_jsonw_kstr(&i->w, "path", yoi_sdk_str(path));
-  yoi_sdk_jsonw_key(&i->w, "findings");
-  yoi_sdk_jsonw_open(&i->w, '[');
+  yoi_sdk_jsonw_kopen(&i->w, "findings", '[');
   look_at_folder(i, path);
   if (i->dir_fd >= 0) look_at_file(i);
   if (i->fd >= 0) {

@@ -60,7 +60,8 @@ const char *yoi__listen_parse(yoi_str text, const char *base, struct sockaddr_st
   if (yoi_sdk_str_starts(text, YOI_LIT("unix:")))
     return parse_path((yoi_str){text.ptr + 5, text.len - 5}, base, out, out_len);
   colon = text.len > 0 ? memrchr(text.ptr, ':', text.len) : NULL;
-  if (colon == NULL) return "expected ADDRESS:PORT, for example 127.0.0.1:38800, or unix:PATH";
+  if (colon == NULL)
+    return "expected ADDRESS:PORT, for example 127.0.0.1:38800, unix:PATH or socket:NAME";
   if (memmem(text.ptr, text.len, "://", 3) != NULL) return "expected ADDRESS:PORT and no more";
   n = (size_t)(colon - text.ptr);
   if (text.ptr[0] == '[' && text.ptr[text.len - 1] == ']')
@@ -96,7 +97,8 @@ int yoi__listen_loopback(const struct sockaddr_storage *a) {
 
 int yoi__listen_same(const struct sockaddr_storage *a, const struct sockaddr_storage *b) {
   if (a->ss_family != b->ss_family) return 0;
-  if (a->ss_family == AF_UNIX) return strcmp(un(a)->sun_path, un(b)->sun_path) == 0;
+  if (a->ss_family == AF_UNIX) /* a name without a file begins with '\0' */
+    return memcmp(un(a)->sun_path, un(b)->sun_path, sizeof un(a)->sun_path) == 0;
   if (a->ss_family == AF_INET) {
     in_addr_t x = v4(a)->sin_addr.s_addr, y = v4(b)->sin_addr.s_addr;
     return v4(a)->sin_port == v4(b)->sin_port && v4(a)->sin_port != 0 &&

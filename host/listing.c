@@ -11,8 +11,7 @@
 #include "generation.h"
 
 static void strings(struct yoi_sdk_jsonw *w, const char *key, const yoi_str *list, size_t n) {
-  yoi_sdk_jsonw_key(w, key);
-  yoi_sdk_jsonw_open(w, '[');
+  yoi_sdk_jsonw_kopen(w, key, '[');
   for (size_t i = 0; i < n; i++) yoi_sdk_jsonw_str(w, list[i]);
   yoi_sdk_jsonw_close(w, ']');
 }
@@ -28,8 +27,7 @@ static void user(struct yoi_sdk_jsonw *w, const struct yoi__plugin *p,
 
 static void users(struct yoi_sdk_jsonw *w, const struct yoi__config *c,
                   const struct yoi__plugin *p) {
-  yoi_sdk_jsonw_key(w, "used_by");
-  yoi_sdk_jsonw_open(w, '[');
+  yoi_sdk_jsonw_kopen(w, "used_by", '[');
   for (size_t i = 0; i < c->n_runtimes; i++)
     user(w, p, &c->runtimes[i].instance, "runtimes", c->runtimes[i].id);
   for (size_t i = 0; i < c->n_models; i++)
@@ -42,8 +40,7 @@ static void users(struct yoi_sdk_jsonw *w, const struct yoi__config *c,
 }
 
 static void tools(struct yoi_sdk_jsonw *w, const struct yoi__manifest *m) {
-  yoi_sdk_jsonw_key(w, "tools");
-  yoi_sdk_jsonw_open(w, '[');
+  yoi_sdk_jsonw_kopen(w, "tools", '[');
   for (size_t i = 0; i < m->n_tools; i++) {
     const struct yoi__manifest_tool *t = &m->tools[i];
     yoi_sdk_jsonw_open(w, '{');
@@ -90,8 +87,7 @@ void yoi__listing_plugin(struct yoi_sdk_jsonw *w, const struct yoi__config *c,
 
 static void passed_over(struct yoi_sdk_jsonw *w, const struct yoi__catalogue *c) {
   const struct yoi__passed *p;
-  yoi_sdk_jsonw_key(w, "passed_over");
-  yoi_sdk_jsonw_open(w, '[');
+  yoi_sdk_jsonw_kopen(w, "passed_over", '[');
   for (size_t i = 0; (p = yoi__catalogue_passed(c, i)) != NULL; i++) {
     yoi_sdk_jsonw_open(w, '{');
     yoi_sdk_jsonw_kstr(w, "path", p->path);
@@ -107,13 +103,11 @@ static void look(void *ctx, const struct yoi__config *c) {
   struct yoi_sdk_jsonw *w = ctx;
   yoi_str path;
   yoi_sdk_jsonw_open(w, '{');
-  yoi_sdk_jsonw_key(w, "plugins");
-  yoi_sdk_jsonw_open(w, '[');
+  yoi_sdk_jsonw_kopen(w, "plugins", '[');
   for (size_t i = 0; i < yoi__catalogue_count(c->plugins); i++)
     yoi__listing_plugin(w, c, yoi__catalogue_at(c->plugins, i));
   yoi_sdk_jsonw_close(w, ']');
-  yoi_sdk_jsonw_key(w, "searched");
-  yoi_sdk_jsonw_open(w, '[');
+  yoi_sdk_jsonw_kopen(w, "searched", '[');
   for (size_t i = 0;; i++) {
     size_t n = yoi__catalogue_searched(c->plugins, i, &path);
     if (path.len == 0) break;

@@ -20,6 +20,7 @@
 #include "late.h"
 #include "policy.h"
 #include "stream.h"
+#include "turn.h"
 
 /* ---- the copy of a request --------------------------------------------- */
 
@@ -173,12 +174,10 @@ yoi_status yoi__model_start(struct yoi__setup *s, struct yoi__instance *who, yoi
   return yoi__late_start(s, in, &late_model, &r, r.token, r.deadline_ns, r.request_id, 0, out, err);
 }
 
+/* Of no turn, so with the setup that is current. */
 static yoi_status model_start(const yoi_host *h, yoi_str name, const yoi_model_request *req,
                               yoi_stream **out, yoi_error *err) {
-  struct yoi__setup *s = yoi__setup_of(of(h));
-  yoi_status st = yoi__model_start(s, of(h), name, req, out, err);
-  yoi__setup_give(s);
-  return st;
+  return yoi__turn_table.model_start(h, 0, name, req, out, err);
 }
 
 const yoi_host_model yoi__model_table = {sizeof yoi__model_table, 0, model_list, model_start};

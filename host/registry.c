@@ -144,18 +144,6 @@ yoi_status yoi__registry_add(struct yoi__registry *r, struct yoi__instance *in, 
   return st;
 }
 
-void yoi__registry_remove(struct yoi__registry *r, const struct yoi__instance *in) {
-  int found = 0;
-  pthread_mutex_lock(&r->lock);
-  size_t i = place(r, in->name, &found);
-  if (found && r->all[i] == in) {
-    r->n--;
-    memmove(r->all + i, r->all + i + 1, (r->n - i) * sizeof *r->all);
-    publish(r);
-  }
-  pthread_mutex_unlock(&r->lock);
-}
-
 void yoi__registry_exchange(struct yoi__registry *r, struct yoi__instance *const *out, size_t n_out,
                             struct yoi__instance *const *in, size_t n_in) {
   int found = 0;

@@ -32,12 +32,9 @@ void yoi__registry_release(struct yoi__registry *r);
 /* [main] Makes an open runtime reachable under in->name. ALREADY_EXISTS: that
  * id is taken; what is there stays. */
 yoi_status yoi__registry_add(struct yoi__registry *r, struct yoi__instance *in, yoi_error *err);
-/* [main] New requests no longer find it; those under way go on. */
-void yoi__registry_remove(struct yoi__registry *r, const struct yoi__instance *in);
-
-/* [main] Both at once, for many: whoever looks finds the runtimes of before, or
- * those of after. What is taken out is there; what comes in is open, fits, and
- * has an id that is then free. */
+/* [main] Takes out and adds, all at once: whoever looks finds the runtimes of before,
+ * or those of after; requests under way go on. What is not there is not taken out;
+ * what comes in is open, fits, and has an id that is then free. */
 void yoi__registry_exchange(struct yoi__registry *r, struct yoi__instance *const *out, size_t n_out,
                             struct yoi__instance *const *in, size_t n_in);
 

@@ -171,7 +171,7 @@ yoi_status yoi_host_remove_runtime(struct yoi_embed *host, yoi_str runtime_id, u
     return yoi_sdk_fail(err, YOI_CODE_RUNTIME_NOT_FOUND, "there is no runtime '%.*s'",
                         (int)yoi_sdk_utf8_cut(runtime_id, YOI_ID_MAX), runtime_id.ptr);
   uint64_t deadline_ns = yoi__now_ns() + deadline_ms * YOI__MS;
-  yoi__registry_remove(&host->registry, in);
+  yoi__registry_exchange(&host->registry, &in, 1, NULL, 0);
   int late = yoi__drain_some(host, &in, 1, deadline_ns);
   if (!yoi__retire(host, in, yoi__retire_until(deadline_ns))) {
     say(host, YOI_LOG_WARN, "runtime removed, but still held", runtime_id);

@@ -32,10 +32,7 @@
 #include "policy.h"
 #include "stream.h"
 #include "told.h"
-
-static struct yoi__instance *of(const yoi_host *h) {
-  return h->ctx;
-}
+#include "turn.h"
 
 /* ---- which one ----------------------------------------------------------- */
 
@@ -339,30 +336,21 @@ yoi_status yoi__tool_start(struct yoi__setup *s, struct yoi__instance *who,
                          req.call, out, err);
 }
 
-/* ---- the interface, with the setup that is current ------------------------- */
+/* ---- the interface: of no turn, so with the setup that is current ---------- */
 
 static yoi_status tool_find(const yoi_host *h, yoi_str plugin, yoi_str name, yoi_tool_info *out,
                             yoi_error *err) {
-  struct yoi__setup *s = yoi__setup_of(of(h));
-  yoi_status st = yoi__tool_find(s, plugin, name, out, err);
-  yoi__setup_give(s);
-  return st;
+  return yoi__turn_table.tool_find(h, 0, plugin, name, out, err);
 }
 
 static yoi_status tool_decide(const yoi_host *h, const yoi_tool_call *call, yoi_tool_decision *out,
                               yoi_error *err) {
-  struct yoi__setup *s = yoi__setup_of(of(h));
-  yoi_status st = yoi__tool_decide(s, of(h), call, out, err);
-  yoi__setup_give(s);
-  return st;
+  return yoi__turn_table.tool_decide(h, 0, call, out, err);
 }
 
 static yoi_status tool_start(const yoi_host *h, const yoi_tool_call *call, yoi_stream **out,
                              yoi_error *err) {
-  struct yoi__setup *s = yoi__setup_of(of(h));
-  yoi_status st = yoi__tool_start(s, of(h), call, out, err);
-  yoi__setup_give(s);
-  return st;
+  return yoi__turn_table.tool_start(h, 0, call, out, err);
 }
 
 const yoi_host_tool yoi__tool_table = {sizeof yoi__tool_table, 0, tool_find, tool_decide,

@@ -54,7 +54,7 @@ PATTERNS = {
     'runtimes[].default_profile': f'^(builtin|named):{NAME}$',
     'runtimes[].workspaces[]': ID,
     'bundles[].runtimes[]': ID,
-    'ingress[].listen': f'^({ADDRESS}:{PORT}|unix:(.*[^/])?[^/])$',
+    'ingress[].listen': f'^({ADDRESS}:{PORT}|unix:(.*[^/])?[^/]|socket:{NAME})$',
     'ingress[].token': SECRET,
     'ingress[].hosts[]': r'^[A-Za-z0-9._:\[\]-]+$',
     'plugins[].digest': '^sha256:[0-9a-f]{64}$',
@@ -204,7 +204,7 @@ def add_rules(schema):
     secret['additionalProperties']['oneOf'] = [{'required': ['file']}, {'required': ['env']}]
     no = {'not': {}}
     tokens = {'required': ['config'], 'properties': {'config': {'required': ['tokens']}}}
-    local = {'properties': {'listen': {'pattern': f'^({LOOPBACK}|unix):'}}}
+    local = {'properties': {'listen': {'pattern': f'^({LOOPBACK}|unix|socket):'}}}
     schema['properties']['ingress']['items']['allOf'] = [
         when({'surface': {'const': 'browser'}},
              {'properties': {'runtime': no, 'token': no, 'insecure': no},

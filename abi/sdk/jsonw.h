@@ -66,6 +66,11 @@ static inline void yoi_sdk_jsonw_kbool(struct yoi_sdk_jsonw *w,
   yoi_sdk_jsonw_key(w, key);
   yoi_sdk_jsonw_bool(w, v);
 }
+static inline void yoi_sdk_jsonw_kopen(struct yoi_sdk_jsonw *w,
+                                       const char *key, char bracket) {
+  yoi_sdk_jsonw_key(w, key);
+  yoi_sdk_jsonw_open(w, bracket);
+}
 static inline void yoi_sdk_jsonw_kraw(struct yoi_sdk_jsonw *w, const char *key,
                                       yoi_str json) {
   yoi_sdk_jsonw_key(w, key);

@@ -1,9 +1,9 @@
 /* yoi/ingress.h - "yoi.ingress/1": lets callers in.
  *
  * The host binds and listens, so that a failing plugin never holds a port,
- * and hands over one SO_REUSEPORT socket per loop, or one Unix socket. The
- * ingress watches them, accepts, owns the connections, and calls
- * yoi.host.registry/1.
+ * and hands over one SO_REUSEPORT socket per loop, or one alone: a Unix socket,
+ * or what the application has bound. The ingress watches them, accepts, owns
+ * the connections, and calls yoi.host.registry/1.
  *
  *   open -> start -> (serving) -> stop_accepting -> drain -> close
  */
@@ -35,7 +35,7 @@ typedef struct yoi_listener {
   uint32_t flags;   /* YOI_LISTEN_* */
   uint32_t n_fds;
   const int32_t *fds;   /* listening, non-blocking; fds[i] is for loop i */
-  yoi_str address;      /* as bound: 127.0.0.1:38800, [::1]:80, unix:/p */
+  yoi_str address;      /* as bound: 127.0.0.1:80, [::1]:80, unix:/p */
   yoi_str runtime_id;   /* of a runtime surface: the one it shows */
   yoi_str token_secret; /* name for yoi.host.secret/1; empty: no token */
   yoi_str hosts;        /* JSON array of further Host values, or empty */

@@ -165,8 +165,7 @@ static void write_array(struct yoi_sdk_jsonw *w, const char *name, const yoi_sdk
 }
 
 static void begin(struct yoi_sdk_jsonw *w, const char *name) {
-  yoi_sdk_jsonw_key(w, name);
-  yoi_sdk_jsonw_open(w, '[');
+  yoi_sdk_jsonw_kopen(w, name, '[');
 }
 
 static void write_tool(struct yoi_sdk_jsonw *w, const struct yoi_sdk_bundle_tool *t) {
@@ -193,8 +192,7 @@ static void write_profile(struct yoi_sdk_jsonw *w, const struct yoi_sdk_bundle *
   for (uint32_t i = 0; i < p->n_workflows; i++)
     yoi_sdk_jsonw_str(w, b->workflows[p->workflows[i]].name);
   yoi_sdk_jsonw_close(w, ']');
-  yoi_sdk_jsonw_key(w, "limits");
-  yoi_sdk_jsonw_open(w, '{');
+  yoi_sdk_jsonw_kopen(w, "limits", '{');
   for (size_t i = 0; i < sizeof limits / sizeof *limits; i++) {
     uint64_t n = cli_bundle_limit(p, i, &name);
     yoi_sdk_jsonw_kint(w, name, (int64_t)n);

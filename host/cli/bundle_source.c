@@ -375,8 +375,7 @@ static void write_section(struct yoi_sdk_jsonw *w, const yoi_sdk_json *v) {
 
 static void write_prompts(struct cli_bundle_source *s, struct yoi_sdk_jsonw *w) {
   if (!s->n_prompts) return;
-  yoi_sdk_jsonw_key(w, PROMPTS);
-  yoi_sdk_jsonw_open(w, '[');
+  yoi_sdk_jsonw_kopen(w, PROMPTS, '[');
   for (size_t i = 0; i < s->n_prompts; i++) {
     const char *type = "";
     yoi_str name = name_of(&s->prompts[i], &type), text = {s->prompts[i].text, s->prompts[i].len};

@@ -223,8 +223,7 @@ static void write_create(struct cli_chat *c, const struct options *o) {
   yoi_sdk_jsonw_kstr_opt(&w, "worker_id", yoi_sdk_str(o->worker));
   yoi_sdk_jsonw_kstr(&w, "display_name", YOI_LIT("chat"));
   if (o->profile) {
-    yoi_sdk_jsonw_key(&w, "profile");
-    yoi_sdk_jsonw_open(&w, '{');
+    yoi_sdk_jsonw_kopen(&w, "profile", '{');
     yoi_sdk_jsonw_kstr(&w, "kind", YOI_LIT("builtin"));
     yoi_sdk_jsonw_kstr(&w, "value", yoi_sdk_str(o->profile + sizeof BUILTIN - 1));
     yoi_sdk_jsonw_close(&w, '}');

@@ -320,8 +320,7 @@ void cli_view_approvals(struct cli_view *v, const struct cli_calls *calls) {
   yoi_sdk_buf_init(&text, YOI_JSON_BYTES_MAX);
   yoi_sdk_jsonw_init(&w, &text);
   yoi_sdk_jsonw_open(&w, '{');
-  yoi_sdk_jsonw_key(&w, "approvals");
-  yoi_sdk_jsonw_open(&w, '[');
+  yoi_sdk_jsonw_kopen(&w, "approvals", '[');
   for (size_t i = 0; i < calls->open.n; i++) yoi_sdk_jsonw_raw(&w, calls->open.row[i]);
   yoi_sdk_jsonw_close(&w, ']');
   yoi_sdk_jsonw_close(&w, '}');
@@ -343,8 +342,7 @@ void cli_view_error(struct cli_view *v, const char *what, const yoi_error *err) 
   yoi_sdk_jsonw_init(&w, &v->buf);
   yoi_sdk_jsonw_open(&w, '{');
   yoi_sdk_jsonw_kstr(&w, "event", YOI_LIT("error"));
-  yoi_sdk_jsonw_key(&w, "data");
-  yoi_sdk_jsonw_open(&w, '{');
+  yoi_sdk_jsonw_kopen(&w, "data", '{');
   yoi_sdk_jsonw_kstr(&w, "code", yoi_sdk_str(yoi_sdk_code_name(err->code)));
   yoi_sdk_jsonw_kstr(&w, "message", yoi_sdk_str(err->message));
   yoi_sdk_jsonw_close(&w, '}');

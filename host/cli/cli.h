@@ -8,6 +8,7 @@
 #define YOI_CLI_H
 
 #include <sdk/error.h>
+#include <sdk/json.h>
 #include <sdk/str.h>
 #include <yoi.h>
 
@@ -77,15 +78,22 @@ struct cli_config {
   char *text; /* what the host is made from; the default's when no file */
   size_t len;
   char *base_dir;   /* NULL: no file */
+  yoi_sdk_json *tree; /* of the text; NULL: it is not JSON */
   const char *name; /* for findings; borrowed from argv */
 };
 /* path NULL: the default config. Says what is wrong and returns an exit code;
  * CLI_OK: *out is to be released. */
 int cli_config_read(const char *path, struct cli_config *out);
 void cli_config_release(struct cli_config *c);
+/* Sets the tree of the text. */
+void cli_config_look(struct cli_config *c);
 /* Prints every finding as file:line:column: message; the number of them, or
  * -1 when there was no memory to look. */
 int cli_config_findings(const struct cli_config *c, int to_stderr);
+/* The host of it, with what is given beside it. CLI_OK, or it was said what is
+ * wrong. */
+int cli_config_host(const struct cli_config *c, const yoi_host_options *given,
+                    struct yoi_embed **out);
 /* "drain_ms" of the config, or its default. */
 uint32_t cli_config_drain_ms(const struct cli_config *c);
 /* How many connections its listeners may have, all together. */
@@ -126,6 +134,11 @@ int cli_signals_take(int fd);
 int cli_signals_end(int number);
 /* From now on either of them ends the process at once, with 128 + n. */
 void cli_signals_exit_at_once(void);
+
+/* ---- sockets.c --------------------------------------------------------- */
+/* Sets the sockets that a service manager has given to this process, if any;
+ * once. 0: it said what is wrong with what the manager says. */
+int cli_sockets_take(yoi_host_options *out);
 
 /* ---- notify.c ---------------------------------------------------------- */
 /* Sends "NAME=value" lines to the service manager that started this, if any.

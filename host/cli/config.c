@@ -44,6 +44,11 @@ static int is_address(const char *url) {
          yoi_sdk_str_starts(s, YOI_LIT("https://"));
 }
 
+void cli_config_look(struct cli_config *c) {
+  yoi_str text = {c->text, c->len};
+  (void)yoi_sdk_json_parse(text, YOI_SDK_JSON_COMMENTS, &c->tree, NULL);
+}
+
 int cli_config_read(const char *path, struct cli_config *out) {
   *out = (struct cli_config){.name = path ? path : "(the default config)"};
   if (!path && !is_address(getenv("OPENAI_BASE_URL"))) {
@@ -55,9 +60,12 @@ int cli_config_read(const char *path, struct cli_config *out) {
   if (!path) {
     struct yoi_sdk_error se;
     yoi_error *err = yoi_sdk_error_init(&se);
-    if (yoi_default_config(&out->text, &out->len, err) == YOI_OK) return CLI_OK;
-    cli_say_error("cannot make the default config", err);
-    return CLI_INTERNAL;
+    if (yoi_default_config(&out->text, &out->len, err) != YOI_OK) {
+      cli_say_error("cannot make the default config", err);
+      return CLI_INTERNAL;
+    }
+    cli_config_look(out);
+    return CLI_OK;
   }
   const char *slash = strrchr(path, '/');
   size_t n = !slash ? 0 : slash == path ? 1 : (size_t)(slash - path);
@@ -66,7 +74,10 @@ int cli_config_read(const char *path, struct cli_config *out) {
   /* To the library nothing at all is the default config; as a file it is one
    * that was cut off, and no reason to open a port. */
   int empty = out->text && out->len == 0;
-  if (out->base_dir && out->text && !empty) return CLI_OK;
+  if (out->base_dir && out->text && !empty) {
+    cli_config_look(out);
+    return CLI_OK;
+  }
   const char *why = !out->base_dir    ? "no memory"
                     : empty           ? "it is empty"
                     : errno == EFBIG  ? "it is larger than 1048576 bytes"
@@ -79,7 +90,8 @@ int cli_config_read(const char *path, struct cli_config *out) {
 }
 
 void cli_config_release(struct cli_config *c) {
-  /* The default's text is the library's. */
+  yoi_sdk_json_free(c->tree);
+  /* A text without a folder is the library's. */
   if (c->base_dir) {
     yoi_sdk_free(c->text);
   } else {
@@ -112,52 +124,51 @@ int cli_config_findings(const struct cli_config *c, int to_stderr) {
   return f.count ? f.count : -1;
 }
 
-/* The config as a tree, NULL when it is none. */
-static yoi_sdk_json *parse(const struct cli_config *c) {
-  yoi_sdk_json *tree = NULL;
-  yoi_str text = {c->text, c->len};
-  if (yoi_sdk_json_parse(text, YOI_SDK_JSON_COMMENTS, &tree, NULL) != YOI_OK) return NULL;
-  return tree;
+int cli_config_host(const struct cli_config *c, const yoi_host_options *given,
+                    struct yoi_embed **out) {
+  struct yoi_sdk_error se;
+  struct findings f = {c->name, stderr, 0};
+  yoi_host_options o = *given;
+  o.base_dir = c->base_dir;
+  o.report = print_finding;
+  o.report_ctx = &f;
+  if (yoi_host_new_with(c->text, c->len, &o, out, yoi_sdk_error_init(&se)) == YOI_OK)
+    return CLI_OK;
+  if (f.count > 0) return CLI_INVALID;
+  cli_say_error("cannot start", &se.e);
+  return CLI_FAILED;
 }
 
 uint32_t cli_config_drain_ms(const struct cli_config *c) {
-  yoi_sdk_json *tree = parse(c);
   int64_t ms = 0;
-  int given = yoi_sdk_json_int(yoi_sdk_json_get(tree, "drain_ms"), &ms);
-  yoi_sdk_json_free(tree);
+  int given = yoi_sdk_json_int(yoi_sdk_json_get(c->tree, "drain_ms"), &ms);
   return given && ms >= 0 && ms <= YOI_DRAIN_MS_MAX ? (uint32_t)ms : YOI_DRAIN_MS_DEFAULT;
 }
 
 uint64_t cli_config_connections(const struct cli_config *c) {
-  yoi_sdk_json *tree = parse(c);
-  const yoi_sdk_json *v = yoi_sdk_json_first(yoi_sdk_json_get(tree, "ingress"));
+  const yoi_sdk_json *v = yoi_sdk_json_first(yoi_sdk_json_get(c->tree, "ingress"));
   uint64_t sum = 0;
   for (; v; v = yoi_sdk_json_next(v)) {
     int64_t n = YOI_HTTP_CONNECTIONS_DEFAULT;
     yoi_sdk_json_int(yoi_sdk_json_get(yoi_sdk_json_get(v, "config"), "connections"), &n);
     if (n > 0) sum += (uint64_t)n;
   }
-  yoi_sdk_json_free(tree);
   return sum;
 }
 
 int cli_config_logs_json(const struct cli_config *c) {
-  yoi_sdk_json *tree = parse(c);
   yoi_str format = {0};
-  yoi_sdk_json_str(yoi_sdk_json_get(yoi_sdk_json_get(tree, "log"), "format"), &format);
-  int json = yoi_sdk_str_is(format, "json");
-  yoi_sdk_json_free(tree);
-  return json;
+  yoi_sdk_json_str(yoi_sdk_json_get(yoi_sdk_json_get(c->tree, "log"), "format"), &format);
+  return yoi_sdk_str_is(format, "json");
 }
 
 int cli_config_for_steps(const struct cli_config *c, struct yoi_sdk_buf *out) {
   static const char *const replaced[] = {"ingress", "step", "loops"};
   struct yoi_sdk_jsonw w;
-  yoi_sdk_json *tree = parse(c);
-  if (!tree) return 0;
+  if (!c->tree) return 0;
   yoi_sdk_jsonw_init(&w, out);
   yoi_sdk_jsonw_open(&w, '{');
-  const yoi_sdk_json *v = yoi_sdk_json_first(tree);
+  const yoi_sdk_json *v = yoi_sdk_json_first(c->tree);
   for (; v; v = yoi_sdk_json_next(v)) {
     int keep = 1;
     for (size_t i = 0; i < sizeof replaced / sizeof *replaced; i++) {
@@ -168,20 +179,18 @@ int cli_config_for_steps(const struct cli_config *c, struct yoi_sdk_buf *out) {
     yoi_sdk_json_write(v, &w);
   }
   yoi_sdk_jsonw_kbool(&w, "step", 1);
-  if (!yoi_sdk_json_get(tree, "log")) {
-    yoi_sdk_jsonw_key(&w, "log");
-    yoi_sdk_jsonw_open(&w, '{');
+  if (!yoi_sdk_json_get(c->tree, "log")) {
+    yoi_sdk_jsonw_kopen(&w, "log", '{');
     yoi_sdk_jsonw_kstr(&w, "level", YOI_LIT("error"));
     yoi_sdk_jsonw_close(&w, '}');
   }
   yoi_sdk_jsonw_close(&w, '}');
-  yoi_sdk_json_free(tree);
   return !out->failed;
 }
 
 void cli_config_model(const struct cli_config *c, struct yoi_sdk_buf *out) {
-  yoi_sdk_json *tree = parse(c);
-  const yoi_sdk_json *first = yoi_sdk_json_first(yoi_sdk_json_get(tree, "models")), *model = first;
+  const yoi_sdk_json *first = yoi_sdk_json_first(yoi_sdk_json_get(c->tree, "models"));
+  const yoi_sdk_json *model = first;
   yoi_str name = {0}, plugin = {0}, id = {0}, url = {0};
   while (model && !(yoi_sdk_json_str(yoi_sdk_json_get(model, "name"), &name) &&
                     yoi_sdk_str_is(name, "main"))) {
@@ -208,22 +217,20 @@ void cli_config_model(const struct cli_config *c, struct yoi_sdk_buf *out) {
       yoi_sdk_buf_addf(out, " at %.*s", YOI_ARG(url));
     }
   }
-  yoi_sdk_json_free(tree);
 }
 
 void cli_config_url(const struct cli_config *c, struct yoi_sdk_buf *out) {
-  yoi_sdk_json *tree = parse(c);
-  const yoi_sdk_json *v = yoi_sdk_json_first(yoi_sdk_json_get(tree, "ingress"));
+  const yoi_sdk_json *v = yoi_sdk_json_first(yoi_sdk_json_get(c->tree, "ingress"));
   for (; v && !out->len; v = yoi_sdk_json_next(v)) {
     yoi_str surface = {0}, listen = {0};
     yoi_sdk_json_str(yoi_sdk_json_get(v, "surface"), &surface);
     yoi_sdk_json_str(yoi_sdk_json_get(v, "listen"), &listen);
     if (!yoi_sdk_str_is(surface, "browser") || !listen.len) continue;
-    if (listen.len > 2 && !memcmp(listen.ptr + listen.len - 2, ":0", 2)) {
+    if ((listen.len > 2 && !memcmp(listen.ptr + listen.len - 2, ":0", 2)) ||
+        yoi_sdk_str_starts(listen, YOI_LIT("socket:"))) {
       yoi_sdk_buf_adds(out, YOI_LIT("the address that the log line msg=listening names"));
     } else {
       yoi_sdk_buf_addf(out, "http://%.*s/", YOI_ARG(listen));
     }
   }
-  yoi_sdk_json_free(tree);
 }

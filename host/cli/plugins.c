@@ -299,20 +299,9 @@ static int check(const struct arguments *a) {
 int cli_plugins(int argc, char **argv) {
   struct arguments a = {0};
   const char **const places[] = {&a.verb, &a.first, &a.second};
-  size_t n = 0;
-  for (int i = 1; i < argc; i++) {
-    if (!strcmp(argv[i], "--json")) {
-      a.json = 1;
-    } else if (!strcmp(argv[i], "--load")) {
-      a.load = 1;
-    } else if (argv[i][0] == '-') {
-      return cli_usage_error("unknown option '%s'", argv[i]);
-    } else if (n == sizeof places / sizeof *places) {
-      return cli_usage_error("'%s' is one argument too many", argv[i]);
-    } else {
-      *places[n++] = argv[i];
-    }
-  }
+  const struct cli_option options[] = {{"--json", NULL, &a.json}, {"--load", NULL, &a.load}};
+  int code = cli_arguments(argc, argv, options, 2, places, 3);
+  if (code != CLI_OK) return code;
   const char *verb = a.verb ? a.verb : "";
   int is_show = !strcmp(verb, "show"), is_check = !strcmp(verb, "check");
   if (!is_show && !is_check && strcmp(verb, "list") != 0)

@@ -10,7 +10,6 @@
  *   YOI_CA_FILE      certificates that are trusted instead of the system's
  */
 #include <sdk/jsonw.h>
-#include <sdk/mem.h>
 #include <stdlib.h>
 
 #include "cli.h"
@@ -27,61 +26,41 @@ static yoi_str set(const char *name) {
   return yoi_sdk_str(getenv(name));
 }
 
-static void write_runtime(struct yoi_sdk_jsonw *w, yoi_str url, int has_token) {
+/* What http-remote is told. */
+static void write_config(struct yoi_sdk_buf *out, yoi_str url, int has_token) {
   int is_unix = yoi_sdk_str_starts(url, YOI_LIT(UNIX));
-  yoi_sdk_jsonw_open(w, '{');
-  yoi_sdk_jsonw_kstr(w, "id", YOI_LIT(CLI_REMOTE));
-  yoi_sdk_jsonw_kstr(w, "plugin", YOI_LIT("dev.yoi.http-remote"));
-  yoi_sdk_jsonw_key(w, "config");
-  yoi_sdk_jsonw_open(w, '{');
-  yoi_sdk_jsonw_kstr(w, "base_url", is_unix ? YOI_LIT("http://localhost") : url);
+  struct yoi_sdk_jsonw w;
+  yoi_sdk_jsonw_init(&w, out);
+  yoi_sdk_jsonw_open(&w, '{');
+  yoi_sdk_jsonw_kstr(&w, "base_url", is_unix ? YOI_LIT("http://localhost") : url);
   if (is_unix)
-    yoi_sdk_jsonw_kstr(w, "socket",
+    yoi_sdk_jsonw_kstr(&w, "socket",
                        (yoi_str){url.ptr + sizeof UNIX - 1, url.len - (sizeof UNIX - 1)});
-  if (has_token) yoi_sdk_jsonw_kstr(w, "token", YOI_LIT("secret:token"));
-  yoi_sdk_jsonw_kstr_opt(w, "ca_file", set("YOI_CA_FILE"));
-  yoi_sdk_jsonw_close(w, '}');
-  yoi_sdk_jsonw_close(w, '}');
-}
-
-static void write_token(struct yoi_sdk_jsonw *w) {
-  yoi_str file = set("YOI_TOKEN_FILE");
-  yoi_sdk_jsonw_key(w, "local");
-  yoi_sdk_jsonw_open(w, '{');
-  yoi_sdk_jsonw_key(w, "secrets");
-  yoi_sdk_jsonw_open(w, '{');
-  yoi_sdk_jsonw_key(w, "token");
-  yoi_sdk_jsonw_open(w, '{');
-  if (file.len)
-    yoi_sdk_jsonw_kstr(w, "file", file);
-  else
-    yoi_sdk_jsonw_kstr(w, "env", YOI_LIT("YOI_TOKEN"));
-  yoi_sdk_jsonw_close(w, '}');
-  yoi_sdk_jsonw_close(w, '}');
-  yoi_sdk_jsonw_close(w, '}');
+  if (has_token) yoi_sdk_jsonw_kstr(&w, "token", YOI_LIT("secret:token"));
+  yoi_sdk_jsonw_kstr_opt(&w, "ca_file", set("YOI_CA_FILE"));
+  yoi_sdk_jsonw_close(&w, '}');
+  yoi_sdk_buf_addc(out, '\0');
 }
 
 int cli_remote_config(const char *url, struct cli_config *out) {
+  struct yoi_sdk_error se;
   struct yoi_sdk_buf text;
-  struct yoi_sdk_jsonw w;
-  int has_token = set("YOI_TOKEN").len > 0 || set("YOI_TOKEN_FILE").len > 0;
+  int by_file = set("YOI_TOKEN_FILE").len > 0, has_token = by_file || set("YOI_TOKEN").len > 0;
   *out = (struct cli_config){.name = url};
   if (!cli_remote_is(url))
     return cli_usage_error("'%s' is no URL: it is http://HOST, https://HOST or unix:PATH", url);
   yoi_sdk_buf_init(&text, YOI_CONFIG_BYTES_MAX);
-  yoi_sdk_jsonw_init(&w, &text);
-  yoi_sdk_jsonw_open(&w, '{');
-  yoi_sdk_jsonw_key(&w, "runtimes");
-  yoi_sdk_jsonw_open(&w, '[');
-  write_runtime(&w, yoi_sdk_str(url), has_token);
-  yoi_sdk_jsonw_close(&w, ']');
-  if (has_token) write_token(&w);
-  yoi_sdk_jsonw_close(&w, '}');
-  out->base_dir = yoi_sdk_strndup(".", 1);
-  out->text = yoi_sdk_buf_take(&text, &out->len);
-  if (out->text && out->base_dir) return CLI_OK;
-  cli_say("out of memory");
+  write_config(&text, yoi_sdk_str(url), has_token);
+  struct yoi_config *c = text.failed ? NULL : yoi_config_new();
+  yoi_config_runtime(c, CLI_REMOTE, "dev.yoi.http-remote", text.data);
+  if (has_token)
+    yoi_config_set(c, "local",
+                   by_file ? "{\"secrets\":{\"token\":{\"file\":\"${YOI_TOKEN_FILE}\"}}}"
+                           : "{\"secrets\":{\"token\":{\"env\":\"YOI_TOKEN\"}}}");
+  yoi_status st = yoi_config_text(c, &out->text, &out->len, yoi_sdk_error_init(&se));
+  if (st == YOI_OK) cli_config_look(out);
+  else cli_say_error("cannot make a config of the URL", &se.e);
+  yoi_config_free(c);
   yoi_sdk_buf_release(&text);
-  cli_config_release(out);
-  return CLI_INTERNAL;
+  return st == YOI_OK ? CLI_OK : CLI_INTERNAL;
 }

@@ -6,6 +6,9 @@
  *                                     config, RELOADING=1,     exit 128 + n at once
  *                                     then READY=1
  *
+ * Listeners may be sockets that a service manager has bound (sockets.c); they
+ * outlive this process, and whoever connects between two of them waits there.
+ *
  * SIGUSR1 and SIGUSR2 are said to mean nothing. SIGHUP reads the file of the
  * config again, and the host takes it whole or goes on with the one it has.
  *
@@ -170,61 +173,48 @@ static int wait_for_end(struct yoi_embed *host, struct cli_config *c, const char
 }
 
 /* From the start to the end. */
-static int run(struct cli_config *c, const char *path, int signals) {
+static int run(struct cli_config *c, const char *path, struct yoi_embed *host, int signals) {
   struct yoi_sdk_error se;
   yoi_error *err = yoi_sdk_error_init(&se);
-  struct yoi_embed *host = NULL;
-  int code = CLI_FAILED;
-  if (yoi_host_new(c->text, c->len, c->base_dir, &host, err) != YOI_OK ||
-      yoi_host_start(host, err) != YOI_OK) {
+  if (yoi_host_start(host, err) != YOI_OK) {
     cli_say_error("cannot start", err);
-    goto out;
+    return CLI_FAILED;
   }
   yoi_sdk_hard_begin();
   notify(c, "READY=1");
   if (isatty(STDOUT_FILENO)) announce(c);
-  code = wait_for_end(host, c, path, signals) ? CLI_OK : CLI_INTERNAL;
+  int code = wait_for_end(host, c, path, signals) ? CLI_OK : CLI_INTERNAL;
   notify(c, "STOPPING=1");
   cli_signals_exit_at_once();
   /* A turn that had to be cancelled is no failure of the program. */
   yoi_status st = yoi_host_drain(host, cli_config_drain_ms(c), err);
-  if (st != YOI_OK && st != YOI_DEADLINE_EXCEEDED) {
-    code = CLI_INTERNAL;
-    cli_say_error("cannot end in order", err);
-  }
-out:
-  yoi_host_free(host);
-  return code;
+  if (st == YOI_OK || st == YOI_DEADLINE_EXCEEDED) return code;
+  cli_say_error("cannot end in order", err);
+  return CLI_INTERNAL;
 }
 
 int cli_serve(int argc, char **argv) {
   struct cli_config c = {0};
-  const char *path = NULL;
+  yoi_host_options given = {.size = sizeof given};
+  struct yoi_embed *host = NULL;
+  const char *path = NULL, **const places[] = {&path};
   int check = 0;
-  for (int i = 1; i < argc; i++) {
-    if (!strcmp(argv[i], "--check")) {
-      check = 1;
-    } else if (argv[i][0] == '-') {
-      return cli_usage_error("unknown option '%s'", argv[i]);
-    } else if (path) {
-      return cli_usage_error("'%s' is one argument too many", argv[i]);
-    } else {
-      path = argv[i];
-    }
-  }
+  const struct cli_option options[] = {{"--check", NULL, &check}};
+  int code = cli_arguments(argc, argv, options, 1, places, 1);
+  if (code != CLI_OK) return code;
   if (check) return cli_check_file(path);
-  int code = cli_config_read(path, &c);
+  if (!cli_sockets_take(&given)) return CLI_FAILED;
+  code = cli_config_read(path, &c);
   if (code != CLI_OK) return code;
   int signals = cli_signals_open(1);
   if (signals < 0) {
     cli_say("cannot watch signals");
     code = CLI_INTERNAL;
-  } else if (cli_config_findings(&c, 1) > 0) {
-    code = CLI_INVALID;
-  } else {
+  } else if ((code = cli_config_host(&c, &given, &host)) == CLI_OK) {
     look_at_open_files(&c);
-    code = run(&c, path, signals);
+    code = run(&c, path, host, signals);
   }
+  yoi_host_free(host);
   if (signals >= 0) close(signals);
   cli_config_release(&c);
   return code;

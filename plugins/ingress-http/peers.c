@@ -29,17 +29,32 @@ void http_peers_free(struct http_peers *p) {
 
 /* ---- who ---------------------------------------------------------------------- */
 
+/* 1: over IPv4, also to a socket of both families, as a service manager binds one;
+ * *out is in the order of this machine. */
+static int is_v4(const struct sockaddr_storage *from, uint32_t *out) {
+  const struct in6_addr *six = &((const struct sockaddr_in6 *)from)->sin6_addr;
+  if (from->ss_family == AF_INET) *out = ((const struct sockaddr_in *)from)->sin_addr.s_addr;
+  else if (from->ss_family == AF_INET6 && IN6_IS_ADDR_V4MAPPED(six))
+    memcpy(out, &six->s6_addr[12], sizeof *out);
+  else
+    return 0;
+  *out = ntohl(*out);
+  return 1;
+}
+
 int http_peer_local(const struct sockaddr_storage *from) {
-  if (from->ss_family == AF_INET)
-    return ntohl(((const struct sockaddr_in *)from)->sin_addr.s_addr) >> 24 == 127;
+  uint32_t v4;
+  if (is_v4(from, &v4)) return v4 >> 24 == 127;
   return from->ss_family != AF_INET6 ||
          IN6_IS_ADDR_LOOPBACK(&((const struct sockaddr_in6 *)from)->sin6_addr);
 }
 
 struct http_peer_key http_peer_key(int fd, const struct sockaddr_storage *from) {
   struct http_peer_key key = {.family = from->ss_family};
-  if (from->ss_family == AF_INET) {
-    key.id = ntohl(((const struct sockaddr_in *)from)->sin_addr.s_addr);
+  uint32_t v4;
+  if (is_v4(from, &v4)) {
+    key.family = AF_INET;
+    key.id = v4;
   } else if (from->ss_family == AF_INET6) {
     memcpy(&key.id, ((const struct sockaddr_in6 *)from)->sin6_addr.s6_addr, sizeof key.id);
   } else {
@@ -56,10 +71,11 @@ void http_peer_text(int fd, char out[HTTP_PEER_TEXT]) {
   socklen_t len = sizeof a;
   char host[INET6_ADDRSTRLEN] = "";
   int known = getpeername(fd, (struct sockaddr *)&a, &len) == 0;
-  if (known && a.ss_family == AF_INET) {
-    const struct sockaddr_in *in = (const void *)&a;
-    (void)inet_ntop(AF_INET, &in->sin_addr, host, sizeof host);
-    (void)snprintf(out, HTTP_PEER_TEXT, "%s:%u", host, ntohs(in->sin_port));
+  uint32_t v4;
+  if (known && is_v4(&a, &v4)) {
+    /* the port stands in the same place for both families */
+    (void)snprintf(out, HTTP_PEER_TEXT, "%u.%u.%u.%u:%u", v4 >> 24, v4 >> 16 & 255, v4 >> 8 & 255,
+                   v4 & 255, ntohs(((const struct sockaddr_in *)&a)->sin_port));
   } else if (known && a.ss_family == AF_INET6) {
     const struct sockaddr_in6 *in = (const void *)&a;
     (void)inet_ntop(AF_INET6, &in->sin6_addr, host, sizeof host);

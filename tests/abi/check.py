@@ -45,7 +45,7 @@ COMPILERS = {'gcc': ('c', ('c11', 'c17')), 'clang': ('c', ('c11', 'c17')),
 LIBC = r'libc\.so\.\d+|lib(pthread|dl|rt)\.so\.\d+|ld-linux.*'
 OURS = LIBC + r'|libcjson\.so\.\d+|libcrypto\.so\.\d+'
 SANITIZER = r'lib(asan|ubsan|tsan|lsan|stdc\+\+|gcc_s|m|resolv)\.so\.\d+'
-FROZEN = ('yoi_str', 'yoi_stream', 'yoi_log_field')
+FROZEN = ('yoi_str', 'yoi_stream', 'yoi_log_field', 'yoi_socket')
 ENTRY = 'yoi_plugin_entry_v1'
 HISTORY = '''# What each minor of the plugin ABI added, from the layouts of this folder.
 # tests/abi/check.py --write makes the section of today's minor. Older sections

@@ -1,10 +1,15 @@
 """The config as an operator meets it: examples, refusals at start, secrets."""
 import os
+import pathlib
+import shutil
+import struct
 import subprocess
+import tempfile
 
 import pytest
 from lib import configs, wait
-from lib.host import BINARY, ROOT, TOKEN, dropped, environment
+from lib.host import BINARY, ROOT, TOKEN, Host, dropped, environment
+from lib.wire import Client
 
 EXAMPLES = sorted((ROOT / 'docs/examples').glob('*.json'))
 
@@ -57,14 +62,54 @@ def test_a_token_without_a_value_stops_the_start(new_host):
     refused(new_host(runtime_surface(env='YOI_TEST_NO_SUCH'), start=False), "'door'", 'no value')
 
 
-def test_a_credentials_directory_may_be_named(new_host, tmp_path):
-    (tmp_path / 'credentials').mkdir()
-    path = tmp_path / 'credentials' / 'door'
-    path.touch(0o600)
-    path.write_text(TOKEN)
-    host = new_host(runtime_surface(file='${CREDENTIALS_DIRECTORY}/door'),
-                    env={'CREDENTIALS_DIRECTORY': os.fspath(path.parent)})
-    host.stop()
+SERVICE = 61184  # of the range that systemd takes for DynamicUser
+
+
+def let_read(path, perm):
+    """Root's, with an access list for the user of the service: acl(5), as the kernel keeps it."""
+    entries = [(0x01, perm, -1), (0x02, perm, SERVICE), (0x04, 0, -1), (0x10, perm, -1),
+               (0x20, 0, -1)]
+    text = struct.pack('<I', 2) + b''.join(struct.pack('<HHi', *e) for e in entries)
+    try:
+        os.setxattr(path, 'system.posix_acl_access', text)
+    except OSError:
+        pytest.skip('no access lists here')
+
+
+@pytest.mark.parametrize('kind', ['of this user', 'of the service', 'by a list'])
+def test_credentials_are_read_as_a_service_manager_lays_them_out(kind):
+    """A folder 0500 with files 0400: of the user that the service runs as, or of root with
+    an access list for that user, as LoadCredential= makes them."""
+    setpriv = shutil.which('setpriv')
+    if kind != 'of this user' and (os.geteuid() != 0 or not setpriv):
+        pytest.skip('needs root, and setpriv')
+    with tempfile.TemporaryDirectory(prefix='yoi-') as place:
+        os.chmod(place, 0o755)
+        folder = pathlib.Path(place) / 'credentials'
+        folder.mkdir()
+        path = folder / 'door'
+        path.write_text(TOKEN + '\n')
+        path.chmod(0o400)
+        folder.chmod(0o500)
+        host = Host(pathlib.Path(place) / 'host',
+                    runtime_surface(file='${CREDENTIALS_DIRECTORY}/door'),
+                    env={'CREDENTIALS_DIRECTORY': str(folder)})
+        if kind == 'of the service':
+            os.chown(path, SERVICE, SERVICE)
+            os.chown(folder, SERVICE, SERVICE)
+        elif kind == 'by a list':
+            let_read(path, 4)
+            let_read(folder, 5)
+        if kind != 'of this user':
+            host.argv = [setpriv, f'--reuid={SERVICE}', f'--regid={SERVICE}', '--clear-groups',
+                         '--no-new-privs', *host.argv]
+        try:
+            host.start()
+            assert host.v1.get('/v1/runtime').status == 200
+            Client(host.address('runtime')).refused('GET', '/v1/runtime', 401, 'unauthorized')
+            host.stop()
+        finally:
+            host.kill()
 
 
 def test_the_entrys_default_profile_holds_for_creates_that_name_none(new_host):

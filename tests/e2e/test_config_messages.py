@@ -61,7 +61,7 @@ CASES = {
     'nested too deeply': ('{"a":' * 70 + '1' + '}' * 70, '1:321: nested more than 64 deep'),
     'a key twice': ('{"loops":1,\n"loops":2}', '2:1: this key is there twice'),
     'no address': (listen('38800'), '1:75: expected ADDRESS:PORT, for example 127.0.0.1:38800, '
-                                           'or unix:PATH'),
+                                           'unix:PATH or socket:NAME'),
     'no port': (listen('[::1]'), '1:75: expected a port behind the brackets, [ADDRESS]:PORT'),
     'a URL': (listen('http://127.0.0.1:38800'), '1:75: expected ADDRESS:PORT and no more'),
     'a name': (listen('example.org:80'), "1:75: expected a numeric address or 'localhost' before "

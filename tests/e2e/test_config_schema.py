@@ -272,7 +272,9 @@ RIGHT = [
     {}, browser(), runtime(token='secret:k'), runtime(insecure=True), model('a.B_9-'),
     model('m' * 64), granted('model:*'), granted('model:main'), {'step': True, 'loops': 1},
     browser(hosts=['a', 'a:80', '[::1]:80']), runtime(token='secret:k', listen='0.0.0.0:65535'),
-    *(browser(listen=a) for a in ('localhost:80', '[::1]:0', '127.9.9.9:1', '[0:0:0:0:0:0:0:1]:1')),
+    *(browser(listen=a) for a in ('localhost:80', '[::1]:0', '127.9.9.9:1', '[0:0:0:0:0:0:0:1]:1',
+                                   'socket:web', 'socket:' + 'a' * 64)),
+    runtime(insecure=True, listen='socket:a.B_9-'),
     *({'runtimes': [{**EMBEDDED, 'id': i}]} for i in ('a', '0', 'a.b_c-d', 'a' * 64)),
     {'local': {'secrets': {'k': {'file': '${CREDENTIALS_DIRECTORY}/k'}}}},
     *(granted(g) for g in ('mount:*', 'mount:a', 'mount:a:ro', 'mount:*:rw', 'net:a', 'shell:*',
@@ -299,7 +301,8 @@ WRONG = [
     *(browser(listen=a) for a in (
         '38800', ':80', '127.0.0.1', '127.0.0.1:', '127.0.0.1:65536', '127.0.0.1:080', '127.1:80',
         '256.0.0.1:80', 'example.org:80', '::1:80', '[::1]', '0.0.0.0:80', '[::]:80', '10.0.0.1:80',
-        'unix:', 'unix:run/', 'http://127.0.0.1:80', '127.0.0.1:80 ', '[127.0.0.1]:80')),
+        'unix:', 'unix:run/', 'socket:', 'socket:a b', 'socket:a:80',
+        'http://127.0.0.1:80', '127.0.0.1:80 ', '[127.0.0.1]:80')),
     *({'runtimes': [{**EMBEDDED, 'id': i}]} for i in ('', 'A', '-a', '.a', 'a b', 'a/b', 'a' * 65)),
     *({'runtimes': [{**EMBEDDED, 'default_profile': p}]} for p in (
         'companion', 'named:', 'builtin:', 'builtin:a b', 'named:a b', 'other:x')),

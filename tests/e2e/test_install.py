@@ -65,6 +65,7 @@ def test_the_unit_names_the_installed_program(stage):
     text = (stage / 'usr/local/lib/systemd/system/yoi-host.service').read_text()
     assert re.findall(r'^Exec\w+=(\S+yoi\S+)', text, re.M) == [f'{PREFIX}/bin/yoi-host'] * 2
     assert '@' not in text.replace('@system-service', '')
+    assert '@' not in (stage / 'usr/local/lib/systemd/system/yoi-host.socket').read_text()
 
 
 # ---- what is written by hand names what there is ----------------------------------------

@@ -139,8 +139,8 @@ def test_a_start_that_fails_is_not_ready(manager, tmp_path):
         server.recv(4096)
 
 
-def unit():
-    return (ROOT / 'docs/install/yoi-host.service.in').read_text().replace('@BINDIR@', '/usr/bin')
+def unit(kind='service'):
+    return (ROOT / f'docs/install/yoi-host.{kind}.in').read_text().replace('@BINDIR@', '/usr/bin')
 
 
 def test_the_unit_that_is_installed_is_one_that_its_manager_takes(tmp_path):
@@ -152,12 +152,14 @@ def test_the_unit_that_is_installed_is_one_that_its_manager_takes(tmp_path):
     analyze = shutil.which('systemd-analyze')
     if not analyze:
         pytest.skip('no systemd-analyze here')
-    path = tmp_path / 'yoi-host.service'
-    path.write_text(re.sub(r'(?m)^(ExecStart\w*=)\S+', rf'\g<1>{BINARY}', unit()))
-    done = subprocess.run([analyze, 'verify', '--man=no', '--generators=no', str(path)],
+    paths = [tmp_path / f'yoi-host.{kind}' for kind in ('service', 'socket')]
+    paths[0].write_text(re.sub(r'(?m)^(ExecStart\w*=)\S+', rf'\g<1>{BINARY}', unit()))
+    paths[1].write_text(unit('socket'))
+    done = subprocess.run([analyze, 'verify', '--man=no', '--generators=no', *map(str, paths)],
                           check=False, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                           timeout=wait.bound(60))
-    said = [line for line in done.stdout.decode().splitlines() if 'yoi-host.service' in line]
+    said = [line for line in done.stdout.decode().splitlines()
+            if re.search(r'yoi-host\.(service|socket)', line)]
     assert not said, said
 
 

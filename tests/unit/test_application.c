@@ -3,6 +3,7 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <locale.h>
+#include <netinet/in.h>
 #include <poll.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -263,6 +264,37 @@ static void there_is_a_limit_to_rows(void **state) {
   assert_int_equal(yoi_link_plugins(NULL, 0, NULL), YOI_OK);
 }
 
+/* Each host has its own; what is given to none is no socket's name. */
+static void sockets_are_of_one_host(void **state) {
+  (void)state;
+  struct sockaddr_in at = {.sin_family = AF_INET};
+  struct yoi_sdk_error e;
+  struct yoi_embed *host = NULL;
+  at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  int fd = socket(AF_INET, SOCK_STREAM, 0);
+  assert_int_equal(bind(fd, (void *)&at, sizeof at), 0);
+  yoi_socket s = {.name = YOI_LIT("web"), .fd = fd};
+  yoi_host_options o = {.size = sizeof o, .sockets = &s, .n_sockets = 1};
+  const char json[] = "{\"plugin_path\":[]}";
+  assert_int_equal(yoi_host_new_with(json, strlen(json), &o, &host, yoi_sdk_error_init(&e)),
+                   YOI_INVALID_ARGUMENT);
+  assert_string_equal(e.message, "socket 'web': expected a stream socket that listens");
+  assert_null(host);
+  assert_int_equal(listen(fd, 1), 0);
+  for (size_t i = 0; i < 3; i++) { /* checked only, made, and of an older caller */
+    struct yoi_embed **out = i == 0 ? NULL : &host;
+    if (i == 2) o.size = offsetof(yoi_host_options, sockets);
+    assert_int_equal(yoi_host_new_with(json, strlen(json), &o, out, NULL), YOI_OK);
+    yoi_host_free(host);
+    host = NULL;
+  }
+  o = (yoi_host_options){.size = sizeof o, .n_sockets = 1};
+  assert_int_equal(yoi_host_new_with(json, strlen(json), &o, &host, yoi_sdk_error_init(&e)),
+                   YOI_INVALID_ARGUMENT);
+  assert_string_equal(e.message, "options: expected at most 0 sockets");
+  close(fd);
+}
+
 static void on_finding(void *ctx, uint32_t line, uint32_t column, const char *pointer,
                        const char *message) {
   (void)line, (void)column, (void)pointer, (void)message;
@@ -331,6 +363,30 @@ static void lines_go_to_the_application(void **state) {
   assert_non_null(strstr(mine.text, "msg=drained\n"));
   assert_int_equal(mine.levels[YOI_LOG_INFO], mine.n);
   assert_int_equal(other.n, 0); /* below its level */
+}
+
+/* In the log, and again with each config that does not name it. */
+static void one_that_nobody_names_is_warned_of(void **state) {
+  (void)state;
+  struct sockaddr_in at = {.sin_family = AF_INET};
+  struct object a = {.name = "a"};
+  const yoi_linked_plugin row = row_of(&a);
+  const yoi_linked_plugin *const rows[] = {&row};
+  int fd = socket(AF_INET, SOCK_STREAM, 0);
+  at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  assert_int_equal(bind(fd, (void *)&at, sizeof at), 0);
+  assert_int_equal(listen(fd, 1), 0);
+  yoi_socket s = {.name = YOI_LIT("idle"), .fd = fd};
+  struct lines l = {.n = 0};
+  yoi_host_options o = {.size = sizeof o, .plugins = rows, .n_plugins = 1, .log = on_line,
+                        .log_ctx = &l, .sockets = &s, .n_sockets = 1};
+  struct yoi_embed *host = made(STEP, &o);
+  close(fd); /* the host has its own */
+  assert_non_null(strstr(l.text, "level=warn msg=\"socket is not used\" name=idle\n"));
+  assert_int_equal(l.levels[YOI_LOG_WARN], 1);
+  assert_int_equal(yoi_host_reload(host, STEP, strlen(STEP), NULL, NULL, NULL, NULL), YOI_OK);
+  assert_int_equal(l.levels[YOI_LOG_WARN], 2);
+  yoi_host_free(host);
 }
 
 /* ---- a config from calls ---------------------------------------------------- */
@@ -437,7 +493,13 @@ static void memory_may_be_short_anywhere(void **state) {
   struct object a = {.name = "a"};
   const yoi_linked_plugin row = row_of(&a);
   const yoi_linked_plugin *const rows[] = {&row};
-  const yoi_host_options o = {.size = sizeof o, .plugins = rows, .n_plugins = 1};
+  struct sockaddr_in at = {.sin_family = AF_INET};
+  int fd = socket(AF_INET, SOCK_STREAM, 0);
+  assert_int_equal(bind(fd, (void *)&at, sizeof at), 0);
+  assert_int_equal(listen(fd, 1), 0);
+  const yoi_socket s = {.name = YOI_LIT("web"), .fd = fd};
+  const yoi_host_options o = {
+      .size = sizeof o, .plugins = rows, .n_plugins = 1, .sockets = &s, .n_sockets = 1};
   uint64_t n = 1, made_of = 0;
   do {
     struct yoi_embed *host = NULL;
@@ -457,6 +519,7 @@ static void memory_may_be_short_anywhere(void **state) {
     yoi_config_free(c);
   } while (made_of >= n++ && n < 2000);
   assert_true(n > 20 && n < 2000);
+  close(fd);
 }
 
 /* ---- the process -------------------------------------------------------------- */
@@ -566,9 +629,11 @@ int main(void) {
       cmocka_unit_test(a_reload_keeps_it),
       cmocka_unit_test(a_table_is_checked_as_any),
       cmocka_unit_test(options_are_checked),
+      cmocka_unit_test(sockets_are_of_one_host),
       cmocka_unit_test(there_is_a_limit_to_rows),
       cmocka_unit_test(all_findings_are_reported),
       cmocka_unit_test(lines_go_to_the_application),
+      cmocka_unit_test(one_that_nobody_names_is_warned_of),
       cmocka_unit_test(a_config_is_made_of_calls),
       cmocka_unit_test(a_value_cannot_leave_its_place),
       cmocka_unit_test(a_config_has_a_limit),

@@ -104,7 +104,7 @@ static void test_duplicates_are_refused_and_the_first_stays(void **state) {
                    YOI_ALREADY_EXISTS);
   assert_string_equal(e.message, "runtime 'a' is registered already");
   assert_ptr_equal(host_fixture_instance(&f, "a"), first);
-  yoi__registry_remove(&f.host->registry, second); /* not what stands there */
+  yoi__registry_exchange(&f.host->registry, &second, 1, NULL, 0); /* not what stands there */
   assert_ptr_equal(host_fixture_instance(&f, "a"), first);
   yoi__instance_free(second);
   host_fixture_stop(&f);
@@ -119,7 +119,7 @@ static void test_remove_ends_new_requests_only(void **state) {
   yoi_request r = fixture_request(YOI_OP_WORKER_GET);
   struct yoi__instance *in = host_fixture_instance(&f, "a");
   assert_int_equal(yoi__registry_start(f.host, YOI_LIT("a"), &r, &s, NULL), YOI_OK);
-  yoi__registry_remove(&f.host->registry, in);
+  yoi__registry_exchange(&f.host->registry, &in, 1, NULL, 0);
   assert_int_equal(route(&f, "a", &r, &e), YOI_NOT_FOUND);
   assert_int_equal(e.e.code, YOI_CODE_RUNTIME_NOT_FOUND);
   const yoi_event *const *events = NULL;
@@ -316,7 +316,7 @@ static void test_routing_races_with_close_and_remove(void **state) {
     struct yoi__instance *in = host_fixture_instance(&f, "a");
     yoi__control_run(f.host->control, close_it, in);
     assert_int_equal(atomic_load(&in->state), YOI__CLOSED);
-    yoi__registry_remove(&f.host->registry, in);
+    yoi__registry_exchange(&f.host->registry, &in, 1, NULL, 0);
     uint32_t from = atomic_load(&x.closed);
     while (atomic_load(&x.closed) - from < 50) sched_yield();
     atomic_store(&x.stop, 1);

@@ -62,7 +62,7 @@ class Child:
         self.argv, self.folder, self.name = [str(a) for a in argv], folder, name
         self.env = environment(folder, env)
         self.lines, self.changed = [], threading.Condition()
-        self.proc = None
+        self.proc, self.pass_fds = None, ()
 
     def spawn(self, **kw):
         self.lines = []
@@ -70,7 +70,7 @@ class Child:
         self.proc = subprocess.Popen(
             self.argv, cwd=self.folder / 'home', env=self.env, start_new_session=True,
             stdin=kw.pop('stdin', subprocess.DEVNULL), stdout=kw.pop('stdout', subprocess.PIPE),
-            stderr=subprocess.STDOUT, **kw)
+            stderr=subprocess.STDOUT, pass_fds=self.pass_fds, **kw)
         self.reader = threading.Thread(target=self._read, args=(self.proc,), daemon=True)
         self.reader.start()
         return self

@@ -40,6 +40,8 @@ static void an_address_or_a_network_or_a_user(void **state) {
   assert_true(same(v6("2001:db8:1:2::1"), v6("2001:db8:1:2:ffff::9")));
   assert_false(same(v6("2001:db8:1:2::1"), v6("2001:db8:1:3::1")));
   assert_false(same(v4("0.0.0.0"), v6("::"))); /* families are apart */
+  assert_true(same(v4("10.0.0.1"), v6("::ffff:10.0.0.1"))); /* to a socket of both */
+  assert_false(same(v6("::ffff:10.0.0.2"), v6("::ffff:10.0.0.1")));
   int pair[2];
   assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
   struct sockaddr_storage here = {.ss_family = AF_UNIX};
@@ -57,8 +59,37 @@ static void an_address_or_a_network_or_a_user(void **state) {
 static void this_machine_is_local(void **state) {
   (void)state;
   struct sockaddr_storage a[] = {v4("127.0.0.1"), v4("127.9.9.9"), v6("::1"),
-                                 {.ss_family = AF_UNIX}, v4("128.0.0.1"), v6("::2")};
-  for (size_t i = 0; i < 6; i++) assert_int_equal(http_peer_local(&a[i]), i < 4);
+                                 {.ss_family = AF_UNIX}, v6("::ffff:127.0.0.1"), v4("128.0.0.1"),
+                                 v6("::2"), v6("::ffff:10.0.0.1"), v6("::127.0.0.1")};
+  for (size_t i = 0; i < 9; i++) assert_int_equal(http_peer_local(&a[i]), i < 5);
+}
+
+/* A listener of both families sees who comes over IPv4 in an IPv6 address. */
+static void a_listener_of_both_families_has_peers_of_both(void **state) {
+  (void)state;
+  struct sockaddr_in6 any = {.sin6_family = AF_INET6}, from;
+  struct sockaddr_in to = {.sin_family = AF_INET}, me;
+  socklen_t len = sizeof any, from_len = sizeof from, me_len = sizeof me;
+  char text[HTTP_PEER_TEXT], expect[HTTP_PEER_TEXT];
+  int off = 0, server = socket(AF_INET6, SOCK_STREAM, 0), client = socket(AF_INET, SOCK_STREAM, 0);
+  if (server < 0 || setsockopt(server, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof off) != 0 ||
+      bind(server, (void *)&any, sizeof any) != 0)
+    skip();
+  assert_int_equal(listen(server, 1), 0);
+  assert_int_equal(getsockname(server, (void *)&any, &len), 0);
+  to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  to.sin_port = any.sin6_port;
+  assert_int_equal(connect(client, (void *)&to, sizeof to), 0);
+  assert_int_equal(getsockname(client, (void *)&me, &me_len), 0);
+  int fd = accept(server, (void *)&from, &from_len);
+  assert_true(fd >= 0);
+  assert_int_equal(from.sin6_family, AF_INET6);
+  snprintf(expect, sizeof expect, "127.0.0.1:%u", (unsigned)ntohs(me.sin_port));
+  http_peer_text(fd, text);
+  assert_string_equal(text, expect);
+  close(fd);
+  close(client);
+  close(server);
 }
 
 static void caps_hold_per_peer_and_are_given_back(void **state) {
@@ -111,6 +142,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(an_address_or_a_network_or_a_user),
       cmocka_unit_test(this_machine_is_local),
+      cmocka_unit_test(a_listener_of_both_families_has_peers_of_both),
       cmocka_unit_test(caps_hold_per_peer_and_are_given_back),
       cmocka_unit_test(the_table_holds_only_who_is_there),
   };

@@ -26,6 +26,9 @@
  *  7. With `connect` in its handler an exchange has a connection of its own,
  *     which is neither taken from those that are kept nor kept: each address
  *     that anything is sent to was asked about, for this very exchange.
+ *  8. A transfer coding but chunked is MALFORMED without YOI_SDK_HTTP_DECODE:
+ *     libcurl would undo five of them unasked, and what yields no byte of a
+ *     body is held to no maximum and no deadline.
  */
 #ifndef YOI_SDK_HTTP_H
 #define YOI_SDK_HTTP_H
@@ -96,7 +99,7 @@ struct yoi_sdk_http_handler {
 #define YOI_SDK_HTTP_HEAD 1u /* a HEAD instead of a GET */
 /* Offers gzip and deflate and undoes them: body gets, and response_max counts,
  * what comes out. More than one coding on top of each other is MALFORMED: each
- * multiplies what a byte from outside costs by 1,000. */
+ * multiplies what a byte from outside costs by 1,000. See 8 above. */
 #define YOI_SDK_HTTP_DECODE 2u
 /* Not over a connection that was used before: where such a one is lost before the
  * first byte of an answer, libcurl sends the request once more by itself. */

@@ -2,6 +2,7 @@
 is kept, what cannot be is said."""
 import concurrent.futures
 import contextlib
+import gzip
 import json
 import random
 import threading
@@ -139,7 +140,13 @@ def _from(view, cursor):
     return view
 
 
-@pytest.mark.parametrize('said', GARBAGE + ERRORS)
+RUNTIME = gzip.compress(json.dumps({'runtime': {
+    'instance_id': 'a', 'api_version': '1', 'status': 'ready'}}).encode(), mtime=0)
+CODED = (b'HTTP/1.1 200 X\r\nContent-Type: application/json\r\nTransfer-Encoding: gzip, chunked'
+         b'\r\n\r\n%x\r\n%s\r\n0\r\n\r\n' % (len(RUNTIME), RUNTIME))
+
+
+@pytest.mark.parametrize('said', (*GARBAGE, *ERRORS, CODED))
 def test_what_is_no_answer_is_said_to_be_none(new_host, said):
     proxy = Proxy(1, lambda rng: ('say', said))
     near = new_host(remote.near_config(remote.entry(f'http://127.0.0.1:{proxy.port}', retries=1)))

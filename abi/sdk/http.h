@@ -153,8 +153,9 @@ yoi_status yoi_sdk_http_start(struct yoi_sdk_http *c,
 /* [loop] Ends it at once and closes its connection. NULL is accepted. */
 void yoi_sdk_http_cancel(struct yoi_sdk_http_exchange *x);
 /* [loop] For an answer whose last bytes are of no interest: reads them for
- * at most ms, so that the connection can be used again, else closes it. No
- * callback comes any more, and headers and body may be freed. */
+ * at most ms, so that the connection can be used again, else closes it; at once
+ * before the answer's head has come. No callback comes any more, and headers and
+ * body may be freed. */
 void yoi_sdk_http_leave(struct yoi_sdk_http_exchange *x, uint32_t ms);
 /* [loop] Stops reading; what libcurl has read already is still to come.
  * resume may call body before it returns. */

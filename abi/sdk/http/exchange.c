@@ -453,8 +453,9 @@ void yoi_sdk_http_cancel(struct yoi_sdk_http_exchange *x) {
 void yoi_sdk_http_leave(struct yoi_sdk_http_exchange *x, uint32_t ms) {
   curl_off_t sent = 0;
   curl_easy_getinfo(x->easy, CURLINFO_SIZE_UPLOAD_T, &sent);
-  if (sent < x->post_bytes) {
-    /* The server answered before it had all: the caller's text goes now. */
+  if (!x->head_done || sent < x->post_bytes) {
+    /* Something is still to be sent, or may be once more should the connection be
+     * lost: of the caller's text, which goes now. */
     yoi_sdk_http_cancel(x);
     return;
   }

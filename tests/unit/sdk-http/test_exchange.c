@@ -1,18 +1,21 @@
 /* test_exchange.c - one request of the HTTP client, against a server of its own:
- * what codings it takes. */
+ * what codings it takes, and what is left of one that nobody waits for. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 /* cmocka needs the four above */
+#include <arpa/inet.h>
 #include <cmocka.h>
-#include <sdk/http.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
 #include <yoi/plugin.h>
 #include <yoi/tool.h>
 
+#include "abi/sdk/http/internal.h"
 #include "tests/unit/support/server.h"
 #include "tests/unit/support/tool_host.h"
 
@@ -69,7 +72,7 @@ struct fetch {
   char *url, *line; /* of its own: gone once nobody waits for it */
   const char *lines[1];
   size_t body;
-  int heads, done;
+  int pauses, heads, done;
   uint32_t end;
 };
 
@@ -77,6 +80,7 @@ static int on_head(void *ctx, const struct yoi_sdk_http_head *head) {
   struct fetch *f = ctx;
   (void)head;
   f->heads++;
+  if (f->pauses) yoi_sdk_http_pause(f->x);
   return 0;
 }
 
@@ -104,7 +108,7 @@ static void forget(struct fetch *f) {
 static void begin(struct fetch *f, const char *scheme, int port, const char *path,
                   uint32_t flags) {
   struct yoi_sdk_error e;
-  *f = (struct fetch){0};
+  *f = (struct fetch){.pauses = f->pauses};
   f->url = malloc(128);
   f->line = malloc(64);
   assert_true(f->url != NULL && f->line != NULL);
@@ -184,9 +188,93 @@ static void a_coding_that_nobody_asked_for_is_no_answer(void **state) {
   rig_close(&g);
 }
 
+/* ---- what nobody waits for -------------------------------------------------------- */
+
+/* Its header and URL may go as soon as it was left. */
+static void leave(struct fetch *f) {
+  yoi_sdk_http_leave(f->x, NEVER_MS);
+  memset(f->line, '#', strlen(f->line));
+  forget(f);
+}
+
+static uint32_t active(void) { return client->loops[0]->n_active; }
+
+/* A connection that is still being made: the request is not sent any more. */
+static void one_that_is_left_before_it_is_sent_is_not_sent(void **state) {
+  struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+  socklen_t n = sizeof at;
+  struct rig g;
+  struct fetch f = {0};
+  char hello[4096];
+  (void)state;
+  rig_open(&g);
+  int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  assert_int_equal(bind(listener, (struct sockaddr *)&at, n) | listen(listener, 1), 0);
+  assert_int_equal(getsockname(listener, (struct sockaddr *)&at, &n), 0);
+  begin(&f, "https", ntohs(at.sin_port), "/", 0);
+  struct pollfd came = {.fd = listener, .events = POLLIN};
+  for (int k = 0; poll(&came, 1, 0) == 0 && k < STEPS_MAX; k++) tool_host_step(g.th, 10);
+  int peer = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
+  came.fd = peer;
+  for (int k = 0; poll(&came, 1, 0) == 0 && k < STEPS_MAX; k++) tool_host_step(g.th, 10);
+  assert_true(recv(peer, hello, sizeof hello, MSG_DONTWAIT) > 0); /* it shakes hands */
+  leave(&f);
+  assert_int_equal(active(), 0);
+  assert_int_equal(poll(&came, 1, 10 * STEPS_MAX), 1);
+  assert_int_equal(recv(peer, hello, sizeof hello, MSG_DONTWAIT), 0);
+  assert_int_equal(f.done + f.heads, 0);
+  close(peer);
+  close(listener);
+  rig_close(&g);
+}
+
+/* Its connection might be lost, and libcurl would send it over another. */
+static void one_that_is_left_before_an_answer_is_not_sent_again(void **state) {
+  struct rig g;
+  struct fetch f = {0};
+  char head[8192] = "";
+  (void)state;
+  rig_open(&g);
+  server_says(g.server, "/none", "", SERVER_HANGS);
+  server_says(g.server, "/early", "HTTP/1.1 103 Early\r\n\r\n", SERVER_HANGS);
+  const char *const paths[] = {"/none", "/early"};
+  for (size_t i = 0; i < sizeof paths / sizeof *paths; i++) {
+    begin(&f, "http", g.server->port, paths[i], 0);
+    for (int k = 0; !strstr(head, paths[i]) && k < STEPS_MAX; k++) {
+      tool_host_step(g.th, 10);
+      server_last(g.server, head, sizeof head);
+    }
+    assert_non_null(strstr(head, paths[i]));
+    leave(&f);
+    assert_int_equal(active(), 0);
+  }
+  assert_int_equal(server_connections(g.server), 2);
+  rig_close(&g);
+}
+
+static void the_rest_of_an_answer_is_read_for_its_connection(void **state) {
+  struct rig g;
+  struct fetch f = {.pauses = 1};
+  (void)state;
+  rig_open(&g);
+  server_says(g.server, "/a", OK_ "Content-Length: 4\r\n\r\nbody", SERVER_KEEPS);
+  begin(&f, "http", g.server->port, "/a", 0);
+  run_until(&g, &f.heads);
+  leave(&f);
+  for (int k = 0; active() > 0 && k < STEPS_MAX; k++) tool_host_step(g.th, 10);
+  f.pauses = 0;
+  get(&g, &f, "/a", 0);
+  assert_int_equal(f.end, YOI_SDK_HTTP_OK);
+  assert_int_equal(server_connections(g.server), 1);
+  rig_close(&g);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(a_coding_that_nobody_asked_for_is_no_answer),
+      cmocka_unit_test(one_that_is_left_before_it_is_sent_is_not_sent),
+      cmocka_unit_test(one_that_is_left_before_an_answer_is_not_sent_again),
+      cmocka_unit_test(the_rest_of_an_answer_is_read_for_its_connection),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

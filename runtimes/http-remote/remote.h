@@ -311,7 +311,9 @@ void rem_watched_free(struct rem_watched *w);
 void rem_watched_end_here(struct rem_instance *i, int follows);
 
 /* Shared by the four files. "locked": w->mu is held. */
+/* For who holds a watcher of it, or is on its loop. */
 void rem_watched_kick(struct rem_watched *w);                    /* not locked */
+void rem_watched_leave(struct rem_watcher *x); /* it is released; not locked */
 void rem_watched_unmap(struct rem_watched *w);                   /* not locked */
 void rem_watched_todo(struct rem_watched *w, struct rem_watcher *x); /* locked */
 void rem_watched_advance(struct rem_watched *w, uint64_t at);    /* locked */

@@ -82,6 +82,8 @@ const char *rem_code_message(int32_t code);
 int rem_answer_fits(uint32_t op, yoi_str about, struct yoi_sdk_buf *b);
 /* 1 when data, which is JSON, may be that of an event of the kind. */
 int rem_event_fits(uint32_t kind, yoi_str data);
+/* 0 when it has a worker that is not the one of that id. */
+int rem_event_is_of(yoi_str about, uint32_t kind, yoi_str data);
 
 /* ---- request.c ------------------------------------------------------------ */
 
@@ -93,7 +95,7 @@ struct rem_request {
   enum rem_form form;
   const char *method; /* NULL: GET or POST */
   struct yoi_sdk_buf url, lines, body; /* lines: each NUL-terminated */
-  struct yoi_sdk_buf about;            /* the id of what is asked for */
+  struct yoi_sdk_buf about; /* the id of what is asked for; empty: of its own */
   int has_body;
 };
 yoi_status rem_request_make(const struct rem_instance *i, const yoi_request *req,

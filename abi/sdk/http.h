@@ -26,6 +26,9 @@
  *  7. With `connect` in its handler an exchange has a connection of its own,
  *     which is neither taken from those that are kept nor kept: each address
  *     that anything is sent to was asked about, for this very exchange.
+ *  8. A transfer coding but chunked is MALFORMED without YOI_SDK_HTTP_DECODE:
+ *     libcurl would undo five of them unasked, and what yields no byte of a
+ *     body is held to no maximum and no deadline.
  */
 #ifndef YOI_SDK_HTTP_H
 #define YOI_SDK_HTTP_H
@@ -96,7 +99,7 @@ struct yoi_sdk_http_handler {
 #define YOI_SDK_HTTP_HEAD 1u /* a HEAD instead of a GET */
 /* Offers gzip and deflate and undoes them: body gets, and response_max counts,
  * what comes out. More than one coding on top of each other is MALFORMED: each
- * multiplies what a byte from outside costs by 1,000. */
+ * multiplies what a byte from outside costs by 1,000. See 8 above. */
 #define YOI_SDK_HTTP_DECODE 2u
 /* Not over a connection that was used before: where such a one is lost before the
  * first byte of an answer, libcurl sends the request once more by itself. */
@@ -150,8 +153,9 @@ yoi_status yoi_sdk_http_start(struct yoi_sdk_http *c,
 /* [loop] Ends it at once and closes its connection. NULL is accepted. */
 void yoi_sdk_http_cancel(struct yoi_sdk_http_exchange *x);
 /* [loop] For an answer whose last bytes are of no interest: reads them for
- * at most ms, so that the connection can be used again, else closes it. No
- * callback comes any more, and headers and body may be freed. */
+ * at most ms, so that the connection can be used again, else closes it; at once
+ * before the answer's head has come. No callback comes any more, and headers and
+ * body may be freed. */
 void yoi_sdk_http_leave(struct yoi_sdk_http_exchange *x, uint32_t ms);
 /* [loop] Stops reading; what libcurl has read already is still to come.
  * resume may call body before it returns. */

@@ -82,6 +82,8 @@ const char *rem_code_message(int32_t code);
 int rem_answer_fits(uint32_t op, yoi_str about, struct yoi_sdk_buf *b);
 /* 1 when data, which is JSON, may be that of an event of the kind. */
 int rem_event_fits(uint32_t kind, yoi_str data);
+/* 0 when it has a worker that is not the one of that id. */
+int rem_event_is_of(yoi_str about, uint32_t kind, yoi_str data);
 
 /* ---- request.c ------------------------------------------------------------ */
 
@@ -93,7 +95,7 @@ struct rem_request {
   enum rem_form form;
   const char *method; /* NULL: GET or POST */
   struct yoi_sdk_buf url, lines, body; /* lines: each NUL-terminated */
-  struct yoi_sdk_buf about;            /* the id of what is asked for */
+  struct yoi_sdk_buf about; /* the id of what is asked for; empty: of its own */
   int has_body;
 };
 yoi_status rem_request_make(const struct rem_instance *i, const yoi_request *req,
@@ -311,7 +313,9 @@ void rem_watched_free(struct rem_watched *w);
 void rem_watched_end_here(struct rem_instance *i, int follows);
 
 /* Shared by the four files. "locked": w->mu is held. */
+/* For who holds a watcher of it, or is on its loop. */
 void rem_watched_kick(struct rem_watched *w);                    /* not locked */
+void rem_watched_leave(struct rem_watcher *x); /* it is released; not locked */
 void rem_watched_unmap(struct rem_watched *w);                   /* not locked */
 void rem_watched_todo(struct rem_watched *w, struct rem_watcher *x); /* locked */
 void rem_watched_advance(struct rem_watched *w, uint64_t at);    /* locked */

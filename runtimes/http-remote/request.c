@@ -197,6 +197,19 @@ static yoi_status check_hops(const yoi_request *req, yoi_error *err) {
   return st;
 }
 
+/* Who is made may have been given its id, in the body. Of one that is too long as
+ * much is kept as no id has: the remote is to refuse it. */
+static void add_about(struct yoi_sdk_buf *b, const yoi_request *req) {
+  yoi_sdk_json *tree = NULL;
+  yoi_str id;
+  yoi_sdk_buf_adds(b, req->subject.len > 0 ? req->subject : req->worker_id);
+  if (req->op != YOI_OP_WORKER_CREATE || yoi_sdk_json_parse(req->body, 0, &tree, NULL) != YOI_OK)
+    return; /* what is no JSON is refused there */
+  if (yoi_sdk_json_str(yoi_sdk_json_get(tree, "worker_id"), &id))
+    yoi_sdk_buf_add(b, id.ptr, id.len > YOI_ID_MAX ? YOI_ID_MAX + 1 : id.len);
+  yoi_sdk_json_free(tree);
+}
+
 yoi_status rem_request_make(const struct rem_instance *i, const yoi_request *req,
                             enum rem_form form, struct rem_request *r, yoi_error *err) {
   const struct rem_op *op = rem_op_find(req->op);
@@ -224,7 +237,7 @@ yoi_status rem_request_make(const struct rem_instance *i, const yoi_request *req
     st = add_query(&r->url, req, err);
   if (st == YOI_OK) st = add_lines(i, req, form, op, r, err);
   if (r->has_body) yoi_sdk_buf_adds(&r->body, req->body);
-  yoi_sdk_buf_adds(&r->about, req->subject.len > 0 ? req->subject : req->worker_id);
+  add_about(&r->about, req);
   if (st != YOI_OK || !(r->url.failed | r->lines.failed | r->body.failed | r->about.failed))
     return st;
   return yoi_sdk_fail_memory(err);

@@ -11,8 +11,8 @@
  *     and size, no member twice.
  *  2. One table says it all. Each object is gone through once, and only as deep
  *     as shapes are nested: four at the most.
- *  3. A worker, an approval or an artefact that was asked for by its id has that
- *     id: answers that got mixed up on the way are noticed.
+ *  3. A worker or an artefact that was asked for by its id has that id, as has the
+ *     worker in an event: answers that got mixed up on the way are noticed.
  */
 #include "remote.h"
 
@@ -309,7 +309,7 @@ static int object_fits(unsigned shape, yoi_str raw) {
 /* X(operation, shape, the thing that was asked for by its id, its id) */
 #define ANSWERS(X)                                            \
   X(RUNTIME_DESCRIBE, OF_RUNTIME, "", "")                     \
-  X(WORKER_CREATE, OF_WORKER, "", "")                         \
+  X(WORKER_CREATE, OF_WORKER, "worker", "worker_id") /* or of none */ \
   X(WORKER_LIST, OF_WORKERS, "", "")                          \
   X(WORKER_GET, OF_WORKER, "worker", "worker_id")             \
   X(WORKER_INPUT, OF_ACK, "", "")                             \
@@ -357,6 +357,23 @@ static void strip(unsigned shape, yoi_str *text, char *bytes) {
   text->len = n;
 }
 
+/* 1 when raw is the text of that id. */
+static int is_id(yoi_str raw, yoi_str id) {
+  return raw.len > 2 && yoi_sdk_str_eq((yoi_str){raw.ptr + 1, raw.len - 2}, id);
+}
+
+/* 1 when all known events of a batch are of that worker. */
+static int batch_is_of(yoi_str about, yoi_str text) {
+  yoi_str rows = yoi_sdk_json_raw_get(text, "events"), row;
+  size_t at = 0;
+  while (yoi_sdk_json_raw_each(rows, &at, &row)) {
+    yoi_str name = yoi_sdk_json_raw_get(row, "event"); /* has at least one byte: TOKEN */
+    uint32_t kind = rem_frame_kind((yoi_str){name.ptr + 1, name.len - 2});
+    if (!rem_event_is_of(about, kind, yoi_sdk_json_raw_get(row, "data"))) return 0;
+  }
+  return 1;
+}
+
 int rem_answer_fits(uint32_t op, yoi_str about, struct yoi_sdk_buf *b) {
   yoi_str text = yoi_sdk_buf_str(b);
   if (op >= YOI_OP__END || answers[op].shape == NONE) return 0;
@@ -364,10 +381,10 @@ int rem_answer_fits(uint32_t op, yoi_str about, struct yoi_sdk_buf *b) {
   if (text.len < 2 || text.ptr[0] != '{' || yoi_sdk_json_check(text, 0, NULL) != YOI_OK ||
       !object_fits(a->shape, text))
     return 0;
-  if (a->id[0]) {
-    yoi_str id = yoi_sdk_json_raw_get(yoi_sdk_json_raw_get(text, a->thing), a->id);
-    if (!yoi_sdk_str_eq((yoi_str){id.ptr + 1, id.len - 2}, about)) return 0;
-  }
+  if (a->id[0] && (about.len > 0 || op != YOI_OP_WORKER_CREATE) &&
+      !is_id(yoi_sdk_json_raw_get(yoi_sdk_json_raw_get(text, a->thing), a->id), about))
+    return 0;
+  if (a->shape == OF_EVENTS && !batch_is_of(about, text)) return 0;
   strip(a->shape, &text, b->data);
   b->len = text.len;
   return 1;
@@ -400,4 +417,9 @@ int rem_event_fits(uint32_t kind, yoi_str data) {
       [YOI_EVENT_USAGE_UPDATED] = E_USAGE,
   };
   return kind < sizeof shapes && shapes[kind] != NONE && object_fits(shapes[kind], data);
+}
+
+int rem_event_is_of(yoi_str about, uint32_t kind, yoi_str data) {
+  if (kind != YOI_EVENT_SNAPSHOT && kind != YOI_EVENT_WORKER_CREATED) return 1;
+  return is_id(yoi_sdk_json_raw_get(yoi_sdk_json_raw_get(data, "worker"), "worker_id"), about);
 }

@@ -220,7 +220,8 @@ static int on_event(void *ctx, const struct yoi_sdk_sse_event *ev) {
   yoi_str cursor = bare ? (yoi_str){0} : ev->id;
   if (w->phase == REM_OVER) return 0;
   if (kind == 0) return 0; /* of a later version, or none of ours */
-  if (!rem_frame_fits(kind, cursor, ev->data)) {
+  if (!rem_frame_fits(kind, cursor, ev->data) ||
+      !rem_event_is_of(yoi_sdk_str(w->id), kind, ev->data)) {
     w->malformed = 1;
     return 1;
   }

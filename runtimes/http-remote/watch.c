@@ -11,6 +11,8 @@
  *     itself while the instance's mu is held, under which nothing else is done.
  *  3. tend runs on the loop only, and not within itself: what is left to do by
  *     what it calls is done in another round.
+ *  4. Who leaves a worker says so and sees to its task at one time (`mu`): when the
+ *     last watcher can be found, by another who tends it, so can the task.
  */
 #include "remote.h"
 
@@ -176,20 +178,30 @@ void rem_watched_todo(struct rem_watched *w, struct rem_watcher *x) {
   w->todo_last = &x->todo_next;
 }
 
-void rem_watched_kick(struct rem_watched *w) {
-  if (rem_here(w->i) == w->loop) {
-    tend(w);
-    return;
-  }
+/* gone: a watcher that is released, or NULL. Elsewhere than on its loop w may be
+ * gone with the last of its watchers, unless a task of it is on its way: 4 above. */
+static void kick(struct rem_watched *w, struct rem_watcher *gone) {
   struct rem_instance *i = w->i;
   uint32_t loop = w->loop;
+  int here = rem_here(i) == loop;
   pthread_mutex_lock(&w->mu);
-  int post = !w->posted;
-  w->posted = 1;
+  if (gone) {
+    gone->released = 1;
+    gone->armed = 0;
+    rem_watched_todo(w, gone);
+  }
+  int post = !here && !w->posted;
+  if (!here) w->posted = 1;
   pthread_mutex_unlock(&w->mu);
-  /* It may be gone from here on. When the post fails, close frees it. */
-  if (post) (void)i->loop->post(i->host, loop, tend_task, w);
+  if (here)
+    tend(w);
+  else if (post) /* when it fails, close frees it */
+    (void)i->loop->post(i->host, loop, tend_task, w);
 }
+
+void rem_watched_kick(struct rem_watched *w) { kick(w, NULL); }
+
+void rem_watched_leave(struct rem_watcher *x) { kick(x->w, x); }
 
 /* ---- starting ------------------------------------------------------------------------- */
 

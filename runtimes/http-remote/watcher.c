@@ -153,14 +153,8 @@ static void watcher_cancel(yoi_stream *stream) {
 static void watcher_release(yoi_stream *stream) {
   struct rem_watcher *x = (struct rem_watcher *)(void *)stream;
   if (!x) return;
-  struct rem_watched *w = x->w;
   drop_batch(x);
-  pthread_mutex_lock(&w->mu);
-  x->released = 1;
-  x->armed = 0;
-  rem_watched_todo(w, x);
-  pthread_mutex_unlock(&w->mu);
-  rem_watched_kick(w);
+  rem_watched_leave(x);
 }
 
 const yoi_stream_ops rem_watcher_ops = {.size = sizeof rem_watcher_ops,

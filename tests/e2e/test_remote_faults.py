@@ -2,6 +2,7 @@
 is kept, what cannot be is said."""
 import concurrent.futures
 import contextlib
+import gzip
 import json
 import random
 import threading
@@ -139,7 +140,13 @@ def _from(view, cursor):
     return view
 
 
-@pytest.mark.parametrize('said', GARBAGE + ERRORS)
+RUNTIME = gzip.compress(json.dumps({'runtime': {
+    'instance_id': 'a', 'api_version': '1', 'status': 'ready'}}).encode(), mtime=0)
+CODED = (b'HTTP/1.1 200 X\r\nContent-Type: application/json\r\nTransfer-Encoding: gzip, chunked'
+         b'\r\n\r\n%x\r\n%s\r\n0\r\n\r\n' % (len(RUNTIME), RUNTIME))
+
+
+@pytest.mark.parametrize('said', (*GARBAGE, *ERRORS, CODED))
 def test_what_is_no_answer_is_said_to_be_none(new_host, said):
     proxy = Proxy(1, lambda rng: ('say', said))
     near = new_host(remote.near_config(remote.entry(f'http://127.0.0.1:{proxy.port}', retries=1)))
@@ -150,6 +157,38 @@ def test_what_is_no_answer_is_said_to_be_none(new_host, said):
         assert r.status in (502, 503) and r.code in ('remote_malformed', 'runtime_unavailable'), r
         for word in ('captive', 'sorry', 'page', str(proxy.port)):
             assert word not in r.text, r
+    proxy.stop()
+
+
+def test_an_answer_about_another_worker_is_none(new_host):
+    other = {'worker_id': 'bob', 'state': 'idle', 'cursor': 'c1', 'capabilities': []}
+    snapshot = {'worker': other, 'sequence': 1, 'in_flight': None}
+
+    def reply(head, path):
+        if path == b'/v1/runtime':
+            body = {'runtime': {'instance_id': 'a', 'api_version': '1', 'status': 'ready'}}
+        elif head.startswith(b'POST'):
+            return answer(201, json.dumps({'worker': other}).encode(), 'application/json')
+        elif b'text/event-stream' in head:
+            text = f'id: c1\nevent: snapshot\ndata: {json.dumps(snapshot)}\n\n'
+            return answer(200, text.encode(), 'text/event-stream')
+        elif path.startswith(b'/v1/workers/ann/events'):
+            body = {'events': [{'id': 'c1', 'event': 'snapshot', 'data': snapshot}]}
+        else:
+            body = {'worker': other}
+        return answer(200, json.dumps(body).encode(), 'application/json')
+    proxy = Proxy(1, lambda rng: ('talk', reply))
+    near = new_host(remote.near_config(
+        remote.entry(f'http://127.0.0.1:{proxy.port}', retries=0)))
+    batch = {'Accept': 'application/json'}
+    for r in (near.v1.post('/v1/workers', {'worker_id': 'ann'}), near.v1.get('/v1/workers/ann'),
+              near.v1.get('/v1/workers/ann/events'),
+              near.v1.request('GET', '/v1/workers/ann/events?wait=0', headers=batch)):
+        assert r.status == 502 and r.code == 'remote_malformed', r
+        assert 'bob' not in r.text, r
+    assert near.v1.ok('POST', '/v1/workers', {})['worker']['worker_id'] == 'bob'
+    r = near.v1.post('/v1/workers', {'worker_id': 'b' * 10000})  # no id is so long
+    assert r.status == 502, r
     proxy.stop()
 
 

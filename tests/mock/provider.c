@@ -32,6 +32,7 @@
  *   mode=error     `chunks` deltas, then an error: form=event|data|text,
  *                  type=, code_text=
  *   mode=html, mode=garbage, mode=empty, mode=plain
+ *   mode=coded     an empty answer in a transfer coding that nobody asked for
  *   mode=huge      one line of size=N bytes
  *   options        chunks=8 size=N (bytes per delta) delay=MS (between events)
  *                  stamp=1 (a delta says when it is sent, "@" and nanoseconds)
@@ -281,6 +282,10 @@ static void chat(struct provider *p, struct conn *c, yoi_str body) {
   }
   if (yoi_sdk_str_is(mode, "empty")) {
     whole(p, c, "200 OK", "text/event-stream", "", (yoi_str){0});
+    return;
+  }
+  if (yoi_sdk_str_is(mode, "coded")) {
+    whole(p, c, "200 OK", "text/event-stream", "Transfer-Encoding: gzip\r\n", (yoi_str){0});
     return;
   }
   if (yoi_sdk_str_is(mode, "json")) {

@@ -45,7 +45,7 @@ static int on_connected(void *ctx, char *peer, char *local, int peer_port, int l
   return CURL_PREREQFUNC_OK;
 }
 
-/* name is lower case. */
+/* name is lower case, and n its length. */
 static int is_field(yoi_str line, const char *name, size_t n) {
   if (line.len <= n || line.ptr[n] != ':') return 0;
   for (size_t i = 0; i < n; i++) {
@@ -91,7 +91,7 @@ static void keep_field(struct yoi_sdk_http_exchange *x, yoi_str line) {
 #undef KEEP
 }
 
-/* How many codings a list names; chunked is none that costs anything. */
+/* How many codings a list names; chunked and identity are none that cost anything. */
 static uint32_t codings_of(yoi_str list) {
   uint32_t n = 0;
   while (list.len) {
@@ -100,23 +100,27 @@ static uint32_t codings_of(yoi_str list) {
     list.ptr += comma ? one.len + 1 : one.len;
     list.len -= comma ? one.len + 1 : one.len;
     one = trimmed(one);
-    n += one.len && (one.len != 7 || strncasecmp(one.ptr, "chunked", 7) != 0);
+    n += one.len && (one.len != 7 || strncasecmp(one.ptr, "chunked", 7) != 0) &&
+         (one.len != 8 || strncasecmp(one.ptr, "identity", 8) != 0);
   }
   return n;
 }
 
-/* What only some exchanges look at. 0: it is not to be read. */
+/* What is not kept but looked at. 0: the answer is not to be read. libcurl undoes
+ * each transfer coding, asked for or not, and takes them from 1xx answers too. */
 static int look_at_field(struct yoi_sdk_http_exchange *x, yoi_str line) {
+#define IS(name) is_field(line, name, sizeof(name) - 1)
   const char *colon = memchr(line.ptr, ':', line.len);
+  uint32_t decodes = (x->flags & YOI_SDK_HTTP_DECODE) != 0;
   if (!colon) return 1;
   size_t n = (size_t)(colon - line.ptr);
   yoi_str value = trimmed((yoi_str){colon + 1, line.len - n - 1});
-  if (x->flags & YOI_SDK_HTTP_DECODE && (is_field(line, "content-encoding", n) ||
-                                         is_field(line, "transfer-encoding", n)))
+  if (IS("transfer-encoding") || (decodes && IS("content-encoding")))
     x->codings += codings_of(value);
   if (x->handler && x->handler->field)
     x->handler->field(x->ctx, x->head.status, (yoi_str){line.ptr, n}, value);
-  return x->codings <= 1;
+  return x->codings <= decodes;
+#undef IS
 }
 
 static size_t on_header(char *p, size_t one, size_t n, void *ctx) {
@@ -134,7 +138,6 @@ static size_t on_header(char *p, size_t one, size_t n, void *ctx) {
     long status = 0;
     curl_easy_getinfo(x->easy, CURLINFO_RESPONSE_CODE, &status);
     memset(&x->head, 0, sizeof x->head);
-    x->codings = 0;
     x->head.status = status > 0 && status < 1000 ? (uint32_t)status : 0;
   } else if (line.len) {
     keep_field(x, line);
@@ -450,8 +453,9 @@ void yoi_sdk_http_cancel(struct yoi_sdk_http_exchange *x) {
 void yoi_sdk_http_leave(struct yoi_sdk_http_exchange *x, uint32_t ms) {
   curl_off_t sent = 0;
   curl_easy_getinfo(x->easy, CURLINFO_SIZE_UPLOAD_T, &sent);
-  if (sent < x->post_bytes) {
-    /* The server answered before it had all: the caller's text goes now. */
+  if (!x->head_done || sent < x->post_bytes) {
+    /* Something is still to be sent, or may be once more should the connection be
+     * lost: of the caller's text, which goes now. */
     yoi_sdk_http_cancel(x);
     return;
   }

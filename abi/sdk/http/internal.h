@@ -54,7 +54,7 @@ struct yoi_sdk_http_exchange {
   uint32_t phase;
   uint32_t end; /* decided by us before libcurl knows; 0 = not */
   uint32_t connect_ms;
-  uint32_t codings;    /* that the answer's body is in */
+  uint32_t codings;    /* that libcurl will undo */
   uint32_t flags;      /* of the request */
   uint32_t set_flags;  /* that the easy handle is set to */
   uint8_t paused, head_done, is_post;

@@ -29,6 +29,9 @@ static void an_answer_is_of_its_operation_and_of_whom_was_asked_for(void **state
   assert_true(fits(YOI_OP_WORKER_GET, "a", "{\"worker\":" WORKER("a") "}"));
   assert_false(fits(YOI_OP_WORKER_GET, "b", "{\"worker\":" WORKER("a") "}"));
   assert_true(fits(YOI_OP_WORKER_CREATE, "", "{\"worker\":" WORKER("a") "}"));
+  assert_true(fits(YOI_OP_WORKER_CREATE, "a", "{\"worker\":" WORKER("a") "}"));
+  assert_false(fits(YOI_OP_WORKER_CREATE, "b", "{\"worker\":" WORKER("a") "}"));
+  assert_false(fits(YOI_OP_WORKER_GET, "", "{\"worker\":" WORKER("a") "}"));
   assert_false(fits(YOI_OP_WORKER_CREATE, "", "{\"worker\":" WORKER("../a") "}"));
   assert_false(fits(YOI_OP_WORKER_LIST, "", "{\"worker\":" WORKER("a") "}"));
   assert_true(fits(YOI_OP_WORKER_LIST, "", "{\"workers\":[" WORKER("a") "," WORKER("b") "]}"));
@@ -148,6 +151,28 @@ static void a_cursor_is_what_may_stand_in_a_header(void **state) {
                               YOI_LIT("{" AT ",\n\"turn\":" TURN "}")));
 }
 
+#define ROW(event, id) "{\"event\":\"" event "\",\"data\":{\"worker\":" WORKER(id) "}}"
+
+static void an_event_that_has_a_worker_has_the_one_that_was_asked_for(void **state) {
+  static const uint32_t kinds[] = {YOI_EVENT_SNAPSHOT, YOI_EVENT_WORKER_CREATED};
+  yoi_str a = YOI_LIT("{\"worker\":" WORKER("a") "}"), id = YOI_LIT("a");
+  (void)state;
+  for (size_t i = 0; i < 2; i++) {
+    assert_true(rem_event_is_of(id, kinds[i], a));
+    assert_false(rem_event_is_of(YOI_LIT("b"), kinds[i], a));
+    assert_false(rem_event_is_of(YOI_LIT("aa"), kinds[i], a));
+    assert_false(rem_event_is_of(id, kinds[i], YOI_LIT("{\"worker\":7}")));
+    assert_false(rem_event_is_of(id, kinds[i], YOI_LIT("{}")));
+  }
+  assert_true(rem_event_is_of(id, YOI_EVENT_TURN_ENDED, YOI_LIT("{}")));
+  assert_true(fits(YOI_OP_WORKER_EVENTS, "a", "{\"events\":[" ROW("snapshot", "a") "]}"));
+  assert_false(fits(YOI_OP_WORKER_EVENTS, "a",
+                    "{\"events\":[" ROW("snapshot", "a") "," ROW("worker.created", "b") "]}"));
+  assert_false(fits(YOI_OP_WORKER_EVENTS, "a", "{\"events\":[" ROW("snapshot", "b") "]}"));
+  /* of a later version: it is left out, and may be about whatever it likes */
+  assert_true(fits(YOI_OP_WORKER_EVENTS, "a", "{\"events\":[" ROW("worker.forked", "b") "]}"));
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(an_answer_is_of_its_operation_and_of_whom_was_asked_for),
@@ -155,6 +180,7 @@ int main(void) {
       cmocka_unit_test(a_member_has_its_type_and_is_there),
       cmocka_unit_test(every_kind_of_event_has_a_shape),
       cmocka_unit_test(a_cursor_is_what_may_stand_in_a_header),
+      cmocka_unit_test(an_event_that_has_a_worker_has_the_one_that_was_asked_for),
   };
   yoi_sdk_buf_init(&answer, 65536);
   int failed = cmocka_run_group_tests(tests, NULL, NULL);

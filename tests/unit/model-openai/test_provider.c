@@ -130,6 +130,7 @@ static void test_each_failure_has_its_kind(void **state) {
       {"mode=html", "malformed"},
       {"mode=plain", "malformed"},
       {"mode=empty", "closed"},
+      {"mode=coded", "malformed"},
       {"mode=huge size=3000000", "too_large"},
       {"mode=error", "server_error"},
       {"mode=error form=data type=overloaded_error", "overloaded"},

@@ -18,7 +18,7 @@
 #include <yoi/limits.h>
 #include <yoi/plugin.h>
 
-#include "server.h"
+#include "tests/unit/support/server.h"
 #include "tests/unit/support/tool_host.h"
 
 /* ---- names ------------------------------------------------------------------ */

@@ -8,8 +8,8 @@
  *
  * "%PORT%" in an answer is its port.
  */
-#ifndef TOOL_HTTP_SERVER_H
-#define TOOL_HTTP_SERVER_H
+#ifndef SUPPORT_SERVER_H
+#define SUPPORT_SERVER_H
 
 #include <stddef.h>
 #include <stdint.h>

@@ -297,6 +297,7 @@ static void close_all(void *ctx) {
   for (size_t i = 0; (in = yoi__registry_at(&host->registry, i)) != NULL; i++) close_one(o, in);
   for (in = host->left; in != NULL; in = in->next) close_one(o, in);
   yoi__setups_each(host, close_one, o);
+  yoi__pools_stop(host);
 }
 
 static void free_list(struct yoi__instance **list) {
@@ -311,19 +312,18 @@ static void free_list(struct yoi__instance **list) {
 static int stop_all(struct yoi_embed *host) {
   struct opening o = {.host = host};
   if (host->control != NULL) yoi__control_run(host->control, close_all, &o);
-  yoi__pools_stop(host);
   if (o.st != YOI_OK) return 0;
   yoi__loops_free(host->loops);
   yoi__control_free(host->control);
   host->loops = NULL;
   host->control = NULL;
-  yoi__pools_free(host);
   yoi__drain_free(host->drain);
   host->drain = NULL;
   struct yoi__instance *in = NULL;
   for (size_t i = 0; (in = yoi__registry_at(&host->registry, i)) != NULL; i++)
     yoi__instance_free(in);
   free_list(&host->left);
+  free_list(&host->stuck);
   yoi__setups_clear(host);
   free_list(&host->spare);
   for (size_t i = 0; host->ingress != NULL && i < host->config->n_ingress; i++)
@@ -333,6 +333,7 @@ static int stop_all(struct yoi_embed *host) {
   host->ingress = NULL;
   host->bound = NULL;
   yoi__registry_release(&host->registry);
+  yoi__pools_free(host);
   return 1;
 }
 

@@ -8,8 +8,13 @@
  * call was written off is inside the plugin and may never come back; it is not
  * counted any more, another one takes its place, and when it does come back
  * the one too many idles. Since the plugin is refused at YOI_STRAND_LOST_MAX
- * such calls, the sum of both is the most threads that there can be. Threads
- * stay until the host is freed.
+ * such calls, the sum of both is the most threads that there can be.
+ *
+ * A plugin is its code: the row that is linked, or id and digest. What a config
+ * says of it is of that config, and goes with it; so instances of several configs
+ * have one pool, and its limits, together. Threads stay until the last strand
+ * goes. The pool is freed on loop 0 then, by its node: behind what the clock
+ * does there. While the host ends no loop is asked for that any more.
  *
  * Invariants
  *  1. `lock` of a pool guards its errands, strands and threads. It is not held
@@ -19,9 +24,14 @@
  *  3. The clock is one timer on loop 0, set for the earliest errand that is
  *     due. It is a loop's because every thread of a pool may be blocked.
  *  4. Threads are made when there is work and none is idle, never before.
+ *  5. The list of pools and the count of strands are [main]. When the last strand
+ *     goes no call is left, so who may still be in here is a thread of the pool,
+ *     which is joined, or the clock.
  */
 #include <sdk/mem.h>
 #include <signal.h>
+#include <stdio.h>
+#include <string.h>
 
 #include "clock.h"
 #include "host.h"
@@ -32,7 +42,7 @@
 static void say(struct yoi__pool *p, const struct yoi__after *a, uint32_t level, const char *what) {
   yoi__log_host(
       p->host->log, level, what,
-      (yoi_log_field[]){{YOI_LIT("plugin"), p->plugin->manifest.id}, {YOI_LIT("name"), a->name}},
+      (yoi_log_field[]){{YOI_LIT("plugin"), yoi_sdk_str(p->id)}, {YOI_LIT("name"), a->name}},
       2);
 }
 
@@ -79,7 +89,6 @@ static void *pool_main(void *arg) {
     if (p->first == NULL) p->last = &p->first;
     p->listed--;
     s->listed = 0;
-    if (s->first == NULL) continue; /* what it was listed for was taken back */
     s->running = 1;
     yoi__strand_step(s, w);
   }
@@ -111,6 +120,16 @@ void yoi__pool_list(struct yoi__pool *p, struct yoi__strand *s) {
   *p->last = s;
   p->last = &s->next;
   p->listed++;
+}
+
+void yoi__pool_unlist(struct yoi__pool *p, struct yoi__strand *s) {
+  struct yoi__strand **at = &p->first;
+  if (!s->listed) return;
+  while (*at != s) at = &(*at)->next;
+  *at = s->next;
+  if (*at == NULL) p->last = at;
+  p->listed--;
+  s->listed = 0;
 }
 
 void yoi__pool_offer(struct yoi__pool *p, struct yoi__strand *s) {
@@ -171,13 +190,26 @@ static void tick(struct yoi__pool *p) {
   pthread_mutex_unlock(&p->lock);
 }
 
+static void pool_free(struct yoi__pool *p) {
+  pthread_cond_destroy(&p->told);
+  pthread_cond_destroy(&p->work);
+  pthread_mutex_destroy(&p->lock);
+  yoi_sdk_free(p);
+}
+
 /* The node is out of its queue, and may be posted again. */
 static void tick_post(void *ctx) {
   struct yoi__pool *p = ctx;
   pthread_mutex_lock(&p->lock);
   p->tick_posted = 0;
+  int ended = p->ended;
   pthread_mutex_unlock(&p->lock);
-  tick(p);
+  if (!ended) {
+    tick(p);
+    return;
+  }
+  if (p->timer != 0) yoi__loop_timer_cancel(p->host->loops, NULL, p->timer);
+  pool_free(p);
 }
 
 void yoi__pool_due(struct yoi__pool *p, uint64_t at_ns, struct yoi__after *after) {
@@ -204,14 +236,18 @@ static void pool_wake(void *self, uint64_t cookie) {
 
 /* ---- pools ------------------------------------------------------------- */
 
-struct yoi__pool *yoi__pool_of(struct yoi_embed *host, struct yoi__plugin *plugin) {
-  struct yoi__pool *p = host->pools;
-  while (p != NULL && p->plugin != plugin) p = p->next;
-  if (p != NULL) return p;
-  p = yoi_sdk_calloc(1, sizeof *p);
+static int is_of(const struct yoi__pool *p, const struct yoi__plugin *plugin) {
+  return p->linked == plugin->linked && yoi_sdk_str_is(plugin->manifest.id, p->id) &&
+         strcmp(p->digest, plugin->digest) == 0;
+}
+
+static struct yoi__pool *pool_new(struct yoi_embed *host, const struct yoi__plugin *plugin) {
+  struct yoi__pool *p = yoi_sdk_calloc(1, sizeof *p);
   if (p == NULL) return NULL;
   p->host = host;
-  p->plugin = plugin;
+  p->linked = plugin->linked;
+  (void)snprintf(p->id, sizeof p->id, "%.*s", YOI_ARG(plugin->manifest.id));
+  memcpy(p->digest, plugin->digest, sizeof p->digest);
   p->holder.wake = pool_wake;
   p->holder.self = p;
   p->node = (struct yoi__node){.fn = tick_post, .ctx = p};
@@ -222,6 +258,14 @@ struct yoi__pool *yoi__pool_of(struct yoi_embed *host, struct yoi__plugin *plugi
   pthread_cond_init(&p->told, NULL);
   p->next = host->pools;
   host->pools = p;
+  return p;
+}
+
+struct yoi__pool *yoi__pool_of(struct yoi_embed *host, const struct yoi__plugin *plugin) {
+  struct yoi__pool *p = host->pools;
+  while (p != NULL && !is_of(p, plugin)) p = p->next;
+  if (p == NULL) p = pool_new(host, plugin);
+  if (p != NULL) p->strands++;
   return p;
 }
 
@@ -244,6 +288,21 @@ static void pool_stop(struct yoi__pool *p) {
   pthread_mutex_unlock(&p->lock);
 }
 
+void yoi__pool_give(struct yoi__pool *p) {
+  struct yoi_embed *host = p->host;
+  struct yoi__pool **at = &host->pools;
+  if (--p->strands > 0 || p->stopping) return; /* the host ends: yoi__pools_free */
+  while (*at != p) at = &(*at)->next;
+  *at = p->next;
+  pool_stop(p);
+  yoi__holder_close(host->tokens, &p->holder);
+  pthread_mutex_lock(&p->lock);
+  int posted = p->tick_posted;
+  p->ended = p->tick_posted = 1;
+  pthread_mutex_unlock(&p->lock);
+  if (!posted) yoi__loop_post_node(host->loops, 0, &p->node);
+}
+
 void yoi__pools_stop(struct yoi_embed *host) {
   for (struct yoi__pool *p = host->pools; p != NULL; p = p->next) pool_stop(p);
 }
@@ -253,9 +312,6 @@ void yoi__pools_free(struct yoi_embed *host) {
     struct yoi__pool *p = host->pools;
     host->pools = p->next;
     yoi__holder_close(host->tokens, &p->holder);
-    pthread_cond_destroy(&p->told);
-    pthread_cond_destroy(&p->work);
-    pthread_mutex_destroy(&p->lock);
-    yoi_sdk_free(p);
+    pool_free(p);
   }
 }

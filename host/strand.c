@@ -142,6 +142,7 @@ static void unqueue(struct yoi__errand *e) {
   while (*at != e) at = &(*at)->next;
   *at = e->next;
   if (*at == NULL) s->last = at;
+  if (s->first == NULL) yoi__pool_unlist(s->pool, s);
   e->where = YOI__IDLE;
 }
 
@@ -476,7 +477,7 @@ static const yoi_stream_ops errand_ops = {sizeof errand_ops, 0, errand_next, err
 /* A place and, with it, the cookie of the plugin's token. */
 static yoi_status place(struct yoi__errand *e, uint64_t *out_cookie, yoi_error *err) {
   struct yoi__pool *p = pool_of(e);
-  yoi_str id = p->plugin->manifest.id;
+  yoi_str id = yoi_sdk_str(p->id);
   yoi_status st = YOI_OK;
   uint32_t i = 0;
   pthread_mutex_lock(&p->lock);
@@ -553,6 +554,8 @@ struct yoi__strand *yoi__strand_new(struct yoi__instance *in) {
 }
 
 void yoi__strand_free(struct yoi__strand *s) {
+  if (s == NULL) return;
+  yoi__pool_give(s->pool);
   yoi_sdk_free(s);
 }
 

@@ -15,7 +15,7 @@
 
 struct yoi_embed;
 struct yoi__instance;
-struct yoi__pool;   /* of a plugin */
+struct yoi__pool;   /* of a plugin's code */
 struct yoi__strand; /* of an instance */
 
 struct yoi__work {
@@ -27,10 +27,11 @@ struct yoi__work {
   void (*free)(struct yoi__work *w);
 };
 
-/* [main] The strand of an instance, and the plugin's pool if it has none yet;
+/* [main] The strand of an instance, and the pool of its code if there is none yet;
  * no thread is made before the first call. NULL: memory is short. */
 struct yoi__strand *yoi__strand_new(struct yoi__instance *in);
-/* [main] No call of it is left. NULL is accepted. */
+/* [main] No call of it is left. The last one of a pool ends its threads, too.
+ * NULL is accepted. */
 void yoi__strand_free(struct yoi__strand *s);
 
 /* [any] Queues the work, which is taken over, also when this fails. *out is
@@ -45,10 +46,12 @@ yoi_status yoi__strand_start(struct yoi__strand *s, struct yoi__work *w, uint64_
  * written off and did not come back; 0 for NULL. */
 uint32_t yoi__strand_lost(struct yoi__strand *s);
 
-/* [main] Ends the threads of all pools and joins them, but for those that are
- * inside a plugin: they are left to themselves, with all that they may touch. */
+/* [main] At the host's end: ends the threads of all pools and joins them, but for
+ * those that are inside a plugin: they are left to themselves, with all that they
+ * may touch. */
 void yoi__pools_stop(struct yoi_embed *host);
-/* [main] After the loops ended, when every thread was joined. */
+/* [main] After the loops ended, when every thread was joined and every strand
+ * freed. */
 void yoi__pools_free(struct yoi_embed *host);
 
 #endif

@@ -74,8 +74,11 @@ struct yoi__place {
 
 struct yoi__pool {
   struct yoi_embed *host;
-  struct yoi__plugin *plugin;
-  struct yoi__pool *next; /* of the host */
+  const yoi_linked_plugin *linked; /* the plugin's code, as in yoi__plugin ... */
+  char digest[YOI_SDK_DIGEST_SIZE];
+  char id[YOI_PLUGIN_ID_MAX + 1]; /* ... and its name */
+  uint32_t strands;               /* [main] */
+  struct yoi__pool *next;         /* of the host; [main] */
   struct yoi__holder holder;
   struct yoi__node node; /* of the clock */
   uint64_t timer;        /* of the clock, on loop 0 only; 0: none */
@@ -83,7 +86,8 @@ struct yoi__pool {
 
   pthread_mutex_t lock; /* guards what follows, and all errands and strands */
   pthread_cond_t work, told;
-  int stopping;
+  int stopping; /* set on [main] */
+  int ended;    /* the node frees it */
   int tick_posted, ticking, rescan;
   uint64_t armed_ns;                 /* the clock is set for then; 0: it is not */
   struct yoi__strand *first, **last; /* that have work and no thread */
@@ -110,12 +114,17 @@ struct yoi__after {
 };
 
 /* ---- pool.c ------------------------------------------------------------ */
-struct yoi__pool *yoi__pool_of(struct yoi_embed *host, struct yoi__plugin *plugin);
+/* [main] The pool of that code, for one more strand; NULL: memory is short. */
+struct yoi__pool *yoi__pool_of(struct yoi_embed *host, const struct yoi__plugin *plugin);
+/* [main] One strand, which has no call left, less; the last one ends the pool. */
+void yoi__pool_give(struct yoi__pool *p);
 /* Unlocks and does what is due. */
 void yoi__pool_leave(struct yoi__pool *p, struct yoi__after *after);
 /* The following with the lock held. */
-/* The strand may have work; offer finds a thread for it, NULL for any. */
+/* The strand may have work, or has none any more; offer finds a thread for it,
+ * NULL for any. */
 void yoi__pool_list(struct yoi__pool *p, struct yoi__strand *s);
+void yoi__pool_unlist(struct yoi__pool *p, struct yoi__strand *s);
 void yoi__pool_offer(struct yoi__pool *p, struct yoi__strand *s);
 /* The clock must look again then. */
 void yoi__pool_due(struct yoi__pool *p, uint64_t at_ns, struct yoi__after *after);

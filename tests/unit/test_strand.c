@@ -94,6 +94,7 @@ static void set_up(struct bench *b, int step, uint32_t threads) {
   host_fixture_runtime(&b->f, "a", &asking_table);
   host_fixture_model(&b->f, "main", &serial_table);
   host_fixture_model(&b->f, "other", &serial_table); /* of another plugin: a pool of its own */
+  b->f.models[1].instance.plugin->manifest.id = YOI_LIT("dev.yoi.test.other");
   for (int i = 1; i < 5; i++) {                      /* of the same plugin as main */
     static const char *const more[] = {"", "m1", "m2", "m3", "m4"};
     struct yoi__config_model *same = &b->f.models[b->f.config.n_models++];

@@ -179,7 +179,7 @@ static yoi_status model_open(const yoi_host *host, yoi_str config, void **out_se
   (void)err;
   uint64_t token = 0;
   serial.host = host;
-  *out_self = &serial.inside[serial.opens++];
+  *out_self = &serial.inside[serial.opens++ % 8];
   serial.no_loop = host->get_interface(host, YOI_LIT(YOI_HOST_LOOP_ID)) == NULL;
   serial.no_token = host->token_new(host, 0, &token, NULL) != YOI_OK;
   return YOI_OK;

@@ -25,7 +25,9 @@
  * loops and callbacks come on those. new, check, start, step, add, remove,
  * reload, drain and free of one host belong to one thread (the last five never
  * inside a callback);
- * yoi_call, yoi_call_cancel and yoi_host_wakeup may be called from any.
+ * yoi_call, yoi_call_cancel and yoi_host_wakeup may be called from any, and so
+ * may yoi_call_sync of a host with threads, but for its callbacks. In step mode
+ * that is for the one thread too: the one that called start or step last.
  */
 #ifndef YOI_H
 #define YOI_H
@@ -276,7 +278,9 @@ YOI_API yoi_status yoi_host_start(struct yoi_embed *host, yoi_error *err);
 YOI_API int yoi_host_fd(const struct yoi_embed *host);
 
 /* Step mode: runs what is ready, waiting at most timeout_ms for it (0: not
- * at all, negative: until there is work or yoi_host_wakeup). */
+ * at all, negative: until there is work or yoi_host_wakeup).
+ * FAILED_PRECONDITION: the host is not started, or runs its own threads; inside
+ * a callback; while another thread steps. */
 YOI_API yoi_status yoi_host_step(struct yoi_embed *host, int timeout_ms,
                                  yoi_error *err);
 
@@ -350,7 +354,8 @@ YOI_API void yoi_call_cancel(struct yoi_embed *host, uint64_t call);
 
 /* A unary operation, waited for; in step mode it steps meanwhile. *out_text
  * is the answer, NUL-terminated, to be given to yoi_free; its length is in
- * *out_len (may be NULL). FAILED_PRECONDITION inside a callback. */
+ * *out_len (may be NULL). FAILED_PRECONDITION inside a callback, and in step mode
+ * on another thread than the one that steps: yoi_call is for those. */
 YOI_API yoi_status yoi_call_sync(struct yoi_embed *host, yoi_str runtime_id,
                                  const yoi_request *req, char **out_text,
                                  size_t *out_len, yoi_error *err);

@@ -52,7 +52,9 @@ static int wait_stepping(struct yoi_embed *host, int (*done)(void *ctx), void *c
     uint64_t now = yoi__now_ns();
     if (now >= until_ns) return 0;
     uint64_t left = (until_ns - now) / YOI__MS + 1;
-    if (step_once(host, left < WAIT_STEP_MS ? (int)left : WAIT_STEP_MS) != YOI_OK) return 0;
+    if (step_once(host, left < WAIT_STEP_MS ? (int)left : WAIT_STEP_MS) == YOI_OK) continue;
+    if (yoi__loops_inside(host->loops)) return 0;
+    sched_yield(); /* against the rule another thread steps, and does the work */
   }
 }
 
@@ -397,6 +399,7 @@ yoi_status yoi_host_start(struct yoi_embed *host, yoi_error *err) {
     (void)yoi_sdk_fail(err, YOI_CODE_INVALID_REQUEST, "the host is started already");
     return YOI_FAILED_PRECONDITION;
   }
+  atomic_store(&host->stepper, yoi__thread());
   struct opening o = {.host = host, .err = err};
   const struct yoi__config *c = host->config;
   yoi__log_passed(host);
@@ -450,7 +453,12 @@ yoi_status yoi_host_step(struct yoi_embed *host, int timeout_ms, yoi_error *err)
     (void)yoi_sdk_fail(err, YOI_CODE_INVALID_REQUEST, "a callback may not step");
     return YOI_FAILED_PRECONDITION;
   }
-  return step_once(host, timeout_ms);
+  st = step_once(host, timeout_ms);
+  if (st == YOI_OK)
+    atomic_store(&host->stepper, yoi__thread());
+  else
+    (void)yoi_sdk_fail(err, YOI_CODE_INVALID_REQUEST, "another thread steps the host now");
+  return st;
 }
 
 void yoi_host_wakeup(struct yoi_embed *host) {

@@ -359,7 +359,8 @@ uint32_t yoi__loops_current(const struct yoi__loops *ls) {
 }
 
 int yoi__loops_inside(const struct yoi__loops *ls) {
-  return yoi__loops_current(ls) != YOI_NO_LOOP || (ls->step && ls->loops[0].in_turn);
+  return yoi__loops_current(ls) != YOI_NO_LOOP ||
+         (ls->step && atomic_load(&ls->loops[0].turn_of) == yoi__thread());
 }
 
 int yoi__loops_fd(const struct yoi__loops *ls) {
@@ -369,12 +370,13 @@ int yoi__loops_fd(const struct yoi__loops *ls) {
 yoi_status yoi__loops_step(struct yoi__loops *ls, int timeout_ms) {
   struct yoi__loop *before = yoi__current_loop;
   struct yoi__loop *l = &ls->loops[0];
-  if (!ls->step || l->in_turn) return YOI_FAILED_PRECONDITION;
-  l->in_turn = 1;
+  uintptr_t nobody = 0;
+  if (!ls->step || !atomic_compare_exchange_strong(&l->turn_of, &nobody, yoi__thread()))
+    return YOI_FAILED_PRECONDITION;
   yoi__current_loop = l; /* one host may be stepped inside a callback of another */
   loop_turn(l, timeout_ms);
   yoi__current_loop = before;
-  l->in_turn = 0;
+  atomic_store(&l->turn_of, 0);
   /* What this turn posted does not signal by itself; the application that
    * polls the descriptor must see it. */
   pthread_mutex_lock(&l->lock);

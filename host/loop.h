@@ -12,8 +12,15 @@
 #ifndef YOI__LOOP_H
 #define YOI__LOOP_H
 
+#include <pthread.h>
 #include <stdatomic.h>
+#include <stdint.h>
 #include <yoi/host_loop.h>
+
+/* [any] The calling thread, as a number that is not 0. */
+static inline uintptr_t yoi__thread(void) {
+  return (uintptr_t)pthread_self();
+}
 
 struct yoi__loops;
 struct yoi__metrics;
@@ -48,8 +55,7 @@ uint32_t yoi__loops_count(const struct yoi__loops *ls);
 /* [any] The loop of this set that the calling thread runs, or YOI_NO_LOOP. */
 uint32_t yoi__loops_current(const struct yoi__loops *ls);
 /* 1: the caller is inside a callback of this set, be it that another set,
- * stepped in that callback, is what its thread runs now. Step mode: on the
- * thread that steps. */
+ * stepped in that callback, is what its thread runs now. [any] */
 int yoi__loops_inside(const struct yoi__loops *ls);
 
 /* [any] and [loop], as in yoi/host_loop.h. */
@@ -71,7 +77,8 @@ void yoi__loops_purge(struct yoi__loops *ls, struct yoi__owner *o);
 
 /* Step mode. The descriptor is readable when step has work. */
 int yoi__loops_fd(const struct yoi__loops *ls);
-/* One turn, waiting at most timeout_ms (negative: for ever). */
+/* One turn, waiting at most timeout_ms (negative: for ever). FAILED_PRECONDITION:
+ * a turn is under way, of this thread or another. */
 yoi_status yoi__loops_step(struct yoi__loops *ls, int timeout_ms);
 /* [any] Ends the waiting of a step; safe in signal handlers. */
 void yoi__loops_wakeup(struct yoi__loops *ls);

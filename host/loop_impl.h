@@ -30,7 +30,7 @@ struct yoi__loop {
   int epoll, event, timer;
   pthread_t thread;
   int has_thread;
-  int in_turn; /* step mode: a callback must not step again */
+  _Atomic uintptr_t turn_of; /* step mode: the thread that is in a turn; 0: none */
 
   /* loop_objects.c */
   struct yoi__slot *slots;

@@ -2,7 +2,10 @@
  *
  * In threaded mode the callback comes on a loop and the caller's thread waits;
  * in step mode the caller's thread steps. Inside a callback neither can work,
- * so it is refused there.
+ * so it is refused there; in step mode also on a thread that is not the one that
+ * steps, whose callbacks would come on a thread where none is expected.
+ *
+ * Invariant: nobody leaves while the call can still come back to the caller's stack.
  */
 #include <sdk/mem.h>
 #include <sdk/str.h>
@@ -58,19 +61,32 @@ static yoi_status take_text(struct sync *s, char **out_text, size_t *out_len, yo
   return YOI_OK;
 }
 
+/* Where no start can be undone meanwhile, the loops stay. */
+static yoi_status may_wait(struct yoi_embed *host, yoi_error *err) {
+  uint32_t phase = atomic_load(&host->phase);
+  if (phase != YOI__READY && phase != YOI__DRAINING) return YOI_OK; /* yoi_call refuses it */
+  if (yoi__loops_inside(host->loops))
+    (void)yoi_sdk_fail(err, YOI_CODE_INVALID_REQUEST, "a callback may not wait for a call");
+  else if (host->step && atomic_load(&host->stepper) != yoi__thread())
+    (void)yoi_sdk_fail(err, YOI_CODE_INVALID_REQUEST,
+                       "only the thread that steps the host may wait for a call; yoi_call is for "
+                       "any thread");
+  else
+    return YOI_OK;
+  return YOI_FAILED_PRECONDITION;
+}
+
 yoi_status yoi_call_sync(struct yoi_embed *host, yoi_str runtime_id, const yoi_request *req,
                          char **out_text, size_t *out_len, yoi_error *err) {
-  if (host->loops != NULL && yoi__loops_inside(host->loops)) {
-    (void)yoi_sdk_fail(err, YOI_CODE_INVALID_REQUEST, "a callback may not wait for a call");
-    return YOI_FAILED_PRECONDITION;
-  }
+  yoi_status may = may_wait(host, err);
+  if (may != YOI_OK) return may;
   if (req->op == YOI_OP_WORKER_EVENTS || (req->flags & YOI_REQ_FOLLOW) != 0)
     return yoi_sdk_fail(err, YOI_CODE_INVALID_REQUEST, "only a unary operation can be waited for");
   struct sync s = {.host = host, .err = err};
   yoi_sdk_buf_init(&s.text, ANSWER_MAX);
   yoi_status st = yoi_call(host, runtime_id, req, on_event, &s, NULL, err);
   if (st == YOI_OK) {
-    (void)yoi__host_wait(host, is_done, &s, UINT64_MAX);
+    while (!yoi__host_wait(host, is_done, &s, UINT64_MAX)) continue;
     st = take_text(&s, out_text, out_len, err);
   }
   yoi_sdk_buf_release(&s.text);

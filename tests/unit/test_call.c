@@ -6,6 +6,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include <cmocka.h>
 
@@ -229,6 +230,81 @@ static void test_a_drain_without_memory_has_not_begun(void **state) {
   host_fixture_stop(&f);
 }
 
+/* ---- threads beside the one that steps ------------------------------------- */
+
+struct beside {
+  struct yoi_embed *host;
+  yoi_status sync, step;
+  char *text;
+  struct yoi_sdk_error e;
+};
+
+static void *waits(void *arg) {
+  struct beside *b = arg;
+  yoi_request req = fixture_request(YOI_OP_RUNTIME_DESCRIBE);
+  b->sync = yoi_call_sync(b->host, YOI_LIT("a"), &req, &b->text, NULL, yoi_sdk_error_init(&b->e));
+  return NULL;
+}
+
+static void *steps_then_waits(void *arg) {
+  struct beside *b = arg;
+  b->step = yoi_host_step(b->host, 0, NULL);
+  return waits(arg);
+}
+
+static void beside(struct beside *b, void *(*what)(void *arg)) {
+  pthread_t thread;
+  assert_int_equal(pthread_create(&thread, NULL, what, b), 0);
+  pthread_join(thread, NULL);
+}
+
+static void refused_beside(struct beside *b, void *(*what)(void *arg)) {
+  beside(b, what);
+  assert_int_equal(b->sync, YOI_FAILED_PRECONDITION);
+  assert_non_null(strstr(b->e.message, "only the thread that steps the host may wait"));
+  assert_null(b->text);
+}
+
+/* In the callback the other thread meets a turn that is under way. */
+static void others_wait(void *ctx, const yoi_event *ev, yoi_status st, const yoi_error *err) {
+  struct beside *b = ctx;
+  (void)st;
+  (void)err;
+  if (ev != NULL) return;
+  refused_beside(b, steps_then_waits);
+  assert_int_equal(b->step, YOI_FAILED_PRECONDITION);
+  b->host = NULL;
+}
+
+static int was_asked(void *ctx) {
+  return ((struct beside *)ctx)->host == NULL;
+}
+
+static void test_sync_is_for_the_thread_that_steps(void **state) {
+  struct host_fixture f;
+  (void)state;
+  set_up(&f);
+  struct beside b = {.host = f.host};
+  refused_beside(&b, waits);
+  yoi_request req = fixture_request(YOI_OP_RUNTIME_DESCRIBE);
+  assert_int_equal(yoi_call(f.host, YOI_LIT("a"), &req, others_wait, &b, NULL, NULL), YOI_OK);
+  host_fixture_until(&f, was_asked, &b);
+  b = (struct beside){.host = f.host};
+  (void)waits(&b);
+  assert_int_equal(b.sync, YOI_OK);
+  yoi_free(b.text);
+  b = (struct beside){.host = f.host};
+  beside(&b, steps_then_waits); /* the host is that thread's now */
+  assert_int_equal(b.step, YOI_OK);
+  assert_int_equal(b.sync, YOI_OK);
+  assert_non_null(strstr(b.text, "{}"));
+  yoi_free(b.text);
+  b = (struct beside){.host = f.host};
+  (void)waits(&b); /* and no longer this one's */
+  assert_int_equal(b.sync, YOI_FAILED_PRECONDITION);
+  host_fixture_stop(&f);
+}
+
 /* ---- hosts inside each other ---------------------------------------------- */
 
 struct nested {
@@ -437,6 +513,7 @@ int main(void) {
       cmocka_unit_test(test_a_failed_row_is_never_an_empty_one),
       cmocka_unit_test(test_the_default_profile_is_never_lost),
       cmocka_unit_test(test_a_drain_without_memory_has_not_begun),
+      cmocka_unit_test(test_sync_is_for_the_thread_that_steps),
       cmocka_unit_test(test_sync_inside_a_callback_is_refused_at_any_depth),
       cmocka_unit_test(test_a_wake_during_open_is_kept),
       cmocka_unit_test(test_a_failed_start_opens_nothing_more),

@@ -414,9 +414,13 @@ static void bury(struct yoi__isolate *iso, char *how, size_t cap) {
   yoi__loops_purge(iso->in->top->loops, &iso->owner);
   atomic_store(&iso->owner.closing, 0u);
   yoi__worker_bury(pid, how, cap);
+  /* Who has the calm channel reads the busy one as well: first without `reading`.
+   * Nobody takes it again, since `dead` stands until below. */
+  pthread_mutex_lock(&iso->lock);
+  while (iso->calm_taken) pthread_cond_wait(&iso->calm_free, &iso->lock);
+  pthread_mutex_unlock(&iso->lock);
   pthread_mutex_lock(&iso->reading);
   pthread_mutex_lock(&iso->lock);
-  while (iso->calm_taken) pthread_cond_wait(&iso->calm_free, &iso->lock); /* it was told: dead */
   yoi__channel_release(&iso->busy);
   yoi__channel_release(&iso->calm);
   iso->pid = 0;

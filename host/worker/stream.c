@@ -3,9 +3,11 @@
  *   START --> queued --> begun --> next, next, ... --> final --> forgotten
  *
  * One step of a call is one function of the plugin's, or a few: what next gives
- * is gathered into one message, with the END that follows it. A call that says
- * AGAIN rests until its token is woken, one that has sent YOI_ISOLATED_WINDOW
- * bytes until the host has read some.
+ * is gathered into one message, with the END that follows it. A SERIAL plugin's
+ * next blocks and need not say AGAIN: of it a step has one, so that each piece
+ * goes out when it is there, its streams take turns and a cancel comes between
+ * two pieces. A call that says AGAIN rests until its token is woken, one that has
+ * sent YOI_ISOLATED_WINDOW bytes until the host has read some.
  *
  * Invariants:
  *  1. A step runs on the loop, of a SERIAL plugin on its thread; never two of a
@@ -14,6 +16,8 @@
  *     nothing of a call is left when the host forgets it.
  *  3. With YOI_SERIAL_CANCEL, cancel may run on the main thread beside a step,
  *     never beside or after the release of that stream.
+ *  4. What the host asked to end comes before other calls: it waits for it, and
+ *     ends this process when that takes too long.
  */
 #include <string.h>
 #include <unistd.h>
@@ -50,12 +54,27 @@ static void work_posted(void *ctx) {
   yoi__worker_work(ctx);
 }
 
+static int is_urgent(const struct yoi__worker_call *c) {
+  return c->released || (c->cancelled && !c->told);
+}
+
+static void unqueue(struct yoi__worker *w, struct yoi__worker_call *c) {
+  struct yoi__worker_call **at = &w->first;
+  while (*at != c) at = &(*at)->next;
+  *at = c->next;
+  if (c->next == NULL) w->last = at;
+  c->queued = 0;
+}
+
 static void queue(struct yoi__worker *w, struct yoi__worker_call *c) {
-  if (c->queued || c->running || !has_work(c)) return;
+  if (c->running || !has_work(c)) return;
+  if (c->queued && !is_urgent(c)) return;
+  if (c->queued) unqueue(w, c);
+  struct yoi__worker_call **at = is_urgent(c) ? &w->first : w->last;
   c->queued = 1;
-  c->next = NULL;
-  *w->last = c;
-  w->last = &c->next;
+  c->next = *at;
+  *at = c;
+  if (c->next == NULL) w->last = &c->next;
   if (w->serial) {
     pthread_cond_broadcast(&w->news);
   } else if (!w->posted) {
@@ -67,9 +86,7 @@ static void queue(struct yoi__worker *w, struct yoi__worker_call *c) {
 static struct yoi__worker_call *take(struct yoi__worker *w) {
   struct yoi__worker_call *c = w->first;
   if (c == NULL) return NULL;
-  w->first = c->next;
-  if (w->first == NULL) w->last = &w->first;
-  c->queued = 0;
+  unqueue(w, c);
   c->running = 1;
   return c;
 }
@@ -90,10 +107,10 @@ static yoi_status fit(yoi_status st) {
   return st >= YOI_END && st <= YOI_UNAUTHENTICATED ? st : YOI_UNKNOWN;
 }
 
-/* Events of one or more calls of next. AGAIN: there are no more now; OK: there
+/* Events of one call of next, or several. AGAIN: there are no more now; OK: there
  * may be; else it is over, with *err. */
-static yoi_status gather(struct yoi__worker_call *c, struct yoi_sdk_buf *b, uint32_t *out_n,
-                         yoi_error *err) {
+static yoi_status gather(const struct yoi__worker *w, struct yoi__worker_call *c,
+                         struct yoi_sdk_buf *b, uint32_t *out_n, yoi_error *err) {
   yoi_status st;
   do {
     const yoi_event *const *events = NULL;
@@ -112,7 +129,7 @@ static yoi_status gather(struct yoi__worker_call *c, struct yoi_sdk_buf *b, uint
     if (failed != 0 || b->failed != 0)
       return yoi_sdk_fail(err, YOI_CODE_INTERNAL, "it gave more than the host takes at once");
     *out_n += (uint32_t)n;
-  } while (b->len < YOI__GATHER_BYTES);
+  } while (!w->serial && b->len < YOI__GATHER_BYTES);
   return st;
 }
 
@@ -169,7 +186,7 @@ static int advance(struct yoi__worker *w, struct yoi__worker_call *c) {
   pthread_mutex_lock(&w->lock);
   c->woken = 0;
   pthread_mutex_unlock(&w->lock);
-  yoi_status st = b.failed != 0 ? yoi_sdk_fail_memory(&e.e) : gather(c, &b, &n, &e.e);
+  yoi_status st = b.failed != 0 ? yoi_sdk_fail_memory(&e.e) : gather(w, c, &b, &n, &e.e);
   int ended = st == YOI_END && n > 0; /* goes along; released before it does */
   if (ended) {
     yoi_status final = YOI_END;

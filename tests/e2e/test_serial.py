@@ -1,23 +1,37 @@
 """A model whose calls block: nothing else of the host waits for it.
 
 The plugin tests/plugins/serial takes its orders from the input. A call that
-hangs there never comes back; the process ends all the same.
+hangs there never comes back; the process ends all the same. What holds for it
+in the host and in a process of its own is tried in both, and where it does not
+matter, with serial-plain too, which is told of a cancel between two calls only.
 """
 import re
 
 import pytest
 
-from lib import configs, wait
+from lib import configs, rogue, wait
 from lib.worker import Worker, text_of
 
 pytestmark = pytest.mark.tsan
 
-SERIAL = {'name': 'main', 'plugin': 'dev.yoi.test.serial'}
+CANCEL, PLAIN = 'dev.yoi.test.serial', 'dev.yoi.test.serial-plain'
+SERIAL = {'name': 'main', 'plugin': CANCEL}
+DIED = 'a worker process ended'
+LONG = 'slow 20000 20'  # far more than any bound here
 
 
 @pytest.fixture
 def served(new_host):
     return new_host(configs.standard(model=SERIAL))
+
+
+@pytest.fixture(name='host_of', params=['here', 'apart'])
+def a_host_of_that_model(request, new_host):
+    """host_of(plugin): in the host, and in a process of its own."""
+    apart = request.param == 'apart'
+    return lambda plugin=CANCEL: new_host(configs.standard(
+        model={'name': 'main', 'plugin': plugin},
+        plugins=[rogue.isolated(plugin)] if apart else []))
 
 
 def written_off(host):
@@ -47,8 +61,9 @@ def hang(host, order='hang'):
     return worker
 
 
-def test_a_conversation(served):
-    worker = Worker.create(served.v1)
+@pytest.mark.parametrize('plugin', [CANCEL, PLAIN])
+def test_a_conversation(host_of, plugin):
+    worker = Worker.create(host_of(plugin).v1)
     for text in ('hello', 'block 50', 'slow 3 5'):
         out = worker.say(text)
         assert out['turn']['state'] == 'completed', out
@@ -59,7 +74,9 @@ def test_a_conversation(served):
     assert text_of(worker.say('again')['message']) == 'again'
 
 
-def test_workers_take_turns_on_one_instance(served):
+@pytest.mark.parametrize('plugin', [CANCEL, PLAIN])
+def test_workers_take_turns_on_one_instance(host_of, plugin):
+    served = host_of(plugin)
     workers = [Worker.create(served.v1) for _ in range(8)]
     for w in workers:
         w.input('slow 5 2')  # the plugin ends the process if two calls meet in it
@@ -67,7 +84,51 @@ def test_workers_take_turns_on_one_instance(served):
         wait.until(lambda w=w: turn_of(w)['state'] == 'completed', 20, 'the turn')
 
 
-def test_what_blocks_holds_up_nobody(served):
+def test_a_piece_is_told_before_the_next_one_is_there(host_of):
+    host = host_of()
+    worker = Worker.create(host.v1)
+    with worker.follow('hold') as stream:
+        stream.until('text.delta')
+        worker.cancel()
+        seen = stream.until('end')
+    assert [e.data['turn']['state'] for e in seen if e.kind == 'turn.ended'] == ['cancelled']
+    assert text_of(worker.say('hello')['message']) == 'hello'
+    assert not host.entries(msg=DIED)
+
+
+@pytest.mark.parametrize('plugin', [CANCEL, PLAIN])
+def test_a_long_answer_lets_others_have_their_turn(host_of, plugin):
+    host = host_of(plugin)
+    long, other = Worker.create(host.v1), Worker.create(host.v1)
+    with long.follow(LONG) as stream:
+        stream.until('text.delta')
+        assert text_of(other.say('hello')['message']) == 'hello'
+        assert turn_of(long)['state'] == 'running'
+        long.cancel()
+        stream.until('end')
+    assert turn_of(long)['state'] == 'cancelled'
+
+
+@pytest.mark.parametrize('plugin', [CANCEL, PLAIN])
+def test_a_cancel_comes_between_two_pieces(host_of, plugin):
+    host = host_of(plugin)
+    workers = [Worker.create(host.v1) for _ in range(4)]
+    for w in workers:
+        w.input(LONG)
+    for w in workers:
+        wait.until(lambda w=w: turn_of(w)['state'] == 'running', what='the turn')
+    before = rogue.children(host.pid)
+    for w in workers:
+        w.cancel()
+    for w in workers:
+        wait.until(lambda w=w: turn_of(w)['state'] == 'cancelled', what='the cancel')
+    assert text_of(workers[0].say('hello')['message']) == 'hello'
+    assert rogue.children(host.pid) == before
+    assert not host.entries(msg=DIED) and not written_off(host)
+
+
+def test_what_blocks_holds_up_nobody(host_of):
+    served = host_of()
     slow, other = Worker.create(served.v1), Worker.create(served.v1)
     slow.input('block 60000')
     wait.until(lambda: turn_of(slow)['state'] == 'running', what='the turn')
@@ -77,7 +138,7 @@ def test_what_blocks_holds_up_nobody(served):
     slow.cancel()  # the plugin says that its cancel may come beside a call
     wait.until(lambda: turn_of(slow)['state'] == 'cancelled', what='the cancel')
     assert text_of(other.say('hello')['message']) == 'hello'
-    assert not written_off(served)
+    assert not written_off(served) and not served.entries(msg=DIED)
 
 
 def test_a_call_that_hangs_is_written_off(served):
@@ -128,7 +189,8 @@ def memory_of(host):
     return int(re.search(r'^VmRSS:\s+(\d+)', status, re.M).group(1))
 
 
-def test_an_endless_answer_is_bounded(served):
+def test_an_endless_answer_is_bounded(host_of):
+    served = host_of()
     worker = Worker.create(served.v1)
     before = memory_of(served)
     worker.input('endless')  # nobody watches; the engine's limit ends it

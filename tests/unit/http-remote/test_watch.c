@@ -1,0 +1,202 @@
+/* Watched workers, with a remote that says what the test says. What is asked of it
+ * is never sent: nobody has looked at the remote yet, so that all asks are parked,
+ * and the test answers in their place. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+#include <sdk/plugin.h>
+
+#include "runtimes/http-remote/remote.h"
+#include "tests/unit/support/fake_host.h"
+
+#define RESUME_MS 1000
+#define ACK "{\"ack\":{\"sequence\":1,\"cursor\":\"k1\",\"state\":\"running\",\"turn_id\":\"t\"}}"
+#define STARTED "{\"sequence\":1,\"turn_id\":\"t\"}"
+
+static struct fake_host *fh;
+static struct rem_instance *remote;
+static struct yoi_sdk_buf seen, text;
+
+static int setup(void **state) {
+  (void)state;
+  fh = fake_host_new(2);
+  const yoi_host *host = fake_host_instance(fh);
+  struct rem_instance *i = calloc(1, sizeof *i + 2 * sizeof i->loops[0]);
+  assert_non_null(i);
+  remote = i;
+  i->host = host;
+  i->loop = yoi_sdk_host_get(host, YOI_HOST_LOOP_ID, sizeof *i->loop);
+  i->clock = yoi_sdk_host_get(host, YOI_HOST_CLOCK_ID, sizeof *i->clock);
+  i->n_loops = 2;
+  i->loops[0].instance = i->loops[1].instance = i;
+  struct yoi_sdk_error e;
+  assert_int_equal(rem_config_read(YOI_LIT("{\"base_url\":\"http://127.0.0.1:1\"}"), &i->config,
+                                   yoi_sdk_error_init(&e)),
+                   YOI_OK);
+  i->config.resume_ms = RESUME_MS;
+  assert_int_equal(pthread_mutex_init(&i->mu, NULL), 0);
+  assert_int_equal(rem_health_init(i), YOI_OK);
+  i->health.probe = (struct rem_ask *)(void *)i; /* it is being looked at, for ever */
+  yoi_sdk_buf_init(&seen, YOI_JSON_BYTES_MAX);
+  yoi_sdk_buf_init(&text, YOI_JSON_BYTES_MAX);
+  fake_host_enter(0);
+  return 0;
+}
+
+static int teardown(void **state) {
+  (void)state;
+  fake_host_run(fh);
+  assert_null(remote->watched); /* all that was released is gone */
+  fake_host_close(fh);
+  atomic_store(&remote->closing, 1u);
+  remote->health.probe = NULL;
+  rem_health_release(remote);
+  rem_config_release(&remote->config);
+  pthread_mutex_destroy(&remote->mu);
+  free(remote);
+  yoi_sdk_buf_release(&seen);
+  yoi_sdk_buf_release(&text);
+  fake_host_enter(YOI_NO_LOOP);
+  fake_host_free(fh);
+  return 0;
+}
+
+/* A stream with a token of its own; NULL: without a cursor. */
+static struct rem_watcher *start(uint32_t op, const char *body, uint32_t flags) {
+  struct yoi_sdk_error e;
+  yoi_stream *s = NULL;
+  yoi_request req = {.size = sizeof req,
+                     .op = op,
+                     .flags = flags,
+                     .origin = YOI_ORIGIN_EMBED,
+                     .token = fake_token(fh),
+                     .worker_id = YOI_LIT("ann"),
+                     .principal = YOI_LIT("embed"),
+                     .body = body ? yoi_sdk_str(body) : (yoi_str){0}};
+  assert_int_equal(rem_watch_start(remote, &req, &s, yoi_sdk_error_init(&e)), YOI_OK);
+  return (struct rem_watcher *)(void *)s;
+}
+
+static struct rem_watcher *follow(void) {
+  return start(YOI_OP_WORKER_INPUT, "{\"content\":\"hi\"}", YOI_REQ_FOLLOW);
+}
+
+static void leave(struct rem_watcher *x) {
+  fake_token_free(fh, x->token);
+  x->head.ops->release(&x->head);
+}
+
+/* All that it is given until it has to wait: "NAME CURSOR;", and how it ended. */
+static const char *given(struct rem_watcher *x) {
+  const yoi_event *const *events = NULL;
+  struct yoi_sdk_error e;
+  yoi_status st = YOI_OK;
+  size_t n = 0;
+  yoi_sdk_buf_clear(&seen);
+  for (int rounds = 0; rounds < 1000; rounds++) {
+    st = x->head.ops->next(&x->head, &events, &n, yoi_sdk_error_init(&e));
+    if (st != YOI_OK) break;
+    assert_true(n > 0);
+    for (size_t k = 0; k < n; k++) {
+      const yoi_event *ev = events[k];
+      yoi_str more = ev->kind == YOI_EVENT_END ? ev->text : ev->cursor;
+      yoi_sdk_buf_addf(&seen, "%s %.*s;", yoi_sdk_event_name(ev->kind), (int)more.len, more.ptr);
+    }
+  }
+  if (st == YOI_END) yoi_sdk_buf_adds(&seen, YOI_LIT("END"));
+  if (st != YOI_END && st != YOI_AGAIN) yoi_sdk_buf_addf(&seen, "%s", yoi_sdk_code_name(e.e.code));
+  yoi_sdk_buf_addc(&seen, '\0');
+  return seen.data;
+}
+
+static int sse(struct rem_watched *w, const char *type, const char *id, const char *data) {
+  struct yoi_sdk_sse_event ev = {yoi_sdk_str(type), yoi_sdk_str(data), yoi_sdk_str(id)};
+  assert_non_null(w->up);
+  return w->up->handler->event(w->up->ctx, &ev);
+}
+
+static void opened(struct rem_watched *w) {
+  assert_non_null(w->up);
+  w->up->handler->open(w->up->ctx);
+}
+
+static void lost(struct rem_watched *w) {
+  struct rem_outcome o = {.opened = 1, .again = 1};
+  assert_non_null(w->up);
+  o.st = yoi_sdk_fail(yoi_sdk_error_init(&o.error), YOI_CODE_RUNTIME_UNAVAILABLE, "lost");
+  w->up->handler->done(w->up->ctx, &o);
+}
+
+static int asks(const struct rem_ask *a, const char *cursor) {
+  yoi_str url = yoi_sdk_buf_str(&((struct rem_ask *)(uintptr_t)a)->request.url);
+  char query[64];
+  size_t n = (size_t)snprintf(query, sizeof query, "cursor=%s", cursor);
+  return url.len > n && memcmp(url.ptr + url.len - n, query, n) == 0;
+}
+
+/* A message of the turn, or of another one, with so many bytes of text. */
+static const char *message(const char *turn, size_t bytes) {
+  yoi_sdk_buf_clear(&text);
+  yoi_sdk_buf_addf(&text,
+                   "{\"sequence\":1,\"turn_id\":\"%s\",\"item\":{\"sequence\":1,\"turn_id\":null,"
+                   "\"role\":\"assistant\",\"content\":[],\"reasoning\":\"",
+                   turn);
+  memset(yoi_sdk_buf_reserve(&text, bytes), 'y', bytes);
+  text.len += bytes;
+  yoi_sdk_buf_adds(&text, YOI_LIT("\"}}"));
+  yoi_sdk_buf_addc(&text, '\0');
+  assert_false(text.failed);
+  return text.data;
+}
+
+/* ---- a followed input ---------------------------------------------------------- */
+
+static void a_followed_turn_has_all_its_events_however_large(void **state) {
+  (void)state;
+  struct rem_watcher *x = follow();
+  struct rem_watched *w = x->w;
+  opened(w);
+  assert_int_equal(sse(w, "ack", "", ACK), 0);
+  assert_int_equal(sse(w, "turn.started", "k2", STARTED), 0);
+  assert_int_equal(sse(w, "message.completed", "k3", message("t", YOI_REMOTE_BUFFER_BYTES)), 0);
+  assert_int_equal(sse(w, "message.completed", "k4", message("u", 10)), 0);
+  assert_int_equal(sse(w, "message.completed", "k5", message("t", YOI_REMOTE_BUFFER_BYTES)), 0);
+  assert_true(w->paused);
+  assert_string_equal(given(x), "ack ;turn.started k2;message.completed k3;message.completed k5;");
+  assert_null(x->read);
+  assert_false(w->paused);
+  /* What was given goes again. */
+  assert_int_equal(sse(w, "message.completed", "k6", message("t", YOI_REMOTE_BUFFER_BYTES)), 0);
+  assert_int_equal(w->end - w->base, 1);
+  leave(x);
+}
+
+static void a_stream_taken_up_again_is_not_read_before_there_is_room(void **state) {
+  (void)state;
+  struct rem_watcher *x = follow();
+  struct rem_watched *w = x->w;
+  opened(w);
+  assert_int_equal(sse(w, "ack", "", ACK), 0);
+  assert_int_equal(sse(w, "message.completed", "k2", message("t", YOI_REMOTE_BUFFER_BYTES)), 0);
+  lost(w);
+  fake_host_advance(fh, RESUME_MS / 2);
+  assert_true(asks(w->up, "k2"));
+  opened(w);
+  assert_true(w->paused);
+  assert_string_equal(given(x), "ack ;message.completed k2;");
+  assert_false(w->paused);
+  leave(x);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+#define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+      T(a_followed_turn_has_all_its_events_however_large),
+      T(a_stream_taken_up_again_is_not_read_before_there_is_room),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}

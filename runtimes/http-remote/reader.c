@@ -202,7 +202,6 @@ static int took(struct rem_watcher *x, const struct rem_outcome *o, int full) {
   yoi_str end = yoi_sdk_json_raw_get(o->text, "end");
   x->lost_ns = 0;
   x->attempt = 0;
-  x->more = 0;
   if (ended(x, o->text)) return 0;
   int cut = end.len > 0 && end.ptr[0] == '{';
   if (cut && x->once) {
@@ -211,8 +210,8 @@ static int took(struct rem_watcher *x, const struct rem_outcome *o, int full) {
   }
   if (cut) {
     /* Not for good: it goes on later, where it stands. */
-    x->more = x->n_got > 0;
-    if (!x->more && !later(x)) rem_watcher_end(x, "error", YOI_CODE_RUNTIME_UNAVAILABLE, 1, NULL);
+    if (x->n_got == 0 && !later(x))
+      rem_watcher_end(x, "error", YOI_CODE_RUNTIME_UNAVAILABLE, 1, NULL);
     return 0;
   }
   if (x->once && !full) {
@@ -226,11 +225,7 @@ static int took(struct rem_watcher *x, const struct rem_outcome *o, int full) {
   }
   if (full) {
     yoi_str last = x->got[x->n_got - 1]->ev.cursor;
-    if (!x->once && last.len && rem_reader_find(w, last, &at)) {
-      live_at(x, at);
-      return 0;
-    }
-    x->more = 1;
+    if (!x->once && last.len && rem_reader_find(w, last, &at)) live_at(x, at);
     return 0;
   }
   if (join(x)) {
@@ -238,9 +233,7 @@ static int took(struct rem_watcher *x, const struct rem_outcome *o, int full) {
     return 0;
   }
   x->state = REM_READING;
-  if (x->n_got == 0) return 1;
-  x->more = 1;
-  return 0;
+  return x->n_got == 0;
 }
 
 static void on_done(void *ctx, struct rem_outcome *o) {

@@ -15,7 +15,12 @@
 
 #define RESUME_MS 1000
 #define ACK "{\"ack\":{\"sequence\":1,\"cursor\":\"k1\",\"state\":\"running\",\"turn_id\":\"t\"}}"
+#define SNAPSHOT                                                                          \
+  "{\"worker\":{\"worker_id\":\"ann\",\"state\":\"idle\",\"cursor\":\"k1\",\"capabilities\":[]}," \
+  "\"sequence\":1,\"in_flight\":null}"
 #define STARTED "{\"sequence\":1,\"turn_id\":\"t\"}"
+#define ROW(id) "{\"id\":\"" id "\",\"event\":\"turn.started\",\"data\":" STARTED "}"
+#define BATCH(rows, cursor) "{\"events\":[" rows "],\"cursor\":\"" cursor "\",\"end\":null}"
 
 static struct fake_host *fh;
 static struct rem_instance *remote;
@@ -81,6 +86,10 @@ static struct rem_watcher *start(uint32_t op, const char *body, uint32_t flags) 
   return (struct rem_watcher *)(void *)s;
 }
 
+static struct rem_watcher *watch(const char *cursor_body) {
+  return start(YOI_OP_WORKER_EVENTS, cursor_body, 0);
+}
+
 static struct rem_watcher *follow(void) {
   return start(YOI_OP_WORKER_INPUT, "{\"content\":\"hi\"}", YOI_REQ_FOLLOW);
 }
@@ -131,8 +140,16 @@ static void lost(struct rem_watched *w) {
   w->up->handler->done(w->up->ctx, &o);
 }
 
+static void batch(struct rem_watcher *x, const char *answer) {
+  struct rem_outcome o = {.text = yoi_sdk_str(answer)};
+  (void)yoi_sdk_error_init(&o.error);
+  assert_non_null(x->read);
+  x->read->handler->done(x->read->ctx, &o);
+}
+
 static int asks(const struct rem_ask *a, const char *cursor) {
-  yoi_str url = yoi_sdk_buf_str(&((struct rem_ask *)(uintptr_t)a)->request.url);
+  assert_non_null(a);
+  yoi_str url = yoi_sdk_buf_str(&a->request.url);
   char query[64];
   size_t n = (size_t)snprintf(query, sizeof query, "cursor=%s", cursor);
   return url.len > n && memcmp(url.ptr + url.len - n, query, n) == 0;
@@ -192,11 +209,49 @@ static void a_stream_taken_up_again_is_not_read_before_there_is_room(void **stat
   leave(x);
 }
 
+/* ---- what is read on one's own -------------------------------------------------- */
+
+#define FROM(cursor) "{\"cursor\":\"" cursor "\"}"
+
+/* One who watches without a cursor, at `k1`. */
+static struct rem_watcher *first_one(void) {
+  struct rem_watcher *x = watch(NULL);
+  opened(x->w);
+  assert_int_equal(sse(x->w, "snapshot", "k1", SNAPSHOT), 0);
+  assert_string_equal(given(x), "snapshot k1;");
+  return x;
+}
+
+/* What makes it look for its place anew comes before it takes what it has read. */
+static void a_slow_one_reads_on_when_its_place_never_came(void **state) {
+  (void)state;
+  for (int by_time = 0; by_time < 2; by_time++) {
+    struct rem_watcher *one = first_one(), *two = watch(FROM("k0"));
+    batch(two, BATCH(ROW("k2") "," ROW("k3"), "k3"));
+    assert_int_equal(two->state, REM_JOINING);
+    if (by_time) {
+      fake_host_advance(fh, RESUME_MS);
+    } else {
+      lost(one->w);
+      fake_host_advance(fh, RESUME_MS / 2);
+      assert_true(asks(one->w->up, "k1"));
+    }
+    assert_int_equal(two->state, REM_READING);
+    assert_null(two->read);
+    assert_string_equal(given(two), "turn.started k2;turn.started k3;");
+    fake_host_advance(fh, RESUME_MS); /* it still waits before it asks the same again */
+    assert_true(asks(two->read, "k3"));
+    leave(one);
+    leave(two);
+  }
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
       T(a_followed_turn_has_all_its_events_however_large),
       T(a_stream_taken_up_again_is_not_read_before_there_is_room),
+      T(a_slow_one_reads_on_when_its_place_never_came),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -231,13 +231,13 @@ static int on_event(void *ctx, const struct yoi_sdk_sse_event *ev) {
     w->malformed = 1;
     return 1;
   }
-  w->lost_ns = 0;
-  w->attempt = 0;
   w->ever = 1;
   if (kind == YOI_EVENT_END) {
     take_end(w, ev->data);
     return 0;
   }
+  w->lost_ns = 0; /* it gets on, which an end does not */
+  w->attempt = 0;
   if (kind == YOI_EVENT_ACK) {
     if (!w->follow) return 0;
     if (!w->acked) take_ack(w, ev->data);

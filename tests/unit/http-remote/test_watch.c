@@ -13,7 +13,7 @@
 #include "runtimes/http-remote/remote.h"
 #include "tests/unit/support/fake_host.h"
 
-#define RESUME_MS 1000
+#define RESUME_MS 10000
 #define ACK "{\"ack\":{\"sequence\":1,\"cursor\":\"k1\",\"state\":\"running\",\"turn_id\":\"t\"}}"
 #define SNAPSHOT                                                                          \
   "{\"worker\":{\"worker_id\":\"ann\",\"state\":\"idle\",\"cursor\":\"k1\",\"capabilities\":[]}," \
@@ -246,12 +246,63 @@ static void a_slow_one_reads_on_when_its_place_never_came(void **state) {
   }
 }
 
+#define CUT(rows, cursor, retryable)                                                     \
+  "{\"events\":[" rows "],\"cursor\":\"" cursor "\",\"end\":{\"reason\":\"error\",\"code\":" \
+  "\"internal\",\"retryable\":" retryable ",\"cursor\":\"" cursor "\"}}"
+#define END_OF(code, retryable, cursor)                                                \
+  "end {\"reason\":\"error\",\"code\":\"" code "\",\"retryable\":" retryable ",\"cursor\":" cursor \
+  "};END"
+
+static void a_batch_that_is_cut_is_read_again_for_so_long(void **state) {
+  (void)state;
+  struct rem_watcher *x = watch(FROM("k0"));
+  int asked = 0;
+  batch(x, CUT(ROW("k1"), "k1", "true")); /* it gets on */
+  assert_string_equal(given(x), "turn.started k1;");
+  for (; x->state == REM_READING && asked < 100; asked++) {
+    assert_true(asks(x->read, "k1"));
+    batch(x, CUT("", "k1", "true"));
+    fake_host_advance(fh, RESUME_MS / 4);
+  }
+  assert_in_range(asked, 2, 10);
+  assert_string_equal(given(x), END_OF("runtime_unavailable", "true", "\"k1\""));
+  leave(x);
+}
+
+static void a_batch_that_is_cut_for_good_ends_the_stream(void **state) {
+  (void)state;
+  struct rem_watcher *x = watch(FROM("k0"));
+  batch(x, CUT("", "k0", "false"));
+  assert_string_equal(given(x), END_OF("internal", "false", "\"k0\""));
+  leave(x);
+}
+
+static void a_stream_that_only_ends_is_taken_up_again_for_so_long(void **state) {
+  (void)state;
+  struct rem_watcher *x = watch(NULL);
+  struct rem_watched *w = x->w;
+  int streams = 0;
+  for (; w->phase != REM_OVER && streams < 100; streams++) {
+    opened(w);
+    assert_int_equal(sse(w, "end", "", "{\"reason\":\"error\",\"code\":\"internal\","
+                                       "\"retryable\":true,\"cursor\":null}"), 0);
+    lost(w);
+    fake_host_advance(fh, RESUME_MS / 4);
+  }
+  assert_in_range(streams, 2, 10);
+  assert_string_equal(given(x), "runtime_unavailable");
+  leave(x);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
       T(a_followed_turn_has_all_its_events_however_large),
       T(a_stream_taken_up_again_is_not_read_before_there_is_room),
       T(a_slow_one_reads_on_when_its_place_never_came),
+      T(a_batch_that_is_cut_is_read_again_for_so_long),
+      T(a_batch_that_is_cut_for_good_ends_the_stream),
+      T(a_stream_that_only_ends_is_taken_up_again_for_so_long),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

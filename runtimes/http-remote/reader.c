@@ -21,7 +21,9 @@
  * again.
  *
  *  1. One read at a time, and only when what was read before was given.
- *  2. A cursor that has expired is its owner's to know, when it is the one that
+ *  2. A batch that the remote ends early is as good as none when it has no events:
+ *     it is asked for again as long as a lost stream is, or passes its code on.
+ *  3. A cursor that has expired is its owner's to know, when it is the one that
  *     the owner came with; for one that was good before, a snapshot follows.
  */
 #include "remote.h"
@@ -200,19 +202,19 @@ static int failed(struct rem_watcher *x, const struct rem_outcome *o) {
 static int took(struct rem_watcher *x, const struct rem_outcome *o, int full) {
   struct rem_watched *w = x->w;
   yoi_str end = yoi_sdk_json_raw_get(o->text, "end");
-  x->lost_ns = 0;
-  x->attempt = 0;
-  x->more = 0;
+  int cut = end.len > 0 && end.ptr[0] == '{', none = x->n_got == 0;
+  if (!cut || !none) { /* it gets on */
+    x->lost_ns = 0;
+    x->attempt = 0;
+  }
   if (ended(x, o->text)) return 0;
-  int cut = end.len > 0 && end.ptr[0] == '{';
-  if (cut && x->once) {
+  if (cut && (x->once || (none && !rem_end_retryable(end)))) {
     rem_watcher_end(x, "error", rem_end_code(end), rem_end_retryable(end), NULL);
     return 0;
   }
   if (cut) {
-    /* Not for good: it goes on later, where it stands. */
-    x->more = x->n_got > 0;
-    if (!x->more && !later(x)) rem_watcher_end(x, "error", YOI_CODE_RUNTIME_UNAVAILABLE, 1, NULL);
+    /* Not for good: it goes on where it stands, later when there was nothing. */
+    if (none && !later(x)) rem_watcher_end(x, "error", YOI_CODE_RUNTIME_UNAVAILABLE, 1, NULL);
     return 0;
   }
   if (x->once && !full) {
@@ -226,11 +228,7 @@ static int took(struct rem_watcher *x, const struct rem_outcome *o, int full) {
   }
   if (full) {
     yoi_str last = x->got[x->n_got - 1]->ev.cursor;
-    if (!x->once && last.len && rem_reader_find(w, last, &at)) {
-      live_at(x, at);
-      return 0;
-    }
-    x->more = 1;
+    if (!x->once && last.len && rem_reader_find(w, last, &at)) live_at(x, at);
     return 0;
   }
   if (join(x)) {
@@ -238,9 +236,7 @@ static int took(struct rem_watcher *x, const struct rem_outcome *o, int full) {
     return 0;
   }
   x->state = REM_READING;
-  if (x->n_got == 0) return 1;
-  x->more = 1;
-  return 0;
+  return x->n_got == 0;
 }
 
 static void on_done(void *ctx, struct rem_outcome *o) {

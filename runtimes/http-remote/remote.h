@@ -246,7 +246,7 @@ struct rem_watcher {
   uint64_t asked_at;  /* READING: the buffer's end when it was asked */
   struct rem_cursor cursor; /* behind what it was given, or asks from */
   struct rem_cursor join;   /* JOINING: of the frame that it waits for */
-  uint8_t armed, cancelled, released, todo, once, given, more, over;
+  uint8_t armed, cancelled, released, todo, once, given, over;
   struct rem_frame **got; /* what it read on its own */
   uint32_t n_got, at_got;
   struct rem_frame *end;      /* ENDING, when it was given something before */

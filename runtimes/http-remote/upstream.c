@@ -30,6 +30,10 @@
  *     in callbacks. `todo` is what other threads leave for it.
  *  4. It is freed on its loop when nobody holds it (the instance's mu) and no
  *     task of it is on its way.
+ *  5. A followed input's buffer forgets nothing that its watcher was not given:
+ *     the acknowledgement cannot be read again, nor a turn's events alone. By 2 it
+ *     is half a buffer, the frame that exceeds that, and what comes in one piece
+ *     with its end.
  */
 #include "remote.h"
 
@@ -119,7 +123,9 @@ static int put(struct rem_watched *w, struct rem_frame *f) {
   w->bytes += f->size;
   w->behind += f->size;
   if (f->ev.cursor.len) rem_cursor_set(&w->cursor, f->ev.cursor);
-  while (w->bytes > YOI_REMOTE_BUFFER_BYTES && w->end - w->base > 1) forget_oldest(w);
+  while (w->bytes > YOI_REMOTE_BUFFER_BYTES && w->end - w->base > 1 &&
+         !(w->follow && w->front <= w->base)) /* 5 above */
+    forget_oldest(w);
   if (w->n_joining) settle_joining(w, f);
   return 1;
 }
@@ -159,11 +165,21 @@ static void on_timer(void *ctx) {
   rem_upstream_open(w);
 }
 
+/* Both: nobody of them needs more now, and nobody waits to join. */
+static void pace(struct rem_watched *w) {
+  pthread_mutex_lock(&w->mu);
+  int stop = w->behind > YOI_REMOTE_BUFFER_BYTES / 2 && w->n_joining == 0 && w->watchers;
+  if (stop) w->paused = 1;
+  pthread_mutex_unlock(&w->mu);
+  if (stop) rem_ask_pause(w->up, 1);
+}
+
 static void on_open(void *ctx) {
   struct rem_watched *w = ctx;
   pthread_mutex_lock(&w->mu);
   w->phase = REM_OPEN;
   pthread_mutex_unlock(&w->mu);
+  pace(w); /* what the stream before it brought may not be given yet */
 }
 
 /* Of a followed input: 1 when the event is none of its turn's. */
@@ -204,15 +220,6 @@ static void take_end(struct rem_watched *w, yoi_str data) {
   if (!rem_end_retryable(data)) rem_upstream_over(w, "error", rem_end_code(data), 0, NULL);
 }
 
-/* Both: nobody of them needs more now, and nobody waits to join. */
-static void pace(struct rem_watched *w) {
-  pthread_mutex_lock(&w->mu);
-  int stop = w->behind > YOI_REMOTE_BUFFER_BYTES / 2 && w->n_joining == 0 && w->watchers;
-  if (stop) w->paused = 1;
-  pthread_mutex_unlock(&w->mu);
-  if (stop) rem_ask_pause(w->up, 1);
-}
-
 static int on_event(void *ctx, const struct yoi_sdk_sse_event *ev) {
   struct rem_watched *w = ctx;
   uint32_t kind = rem_frame_kind(ev->type);
@@ -225,13 +232,13 @@ static int on_event(void *ctx, const struct yoi_sdk_sse_event *ev) {
     w->malformed = 1;
     return 1;
   }
-  w->lost_ns = 0;
-  w->attempt = 0;
   w->ever = 1;
   if (kind == YOI_EVENT_END) {
     take_end(w, ev->data);
     return 0;
   }
+  w->lost_ns = 0; /* it gets on, which an end does not */
+  w->attempt = 0;
   if (kind == YOI_EVENT_ACK) {
     if (!w->follow) return 0;
     if (!w->acked) take_ack(w, ev->data);

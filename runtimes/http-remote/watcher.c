@@ -17,6 +17,8 @@
  *     with `end`, which says the code and where to go on.
  *  4. Armed by AGAIN, disarmed by its wake.
  *  5. Only its own consumer touches `batch`; it lives until the next next.
+ *  6. While it is READING, a read or a timer of its own is on its way, or `got` is
+ *     not empty; whoever takes the last of that lets it read on.
  */
 #include "remote.h"
 
@@ -95,7 +97,7 @@ static yoi_status take(struct rem_watcher *x, int *out_kick, yoi_error *err) {
   }
   if (x->n_got) {
     hand_got(x);
-    if (!x->n_got && x->state == REM_READING && x->more) {
+    if (!x->n_got && x->state == REM_READING) { /* 6 above */
       rem_watched_todo(w, x);
       *out_kick = 1;
     }

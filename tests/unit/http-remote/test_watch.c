@@ -1,165 +1,308 @@
-/* Watched workers between loops: whatever another loop does while one calls out. */
+/* Watched workers, with a remote that says what the test says. What is asked of it
+ * is never sent: nobody has looked at the remote yet, so that all asks are parked,
+ * and the test answers in their place. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdlib.h>
 
 #include <cmocka.h>
-#include <yoi/plugin.h>
+#include <sdk/plugin.h>
 
 #include "runtimes/http-remote/remote.h"
+#include "tests/unit/support/fake_host.h"
 
-#define TASKS 32
+#define RESUME_MS 10000
+#define ACK "{\"ack\":{\"sequence\":1,\"cursor\":\"k1\",\"state\":\"running\",\"turn_id\":\"t\"}}"
+#define SNAPSHOT                                                                          \
+  "{\"worker\":{\"worker_id\":\"ann\",\"state\":\"idle\",\"cursor\":\"k1\",\"capabilities\":[]}," \
+  "\"sequence\":1,\"in_flight\":null}"
+#define STARTED "{\"sequence\":1,\"turn_id\":\"t\"}"
+#define ROW(id) "{\"id\":\"" id "\",\"event\":\"turn.started\",\"data\":" STARTED "}"
+#define BATCH(rows, cursor) "{\"events\":[" rows "],\"cursor\":\"" cursor "\",\"end\":null}"
 
-/* A host of two loops, on one thread. Nothing of the network ever happens. */
-static struct {
-  uint32_t here;
-  struct {
-    uint32_t loop;
-    yoi_loop_fn fn;
-    void *ctx;
-  } tasks[TASKS];
-  uint32_t n_tasks;
-  uint64_t last_id;
-  /* Once, when loop 1 calls out: what loop 0 does meanwhile. */
-  const char *at; /* the table's function */
-  yoi_stream *released;
-  struct rem_instance *instance;
-} the; /* process-wide: a test has one */
+static struct fake_host *fh;
+static struct rem_instance *remote;
+static struct yoi_sdk_buf seen, text;
 
-static void meanwhile(const char *at) {
-  yoi_stream *s = the.released;
-  if (the.here != 1 || !s || strcmp(the.at, at) != 0) return;
-  the.released = NULL;
-  the.here = 0;
-  s->ops->release(s);
-  the.here = 1;
-}
-
-static uint32_t loop_count(const yoi_host *h) {
-  (void)h;
-  return 2;
-}
-
-static uint32_t loop_current(const yoi_host *h) {
-  (void)h;
-  meanwhile("current");
-  return the.here;
-}
-
-static yoi_status loop_post(const yoi_host *h, uint32_t loop, yoi_loop_fn fn, void *ctx) {
-  (void)h;
-  meanwhile("post");
-  assert_true(the.n_tasks < TASKS);
-  the.tasks[the.n_tasks].loop = loop;
-  the.tasks[the.n_tasks].fn = fn;
-  the.tasks[the.n_tasks++].ctx = ctx;
-  /* What loop 1 posts is about a worker, which must be there when it runs. */
-  if (the.here == 1) assert_ptr_equal(the.instance->watched, ctx);
-  return YOI_OK;
-}
-
-static yoi_status loop_watch(const yoi_host *h, int32_t fd, uint32_t interest, yoi_loop_fd_fn fn,
-                             void *ctx, uint64_t *out_id) {
-  (void)h, (void)fd, (void)interest, (void)fn, (void)ctx;
-  *out_id = ++the.last_id;
-  return YOI_OK;
-}
-
-static yoi_status loop_rewatch(const yoi_host *h, uint64_t id, uint32_t interest) {
-  (void)h, (void)id, (void)interest;
-  return YOI_OK;
-}
-
-static void loop_unwatch(const yoi_host *h, uint64_t id) { (void)h, (void)id; }
-
-static yoi_status loop_timer(const yoi_host *h, uint64_t at_ns, yoi_loop_fn fn, void *ctx,
-                             uint64_t *out_id) {
-  (void)h, (void)at_ns, (void)fn, (void)ctx;
-  *out_id = ++the.last_id;
-  return YOI_OK;
-}
-
-static uint64_t clock_ns(const yoi_host *h) {
-  (void)h;
-  return 1000000000;
-}
-
-static void host_wake(const yoi_host *h, uint64_t token) { (void)h, (void)token; }
-
-static const void *host_get(const yoi_host *h, yoi_str id) {
-  static const yoi_host_loop loop = {.size = sizeof loop,
-                                     .count = loop_count,
-                                     .current = loop_current,
-                                     .post = loop_post,
-                                     .watch = loop_watch,
-                                     .rewatch = loop_rewatch,
-                                     .unwatch = loop_unwatch,
-                                     .timer = loop_timer,
-                                     .timer_cancel = loop_unwatch};
-  static const yoi_host_clock clock = {
-      .size = sizeof clock, .monotonic_ns = clock_ns, .wall_ns = clock_ns};
-  (void)h;
-  return yoi_sdk_str_is(id, YOI_HOST_LOOP_ID)    ? (const void *)&loop
-         : yoi_sdk_str_is(id, YOI_HOST_CLOCK_ID) ? (const void *)&clock
-                                                 : NULL;
-}
-
-static const yoi_host host = {.size = sizeof host, .get_interface = host_get, .wake = host_wake};
-
-static const yoi_runtime *opened(void) {
+static int setup(void **state) {
+  (void)state;
+  fh = fake_host_new(2);
+  const yoi_host *host = fake_host_instance(fh);
+  struct rem_instance *i = calloc(1, sizeof *i + 2 * sizeof i->loops[0]);
+  assert_non_null(i);
+  remote = i;
+  i->host = host;
+  i->loop = yoi_sdk_host_get(host, YOI_HOST_LOOP_ID, sizeof *i->loop);
+  i->clock = yoi_sdk_host_get(host, YOI_HOST_CLOCK_ID, sizeof *i->clock);
+  i->n_loops = 2;
+  i->loops[0].instance = i->loops[1].instance = i;
   struct yoi_sdk_error e;
-  const yoi_runtime *r = yoi_plugin_entry_v1()->get_interface(YOI_LIT(YOI_RUNTIME_ID));
-  void *self = NULL;
-  memset(&the, 0, sizeof the);
-  assert_int_equal(r->open(&host, YOI_LIT("{\"base_url\":\"http://127.0.0.1:1\"}"), &self,
-                           yoi_sdk_error_init(&e)),
+  assert_int_equal(rem_config_read(YOI_LIT("{\"base_url\":\"http://127.0.0.1:1\"}"), &i->config,
+                                   yoi_sdk_error_init(&e)),
                    YOI_OK);
-  the.instance = self;
-  return r;
+  i->config.resume_ms = RESUME_MS;
+  assert_int_equal(pthread_mutex_init(&i->mu, NULL), 0);
+  assert_int_equal(rem_health_init(i), YOI_OK);
+  i->health.probe = (struct rem_ask *)(void *)i; /* it is being looked at, for ever */
+  yoi_sdk_buf_init(&seen, YOI_JSON_BYTES_MAX);
+  yoi_sdk_buf_init(&text, YOI_JSON_BYTES_MAX);
+  fake_host_enter(0);
+  return 0;
 }
 
-static yoi_stream *watched_on(const yoi_runtime *r, uint32_t loop) {
-  yoi_request req = {.size = sizeof req, .op = YOI_OP_WORKER_EVENTS, .worker_id = YOI_LIT("ann")};
+static int teardown(void **state) {
+  (void)state;
+  fake_host_run(fh);
+  assert_null(remote->watched); /* all that was released is gone */
+  fake_host_close(fh);
+  atomic_store(&remote->closing, 1u);
+  remote->health.probe = NULL;
+  rem_health_release(remote);
+  rem_config_release(&remote->config);
+  pthread_mutex_destroy(&remote->mu);
+  free(remote);
+  yoi_sdk_buf_release(&seen);
+  yoi_sdk_buf_release(&text);
+  fake_host_enter(YOI_NO_LOOP);
+  fake_host_free(fh);
+  return 0;
+}
+
+/* A stream with a token of its own; NULL: without a cursor. */
+static struct rem_watcher *start(uint32_t op, const char *body, uint32_t flags) {
   struct yoi_sdk_error e;
   yoi_stream *s = NULL;
-  the.here = loop;
-  assert_int_equal(r->start(the.instance, &req, &s, yoi_sdk_error_init(&e)), YOI_OK);
-  return s;
+  yoi_request req = {.size = sizeof req,
+                     .op = op,
+                     .flags = flags,
+                     .origin = YOI_ORIGIN_EMBED,
+                     .token = fake_token(fh),
+                     .worker_id = YOI_LIT("ann"),
+                     .principal = YOI_LIT("embed"),
+                     .body = body ? yoi_sdk_str(body) : (yoi_str){0}};
+  assert_int_equal(rem_watch_start(remote, &req, &s, yoi_sdk_error_init(&e)), YOI_OK);
+  return (struct rem_watcher *)(void *)s;
 }
 
-/* All that was posted, on its loops. */
-static void run(void) {
-  for (uint32_t n = 0; n < the.n_tasks; n++) {
-    the.here = the.tasks[n].loop;
-    the.tasks[n].fn(the.tasks[n].ctx);
+static struct rem_watcher *watch(const char *cursor_body) {
+  return start(YOI_OP_WORKER_EVENTS, cursor_body, 0);
+}
+
+static struct rem_watcher *follow(void) {
+  return start(YOI_OP_WORKER_INPUT, "{\"content\":\"hi\"}", YOI_REQ_FOLLOW);
+}
+
+static void leave(struct rem_watcher *x) {
+  fake_token_free(fh, x->token);
+  x->head.ops->release(&x->head);
+}
+
+/* All that it is given until it has to wait: "NAME CURSOR;", and how it ended. */
+static const char *given(struct rem_watcher *x) {
+  const yoi_event *const *events = NULL;
+  struct yoi_sdk_error e;
+  yoi_status st = YOI_OK;
+  size_t n = 0;
+  yoi_sdk_buf_clear(&seen);
+  for (int rounds = 0; rounds < 1000; rounds++) {
+    st = x->head.ops->next(&x->head, &events, &n, yoi_sdk_error_init(&e));
+    if (st != YOI_OK) break;
+    assert_true(n > 0);
+    for (size_t k = 0; k < n; k++) {
+      const yoi_event *ev = events[k];
+      yoi_str more = ev->kind == YOI_EVENT_END ? ev->text : ev->cursor;
+      yoi_sdk_buf_addf(&seen, "%s %.*s;", yoi_sdk_event_name(ev->kind), (int)more.len, more.ptr);
+    }
   }
-  the.n_tasks = 0;
+  if (st == YOI_END) yoi_sdk_buf_adds(&seen, YOI_LIT("END"));
+  if (st != YOI_END && st != YOI_AGAIN) yoi_sdk_buf_addf(&seen, "%s", yoi_sdk_code_name(e.e.code));
+  yoi_sdk_buf_addc(&seen, '\0');
+  return seen.data;
 }
 
-static void two_loops_leave_a_worker_at_once(void **state) {
-  static const char *const places[] = {"current", "post"};
+static int sse(struct rem_watched *w, const char *type, const char *id, const char *data) {
+  struct yoi_sdk_sse_event ev = {yoi_sdk_str(type), yoi_sdk_str(data), yoi_sdk_str(id)};
+  assert_non_null(w->up);
+  return w->up->handler->event(w->up->ctx, &ev);
+}
+
+static void opened(struct rem_watched *w) {
+  assert_non_null(w->up);
+  w->up->handler->open(w->up->ctx);
+}
+
+static void lost(struct rem_watched *w) {
+  struct rem_outcome o = {.opened = 1, .again = 1};
+  assert_non_null(w->up);
+  o.st = yoi_sdk_fail(yoi_sdk_error_init(&o.error), YOI_CODE_RUNTIME_UNAVAILABLE, "lost");
+  w->up->handler->done(w->up->ctx, &o);
+}
+
+static void batch(struct rem_watcher *x, const char *answer) {
+  struct rem_outcome o = {.text = yoi_sdk_str(answer)};
+  (void)yoi_sdk_error_init(&o.error);
+  assert_non_null(x->read);
+  x->read->handler->done(x->read->ctx, &o);
+}
+
+static int asks(const struct rem_ask *a, const char *cursor) {
+  assert_non_null(a);
+  yoi_str url = yoi_sdk_buf_str(&a->request.url);
+  char query[64];
+  size_t n = (size_t)snprintf(query, sizeof query, "cursor=%s", cursor);
+  return url.len > n && memcmp(url.ptr + url.len - n, query, n) == 0;
+}
+
+/* A message of the turn, or of another one, with so many bytes of text. */
+static const char *message(const char *turn, size_t bytes) {
+  yoi_sdk_buf_clear(&text);
+  yoi_sdk_buf_addf(&text,
+                   "{\"sequence\":1,\"turn_id\":\"%s\",\"item\":{\"sequence\":1,\"turn_id\":null,"
+                   "\"role\":\"assistant\",\"content\":[],\"reasoning\":\"",
+                   turn);
+  memset(yoi_sdk_buf_reserve(&text, bytes), 'y', bytes);
+  text.len += bytes;
+  yoi_sdk_buf_adds(&text, YOI_LIT("\"}}"));
+  yoi_sdk_buf_addc(&text, '\0');
+  assert_false(text.failed);
+  return text.data;
+}
+
+/* ---- a followed input ---------------------------------------------------------- */
+
+static void a_followed_turn_has_all_its_events_however_large(void **state) {
   (void)state;
-  for (size_t i = 0; i < 2; i++) {
-    const yoi_runtime *r = opened();
-    yoi_stream *first = watched_on(r, 0), *second = watched_on(r, 1);
-    run();
-    assert_non_null(the.instance->watched);
-    the.here = 1;
-    the.at = places[i];
-    the.released = first;
-    second->ops->release(second);
-    assert_null(the.released); /* it came to it */
-    assert_non_null(the.instance->watched);
-    run();
-    assert_null(the.instance->watched);
-    r->close(the.instance);
+  struct rem_watcher *x = follow();
+  struct rem_watched *w = x->w;
+  opened(w);
+  assert_int_equal(sse(w, "ack", "", ACK), 0);
+  assert_int_equal(sse(w, "turn.started", "k2", STARTED), 0);
+  assert_int_equal(sse(w, "message.completed", "k3", message("t", YOI_REMOTE_BUFFER_BYTES)), 0);
+  assert_int_equal(sse(w, "message.completed", "k4", message("u", 10)), 0);
+  assert_int_equal(sse(w, "message.completed", "k5", message("t", YOI_REMOTE_BUFFER_BYTES)), 0);
+  assert_true(w->paused);
+  assert_string_equal(given(x), "ack ;turn.started k2;message.completed k3;message.completed k5;");
+  assert_null(x->read);
+  assert_false(w->paused);
+  /* What was given goes again. */
+  assert_int_equal(sse(w, "message.completed", "k6", message("t", YOI_REMOTE_BUFFER_BYTES)), 0);
+  assert_int_equal(w->end - w->base, 1);
+  leave(x);
+}
+
+static void a_stream_taken_up_again_is_not_read_before_there_is_room(void **state) {
+  (void)state;
+  struct rem_watcher *x = follow();
+  struct rem_watched *w = x->w;
+  opened(w);
+  assert_int_equal(sse(w, "ack", "", ACK), 0);
+  assert_int_equal(sse(w, "message.completed", "k2", message("t", YOI_REMOTE_BUFFER_BYTES)), 0);
+  lost(w);
+  fake_host_advance(fh, RESUME_MS / 2);
+  assert_true(asks(w->up, "k2"));
+  opened(w);
+  assert_true(w->paused);
+  assert_string_equal(given(x), "ack ;message.completed k2;");
+  assert_false(w->paused);
+  leave(x);
+}
+
+/* ---- what is read on one's own -------------------------------------------------- */
+
+#define FROM(cursor) "{\"cursor\":\"" cursor "\"}"
+
+/* One who watches without a cursor, at `k1`. */
+static struct rem_watcher *first_one(void) {
+  struct rem_watcher *x = watch(NULL);
+  opened(x->w);
+  assert_int_equal(sse(x->w, "snapshot", "k1", SNAPSHOT), 0);
+  assert_string_equal(given(x), "snapshot k1;");
+  return x;
+}
+
+/* What makes it look for its place anew comes before it takes what it has read. */
+static void a_slow_one_reads_on_when_its_place_never_came(void **state) {
+  (void)state;
+  for (int by_time = 0; by_time < 2; by_time++) {
+    struct rem_watcher *one = first_one(), *two = watch(FROM("k0"));
+    batch(two, BATCH(ROW("k2") "," ROW("k3"), "k3"));
+    assert_int_equal(two->state, REM_JOINING);
+    if (by_time) {
+      fake_host_advance(fh, RESUME_MS);
+    } else {
+      lost(one->w);
+      fake_host_advance(fh, RESUME_MS / 2);
+      assert_true(asks(one->w->up, "k1"));
+    }
+    assert_int_equal(two->state, REM_READING);
+    assert_null(two->read);
+    assert_string_equal(given(two), "turn.started k2;turn.started k3;");
+    fake_host_advance(fh, RESUME_MS); /* it still waits before it asks the same again */
+    assert_true(asks(two->read, "k3"));
+    leave(one);
+    leave(two);
   }
+}
+
+#define CUT(rows, cursor, retryable)                                                     \
+  "{\"events\":[" rows "],\"cursor\":\"" cursor "\",\"end\":{\"reason\":\"error\",\"code\":" \
+  "\"internal\",\"retryable\":" retryable ",\"cursor\":\"" cursor "\"}}"
+#define END_OF(code, retryable, cursor)                                                \
+  "end {\"reason\":\"error\",\"code\":\"" code "\",\"retryable\":" retryable ",\"cursor\":" cursor \
+  "};END"
+
+static void a_batch_that_is_cut_is_read_again_for_so_long(void **state) {
+  (void)state;
+  struct rem_watcher *x = watch(FROM("k0"));
+  int asked = 0;
+  batch(x, CUT(ROW("k1"), "k1", "true")); /* it gets on */
+  assert_string_equal(given(x), "turn.started k1;");
+  for (; x->state == REM_READING && asked < 100; asked++) {
+    assert_true(asks(x->read, "k1"));
+    batch(x, CUT("", "k1", "true"));
+    fake_host_advance(fh, RESUME_MS / 4);
+  }
+  assert_in_range(asked, 2, 10);
+  assert_string_equal(given(x), END_OF("runtime_unavailable", "true", "\"k1\""));
+  leave(x);
+}
+
+static void a_batch_that_is_cut_for_good_ends_the_stream(void **state) {
+  (void)state;
+  struct rem_watcher *x = watch(FROM("k0"));
+  batch(x, CUT("", "k0", "false"));
+  assert_string_equal(given(x), END_OF("internal", "false", "\"k0\""));
+  leave(x);
+}
+
+static void a_stream_that_only_ends_is_taken_up_again_for_so_long(void **state) {
+  (void)state;
+  struct rem_watcher *x = watch(NULL);
+  struct rem_watched *w = x->w;
+  int streams = 0;
+  for (; w->phase != REM_OVER && streams < 100; streams++) {
+    opened(w);
+    assert_int_equal(sse(w, "end", "", "{\"reason\":\"error\",\"code\":\"internal\","
+                                       "\"retryable\":true,\"cursor\":null}"), 0);
+    lost(w);
+    fake_host_advance(fh, RESUME_MS / 4);
+  }
+  assert_in_range(streams, 2, 10);
+  assert_string_equal(given(x), "runtime_unavailable");
+  leave(x);
 }
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(two_loops_leave_a_worker_at_once),
+#define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+      T(a_followed_turn_has_all_its_events_however_large),
+      T(a_stream_taken_up_again_is_not_read_before_there_is_room),
+      T(a_slow_one_reads_on_when_its_place_never_came),
+      T(a_batch_that_is_cut_is_read_again_for_so_long),
+      T(a_batch_that_is_cut_for_good_ends_the_stream),
+      T(a_stream_that_only_ends_is_taken_up_again_for_so_long),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

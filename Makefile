@@ -322,6 +322,21 @@ broken: $(so_broken)
 $(B)/lib/libbroken-embedded.a: $(B)/obj/static/embedded.o
 	$(archive)
 
+# Plugins of each earlier minor, compiled against the headers as they were then:
+# whatever is in tests/abi/headers. Policies came with 1.3.
+FROZEN_MINORS = $(sort $(notdir $(wildcard tests/abi/headers/1.*)))
+FROZEN = $(foreach m,$(FROZEN_MINORS),$(foreach k,runtime model $(if \
+           $(wildcard tests/abi/headers/$(m)/yoi/policy.h),policy),$(m)-$(k)))
+so_frozen := $(FROZEN:%=$(B)/tests/frozen/%.so)
+$(B)/tests/frozen/%.so: tests/abi/frozen/plugin.c $(wildcard tests/abi/frozen/*.json) \
+  $(wildcard tests/abi/headers/*/yoi/*.h) abi/plugin.map Makefile
+	@mkdir -p $(@D)
+	@$(if $(V),,echo '  frozen  $*')
+	$(Q)$(CC) -Itests/abi/headers/$(firstword $(subst -, ,$*)) $(filter-out -Iabi,$(CPPFLAGS)) \
+	  $(filter-out -include sdk/%,$(CFLAGS)) -DIS_$(lastword $(subst -, ,$*)) \
+	  -DMANIFEST='"tests/abi/frozen/$(lastword $(subst -, ,$*)).json"' \
+	  -shared $(LDFLAGS) $(DEFS) -Wl,--version-script=abi/plugin.map -o $@ $<
+
 # The program that tool-shell starts commands with is embedded in it. It is the
 # plain build in every variant: it limits memory, which sanitizers need more of.
 RUNNER = $(B)/lib/tool-shell-run
@@ -455,7 +470,7 @@ $(B)/examples/%: docs/examples/%.cc $(LIBYOI_A)
 	$(Q)$(CXX) -std=c++11 $(filter-out %-prototypes,$(WARN)) $(OPT) $(if $(SANITIZE),-fsanitize=$(SANITIZE)) \
 	  -Iabi -o $@ $< $(LIBYOI_A) $(LIBS_CORE)
 
-test-binaries: all static $(EXAMPLES_CXX) $(so_test_plugins) $(so_broken) $(UNIT_CORE) $(UNIT_HTTP) $(MOCKS) $(BENCH) $(SHIM) \
+test-binaries: all static $(EXAMPLES_CXX) $(so_test_plugins) $(so_broken) $(so_frozen) $(UNIT_CORE) $(UNIT_HTTP) $(MOCKS) $(BENCH) $(SHIM) \
   $(VALIDATE) $(READ)
 
 core-binaries: $(YOI_HOST) $(YOI_WORKER) $(LIBYOI_SO) $(CORE_RUNTIMES:%=$(B)/runtimes/%.so) \

@@ -21,6 +21,7 @@ import subprocess
 import sys
 
 RULES = {}
+FROZEN = 'tests/abi/headers/'  # as they were: today's rules are not theirs
 
 
 def rule(function):
@@ -52,12 +53,12 @@ class Tree:
         if self.git:
             done = subprocess.run(['git', 'ls-files', '-z', '-c', '-o', '--exclude-standard'],
                                   cwd=self.root, stdout=subprocess.PIPE, check=True)
-            return {n for n in done.stdout.decode().split('\0') if n}
+            return {n for n in done.stdout.decode().split('\0') if n and not n.startswith(FROZEN)}
         found = set()
         for folder, dirs, files in os.walk(self.root):
             dirs[:] = [d for d in dirs if d not in ('build', '.git', '__pycache__')]
             found |= {os.path.relpath(os.path.join(folder, f), self.root) for f in files}
-        return found
+        return {n for n in found if not n.startswith(FROZEN)}
 
     def say(self, name, line, what):
         self.findings.append((name, line, self.rule, what))

@@ -13,6 +13,8 @@ check.py [--root DIR] [--build DIR] [--write] [--only GATE,...]
              every older one is a prefix of it; --write writes today's
   history    tests/abi/HISTORY says what each minor added, and each layout file is
              still the one of which it says so; --write writes today's section only
+  frozen     tests/abi/headers/MAJOR.MINOR has the headers of each earlier version, and
+             they still are what its layout says: plugins are compiled against them
   snapshot   tests/abi/witness.abi is what abidw reads out of the witness: a second
              reader, which follows types through pointers; --write writes it
   symbols    plugins export their entry only, libyoi.so what yoi.h declares,
@@ -50,7 +52,7 @@ ENTRY = 'yoi_plugin_entry_v1'
 HISTORY = '''# What each minor of the plugin ABI added, from the layouts of this folder.
 # tests/abi/check.py --write makes the section of today's minor. Older sections
 # stay as they are, and with them the layouts whose hashes they name.'''
-GATES = ('headers', 'offsets', 'layout', 'history', 'snapshot', 'symbols',
+GATES = ('headers', 'offsets', 'layout', 'history', 'frozen', 'snapshot', 'symbols',
          'libraries', 'manifests')
 
 
@@ -71,9 +73,9 @@ def one_line(text):
 
 
 class Check:
-    def __init__(self, root, build):
+    def __init__(self, root, build, abi=None):
         self.root, self.build = root, build
-        self.abi = root / 'abi'
+        self.abi = abi or root / 'abi'
         self.headers = [self.abi / 'yoi.h', *sorted((self.abi / 'yoi').glob('*.h'))]
         self.sdk = [h for h in sorted((self.abi / 'sdk').glob('*.h'))
                     if h.name not in ('banned.h', 'hard.h')]
@@ -328,6 +330,40 @@ class Check:
         if list(have) != versions and not findings:
             findings.append('the order differs')
         self.gate('history', findings, f'{len(want)} versions, {versions[0]} to {versions[-1]}')
+
+    # ---- headers of before -------------------------------------------------
+    def thawed(self, version, layout):
+        """How frozen headers differ from the layout of their version."""
+        old = Check(self.root, self.build, self.root / 'tests/abi/headers' / version)
+        if not (old.abi / 'yoi.h').exists():
+            yield f'{version} has no headers in tests/abi/headers'
+            return
+        structs, rest = self.parse(layout.read_text())
+        have = {f'{k} = {v}' for k, v in old.numbers().items()}
+        have |= {*old.functions().values(), *old.callbacks().values()}
+        have |= set(old.scalars()) & set(rest)  # 1.0 wrote none down
+        yield from (f'{version}: gone: {x}' for x in sorted(set(rest) - have))
+        yield from (f'{version}: new: {x}' for x in sorted(have - set(rest)))
+        yield from (f'{version}: new: struct {x}'
+                    for x in sorted(set(old.structs()) - set(structs)))
+        text = ''.join(f'#include <{h.relative_to(old.abi)}>\n' for h in old.headers)
+        for name, (size, *rows) in structs.items():
+            text += f'_Static_assert(sizeof(struct {name}) == {size}, "size of {name}");\n'
+            for at, _, decl in (r.split(None, 2) for r in rows):
+                member = re.search(r'\(\*(\w+)\)|(\w+)(?:\[\d+\])*$', decl)
+                member = member.group(1) or member.group(2)
+                text += (f'_Static_assert(offsetof(struct {name}, {member}) == {at}, '
+                         f'"{name}.{member}");\n')
+        done = run(['gcc', '-std=c11', f'-I{old.abi}', '-x', 'c', '-fsyntax-only', '-'],
+                   input=text.encode())
+        found = re.findall(r'error: (?:static assertion failed: )?(.*)',
+                           done.stdout.decode(errors='replace'))
+        yield from (f'{version}: {x}' for x in found)
+
+    def check_frozen(self):
+        before = {v: p for v, p in self.layouts().items() if v != self.version()}
+        findings = [f for v, p in before.items() for f in self.thawed(v, p)]
+        self.gate('frozen', findings, f'headers of {len(before)} versions')
 
     def check_snapshot(self, write):
         if not (shutil.which('abidw') and shutil.which('abidiff')):

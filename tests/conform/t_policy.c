@@ -97,6 +97,16 @@ static void same_answer(struct conform *c) {
   rig_close(c, &i);
 }
 
+/* A question with members of 1.4, which a policy of before has to refuse; it named the
+ * operation as `*`, before there was one. Its error is deny. */
+static int is_unseen(const struct conform *c, const char *operation, const struct call *k) {
+  const struct yoi__manifest *m = &c->rig->plugin->manifest;
+  int named = strcmp(operation, "tool.start") != 0;
+  for (size_t i = 0; i < m->n_operations; i++)
+    named |= yoi_sdk_str_is(m->operations[i], operation);
+  return !named && k->status == YOI_UNIMPLEMENTED;
+}
+
 static void all_operations(struct conform *c) {
   struct rig_instance i = rig_open(c);
   for (size_t n = 0; n < sizeof operations / sizeof *operations; n++) {
@@ -104,7 +114,7 @@ static void all_operations(struct conform *c) {
     struct call k;
     if (!asked_about(c, operations[n])) continue;
     const char *text = decide(c, &i, &q, &k);
-    if (!text)
+    if (!text && !is_unseen(c, operations[n], &k))
       conform_fail(c, "a decision on each operation that its manifest names", "none on '%s': %s",
                    operations[n], k.error.message);
     call_release(&k);

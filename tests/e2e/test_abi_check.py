@@ -212,6 +212,24 @@ def test_the_history_gains_a_section_with_the_minor(tree):
         after[len(before):].split('\n')[2:] == ['  yoi_request gained: yoi_str more', '']
 
 
+@pytest.mark.parametrize('name, old, new, wanted', [
+    ('1.0/yoi/request.h', 'uint32_t origin; /* YOI_ORIGIN_* */\n  uint32_t hops;  ',
+     'uint32_t hops;\n  uint32_t origin;', '1.0: "yoi_request.origin"'),
+    ('1.1/yoi/base.h', '#define YOI_NOT_FOUND 5', '#define YOI_NOT_FOUND 6',
+     '1.1: gone: YOI_NOT_FOUND = 5'),
+    ('1.3/yoi/policy.h', '} yoi_policy_request;', '  yoi_str more;\n} yoi_policy_request;',
+     '1.3: "size of yoi_policy_request"'),
+    ('1.2/yoi.h', None, None, '1.2 has no headers')])
+def test_headers_that_were_frozen_stay(tree, name, old, new, wanted):
+    name = f'tests/abi/headers/{name}'
+    if old:
+        change(tree, name, old, new)
+    else:
+        (tree / name).unlink()
+    code, said = check(tree, '--only', 'frozen')
+    assert code == 1 and 'frozen: FAILED' in said and wanted in said, said
+
+
 def test_what_a_minor_added_is_not_told_otherwise(tree):
     change(tree, 'tests/abi/HISTORY', '  struct yoi_policy, 40 bytes\n', '')
     code, said = check(tree, '--only', 'history')

@@ -1,18 +1,21 @@
 """yoi-conform: every plugin of the tree passes, and each broken one fails its own test."""
 import json
 import re
+import shutil
 import subprocess
 
 import pytest
 from lib import configs, wait
-from lib.host import BUILD, ROOT, TOKEN, environment
+from lib.host import BUILD, PLUGIN_PATH, ROOT, TOKEN, environment
 from lib.install import PREFIX, shell, staged
+from lib.worker import Worker, text_of
 
 stage = pytest.fixture(scope='module', name='stage')(staged)
 PROGRAM = BUILD / 'yoi-conform'
 STATIC = BUILD / 'yoi-conform-static'
 PLAIN = BUILD == ROOT / 'build'
 BROKEN = sorted((BUILD / 'tests/broken').glob('*/*.so'))
+FROZEN = sorted((BUILD / 'tests/frozen').glob('*.so'))
 GOOD = BUILD / 'tests/broken/model/none.so'
 SHIPPED = {
     'runtimes/embedded': {}, 'runtimes/fs-store': {'root': 'store'}, 'runtimes/local-compat': {},
@@ -81,6 +84,21 @@ def test_every_plugin_of_the_tree_passes(tmp_path, name):
     assert said['ok'] and said['summary']['pass'] >= 20, said['summary']
 
 
+# Where several threads meet: the same under the thread sanitizer, which sees what no test
+# does. It ends a test's process, and that is a crash in the report.
+RACES = [f'--include={g}' for g in (
+    'lib.agrees', 'inst.two', 'stream.cancel-*', 'stream.release-any-state', 'policy.threads',
+    'worker.follow', 'worker.cancel', 'worker.wake-inside', 'worker.tool-call', 'worker.drain',
+    'approval.conflict', 'bundle.put', 'ingress.accepts', 'ingress.drain')]
+
+
+@pytest.mark.tsan
+@pytest.mark.parametrize('name', SHIPPED)
+def test_no_plugin_of_the_tree_races(tmp_path, name):
+    said = shipped(tmp_path, name, *RACES)
+    assert said['ok'] and said['summary']['pass'] >= 4, said
+
+
 @pytest.mark.parametrize('name', [n for n in SHIPPED if n.startswith('plugins/') and
                                   n != 'plugins/ingress-http'])
 def test_what_can_be_isolated_passes_there(tmp_path, name):
@@ -116,6 +134,53 @@ def test_what_a_runtime_does_not_offer_is_skipped_and_says_why(tmp_path):
     said = shipped(tmp_path, 'runtimes/fs-store', '--include', 'bundle.*',
                    '--include', 'approval.*', '--include', 'worker.*')
     assert set(results(said).values()) == {'pass'}, said
+
+
+# ---- what is of an earlier minor ----
+def earlier():
+    """Each minor before today's: what HISTORY says of it."""
+    text = (ROOT / 'tests/abi/HISTORY').read_text()
+    found = re.split(r'^(1\.\d+) sha256:.*$', text, flags=re.M)[1:]
+    return dict(zip(found[::2], found[1::2]))
+
+
+@pytest.mark.parametrize('so', FROZEN, ids=lambda p: p.stem)
+def test_a_plugin_of_an_earlier_minor_passes(tmp_path, so):
+    said = report(tmp_path, so)
+    assert said['ok'] and said['summary']['pass'] >= 40, said['summary']
+
+
+def test_each_earlier_minor_has_plugins():
+    minors = list(earlier())
+    assert {p.stem.split('-')[0] for p in FROZEN} == set(minors[:-1])
+    assert {p.stem.split('-')[1] for p in FROZEN} == {'runtime', 'model', 'policy'}
+
+
+@pytest.mark.parametrize('so', [p for p in FROZEN if p.stem.endswith('model')],
+                         ids=lambda p: p.stem)
+def test_a_model_of_an_earlier_minor_answers_a_worker(new_host, tmp_path, so):
+    (tmp_path / 'plugins').mkdir()
+    shutil.copy(so, tmp_path / 'plugins/frozen.so')
+    host = new_host(configs.standard(
+        model={'name': 'main', 'plugin': 'dev.yoi.test.frozen'},
+        plugin_path=[str(tmp_path / 'plugins'), *PLUGIN_PATH]))
+    out = Worker.create(host.v1).say('hi')
+    assert out['turn']['state'] == 'completed' and text_of(out['message']) == 'hello', out
+
+
+def test_the_kit_knows_what_each_minor_added_to_hosts_and_requests():
+    text = (ROOT / 'tests/conform/t_mem.c').read_text()
+    for minor, lines in list(earlier().items())[1:]:
+        n = minor.split('.')[1]
+        for name in re.findall(r'^  struct yoi_host_(\w+),', lines, re.M):
+            if name != 'options':  # of applications
+                assert f'{{"yoi.host.{name}/1", {n}, ' in text, (minor, name)
+        for name in set(re.findall(r'^  yoi_host_(\w+) gained: ', lines, re.M)):
+            row = re.search(r'\{YOI_HOST_%s_ID, 0, \{(.*?)\}\},' % name.upper(), text, re.S)
+            assert row and f'{{{n}, offsetof(yoi_host_{name}, ' in row.group(1), (minor, name)
+        for name in set(re.findall(r'^  (yoi_(?:\w+_)?request) gained:', lines, re.M)):
+            first = re.search(r'^  %s gained: .*?(\w+)$' % name, lines, re.M).group(1)
+            assert f'offsetof({name}, {first})' in text, (minor, name)
 
 
 # ---- what is linked in ----

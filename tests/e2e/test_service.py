@@ -146,7 +146,8 @@ def unit(kind='service'):
 def test_the_unit_that_is_installed_is_one_that_its_manager_takes(tmp_path):
     """Its commands are the program's, and where systemd is here, it has no remark."""
     commands = re.findall(r'^Exec\w+=(\S+) (.*)$', unit(), re.M)
-    assert [c[1].split()[0] for c in commands] == ['--check', 'serve', '-HUP']
+    assert [c[1].split()[0] for c in commands] == ['--check', 'serve', '-c']
+    assert commands[2] == ('/bin/sh', '-c "kill -HUP $MAINPID"')  # /bin/kill need not be there
     done = run(tmp_path, *commands[0][1].split())
     assert done.returncode == 1 and "cannot read config '/etc/yoi/yoi.json'" in done.stderr
     analyze = shutil.which('systemd-analyze')

@@ -30,11 +30,11 @@ yoi_status yoi__metrics_make(struct yoi__metrics *m, const yoi_metric *metric, u
 yoi_status yoi__metrics_make_shared(struct yoi__metrics *m, const yoi_metric *metric,
                                     struct yoi__metrics_own *own, uint32_t *out_id);
 /* What has at most one label; empty: none. Until the end of the block. */
-#define YOI__METRIC_ONE(type_, name_, help_, label_, value_)              \
-  (&(const yoi_metric){.size = sizeof(yoi_metric),                        \
-                       .type = (type_),                                   \
-                       .name = (name_),                                   \
-                       .help = (help_),                                   \
+#define YOI__METRIC_ONE(type_, name_, help_, label_, value_)                \
+  (&(const yoi_metric){.size = sizeof(yoi_metric),                          \
+                       .type = (type_),                                     \
+                       .name = (name_),                                     \
+                       .help = (help_),                                     \
                        .labels = &(const yoi_metric_label){label_, value_}, \
                        .n_labels = (label_).len > 0 || (value_).len > 0})
 /* [any] yoi__metrics_make of one. */

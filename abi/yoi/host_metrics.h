@@ -3,7 +3,9 @@
  * A metric is made once, at open, and moved by its id on hot paths: moving
  * takes no lock, allocates nothing, calls nobody back, and may be done with
  * any lock of the caller held. Metrics are the host's: whoever makes one that
- * is there already, another instance or plugin, gets the same. */
+ * is there already, another instance or plugin, gets the same. A plugin in a
+ * process of its own has YOI_ISOLATED_METRICS_MAX at most, and none whose name
+ * the host, a runtime or an ingress made: INVALID_ARGUMENT. */
 #ifndef YOI_HOST_METRICS_H
 #define YOI_HOST_METRICS_H
 

@@ -48,7 +48,7 @@ struct yoi__message {
   int fd;       /* that came along, the receiver's; -1: none */
 };
 
-struct yoi__unsent;         /* a message, or the rest of one */
+struct yoi__unsent;           /* a message, or the rest of one */
 #define YOI__UNSENT_BYTES 128 /* what one costs beside its body */
 
 struct yoi__channel {

@@ -79,7 +79,7 @@ struct yoi__frame_head {
 
 /* A message of a worker is at most so large: events, of which it gathers those of
  * several calls of next. */
-#define YOI__GATHER_BYTES 65536u /* and then no more */
+#define YOI__GATHER_BYTES 65536u                    /* and then no more */
 #define YOI__EVENTS_BYTES (2u * YOI_JSON_BYTES_MAX) /* of one next, with heads */
 #define YOI__FROM_WORKER_BYTES (YOI__GATHER_BYTES + YOI__EVENTS_BYTES)
 

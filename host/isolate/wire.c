@@ -6,7 +6,7 @@
 #include <yoi/plugin.h>
 
 #define STRS_MAX (YOI_ISOLATED_MESSAGE_BYTES / 4) /* each has its length in front */
-#define EVENT_BYTES_MIN (4 * sizeof(uint32_t)) /* a kind, flags, two empty texts */
+#define EVENT_BYTES_MIN (4 * sizeof(uint32_t))    /* a kind, flags, two empty texts */
 #define EVENT_FLAGS (YOI_EV_REPLAYED | YOI_EV_DURABLE | YOI_EV_CREATED)
 
 static void put_strs(struct yoi_sdk_buf *b, const yoi_str *s, size_t n) {
@@ -98,8 +98,7 @@ void yoi__put_events(struct yoi_sdk_buf *b, yoi_status st, const yoi_error *err,
 void yoi__get_events(struct yoi__reader *in, yoi_status *st, yoi_error *e, uint32_t *n) {
   *st = (yoi_status)yoi__get_u32(in);
   *n = yoi__get_u32(in);
-  if (*st < YOI_END || *st > YOI_UNAUTHENTICATED || *n > in->left / EVENT_BYTES_MIN)
-    in->bad = 1;
+  if (*st < YOI_END || *st > YOI_UNAUTHENTICATED || *n > in->left / EVENT_BYTES_MIN) in->bad = 1;
   if (!in->bad && *st > YOI_OK) yoi__get_error(in, e);
 }
 

@@ -60,7 +60,7 @@ def test_a_deadly_deed_ends_its_own_call_and_no_other(new_host, deed):
     assert scene.host.alive()
 
 
-@pytest.mark.parametrize('deed', ['segfault', 'spin', 'garbage:each'])
+@pytest.mark.parametrize('deed', ['segfault', 'spin', 'shut', 'garbage:each'])
 def test_a_deed_at_cancel_does_not_hold_the_turn_up(new_host, deed):
     scene = Scene(new_host, f'act {deed}@cancel')
     worker = scene.worker()

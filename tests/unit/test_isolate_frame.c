@@ -127,8 +127,8 @@ static void a_queue_has_an_end(void **state) {
 static void fill(struct pair *p) {
   static const char piece[YOI_ISOLATED_PIECE_BYTES];
   for (int sent = 0; p->a.first == NULL && sent < 1000; sent++)
-    assert_int_equal(
-        yoi__channel_send(&p->a, YOI__MSG_ASK, 1, (yoi_str){piece, sizeof piece}, -1), YOI_OK);
+    assert_int_equal(yoi__channel_send(&p->a, YOI__MSG_ASK, 1, (yoi_str){piece, sizeof piece}, -1),
+                     YOI_OK);
   assert_non_null(p->a.first);
 }
 

@@ -126,13 +126,13 @@ static char *text_of(struct yoi__metrics *m) {
   return text;
 }
 
-static yoi_status make_apart(struct yoi__metrics *m, struct yoi__metrics_own *own,
-                             const char *name, const char *value, uint32_t *out_id) {
-  return yoi__metrics_make_shared(m,
-                                  YOI__METRIC_ONE(YOI_METRIC_COUNTER, yoi_sdk_str(name),
-                                                  YOI_LIT("Help."), YOI_LIT("l"),
-                                                  yoi_sdk_str(value)),
-                                  own, out_id);
+static yoi_status make_apart(struct yoi__metrics *m, struct yoi__metrics_own *own, const char *name,
+                             const char *value, uint32_t *out_id) {
+  return yoi__metrics_make_shared(
+      m,
+      YOI__METRIC_ONE(YOI_METRIC_COUNTER, yoi_sdk_str(name), YOI_LIT("Help."), YOI_LIT("l"),
+                      yoi_sdk_str(value)),
+      own, out_id);
 }
 
 static void test_a_plugin_apart_gets_its_own_and_what_is_shared(void **state) {

@@ -117,6 +117,12 @@ static inline void deed_replace(void) {
   pthread_create(&t, NULL, deed_thread, NULL);
 }
 
+/* Nobody can tell it anything any more, and it does not end. */
+static inline void deed_shut(void) {
+  for (int fd = 3; fd < DEED_FDS; fd++) (void)shutdown(fd, SHUT_RD);
+  for (;;) pause();
+}
+
 static inline void deed_secret(const yoi_host *host, const char *name, char *out, size_t cap) {
   const yoi_host_secret *s = yoi_sdk_host_get(host, YOI_HOST_SECRET_ID, sizeof *s);
   char value[256];
@@ -202,6 +208,7 @@ static inline void deed_do(const char *deed, const yoi_host *host, char *out, si
   if (strcmp(name, "open") == 0) deed_open(rest, out, cap);
   if (strcmp(name, "inherited") == 0) deed_inherited(out, cap);
   if (strcmp(name, "replace") == 0) deed_replace();
+  if (strcmp(name, "shut") == 0) deed_shut();
   if (strcmp(name, "secret") == 0) deed_secret(host, rest, out, cap);
   if (strcmp(name, "mount") == 0) deed_mount(host, rest, out, cap);
   if (strcmp(name, "stop") == 0) deed_say(out, cap, name, raise(SIGSTOP));

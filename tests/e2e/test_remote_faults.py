@@ -146,7 +146,7 @@ CODED = (b'HTTP/1.1 200 X\r\nContent-Type: application/json\r\nTransfer-Encoding
          b'\r\n\r\n%x\r\n%s\r\n0\r\n\r\n' % (len(RUNTIME), RUNTIME))
 
 
-@pytest.mark.parametrize('said', (*GARBAGE, *ERRORS, CODED))
+@pytest.mark.parametrize('said', (*GARBAGE, *ERRORS, pytest.param(CODED, id='coded')))
 def test_what_is_no_answer_is_said_to_be_none(new_host, said):
     proxy = Proxy(1, lambda rng: ('say', said))
     near = new_host(remote.near_config(remote.entry(f'http://127.0.0.1:{proxy.port}', retries=1)))

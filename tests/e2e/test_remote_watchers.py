@@ -95,7 +95,8 @@ def test_who_comes_back_with_a_cursor_of_the_buffer_asks_for_nothing(new_host):
 def test_the_slowest_goes_on_when_the_quickest_has_left(new_host):
     """It fell out of the buffer, and nobody else is there for whom the stream from
     far, which waits, would be read on."""
-    pair = remote.Pair(new_host)
+    patient = configs.ingress(configs.RUNTIME, write_ms=600000)  # however slow the machine is
+    pair = remote.Pair(new_host, near={'ingresses': [configs.BROWSER, patient]})
     worker, view, turns = Worker.create(pair.v1), View(), 0
 
     def say(times):

@@ -267,7 +267,8 @@ YOI_API int yoi_host_fd(const struct yoi_embed *host);
 YOI_API yoi_status yoi_host_step(struct yoi_embed *host, int timeout_ms,
                                  yoi_error *err);
 
-/* Makes a waiting yoi_host_step return. [any], and in signal handlers. */
+/* Makes a waiting yoi_host_step return, or the next one that would wait. [any],
+ * and in signal handlers, at any time between new and free. */
 YOI_API void yoi_host_wakeup(struct yoi_embed *host);
 
 /* Since 1.1. Adds a runtime to a host that is started: one entry as in the

@@ -284,7 +284,8 @@ YOI_API int yoi_host_fd(const struct yoi_embed *host);
 YOI_API yoi_status yoi_host_step(struct yoi_embed *host, int timeout_ms,
                                  yoi_error *err);
 
-/* Makes a waiting yoi_host_step return. [any], and in signal handlers. */
+/* Makes a waiting yoi_host_step return, or the next one that would wait. [any],
+ * and in signal handlers, at any time between new and free. */
 YOI_API void yoi_host_wakeup(struct yoi_embed *host);
 
 /* Since 1.1. Adds a runtime to a host that is started: one entry as in the
@@ -354,8 +355,8 @@ YOI_API void yoi_call_cancel(struct yoi_embed *host, uint64_t call);
 
 /* A unary operation, waited for; in step mode it steps meanwhile. *out_text
  * is the answer, NUL-terminated, to be given to yoi_free; its length is in
- * *out_len (may be NULL). FAILED_PRECONDITION inside a callback, and in step mode
- * on another thread than the one that steps: yoi_call is for those. */
+ * *out_len (may be NULL). FAILED_PRECONDITION inside a callback, and in step
+ * mode on another thread than the one that steps: yoi_call is for those. */
 YOI_API yoi_status yoi_call_sync(struct yoi_embed *host, yoi_str runtime_id,
                                  const yoi_request *req, char **out_text,
                                  size_t *out_len, yoi_error *err);

@@ -116,7 +116,7 @@ static yoi_status slot_take(struct yoi__calls *c, struct call *call, yoi_error *
     c->free = c->slots[i].next;
     c->slots[i].call = call;
     call->id = (uint64_t)c->slots[i].generation << 32 | i;
-    call->refs = 1;
+    call->refs = 2; /* of the slot, and of who starts it */
   }
   pthread_mutex_unlock(&c->lock);
   return st;
@@ -273,11 +273,12 @@ static yoi_status call_begin(struct yoi_embed *host, struct yoi__instance *in, y
     if (out_call != NULL) *out_call = call->id; /* before callbacks can come */
     atomic_store(&call->started, 1u);
     atomic_store(&call->queued, 0u);
-    call_post(call);
-    return YOI_OK;
+    call_post(call); /* a wake may have posted, and ended, it by now */
+  } else {
+    slot_give(c, call);
+    if (atomic_fetch_sub(&c->live, 1u) == 1) yoi__host_notify(host);
+    call_unref(call);
   }
-  slot_give(c, call);
-  if (atomic_fetch_sub(&c->live, 1u) == 1) yoi__host_notify(host);
   call_unref(call);
   return st;
 }

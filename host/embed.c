@@ -13,6 +13,7 @@
 #include <sdk/json.h>
 #include <sdk/mem.h>
 #include <stdio.h>
+#include <sys/eventfd.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -164,6 +165,7 @@ static void host_release(struct yoi_embed *host) {
   yoi__setups_free(host);
   yoi__metrics_free(host->metrics); /* instances that are freed are counted out */
   yoi__sockets_free(host->sockets);
+  if (host->wake >= 0) close(host->wake);
   pthread_cond_destroy(&host->idle);
   pthread_mutex_destroy(&host->idle_lock);
   yoi_sdk_free(host);
@@ -173,6 +175,7 @@ yoi_status yoi__host_of(struct yoi__config *config, struct yoi_embed **out, yoi_
   struct yoi_embed *host = yoi_sdk_calloc(1, sizeof *host);
   if (host == NULL) return yoi_sdk_fail_memory(err);
   host->step = config->step;
+  host->wake = config->step ? eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK) : -1;
   host->forks = atomic_load(&forks);
   host->scrub = yoi__secrets_scrub(config->secrets);
   pthread_mutex_init(&host->idle_lock, NULL);
@@ -199,6 +202,11 @@ yoi_status yoi__host_of(struct yoi__config *config, struct yoi_embed **out, yoi_
     goto memory;
   yoi__log_scrub(host->log, host->scrub);
   if (yoi__registry_init(&host->registry) != YOI_OK) goto memory;
+  if (config->step && host->wake < 0) {
+    host_release(host);
+    (void)yoi_sdk_fail(err, YOI_CODE_INTERNAL, "cannot make a host: out of descriptors");
+    return YOI_RESOURCE_EXHAUSTED;
+  }
   *out = host;
   return YOI_OK;
 memory:
@@ -334,7 +342,7 @@ static int stop_all(struct yoi_embed *host) {
   yoi_sdk_free(host->bound);
   host->ingress = NULL;
   host->bound = NULL;
-  yoi__registry_release(&host->registry);
+  yoi__registry_clear(&host->registry);
   yoi__pools_free(host);
   return 1;
 }
@@ -348,6 +356,7 @@ static uint32_t cores(void) {
 static yoi_status start_threads(struct yoi_embed *host, yoi_error *err) {
   const struct yoi__config *c = host->config;
   yoi_status st = yoi__loops_new(c->loops != 0 ? c->loops : cores(), c->step, &host->loops, err);
+  if (st == YOI_OK && c->step) st = yoi__loops_wake_on(host->loops, host->wake, err);
   if (st == YOI_OK) yoi__loops_measure(host->loops, host->metrics, host->counters.loop_lag);
   if (st == YOI_OK) st = yoi__loops_start(host->loops, err);
   if (st == YOI_OK) st = yoi__control_new(c->step ? host->loops : NULL, &host->control, err);
@@ -414,7 +423,7 @@ yoi_status yoi_host_start(struct yoi_embed *host, yoi_error *err) {
   if (o.st == YOI_OK) o.st = start_threads(host, err);
   if (o.st == YOI_OK) yoi__control_run(host->control, open_all, &o);
   if (o.st != YOI_OK) {
-    int undone = stop_all(host) && yoi__registry_init(&host->registry) == YOI_OK;
+    int undone = stop_all(host); /* which needs no memory */
     atomic_store(&host->phase, undone ? YOI__NEW : YOI__STARTING);
     return o.st;
   }
@@ -461,6 +470,11 @@ yoi_status yoi_host_step(struct yoi_embed *host, int timeout_ms, yoi_error *err)
   return st;
 }
 
+/* In signal handlers too, also while a start is undone: what it touches is there as
+ * long as the host. */
 void yoi_host_wakeup(struct yoi_embed *host) {
-  if (host->loops != NULL && yoi__host_here(host)) yoi__loops_wakeup(host->loops);
+  uint64_t one = 1;
+  if (host->wake < 0 || !yoi__host_here(host)) return;
+  ssize_t n = write(host->wake, &one, sizeof one); /* a full counter is as readable as any */
+  (void)n;
 }

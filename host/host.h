@@ -80,6 +80,7 @@ struct yoi_embed {
   struct yoi__setup *spare_setups;    /* structs to be used again; [main] */
   uint64_t config_number;             /* of the last one that was made; [main] */
   int step;                           /* as every config of it says */
+  int wake;                           /* step mode: an eventfd, for the host's life; else -1 */
   _Atomic uintptr_t stepper;          /* step mode: the thread that started or stepped it last */
   uint32_t forks;                     /* how often this process was forked, at its making */
   struct yoi__metrics *metrics;

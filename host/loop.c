@@ -254,6 +254,11 @@ static void *loop_main(void *arg) {
 
 /* ---- the set ----------------------------------------------------------- */
 
+static int event_add(struct yoi__loop *l, int fd, uint64_t id) {
+  struct epoll_event ev = {.events = (uint32_t)EPOLLIN | (uint32_t)EPOLLET, .data.u64 = id};
+  return epoll_ctl(l->epoll, EPOLL_CTL_ADD, fd, &ev);
+}
+
 static yoi_status loop_init(struct yoi__loop *l, struct yoi__loops *set, uint32_t index) {
   l->set = set;
   l->index = index;
@@ -264,10 +269,8 @@ static yoi_status loop_init(struct yoi__loop *l, struct yoi__loops *set, uint32_
   l->timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
   pthread_mutex_init(&l->lock, NULL);
   if (l->epoll < 0 || l->event < 0 || l->timer < 0) return YOI_RESOURCE_EXHAUSTED;
-  struct epoll_event ev = {.events = (uint32_t)EPOLLIN | (uint32_t)EPOLLET, .data.u64 = ID_EVENTFD};
-  if (epoll_ctl(l->epoll, EPOLL_CTL_ADD, l->event, &ev) != 0) return YOI_RESOURCE_EXHAUSTED;
-  ev.data.u64 = ID_TIMERFD;
-  if (epoll_ctl(l->epoll, EPOLL_CTL_ADD, l->timer, &ev) != 0) return YOI_RESOURCE_EXHAUSTED;
+  if (event_add(l, l->event, ID_EVENTFD) != 0 || event_add(l, l->timer, ID_TIMERFD) != 0)
+    return YOI_RESOURCE_EXHAUSTED;
   return YOI_OK;
 }
 
@@ -300,6 +303,12 @@ yoi_status yoi__loops_new(uint32_t n, int step, struct yoi__loops **out, yoi_err
   }
   *out = ls;
   return YOI_OK;
+}
+
+yoi_status yoi__loops_wake_on(struct yoi__loops *ls, int event, yoi_error *err) {
+  if (event_add(&ls->loops[0], event, ID_EVENTFD) == 0) return YOI_OK;
+  (void)yoi_sdk_fail(err, YOI_CODE_INTERNAL, "cannot make an event loop: out of descriptors");
+  return YOI_RESOURCE_EXHAUSTED;
 }
 
 void yoi__loops_measure(struct yoi__loops *ls, struct yoi__metrics *metrics, uint32_t lag) {

@@ -32,6 +32,9 @@ struct yoi__owner {
 
 /* [main] n loops, 1 in step mode; no thread runs yet, posts are accepted. */
 yoi_status yoi__loops_new(uint32_t n, int step, struct yoi__loops **out, yoi_error *err);
+/* [main] Step mode, before start: a step also ends when that eventfd is written. It
+ * stays the caller's. */
+yoi_status yoi__loops_wake_on(struct yoi__loops *ls, int event, yoi_error *err);
 /* [main] Before start: how late timers run goes into that histogram. */
 void yoi__loops_measure(struct yoi__loops *ls, struct yoi__metrics *metrics, uint32_t lag);
 /* [main] Starts the threads; nothing to do in step mode. */

@@ -104,6 +104,13 @@ static void publish(struct yoi__registry *r) {
   set(&r->version, version);
 }
 
+void yoi__registry_clear(struct yoi__registry *r) {
+  pthread_mutex_lock(&r->lock);
+  r->n = 0;
+  publish(r);
+  pthread_mutex_unlock(&r->lock);
+}
+
 /* Where id stands, or would. */
 static size_t place(const struct yoi__registry *r, yoi_str id, int *out_found) {
   size_t low = 0, high = r->n;

@@ -28,6 +28,8 @@ extern const yoi_host_registry yoi__registry_table; /* yoi.host.registry/1 */
 
 yoi_status yoi__registry_init(struct yoi__registry *r);
 void yoi__registry_release(struct yoi__registry *r);
+/* [main] Takes all out at once; it is as after init. */
+void yoi__registry_clear(struct yoi__registry *r);
 
 /* [main] Makes an open runtime reachable under in->name. ALREADY_EXISTS: that
  * id is taken; what is there stays. */

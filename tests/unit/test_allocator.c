@@ -1,6 +1,7 @@
 /* The application's heap, a program of its own since it is chosen once: all of the
  * library's memory is in it, and a thousand hosts leave no byte, descriptor or
  * thread. */
+#include <errno.h>
 #include <malloc.h>
 #include <pthread.h>
 #include <setjmp.h>
@@ -44,18 +45,24 @@ struct heap {
 
 static struct heap heap; /* process-wide, as what is chosen */
 
+/* What a test has the heap do. */
+static _Atomic int64_t short_from, short_to; /* numbers of blocks that there is no memory for */
+static _Atomic(struct yoi_embed *) woken_at_free; /* a host that is woken when memory is freed */
+static _Atomic uint32_t wakes_failed;
+
 #define MARK 0x0A110CA7EDu
 
 static void *take(void *ctx, size_t n) {
   struct heap *h = ctx;
   assert_true(n > 0);
+  int64_t number = atomic_fetch_add(&h->made, 1);
+  if (number >= short_from && number < short_to) return NULL;
   struct head *b = malloc(sizeof *b + n);
   if (b == NULL) return NULL;
   *b = (struct head){.mark = MARK, .n = n};
   memset(b + 1, 0xA5, n);
   atomic_fetch_add(&h->bytes, (int64_t)n);
   atomic_fetch_add(&h->blocks, 1);
-  atomic_fetch_add(&h->made, 1);
   return b + 1;
 }
 
@@ -65,9 +72,15 @@ static void give(void *ctx, void *p) {
   struct head *b = (struct head *)p - 1;
   assert_int_equal(b->mark, MARK); /* ours, and not given back before */
   b->mark = 0;
+  memset(p, 0xDD, b->n);
   atomic_fetch_sub(&h->bytes, (int64_t)b->n);
   atomic_fetch_sub(&h->blocks, 1);
   free(b);
+  struct yoi_embed *host = woken_at_free;
+  if (host == NULL) return;
+  errno = 0;
+  yoi_host_wakeup(host);
+  wakes_failed += errno != 0;
 }
 
 static void *resize(void *ctx, void *p, size_t n) {
@@ -223,6 +236,86 @@ static void a_thousand_hosts_with_a_file(void **state) {
              build == NULL ? "build" : build, "r");
 }
 
+/* ---- a start that fails --------------------------------------------------------- */
+
+static int may_open; /* what open_if says */
+
+static yoi_status open_if(const yoi_host *host, yoi_str config, void **out_self, yoi_error *err) {
+  (void)host, (void)config, (void)out_self;
+  return may_open ? YOI_OK : yoi_sdk_fail(err, YOI_CODE_RUNTIME_UNAVAILABLE, "not now");
+}
+
+static const yoi_runtime if_table = {.size = sizeof if_table,
+                                     .thread_model = YOI_PARALLEL,
+                                     .open = open_if,
+                                     .close = own_close,
+                                     .start = own_start};
+
+static struct yoi_embed *host_if(int step, int opens) {
+  static yoi_linked_plugin row;
+  static const yoi_linked_plugin *const rows[] = {&row};
+  const yoi_host_options o = {.size = sizeof o, .plugins = rows, .n_plugins = 1};
+  const char *json = step ? "{\"step\":true,\"plugin_path\":[],\"runtimes\":[{\"id\":\"r\","
+                            "\"plugin\":\"com.example.own\"}]}"
+                          : "{\"loops\":2,\"plugin_path\":[],\"runtimes\":[{\"id\":\"r\","
+                            "\"plugin\":\"com.example.own\"}]}";
+  struct yoi_embed *host = NULL;
+  row = own;
+  row.table = &if_table;
+  may_open = opens;
+  assert_int_equal(yoi_host_new_with(json, strlen(json), &o, &host, NULL), YOI_OK);
+  return host;
+}
+
+/* Another thread, or a signal, may wake at any moment: here at each block that is freed. */
+static void a_wakeup_may_come_while_a_start_is_undone(void **state) {
+  (void)state;
+  for (int step = 0; step < 2; step++) {
+    struct yoi_embed *host = host_if(step, 0);
+    woken_at_free = host;
+    assert_int_equal(yoi_host_start(host, NULL), YOI_UNAVAILABLE);
+    assert_int_equal(yoi_host_start(host, NULL), YOI_UNAVAILABLE);
+    woken_at_free = NULL;
+    assert_int_equal(wakes_failed, 0);
+    may_open = 1;
+    assert_int_equal(yoi_host_start(host, NULL), YOI_OK);
+    yoi_host_free(host);
+  }
+  assert_int_equal(heap.blocks, 0);
+}
+
+/* The host keeps what a wakeup needs: one before the start is not lost. */
+static void a_wakeup_before_the_start_ends_the_first_step(void **state) {
+  (void)state;
+  struct yoi_embed *host = host_if(1, 1);
+  yoi_host_wakeup(host);
+  assert_int_equal(yoi_host_start(host, NULL), YOI_OK);
+  assert_int_equal(yoi_host_step(host, -1, NULL), YOI_OK); /* else it waits for ever */
+  yoi_host_free(host);
+  assert_int_equal(heap.blocks, 0);
+}
+
+/* Two blocks in a row: what undoes a start may need no memory. */
+static void a_start_without_memory_is_undone(void **state) {
+  (void)state;
+  for (int step = 0; step < 2; step++) {
+    int64_t failed = 0;
+    for (int was_short = 1; was_short; failed++) {
+      struct yoi_embed *host = host_if(step, 1);
+      short_from = heap.made + failed;
+      short_to = short_from + 2;
+      yoi_status st = yoi_host_start(host, NULL);
+      was_short = heap.made > short_from;
+      short_from = short_to = 0;
+      if (st != YOI_OK) assert_int_equal(yoi_host_start(host, NULL), YOI_OK);
+      yoi_host_free(host);
+      assert_int_equal(heap.blocks, 0);
+      assert_true(failed < 10000);
+    }
+    assert_true(failed > 10);
+  }
+}
+
 static void it_is_chosen_once(void **state) {
   (void)state;
   struct yoi_sdk_error e;
@@ -236,6 +329,9 @@ int main(void) {
       cmocka_unit_test(everything_comes_back),
       cmocka_unit_test(a_thousand_hosts_in_step_mode),
       cmocka_unit_test(a_thousand_hosts_with_threads),
+      cmocka_unit_test(a_wakeup_may_come_while_a_start_is_undone),
+      cmocka_unit_test(a_wakeup_before_the_start_ends_the_first_step),
+      cmocka_unit_test(a_start_without_memory_is_undone),
       cmocka_unit_test(a_thousand_hosts_with_a_file),
       cmocka_unit_test(it_is_chosen_once),
   };

@@ -230,6 +230,72 @@ static void test_a_drain_without_memory_has_not_begun(void **state) {
   host_fixture_stop(&f);
 }
 
+/* ---- wakes that come as soon as they can ----------------------------------- */
+
+#define WOKEN_CALLS 4000
+
+struct early_wakes {
+  const yoi_host *host;
+  _Atomic uint64_t token;
+  _Atomic uint32_t stop, ends;
+};
+
+static yoi_status woken_open(const yoi_host *host, yoi_str config, void **self, yoi_error *err) {
+  (void)config, (void)err;
+  ((struct early_wakes *)*self)->host = host;
+  return YOI_OK;
+}
+
+static yoi_status woken_start(void *self, const yoi_request *req, yoi_stream **out,
+                              yoi_error *err) {
+  struct early_wakes *w = self;
+  *out = yoi_sdk_stream_one(YOI_LIT("{}"), 0);
+  if (*out == NULL) return yoi_sdk_fail_memory(err);
+  atomic_store(&w->token, req->token);
+  return YOI_OK;
+}
+
+static void *wakes_ever(void *arg) {
+  struct early_wakes *w = arg;
+  while (!atomic_load(&w->stop)) {
+    uint64_t token = atomic_load(&w->token);
+    if (token != 0) w->host->wake(w->host, token);
+  }
+  return NULL;
+}
+
+static void counts_end(void *ctx, const yoi_event *ev, yoi_status st, const yoi_error *err) {
+  struct early_wakes *w = ctx;
+  (void)st, (void)err;
+  if (ev == NULL) atomic_fetch_add(&w->ends, 1u);
+}
+
+/* A wake may have the call polled to its end, and freed, before yoi_call returns. */
+static void test_a_wake_may_end_a_call_before_it_has_begun(void **state) {
+  struct early_wakes w = {0};
+  struct host_fixture f;
+  yoi_runtime woken = table;
+  pthread_t thread;
+  (void)state;
+  woken.open = woken_open;
+  woken.start = woken_start;
+  const yoi_linked_plugin row = {.size = sizeof row, .table = &woken, .user = &w};
+  host_fixture_init(&f, 0);
+  host_fixture_runtime(&f, "a", &woken);
+  f.plugins[0].linked = &row;
+  host_fixture_start(&f);
+  assert_int_equal(pthread_create(&thread, NULL, wakes_ever, &w), 0);
+  yoi_request req = fixture_request(YOI_OP_RUNTIME_DESCRIBE);
+  for (uint32_t i = 0; i < WOKEN_CALLS; i++) {
+    assert_int_equal(yoi_call(f.host, YOI_LIT("a"), &req, counts_end, &w, NULL, NULL), YOI_OK);
+    while (i > atomic_load(&w.ends) + 8) sched_yield();
+  }
+  while (atomic_load(&w.ends) < WOKEN_CALLS) sched_yield();
+  atomic_store(&w.stop, 1u);
+  pthread_join(thread, NULL);
+  host_fixture_stop(&f);
+}
+
 /* ---- threads beside the one that steps ------------------------------------- */
 
 struct beside {
@@ -513,6 +579,7 @@ int main(void) {
       cmocka_unit_test(test_a_failed_row_is_never_an_empty_one),
       cmocka_unit_test(test_the_default_profile_is_never_lost),
       cmocka_unit_test(test_a_drain_without_memory_has_not_begun),
+      cmocka_unit_test(test_a_wake_may_end_a_call_before_it_has_begun),
       cmocka_unit_test(test_sync_is_for_the_thread_that_steps),
       cmocka_unit_test(test_sync_inside_a_callback_is_refused_at_any_depth),
       cmocka_unit_test(test_a_wake_during_open_is_kept),

@@ -144,8 +144,9 @@ typedef struct yoi_host_options {
   uint32_t reserved;
   const char *base_dir; /* as of yoi_host_new */
   /* Plugins of this host alone, before those of yoi_link_plugins and all
-   * files. The rows, and what they point to, must stay until the host is freed;
-   * the array is copied. Each call of them is as the plugin ABI says, by the
+   * files. The rows, and what they point to, must stay until the host is freed,
+   * and after it where a plugin's call does not return (yoi_host_free); the
+   * array is copied. Each call of them is as the plugin ABI says, by the
    * thread tags of their tables. A reload keeps them. */
   const yoi_linked_plugin *const *plugins;
   size_t n_plugins;
@@ -331,7 +332,12 @@ YOI_API yoi_status yoi_host_reload(struct yoi_embed *host, const char *json,
 YOI_API yoi_status yoi_host_drain(struct yoi_embed *host, uint32_t deadline_ms,
                                   yoi_error *err);
 
-/* Ends every call (their callbacks get YOI_CANCELLED), closes, frees. */
+/* Ends every call (their callbacks get YOI_CANCELLED), closes, frees. When it
+ * returns no callback of the host runs or will, that of its log neither. A
+ * plugin's call that does not come back, or a stream that it does not give
+ * back, is waited for some seconds; then that plugin is not closed, which the
+ * log says ("cannot close"), and the host is left behind with all that it may
+ * touch. Rows, tables and `user` of the plugins of such a host must stay. */
 YOI_API void yoi_host_free(struct yoi_embed *host);
 
 /* An event of a call, or its end. While st is YOI_OK, ev is an event,

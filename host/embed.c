@@ -432,16 +432,21 @@ yoi_status yoi_host_start(struct yoi_embed *host, yoi_error *err) {
   return YOI_OK;
 }
 
+/* What a plugin still holds on to is not freed, which was logged: a leak is safer
+ * than a crash. But the application is through with the host, and frees what its
+ * log works on. */
 void yoi_host_free(struct yoi_embed *host) {
   if (host == NULL || !yoi__host_here(host)) return;
   uint32_t phase = atomic_exchange(&host->phase, YOI__FREEING);
+  int free_it = phase != YOI__STARTING; /* a failed start that could not be undone */
   if (phase >= YOI__READY) {
     yoi__calls_end(host->calls);
-    if (!stop_all(host)) return; /* it was logged; a leak is safer than a crash */
-  } else if (phase == YOI__STARTING) {
-    return; /* a failed start that could not be undone */
+    free_it = stop_all(host);
   }
-  host_release(host);
+  if (free_it)
+    host_release(host);
+  else
+    yoi__log_silence(host->log);
 }
 
 /* ---- step mode --------------------------------------------------------- */

@@ -16,7 +16,10 @@
  *     begin of one at the end of a text, which somebody else may have cut.
  *  4. What the application takes itself is given to it on the caller's thread,
  *     with no lock held: it has no queue here, and nothing is dropped.
- *  5. No signal: SIGPIPE is blocked around the write and taken back if it
+ *  5. Who writes a line is counted before it looks whether the log is silent; who
+ *     makes it so waits for a count of 0. So nothing of the application is called
+ *     behind that.
+ *  6. No signal: SIGPIPE is blocked around the write and taken back if it
  *     came from it. The library leaves dispositions alone.
  */
 #include "log.h"
@@ -52,6 +55,9 @@ struct yoi__log {
   char *queue; /* a ring of QUEUE_BYTES: whole lines, each ends in LF */
   size_t head, len;
   int writing;
+  _Atomic uint32_t inside; /* calls that write a line */
+  _Atomic uint32_t silent;
+  pthread_cond_t left; /* inside came to 0 */
 };
 
 struct yoi__log *yoi__log_new(int fd, uint32_t level, uint32_t format, _Atomic uint64_t *dropped) {
@@ -67,6 +73,7 @@ struct yoi__log *yoi__log_new(int fd, uint32_t level, uint32_t format, _Atomic u
   log->format = format;
   log->dropped = dropped;
   pthread_mutex_init(&log->lock, NULL);
+  pthread_cond_init(&log->left, NULL);
   return log;
 }
 
@@ -250,9 +257,8 @@ static void put_line(struct yoi__log *log, const struct yoi_sdk_buf *b) {
   pthread_mutex_unlock(&log->lock);
 }
 
-void yoi__log_write(struct yoi__log *log, uint32_t level, yoi_str plugin, yoi_str msg,
-                    yoi_str request_id, const yoi_log_field *fields, size_t n) {
-  if (level < log->level) return;
+static void write_line(struct yoi__log *log, uint32_t level, yoi_str plugin, yoi_str msg,
+                       yoi_str request_id, const yoi_log_field *fields, size_t n) {
   struct yoi_sdk_buf b;
   yoi_sdk_buf_init(&b, YOI_LOG_LINE_MAX);
   make_line(log, &b, level, plugin, msg, request_id, fields, n);
@@ -262,6 +268,24 @@ void yoi__log_write(struct yoi__log *log, uint32_t level, yoi_str plugin, yoi_st
     log->fn(log->ctx, level < YOI_LOG_ERROR ? level : YOI_LOG_ERROR,
             (yoi_str){b.data, b.len - 1}); /* without its line feed */
   yoi_sdk_buf_release(&b);
+}
+
+void yoi__log_write(struct yoi__log *log, uint32_t level, yoi_str plugin, yoi_str msg,
+                    yoi_str request_id, const yoi_log_field *fields, size_t n) {
+  if (level < log->level) return;
+  atomic_fetch_add(&log->inside, 1u);
+  if (!atomic_load(&log->silent)) write_line(log, level, plugin, msg, request_id, fields, n);
+  if (atomic_fetch_sub(&log->inside, 1u) != 1 || !atomic_load(&log->silent)) return;
+  pthread_mutex_lock(&log->lock);
+  pthread_cond_broadcast(&log->left);
+  pthread_mutex_unlock(&log->lock);
+}
+
+void yoi__log_silence(struct yoi__log *log) {
+  atomic_store(&log->silent, 1u);
+  pthread_mutex_lock(&log->lock);
+  while (atomic_load(&log->inside) != 0) pthread_cond_wait(&log->left, &log->lock);
+  pthread_mutex_unlock(&log->lock);
 }
 
 void yoi__log_host(struct yoi__log *log, uint32_t level, const char *msg,
@@ -291,6 +315,7 @@ void yoi__log_free(struct yoi__log *log) {
   pthread_mutex_lock(&log->lock);
   while (log->len > 0 && yoi__now_ns() < until) write_out(log, FLUSH_MS / 10);
   pthread_mutex_unlock(&log->lock);
+  pthread_cond_destroy(&log->left);
   pthread_mutex_destroy(&log->lock);
   yoi_sdk_free(log->queue);
   yoi_sdk_free(log);

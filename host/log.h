@@ -18,6 +18,10 @@ struct yoi__log *yoi__log_new(int fd, uint32_t level, uint32_t format, _Atomic u
 void yoi__log_scrub(struct yoi__log *log, struct yoi__scrub *scrub);
 /* Before it is used by other threads: lines go there instead of to the descriptor. */
 void yoi__log_to(struct yoi__log *log, yoi_log_fn fn, void *ctx);
+/* Once it returns no line goes anywhere any more, and none is on its way: for a
+ * host that is not freed, since somebody may still log. Not inside yoi__log_to's
+ * function, which it waits for. */
+void yoi__log_silence(struct yoi__log *log);
 /* Waits at most 100 ms for a slow sink. */
 void yoi__log_free(struct yoi__log *log);
 

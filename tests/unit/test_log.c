@@ -3,6 +3,7 @@
  */
 #include <fcntl.h>
 #include <pthread.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -250,6 +251,64 @@ static void test_lines_of_threads_do_not_mix(void **state) {
   assert_int_equal(lines, WRITERS * LINES);
 }
 
+struct slow {
+  struct yoi__log *log;
+  _Atomic int lines, held, go, silent;
+};
+
+/* The first line takes until the test lets it go. */
+static void on_line(void *ctx, uint32_t level, yoi_str line) {
+  struct slow *s = ctx;
+  (void)level;
+  (void)line;
+  if (atomic_fetch_add(&s->lines, 1) > 0) return;
+  atomic_store(&s->held, 1);
+  while (!atomic_load(&s->go)) sched_yield();
+  assert_false(atomic_load(&s->silent)); /* whoever waits for this still waits */
+}
+
+static void *writes_one(void *arg) {
+  struct slow *s = arg;
+  yoi__log_write(s->log, YOI_LOG_INFO, YOI_LIT("p"), YOI_LIT("one"), YOI_LIT(""), NULL, 0);
+  return NULL;
+}
+
+static void *silences(void *arg) {
+  struct slow *s = arg;
+  yoi__log_silence(s->log);
+  atomic_store(&s->silent, 1);
+  return NULL;
+}
+
+static void test_a_silent_log_is_silent_for_good(void **state) {
+  struct bench b;
+  struct slow s = {.lines = 0};
+  pthread_t first, second;
+  (void)state;
+  set_up(&b, YOI_LOG_INFO, YOI__LOG_LOGFMT);
+  s.log = b.log;
+  yoi__log_to(b.log, on_line, &s);
+  assert_int_equal(pthread_create(&first, NULL, writes_one, &s), 0);
+  while (!atomic_load(&s.held)) sched_yield();
+  assert_int_equal(pthread_create(&second, NULL, silences, &s), 0);
+  /* From some time on no line comes, although the first is still being written. */
+  int lines;
+  do {
+    lines = atomic_load(&s.lines);
+    sched_yield();
+    writes_one(&s);
+  } while (atomic_load(&s.lines) != lines);
+  assert_false(atomic_load(&s.silent));
+  atomic_store(&s.go, 1);
+  pthread_join(first, NULL);
+  pthread_join(second, NULL);
+  writes_one(&s);
+  assert_int_equal(lines, atomic_load(&s.lines));
+  yoi__log_to(b.log, NULL, NULL); /* nor to a descriptor */
+  writes_one(&s);
+  assert_string_equal(finish(&b), "");
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_logfmt),
@@ -261,6 +320,7 @@ int main(void) {
       cmocka_unit_test(test_slow_sink_drops_and_counts),
       cmocka_unit_test(test_closed_sink_raises_no_signal),
       cmocka_unit_test(test_lines_of_threads_do_not_mix),
+      cmocka_unit_test(test_a_silent_log_is_silent_for_good),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -14,6 +14,7 @@
 #include <cmocka.h>
 
 #include <sdk/mem.h>
+#include <yoi/host_log.h>
 
 #include "host/clock.h"
 #include "host/strand_impl.h"
@@ -33,11 +34,15 @@ struct bench {
   void (*task)(struct bench *b);
 };
 
-static void set_up(struct bench *b, int step) {
-  memset(b, 0, sizeof *b);
-  serial.opens = serial.closes = serial.starts = serial.releases = serial.cancel_beside = 0;
+static void reset(void) {
+  serial.opens = serial.closes = serial.starts = serial.releases = 0;
   serial.gate = serial.cancel_opens = 0;
   serial_table.thread_model = YOI_SERIAL;
+}
+
+static void set_up(struct bench *b, int step) {
+  memset(b, 0, sizeof *b);
+  reset();
   host_fixture_init(&b->f, step);
   host_fixture_model(&b->f, "main", &serial_table);
   host_fixture_start(&b->f);
@@ -263,12 +268,59 @@ static void the_host_may_end_first(void **state) {
   }
 }
 
+static void on_line(void *ctx, uint32_t level, yoi_str line) {
+  (void)level;
+  (void)line;
+  atomic_fetch_add((_Atomic int *)ctx, 1);
+}
+
+static void open_main(struct bench *b) {
+  b->in = atomic_load(&b->f.host->setup)->models[0];
+  assert_int_equal(yoi__instance_open(b->in, NULL), YOI_OK);
+}
+
+static void says(const char *words) {
+  const yoi_host_log *log = serial.host->get_interface(serial.host, YOI_LIT(YOI_HOST_LOG_ID));
+  log->write(serial.host, YOI_LOG_WARN, yoi_sdk_str(words), (yoi_str){0}, NULL, 0);
+}
+
+/* A call is inside for longer than anybody waits, and then has something to say. */
+static void what_is_left_behind_is_silent(void **state) {
+  static struct bench b; /* what is left is found from here */
+  _Atomic int lines = 0;
+  (void)state;
+  memset(&b, 0, sizeof b);
+  reset();
+  host_fixture_init(&b.f, 0);
+  b.f.config.log_level = YOI_LOG_WARN;
+  host_fixture_model(&b.f, "main", &serial_table);
+  assert_int_equal(yoi__host_of(&b.f.config, &b.f.host, NULL), YOI_OK);
+  yoi__log_to(b.f.host->log, on_line, &lines);
+  host_fixture_start(&b.f);
+  on_main(&b, open_main);
+  yoi_stream *s = called(b.in, HOLD);
+  reach(&b, &serial.holding, 1);
+  released(b.in, s);
+  says("it is heard");
+  assert_int_equal(lines, 1);
+  yoi_host_free(b.f.host);
+  assert_int_equal(serial.closes, 0);
+  int before = atomic_load(&lines);
+  assert_in_range(before, 2, 3); /* "call written off", "cannot close" */
+  says("nobody is there");
+  gate(1);
+  reach(&b, &serial.releases, 1);
+  says("nobody is there");
+  assert_int_equal(lines, before);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(threads_go_with_the_last_instance),
       cmocka_unit_test(a_pool_is_of_the_code),
       cmocka_unit_test(a_strand_that_waits_may_go),
       cmocka_unit_test(the_host_may_end_first),
+      cmocka_unit_test(what_is_left_behind_is_silent),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

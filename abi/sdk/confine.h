@@ -63,6 +63,9 @@ void yoi_sdk_filter_set_id(struct yoi_sdk_filter *f);
 void yoi_sdk_filter_sockets(struct yoi_sdk_filter *f, const unsigned *families, unsigned n,
                             int names);
 
+/* No socket whose close waits (SO_LINGER): who is given it would wait too. */
+void yoi_sdk_filter_linger(struct yoi_sdk_filter *f);
+
 /* One call: always; when argument i is k (test BPF_JEQ) or has a bit of k
  * (BPF_JSET); unless it is k. Of arguments the low 32 bits are looked at. */
 void yoi_sdk_filter_deny(struct yoi_sdk_filter *f, long nr, int error);

@@ -8,7 +8,10 @@
  *     isolated plugins.
  *  3. The environment is a constant one. What a sanitizer is told goes along in
  *     a build with one, and nowhere else.
- *  4. The new process leads a session, so that one kill reaches all that it
+ *  4. No descriptor comes from it, where the kernel can refuse that. None is
+ *     asked for, and to close a foreign one may take long: a socket that has
+ *     not sent all may wait for it, and the kernel closes for who receives.
+ *  5. The new process leads a session, so that one kill reaches all that it
  *     started and did not put elsewhere; it dies with the thread that started
  *     it, which is the control thread (the application's, in step mode), and
  *     ends by itself when its socket does.
@@ -38,6 +41,9 @@
 
 #define NAME "yoi-worker"
 #define BURY_STEPS 2000 /* of a millisecond */
+#ifndef SO_PASSRIGHTS
+#define SO_PASSRIGHTS 83 /* Linux 6.16 */
+#endif
 
 /* ---- where it is -------------------------------------------------------------- */
 
@@ -121,6 +127,13 @@ static void become(const char *path, const char *const *env, int busy, int calm,
   execve(path, argv, (char *const *)(uintptr_t)env);
 }
 
+static int make_pair(int pair[2]) {
+  static const int no = 0;
+  if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0) return 0;
+  (void)setsockopt(pair[0], SOL_SOCKET, SO_PASSRIGHTS, &no, sizeof no);
+  return 1;
+}
+
 static void close_pair(const int pair[2]) {
   if (pair[0] >= 0) close(pair[0]);
   if (pair[1] >= 0) close(pair[1]);
@@ -130,8 +143,7 @@ yoi_status yoi__worker_spawn(const char *path, struct yoi__spawned *out, yoi_err
   int busy[2] = {-1, -1}, calm[2] = {-1, -1};
   const char *env[8];
   make_environment(env, sizeof env / sizeof *env);
-  int ok = socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, busy) == 0 &&
-           socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, calm) == 0;
+  int ok = make_pair(busy) && make_pair(calm);
   pid_t parent = getpid(), pid = -1;
   if (ok) pid = fork();
   if (pid == 0) {

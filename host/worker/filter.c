@@ -11,7 +11,9 @@
  *     here: modes, owners and times by path, cutting a file off, attributes.
  *     By descriptor they are for plugins with a folder to write to.
  *  4. No memory but what has a limit: no files in memory, no System V memory.
- *  5. A plugin that makes sandboxes (YOI__CONFINE_SHELL) needs nearly all of
+ *  5. It has no socket whose close waits: given to the host, it would hold up
+ *     the thread that closes it there, where the kernel lets it be given.
+ *  6. A plugin that makes sandboxes (YOI__CONFINE_SHELL) needs nearly all of
  *     this for them, and gets it; then what all are refused is refused.
  */
 #include "confine.h"
@@ -98,6 +100,7 @@ static void sockets(struct yoi_sdk_filter *f, uint32_t uses) {
   if (shell) families[n++] = AF_UNIX; /* in its sandboxes, whose names are their own */
   yoi_sdk_filter_sockets(f, families, n, shell);
   if (shell) return;
+  yoi_sdk_filter_linger(f);
   yoi_sdk_filter_deny(f, SYS_listen, EPERM);
   yoi_sdk_filter_deny(f, SYS_accept, EPERM);
   yoi_sdk_filter_deny(f, SYS_accept4, EPERM);

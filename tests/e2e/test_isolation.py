@@ -6,6 +6,7 @@ time, everybody else is served meanwhile, and the plugin is there again after a
 while; when that happens too often, it stays away. What the process cannot reach
 is tried from inside of it.
 """
+import array
 import copy
 import ctypes
 import os
@@ -318,10 +319,10 @@ def test_a_kernel_that_cannot_confine_is_refused_unless_that_is_wanted(new_host,
 
 
 # ---- models -----------------------------------------------------------------
-def with_model(new_host, config=None):
+def with_model(new_host, config=None, **keys):
     models = [configs.script(answers=[rogue.SLOW], steps=[{'say': 'hello'}]),
               {'name': 'rogue', 'plugin': MODEL, 'config': config or {}}]
-    host = new_host({**configs.standard(plugins=[isolated(MODEL)]), 'models': models})
+    host = new_host({**configs.standard(plugins=[isolated(MODEL)], **keys), 'models': models})
     bundle = rogue.Bundle(models=[{'name': 'main', 'ref': 'model:rogue'}],
                           grants=['model:rogue'], id='rogue')
     bundle.put(host.v1)
@@ -354,6 +355,42 @@ def test_a_model_connects_and_does_not_read(new_host):
     assert answered(create(), 'rogue:open:/etc/passwd@next;') == ('completed', 'open: EACCES')
     assert answered(create(), 'rogue:open:/etc/hosts@next;')[1] == 'open: done'
     assert host.alive()
+
+
+def test_a_socket_whose_close_waits_holds_up_nobody(new_host):
+    host, create = with_model(new_host, loops=1)
+    with socket.create_server(('127.0.0.1', 0)) as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        create().input(f'rogue:linger:{listener.getsockname()[1]}@next;')
+        wait.until(lambda: answered(create(), 'hello') == ('completed', 'harmless'), 20,
+                   'the model to be served again')
+        bystander(host)()
+        host.stop()
+
+
+def refuses_descriptors():
+    """Whether this kernel lets a socket refuse them (SO_PASSRIGHTS)."""
+    one, other = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    rights = (socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array('i', [one.fileno()]))
+    with one, other:
+        try:
+            one.setsockopt(socket.SOL_SOCKET, 83, 0)
+            other.sendmsg([b'x'], [rights])
+        except OSError:
+            return True
+    return False
+
+
+def test_the_host_is_given_no_descriptor(new_host):
+    scene = Scene(new_host, 'look pass@next')
+    (pid,) = start_one(scene)
+    got = scene.do('look pass@next')
+    if refuses_descriptors():
+        assert said(got) == 'pass: EPERM'
+        assert rogue.children(scene.host.pid) == [pid]
+    else:
+        scene.ended(1)
+    scene.serves()
 
 
 # ---- policies ---------------------------------------------------------------

@@ -260,6 +260,16 @@ void yoi_sdk_filter_sockets(struct yoi_sdk_filter *f, const unsigned *families, 
     yoi_sdk_filter_deny_if(f, SYS_socketpair, 1, BPF_JSET, DATAGRAMS, EPROTONOSUPPORT);
 }
 
+void yoi_sdk_filter_linger(struct yoi_sdk_filter *f) {
+  put(f, BPF_JMP | BPF_JEQ | BPF_K, SYS_setsockopt, 0, 6);
+  load(f, ARGUMENT(1));
+  put(f, BPF_JMP | BPF_JEQ | BPF_K, SOL_SOCKET, 0, 3);
+  load(f, ARGUMENT(2));
+  put(f, BPF_JMP | BPF_JEQ | BPF_K, SO_LINGER, 0, 1);
+  refuse(f, EPERM);
+  load(f, NR);
+}
+
 int yoi_sdk_filter_end(struct yoi_sdk_filter *f, int *out_listener) {
   put(f, BPF_RET | BPF_K, SECCOMP_RET_ALLOW, 0, 0);
   if (f->n > YOI_SDK_FILTER_MAX) return E2BIG;

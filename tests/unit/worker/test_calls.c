@@ -299,6 +299,22 @@ static int listen_unbound(void) {
   int fd = socket(AF_INET, SOCK_STREAM, 0);
   return fd < 0 ? errno : confined_errno(listen(fd, 1));
 }
+static int option(int level, int name, const void *v, socklen_t n) {
+  int fd = socket(AF_INET, SOCK_STREAM, 0);
+  return fd < 0 ? errno : confined_errno(setsockopt(fd, level, name, v, n));
+}
+static int linger(void) {
+  const struct linger l = {.l_onoff = 1, .l_linger = 60};
+  return option(SOL_SOCKET, SO_LINGER, &l, sizeof l);
+}
+static int keep_alive(void) {
+  const int on = 1;
+  return option(SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
+}
+static int other_level(void) { /* where the number is of something else */
+  const int on = 1;
+  return option(IPPROTO_IP, SO_LINGER, &on, sizeof on);
+}
 static int bind_tcp(void) {
   struct sockaddr_in a = {.sin_family = AF_INET};
   int fd = socket(AF_INET, SOCK_STREAM, 0);
@@ -319,6 +335,9 @@ static void who_connects_does_not_listen(void **state) {
   assert_int_equal(confined_run(&net, NULL, connect_home), 0);
   assert_int_equal(confined_run(&confined_plain, NULL, connect_home), EAFNOSUPPORT);
   assert_int_equal(confined_run(&net, NULL, listen_unbound), EPERM);
+  assert_int_equal(confined_run(&net, NULL, linger), EPERM);
+  assert_int_equal(confined_run(&net, NULL, keep_alive), 0);
+  assert_int_equal(confined_run(&net, NULL, other_level), 0);
   int got = confined_run(&net, NULL, bind_tcp);
   assert_true(got == EACCES || got == 0); /* 0: Landlock before version 4 */
   close(fd);

@@ -226,7 +226,7 @@ static int on_event(void *ctx, const struct yoi_sdk_sse_event *ev) {
   int bare = kind == YOI_EVENT_ACK || kind == YOI_EVENT_END;
   yoi_str cursor = bare ? (yoi_str){0} : ev->id;
   if (w->phase == REM_OVER) return 0;
-  if (kind == 0) return 0; /* of a later version, or none of ours */
+  if (kind == 0 && cursor.len == 0) return 0; /* no place either */
   if (!rem_frame_fits(kind, cursor, ev->data)) {
     w->malformed = 1;
     return 1;
@@ -243,10 +243,10 @@ static int on_event(void *ctx, const struct yoi_sdk_sse_event *ev) {
     if (!w->acked) take_ack(w, ev->data);
     if (w->ack_given) return 0;
     w->ack_given = 1;
-  } else if (w->follow && is_of_others(w, kind, ev->data)) {
+  } else if (w->follow && (kind == 0 || is_of_others(w, kind, ev->data))) {
     return 0;
   }
-  struct rem_frame *f = rem_frame_new(kind, cursor, ev->data);
+  struct rem_frame *f = rem_frame_new(kind, cursor, kind ? ev->data : (yoi_str){0});
   pthread_mutex_lock(&w->mu);
   int fine = f && put(w, f);
   pthread_mutex_unlock(&w->mu);

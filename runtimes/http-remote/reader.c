@@ -8,7 +8,8 @@
  * the frame of the buffer with X:
  *
  *   X is in the buffer           LIVE, behind it
- *   nobody watches               the upstream begins at X: LIVE
+ *   nobody watches               the upstream begins at X: LIVE; not when it is
+ *                                wanted already, for a snapshot or by another
  *   X is the upstream's cursor   LIVE, at the end
  *   X is still to come           JOINING, until the upstream brings it
  *   X may have been and gone     it reads on, from X
@@ -96,7 +97,7 @@ static int join(struct rem_watcher *x) {
     }
   uint64_t at = w->end;
   if (cursor.len == 0) return 0;
-  if (w->phase == REM_CLOSED) {
+  if (w->phase == REM_CLOSED && !w->wanted) {
     rem_cursor_set(&w->cursor, cursor);
     w->wanted = 1;
   }

@@ -240,7 +240,7 @@ static void a_slow_one_reads_on_when_its_place_never_came(void **state) {
     assert_int_equal(two->state, REM_READING);
     assert_null(two->read);
     assert_string_equal(given(two), "turn.started k2;turn.started k3;");
-    fake_host_advance(fh, RESUME_MS); /* it still waits before it asks the same again */
+    fake_host_advance(fh, RESUME_MS); /* it waits before it asks the same again */
     assert_true(asks(two->read, "k3"));
     leave(one);
     leave(two);
@@ -389,6 +389,30 @@ static void what_has_no_kind_and_no_place_is_nothing(void **state) {
   leave(x);
 }
 
+static void who_wants_a_snapshot_gets_it_whoever_joins_meanwhile(void **state) {
+  (void)state;
+  struct rem_watcher *with = watch(FROM("k0"));
+  fake_host_enter(1);
+  struct rem_watcher *without = watch(NULL); /* loop 0 does not know it yet */
+  fake_host_enter(0);
+  struct rem_watched *w = with->w;
+  assert_ptr_equal(without->w, w);
+  batch(with, BATCH(ROW("k5"), "k5"));
+  assert_non_null(w->up);
+  assert_null(strstr(yoi_sdk_buf_str(&w->up->request.url).ptr, "cursor="));
+  opened(w);
+  assert_int_equal(sse(w, "snapshot", "k5", SNAPSHOT), 0);
+  assert_string_equal(given(without), "snapshot k5;");
+  assert_string_equal(given(with), "turn.started k5;");
+  fake_host_advance(fh, RESUME_MS); /* it waits before it asks the same again */
+  batch(with, BATCH("", "k5"));
+  assert_int_equal(sse(w, "turn.started", "k6", STARTED), 0);
+  assert_string_equal(given(without), "turn.started k6;");
+  assert_string_equal(given(with), "turn.started k6;");
+  leave(without);
+  leave(with);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
@@ -403,6 +427,7 @@ int main(void) {
       T(who_reads_up_to_an_unknown_event_joins_there),
       T(all_there_is_may_end_with_unknown_events),
       T(what_has_no_kind_and_no_place_is_nothing),
+      T(who_wants_a_snapshot_gets_it_whoever_joins_meanwhile),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -17,7 +17,8 @@
  *
  * A followed input is the same with one watcher: its upstream begins with the
  * input itself. Once that is acknowledged the turn is followed as events from
- * its cursor on, and those of other turns are left out.
+ * its cursor on, and those of other turns are left out; so it is when a remote
+ * answers with the acknowledgement alone.
  *
  * Invariants:
  *  1. Frames stand in the buffer in the order of the upstream, without a gap
@@ -270,10 +271,20 @@ static int later(struct rem_watched *w) {
          YOI_OK;
 }
 
+/* An answer that is no stream: the acknowledgement alone. It is as if the stream
+ * had been lost behind it. */
+static void take_answer(struct rem_watched *w, struct rem_outcome *o) {
+  struct yoi_sdk_sse_event ack = {.type = YOI_LIT("ack"), .data = o->text};
+  while (ack.data.len && strchr(" \t", ack.data.ptr[ack.data.len - 1])) ack.data.len--;
+  (void)on_event(w, &ack);
+  o->opened = 1;
+}
+
 static void on_done(void *ctx, struct rem_outcome *o) {
   struct rem_watched *w = ctx;
   struct rem_instance *i = w->i;
   int32_t code = o->error.e.code;
+  if (o->st == YOI_OK) take_answer(w, o);
   rem_ask_free(w->up);
   w->up = NULL;
   yoi_sdk_metric_sub(&i->metrics, i->metric.upstreams, 1);

@@ -19,6 +19,8 @@
   "{\"worker\":{\"worker_id\":\"ann\",\"state\":\"idle\",\"cursor\":\"k1\",\"capabilities\":[]}," \
   "\"sequence\":1,\"in_flight\":null}"
 #define STARTED "{\"sequence\":1,\"turn_id\":\"t\"}"
+#define ENDED                                                                 \
+  "{\"sequence\":3,\"turn_id\":\"t\",\"turn\":{\"turn_id\":\"t\",\"state\":\"completed\"}}"
 #define ROW(id) "{\"id\":\"" id "\",\"event\":\"turn.started\",\"data\":" STARTED "}"
 #define NEWER(id) "{\"id\":\"" id "\",\"event\":\"audio.delta\",\"data\":{}}" /* unknown */
 #define BATCH(rows, cursor) "{\"events\":[" rows "],\"cursor\":\"" cursor "\",\"end\":null}"
@@ -138,6 +140,14 @@ static void lost(struct rem_watched *w) {
   struct rem_outcome o = {.opened = 1, .again = 1};
   assert_non_null(w->up);
   o.st = yoi_sdk_fail(yoi_sdk_error_init(&o.error), YOI_CODE_RUNTIME_UNAVAILABLE, "lost");
+  w->up->handler->done(w->up->ctx, &o);
+}
+
+/* All that the remote answers to a followed input. */
+static void acknowledged(struct rem_watched *w, const char *answer) {
+  struct rem_outcome o = {.text = yoi_sdk_str(answer)};
+  (void)yoi_sdk_error_init(&o.error);
+  assert_non_null(w->up);
   w->up->handler->done(w->up->ctx, &o);
 }
 
@@ -413,6 +423,32 @@ static void who_wants_a_snapshot_gets_it_whoever_joins_meanwhile(void **state) {
   leave(with);
 }
 
+/* It is one of a remote that has no stream for it: the turn is followed all the same. */
+static void an_acknowledgement_alone_passes_and_the_turn_is_followed(void **state) {
+  (void)state;
+  struct rem_watcher *x = follow();
+  struct rem_watched *w = x->w;
+  acknowledged(w, ACK " \t");
+  assert_string_equal(given(x), "ack ;");
+  fake_host_advance(fh, RESUME_MS / 4);
+  assert_true(asks(w->up, "k1"));
+  opened(w);
+  assert_int_equal(sse(w, "turn.started", "k2", "{\"sequence\":2,\"turn_id\":\"u\"}"), 0);
+  assert_int_equal(sse(w, "turn.ended", "k3", ENDED), 0);
+  assert_string_equal(given(x), "turn.ended k3;end {\"reason\":\"turn_ended\",\"code\":null,"
+                                "\"retryable\":false,\"cursor\":\"k3\"};END");
+  leave(x);
+}
+
+static void an_acknowledgement_without_a_turn_is_all(void **state) {
+  (void)state;
+  struct rem_watcher *x = follow();
+  acknowledged(x->w, "{\"ack\":{\"sequence\":1,\"cursor\":\"k1\",\"state\":\"idle\"}}");
+  assert_string_equal(given(x), "ack ;end {\"reason\":\"turn_ended\",\"code\":null,"
+                                "\"retryable\":false,\"cursor\":null};END");
+  leave(x);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
@@ -428,6 +464,8 @@ int main(void) {
       T(all_there_is_may_end_with_unknown_events),
       T(what_has_no_kind_and_no_place_is_nothing),
       T(who_wants_a_snapshot_gets_it_whoever_joins_meanwhile),
+      T(an_acknowledgement_alone_passes_and_the_turn_is_followed),
+      T(an_acknowledgement_without_a_turn_is_all),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

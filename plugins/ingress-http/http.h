@@ -400,7 +400,8 @@ void http_end_failed(struct http_conn *c, const yoi_error *err, yoi_str cursor,
 void http_end_note(struct http_conn *c, yoi_str data);
 
 /* ---- wait.c: answers that are gathered from a stream ---- */
-/* A batch begins at the cursor that the operation's body names, if any. */
+/* A batch begins at the cursor that the operation's body names, or ends at that
+ * which the data of its end names; if any. */
 void http_wait_from(struct http_conn *c, yoi_str body);
 /* Each is 1 when the answer was given. */
 int http_wait_events(struct http_conn *c, const yoi_event *const *evs, size_t n);

@@ -8,9 +8,10 @@
  * Batches of worker.events: {"events": [{"id"?, "event", "data"}], "cursor",
  * "end"}: what is there at once, or, with ?wait, the first news within that
  * time; `limit` events and HTTP_BATCH_BYTES at most. `cursor` is where the
- * next request goes on, the one that was given when nothing came; `end` is null or the data
- * of the stream's end, which is an error's when one came, or the time was over,
- * behind the first events.
+ * next request goes on: behind what came, or behind more when the runtime says so
+ * of what it left out, else the one that was given; `end` is null or the data of
+ * the stream's end, which is an error's when one came, or the time was over, behind
+ * the first events.
  *
  *  1. A quiet stream may be one that is not loaded yet, or not all of it. So a
  *     batch of what there is asks for that, YOI_REQ_ONCE, and is answered when the
@@ -148,13 +149,24 @@ static void add_event(struct http_collect *w, const yoi_event *ev) {
   if (ev->cursor.len > 0) set(&w->cursor, ev->cursor);
 }
 
+void http_wait_from(struct http_conn *c, yoi_str body) {
+  struct http_collect *w = collected(c);
+  yoi_str cursor = yoi_sdk_json_raw_get(body, "cursor");
+  if (!w || cursor.len < 3 || cursor.ptr[0] != '"') return;
+  yoi_sdk_buf_clear(&w->cursor);
+  (void)yoi_sdk_json_raw_unescape(cursor, &w->cursor);
+}
+
 static int batch_events(struct http_conn *c, struct http_collect *w, const yoi_event *const *evs,
                         size_t n) {
   uint32_t limit = c->x->params.has_limit ? c->x->params.limit : YOI_HTTP_BATCH_MAX;
   for (size_t i = 0; i < n; i++) {
     if (evs[i]->kind == YOI_EVENT_END) {
       yoi_str reason = yoi_sdk_json_raw_get(evs[i]->text, "reason");
-      if (c->x->once && yoi_sdk_str_is(reason, "\"caught_up\"")) return answer_batch(c, w);
+      if (c->x->once && yoi_sdk_str_is(reason, "\"caught_up\"")) {
+        http_wait_from(c, evs[i]->text); /* it may be behind the last one that was given */
+        return answer_batch(c, w);
+      }
       set(&w->turn, evs[i]->text);
       w->ended = 1;
       http_end_note(c, evs[i]->text);
@@ -173,11 +185,6 @@ int http_wait_events(struct http_conn *c, const yoi_event *const *evs, size_t n)
   struct http_collect *w = collected(c);
   if (!w) return no_memory(c);
   return c->x->by == HTTP_BY_TURN ? turn_events(c, w, evs, n) : batch_events(c, w, evs, n);
-}
-
-void http_wait_from(struct http_conn *c, yoi_str body) {
-  struct http_collect *w = collected(c);
-  if (w) (void)yoi_sdk_json_raw_unescape(yoi_sdk_json_raw_get(body, "cursor"), &w->cursor);
 }
 
 /* Not all of what was asked for: behind events it is said in `end`. */

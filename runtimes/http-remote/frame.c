@@ -1,5 +1,8 @@
 /* frame.c - an event of the remote, checked once and shared by all who watch.
  *
+ * An event of a kind that only a later version knows is a frame too, of kind 0: a
+ * place that streams go on from and meet at, and given to nobody.
+ *
  * Cursor and text are the remote's bytes. What is made here is the last event
  * of a stream, whose reason is one of those that api.md has; it says code and
  * cursor of our own knowledge.
@@ -57,6 +60,7 @@ int rem_frame_fits(uint32_t kind, yoi_str cursor, yoi_str data) {
   if (cursor.len > YOI_CURSOR_MAX || (lasts && cursor.len == 0)) return 0;
   for (size_t i = 0; i < cursor.len; i++)
     if (cursor.ptr[i] <= ' ' || cursor.ptr[i] > '~') return 0;
+  if (kind == 0) return 1;
   if (data.len < 2 || data.ptr[0] != '{' || data.ptr[data.len - 1] != '}') return 0;
   return !memchr(data.ptr, '\n', data.len) && !memchr(data.ptr, '\r', data.len) &&
          yoi_sdk_json_check(data, 0, NULL) == YOI_OK && rem_event_fits(kind, data);

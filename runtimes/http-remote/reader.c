@@ -8,7 +8,8 @@
  * the frame of the buffer with X:
  *
  *   X is in the buffer           LIVE, behind it
- *   nobody watches               the upstream begins at X: LIVE
+ *   nobody watches               the upstream begins at X: LIVE; not when it is
+ *                                wanted already, for a snapshot or by another
  *   X is the upstream's cursor   LIVE, at the end
  *   X is still to come           JOINING, until the upstream brings it
  *   X may have been and gone     it reads on, from X
@@ -96,7 +97,7 @@ static int join(struct rem_watcher *x) {
     }
   uint64_t at = w->end;
   if (cursor.len == 0) return 0;
-  if (w->phase == REM_CLOSED) {
+  if (w->phase == REM_CLOSED && !w->wanted) {
     rem_cursor_set(&w->cursor, cursor);
     w->wanted = 1;
   }
@@ -114,16 +115,16 @@ static int join(struct rem_watcher *x) {
 
 /* ---- an answer ---------------------------------------------------------------- */
 
-/* One event of a batch. NULL: memory, or it is none; *out_skip: not known. */
-static struct rem_frame *frame_of(yoi_str raw, struct yoi_sdk_buf *scratch, int *out_skip) {
+/* One event of a batch. NULL: memory, or it is none. */
+static struct rem_frame *frame_of(yoi_str raw, struct yoi_sdk_buf *scratch) {
   yoi_str id = yoi_sdk_json_raw_get(raw, "id"), name = yoi_sdk_json_raw_get(raw, "event");
   yoi_str data = yoi_sdk_json_raw_get(raw, "data");
   yoi_sdk_buf_clear(scratch);
   if (name.len < 2 || (id.len > 0 && !yoi_sdk_json_raw_unescape(id, scratch))) return NULL;
   uint32_t kind = rem_frame_kind((yoi_str){name.ptr + 1, name.len - 2});
-  *out_skip = kind == 0 || kind == YOI_EVENT_END || kind == YOI_EVENT_ACK;
-  if (*out_skip || scratch->failed || !rem_frame_fits(kind, yoi_sdk_buf_str(scratch), data))
-    return NULL;
+  if (kind == YOI_EVENT_END || kind == YOI_EVENT_ACK) kind = 0; /* not in a batch */
+  if (kind == 0) data.len = 0;
+  if (scratch->failed || !rem_frame_fits(kind, yoi_sdk_buf_str(scratch), data)) return NULL;
   return rem_frame_new(kind, yoi_sdk_buf_str(scratch), data);
 }
 
@@ -138,12 +139,9 @@ static int read_batch(struct rem_watcher *x, yoi_str text) {
   if (!got) return 0;
   yoi_sdk_buf_init(&scratch, YOI_CURSOR_MAX);
   while (fine && n < YOI_HTTP_BATCH_MAX && yoi_sdk_json_raw_each(list, &at, &raw)) {
-    int skip = 0;
-    struct rem_frame *f = frame_of(raw, &scratch, &skip);
-    if (f)
-      got[n++] = f;
-    else
-      fine = skip;
+    got[n] = frame_of(raw, &scratch);
+    fine = got[n] != NULL;
+    n += fine != 0;
   }
   yoi_sdk_buf_release(&scratch);
   x->got = got;
@@ -251,7 +249,8 @@ static void on_done(void *ctx, struct rem_outcome *o) {
     o->again = 1;
   }
   if (fine)
-    again = took(x, o, x->n_got == YOI_HTTP_BATCH_MAX || o->text.len > YOI_BODY_BYTES_MAX);
+    again = took(x, o, x->n_got == YOI_HTTP_BATCH_MAX ||
+                           (x->n_got > 0 && o->text.len > YOI_BODY_BYTES_MAX));
   else
     again = failed(x, o);
   pthread_mutex_unlock(&w->mu);

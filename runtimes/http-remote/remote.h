@@ -197,7 +197,7 @@ void rem_call_free(struct rem_call *c); /* in close only */
 
 /* ---- frame.c -------------------------------------------------------------- */
 
-/* An event, shared by all who watch. */
+/* An event, shared by all who watch; of kind 0: the place of an unknown one. */
 struct rem_frame {
   _Atomic uint32_t refs;
   uint32_t size; /* what it counts as in a buffer */
@@ -214,7 +214,8 @@ struct rem_frame *rem_frame_end(const char *reason, int32_t code, int retryable,
 /* What the data of a remote's `end` says, as it is here; a code in any case. */
 int32_t rem_end_code(yoi_str data);
 int rem_end_retryable(yoi_str data);
-/* 1 when data is one JSON object as the kind has it, and cursor may be one. */
+/* 1 when data is one JSON object as the kind has it, and cursor may be one. Of
+ * kind 0 data says nothing. */
 int rem_frame_fits(uint32_t kind, yoi_str cursor, yoi_str data);
 
 /* ---- watch.c, upstream.c, watcher.c, reader.c ------------------------------- */

@@ -17,7 +17,8 @@
  *
  * A followed input is the same with one watcher: its upstream begins with the
  * input itself. Once that is acknowledged the turn is followed as events from
- * its cursor on, and those of other turns are left out.
+ * its cursor on, and those of other turns are left out; so it is when a remote
+ * answers with the acknowledgement alone.
  *
  * Invariants:
  *  1. Frames stand in the buffer in the order of the upstream, without a gap
@@ -226,7 +227,7 @@ static int on_event(void *ctx, const struct yoi_sdk_sse_event *ev) {
   int bare = kind == YOI_EVENT_ACK || kind == YOI_EVENT_END;
   yoi_str cursor = bare ? (yoi_str){0} : ev->id;
   if (w->phase == REM_OVER) return 0;
-  if (kind == 0) return 0; /* of a later version, or none of ours */
+  if (kind == 0 && cursor.len == 0) return 0; /* no place either */
   if (!rem_frame_fits(kind, cursor, ev->data) ||
       !rem_event_is_of(yoi_sdk_str(w->id), kind, ev->data)) {
     w->malformed = 1;
@@ -244,10 +245,10 @@ static int on_event(void *ctx, const struct yoi_sdk_sse_event *ev) {
     if (!w->acked) take_ack(w, ev->data);
     if (w->ack_given) return 0;
     w->ack_given = 1;
-  } else if (w->follow && is_of_others(w, kind, ev->data)) {
+  } else if (w->follow && (kind == 0 || is_of_others(w, kind, ev->data))) {
     return 0;
   }
-  struct rem_frame *f = rem_frame_new(kind, cursor, ev->data);
+  struct rem_frame *f = rem_frame_new(kind, cursor, kind ? ev->data : (yoi_str){0});
   pthread_mutex_lock(&w->mu);
   int fine = f && put(w, f);
   pthread_mutex_unlock(&w->mu);
@@ -271,10 +272,20 @@ static int later(struct rem_watched *w) {
          YOI_OK;
 }
 
+/* An answer that is no stream: the acknowledgement alone. It is as if the stream
+ * had been lost behind it. */
+static void take_answer(struct rem_watched *w, struct rem_outcome *o) {
+  struct yoi_sdk_sse_event ack = {.type = YOI_LIT("ack"), .data = o->text};
+  while (ack.data.len && strchr(" \t", ack.data.ptr[ack.data.len - 1])) ack.data.len--;
+  (void)on_event(w, &ack);
+  o->opened = 1;
+}
+
 static void on_done(void *ctx, struct rem_outcome *o) {
   struct rem_watched *w = ctx;
   struct rem_instance *i = w->i;
   int32_t code = o->error.e.code;
+  if (o->st == YOI_OK) take_answer(w, o);
   rem_ask_free(w->up);
   w->up = NULL;
   yoi_sdk_metric_sub(&i->metrics, i->metric.upstreams, 1);

@@ -31,9 +31,13 @@ static void drop_batch(struct rem_watcher *x) {
 
 /* Locked: takes over the reference. */
 static void hand(struct rem_watcher *x, struct rem_frame *f) {
+  if (f->ev.cursor.len) rem_cursor_set(&x->cursor, f->ev.cursor);
+  if (f->ev.kind == 0) { /* nobody here knows what it is */
+    rem_frame_unref(f);
+    return;
+  }
   x->batch[x->n_batch] = f;
   x->events[x->n_batch++] = &f->ev;
-  if (f->ev.cursor.len) rem_cursor_set(&x->cursor, f->ev.cursor);
   x->given = 1;
 }
 
@@ -101,7 +105,7 @@ static yoi_status take(struct rem_watcher *x, int *out_kick, yoi_error *err) {
       rem_watched_todo(w, x);
       *out_kick = 1;
     }
-    return YOI_OK;
+    if (x->n_batch) return YOI_OK;
   }
   if (x->state == REM_LIVE && x->at < w->base) {
     x->state = REM_READING; /* it was too slow for the buffer, not for the history */
@@ -111,8 +115,8 @@ static yoi_status take(struct rem_watcher *x, int *out_kick, yoi_error *err) {
   }
   if (x->state == REM_LIVE && x->at < w->end) {
     hand_live(x);
-    *out_kick = w->slack;
-    return YOI_OK;
+    *out_kick |= w->slack;
+    if (x->n_batch) return YOI_OK;
   }
   if (x->state == REM_LIVE && w->phase == REM_OVER)
     rem_watcher_end(x, w->reason, w->code, w->retryable, w->why ? &w->why->e : NULL);

@@ -213,6 +213,31 @@ def test_a_batch_that_the_remote_ends_early_is_not_the_whole(new_host, events, c
     proxy.stop()
 
 
+@pytest.mark.parametrize('known', [(), (700,)])
+def test_events_of_a_later_version_are_gone_past(new_host, known):
+    """More of them than a batch holds; those that are known come, and the end is reached."""
+    def row(n):
+        if n in known:
+            return {'id': f'k{n}', 'event': 'worker.stopped', 'data': {
+                'sequence': n, 'worker_id': 'w'}}
+        return {'id': f'k{n}', 'event': 'audio.delta', 'data': {}}
+
+    def reply(_, path):
+        body = {'runtime': {'instance_id': 'a', 'api_version': '1', 'status': 'ready'}}
+        if path.startswith(b'/v1/workers/w/events'):
+            at = int(path.split(b'cursor=k')[1])
+            rows = [row(n) for n in range(at + 1, min(at + LIMIT['YOI_HTTP_BATCH_MAX'], 710) + 1)]
+            body = {'events': rows, 'cursor': rows[-1]['id'] if rows else f'k{at}', 'end': None}
+        return answer(200, json.dumps(body).encode(), 'application/json')
+    proxy = Proxy(1, lambda rng: ('talk', reply))
+    near = new_host(remote.near_config(remote.entry(f'http://127.0.0.1:{proxy.port}')))
+    batch = near.v1.ok('GET', '/v1/workers/w/events?cursor=k0&wait=0',
+                       headers={'Accept': 'application/json'})
+    assert [e['id'] for e in batch['events']] == [f'k{n}' for n in known]
+    assert (batch['cursor'], batch['end']) == ('k710', None)
+    proxy.stop()
+
+
 def test_nobody_there_is_said_at_once_and_hidden_from_nobody(new_host):
     port = remote.free_port()
     near = new_host(remote.near_config(remote.entry(f'http://127.0.0.1:{port}', retries=0),

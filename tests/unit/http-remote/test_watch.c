@@ -19,7 +19,10 @@
   "{\"worker\":{\"worker_id\":\"ann\",\"state\":\"idle\",\"cursor\":\"k1\",\"capabilities\":[]}," \
   "\"sequence\":1,\"in_flight\":null}"
 #define STARTED "{\"sequence\":1,\"turn_id\":\"t\"}"
+#define ENDED                                                                 \
+  "{\"sequence\":3,\"turn_id\":\"t\",\"turn\":{\"turn_id\":\"t\",\"state\":\"completed\"}}"
 #define ROW(id) "{\"id\":\"" id "\",\"event\":\"turn.started\",\"data\":" STARTED "}"
+#define NEWER(id) "{\"id\":\"" id "\",\"event\":\"audio.delta\",\"data\":{}}" /* unknown */
 #define BATCH(rows, cursor) "{\"events\":[" rows "],\"cursor\":\"" cursor "\",\"end\":null}"
 
 static struct fake_host *fh;
@@ -140,6 +143,14 @@ static void lost(struct rem_watched *w) {
   w->up->handler->done(w->up->ctx, &o);
 }
 
+/* All that the remote answers to a followed input. */
+static void acknowledged(struct rem_watched *w, const char *answer) {
+  struct rem_outcome o = {.text = yoi_sdk_str(answer)};
+  (void)yoi_sdk_error_init(&o.error);
+  assert_non_null(w->up);
+  w->up->handler->done(w->up->ctx, &o);
+}
+
 static void batch(struct rem_watcher *x, const char *answer) {
   struct rem_outcome o = {.text = yoi_sdk_str(answer)};
   (void)yoi_sdk_error_init(&o.error);
@@ -239,7 +250,7 @@ static void a_slow_one_reads_on_when_its_place_never_came(void **state) {
     assert_int_equal(two->state, REM_READING);
     assert_null(two->read);
     assert_string_equal(given(two), "turn.started k2;turn.started k3;");
-    fake_host_advance(fh, RESUME_MS); /* it still waits before it asks the same again */
+    fake_host_advance(fh, RESUME_MS); /* it waits before it asks the same again */
     assert_true(asks(two->read, "k3"));
     leave(one);
     leave(two);
@@ -294,6 +305,150 @@ static void a_stream_that_only_ends_is_taken_up_again_for_so_long(void **state) 
   leave(x);
 }
 
+/* ---- kinds of events of a later version --------------------------------------------- */
+
+static void a_full_batch_of_unknown_events_is_gone_on_behind(void **state) {
+  (void)state;
+  struct rem_watcher *x = watch(FROM("k0"));
+  struct yoi_sdk_buf b;
+  yoi_sdk_buf_init(&b, YOI_JSON_BYTES_MAX);
+  yoi_sdk_buf_adds(&b, YOI_LIT("{\"events\":["));
+  for (int n = 1; n <= YOI_HTTP_BATCH_MAX; n++)
+    yoi_sdk_buf_addf(&b, "%s{\"id\":\"k%d\",\"event\":\"audio.delta\",\"data\":{}}",
+                     n > 1 ? "," : "", n);
+  yoi_sdk_buf_adds(&b, YOI_LIT("],\"cursor\":\"k256\",\"end\":null}"));
+  yoi_sdk_buf_addc(&b, '\0');
+  batch(x, b.data);
+  yoi_sdk_buf_release(&b);
+  assert_string_equal(given(x), "");
+  assert_true(asks(x->read, "k256"));
+  batch(x, BATCH(ROW("k257"), "k257"));
+  assert_string_equal(given(x), "turn.started k257;");
+  assert_int_equal(x->state, REM_LIVE);
+  leave(x);
+}
+
+static void a_large_batch_without_known_events_is_no_trap(void **state) {
+  (void)state;
+  static const char *const head[] = {
+      "{\"events\":[{\"id\":\"k1\",\"event\":\"audio.delta\",\"data\":{}}],", "{\"events\":[],"};
+  for (size_t n = 0; n < 2; n++) {
+    struct rem_watcher *x = watch(FROM("k0"));
+    yoi_sdk_buf_clear(&text);
+    yoi_sdk_buf_addf(&text, "%s%*s\"cursor\":\"k0\",\"end\":null}", head[n],
+                     YOI_BODY_BYTES_MAX, "");
+    yoi_sdk_buf_addc(&text, '\0');
+    batch(x, text.data);
+    assert_string_equal(given(x), "");
+    assert_true(n ? x->state == REM_LIVE : asks(x->read, "k1"));
+    leave(x);
+  }
+}
+
+static void who_reads_up_to_an_unknown_event_joins_there(void **state) {
+  (void)state;
+  struct rem_watcher *one = first_one(), *two = watch(FROM("k0")), *three = watch(FROM("j0"));
+  struct rem_watched *w = one->w;
+  /* Still to come for the one, there already for the other. */
+  batch(two, BATCH(ROW("k2") "," NEWER("k3"), "k3"));
+  assert_int_equal(two->state, REM_JOINING);
+  assert_int_equal(sse(w, "turn.started", "k2", STARTED), 0);
+  assert_int_equal(sse(w, "audio.delta", "k3", "no JSON, as it may be"), 0);
+  assert_int_equal(two->state, REM_LIVE);
+  assert_int_equal(sse(w, "turn.started", "k4", STARTED), 0);
+  batch(three, BATCH(ROW("k2") "," NEWER("k3"), "k3"));
+  assert_int_equal(three->state, REM_LIVE);
+  assert_string_equal(given(one), "turn.started k2;turn.started k4;");
+  assert_string_equal(given(two), "turn.started k2;turn.started k4;");
+  assert_string_equal(given(three), "turn.started k2;turn.started k4;");
+  lost(w);
+  fake_host_advance(fh, RESUME_MS / 2);
+  opened(w);
+  assert_int_equal(sse(w, "audio.delta", "k5", "{}"), 0);
+  lost(w);
+  fake_host_advance(fh, RESUME_MS / 2);
+  assert_true(asks(w->up, "k5")); /* it was got on to */
+  rem_upstream_over(w, "worker_deleted", YOI_CODE_WORKER_NOT_FOUND, 0, NULL);
+  /* The unknown one is the last in the buffer: that is no news, the end is. */
+  assert_string_equal(given(two),
+                      "end {\"reason\":\"worker_deleted\",\"code\":\"worker_not_found\","
+                      "\"retryable\":false,\"cursor\":\"k5\"};END");
+  leave(one);
+  leave(two);
+  leave(three);
+}
+
+static void all_there_is_may_end_with_unknown_events(void **state) {
+  (void)state;
+  struct rem_watcher *x = start(YOI_OP_WORKER_EVENTS, FROM("k0"), YOI_REQ_ONCE);
+  batch(x, BATCH(ROW("k1") "," NEWER("k2"), "k2"));
+  assert_string_equal(given(x), "turn.started k1;end {\"reason\":\"caught_up\",\"code\":null,"
+                                "\"retryable\":true,\"cursor\":\"k2\"};END");
+  leave(x);
+}
+
+/* What is no event is no stream's beginning, nor progress. */
+static void what_has_no_kind_and_no_place_is_nothing(void **state) {
+  (void)state;
+  struct rem_watcher *x = watch(NULL);
+  opened(x->w);
+  assert_int_equal(sse(x->w, "message", "", "not JSON"), 0);
+  assert_false(x->w->ever);
+  assert_int_equal(x->w->end, 0);
+  assert_int_equal(sse(x->w, "audio.delta", "a b", "{}"), 1); /* no cursor */
+  leave(x);
+}
+
+static void who_wants_a_snapshot_gets_it_whoever_joins_meanwhile(void **state) {
+  (void)state;
+  struct rem_watcher *with = watch(FROM("k0"));
+  fake_host_enter(1);
+  struct rem_watcher *without = watch(NULL); /* loop 0 does not know it yet */
+  fake_host_enter(0);
+  struct rem_watched *w = with->w;
+  assert_ptr_equal(without->w, w);
+  batch(with, BATCH(ROW("k5"), "k5"));
+  assert_non_null(w->up);
+  assert_null(strstr(yoi_sdk_buf_str(&w->up->request.url).ptr, "cursor="));
+  opened(w);
+  assert_int_equal(sse(w, "snapshot", "k5", SNAPSHOT), 0);
+  assert_string_equal(given(without), "snapshot k5;");
+  assert_string_equal(given(with), "turn.started k5;");
+  fake_host_advance(fh, RESUME_MS); /* it waits before it asks the same again */
+  batch(with, BATCH("", "k5"));
+  assert_int_equal(sse(w, "turn.started", "k6", STARTED), 0);
+  assert_string_equal(given(without), "turn.started k6;");
+  assert_string_equal(given(with), "turn.started k6;");
+  leave(without);
+  leave(with);
+}
+
+/* It is one of a remote that has no stream for it: the turn is followed all the same. */
+static void an_acknowledgement_alone_passes_and_the_turn_is_followed(void **state) {
+  (void)state;
+  struct rem_watcher *x = follow();
+  struct rem_watched *w = x->w;
+  acknowledged(w, ACK " \t");
+  assert_string_equal(given(x), "ack ;");
+  fake_host_advance(fh, RESUME_MS / 4);
+  assert_true(asks(w->up, "k1"));
+  opened(w);
+  assert_int_equal(sse(w, "turn.started", "k2", "{\"sequence\":2,\"turn_id\":\"u\"}"), 0);
+  assert_int_equal(sse(w, "turn.ended", "k3", ENDED), 0);
+  assert_string_equal(given(x), "turn.ended k3;end {\"reason\":\"turn_ended\",\"code\":null,"
+                                "\"retryable\":false,\"cursor\":\"k3\"};END");
+  leave(x);
+}
+
+static void an_acknowledgement_without_a_turn_is_all(void **state) {
+  (void)state;
+  struct rem_watcher *x = follow();
+  acknowledged(x->w, "{\"ack\":{\"sequence\":1,\"cursor\":\"k1\",\"state\":\"idle\"}}");
+  assert_string_equal(given(x), "ack ;end {\"reason\":\"turn_ended\",\"code\":null,"
+                                "\"retryable\":false,\"cursor\":null};END");
+  leave(x);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
@@ -303,6 +458,14 @@ int main(void) {
       T(a_batch_that_is_cut_is_read_again_for_so_long),
       T(a_batch_that_is_cut_for_good_ends_the_stream),
       T(a_stream_that_only_ends_is_taken_up_again_for_so_long),
+      T(a_full_batch_of_unknown_events_is_gone_on_behind),
+      T(a_large_batch_without_known_events_is_no_trap),
+      T(who_reads_up_to_an_unknown_event_joins_there),
+      T(all_there_is_may_end_with_unknown_events),
+      T(what_has_no_kind_and_no_place_is_nothing),
+      T(who_wants_a_snapshot_gets_it_whoever_joins_meanwhile),
+      T(an_acknowledgement_alone_passes_and_the_turn_is_followed),
+      T(an_acknowledgement_without_a_turn_is_all),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -7,15 +7,16 @@ As root, with a mirror: `make deb-check`. debootstrap makes the smallest Debian 
 this machine's release once, below DIR/deb-root, from where this machine's own apt
 gets its packages. In a copy of it the packages are installed; the service is
 started as its unit says, a runtime is written, built, tried and dropped in, workers
-are made over HTTP, the host is killed and started again; then all is purged, and
+are made over HTTP, the host is killed and started again; what it serves is held to
+the contract, and it takes a socket of the unit beside it; then all is purged, and
 the files are those from before. Each step that a person would type is counted.
 
 There is no systemd in there. What a manager would do is done by hand, from the
 lines of the unit: the user and no capability, no_new_privs, a read-only system
 with StateDirectory and RuntimeDirectory, an own /tmp, credentials, the umask,
-NOTIFY_SOCKET, ExecStartPre, ExecReload. Not simulated are the filter of system
-calls, the restrictions that are seccomp's too, the limit of files, and cgroups;
-enabling a unit is left out.
+NOTIFY_SOCKET, ExecStartPre, ExecReload, and LISTEN_FDS of the socket unit. Not
+simulated are the filter of system calls, the restrictions that are seccomp's too,
+the limit of files, and cgroups; enabling a unit is left out.
 
 All runs in namespaces of its own: what was mounted and started ends with this.
 """
@@ -26,6 +27,7 @@ import json
 import os
 import pathlib
 import re
+import shlex
 import shutil
 import socket
 import struct
@@ -138,12 +140,20 @@ class Unit:
 
     def __init__(self, root):
         self.root = root
-        path = root.path / 'usr/lib/systemd/system/yoi-host.service'
-        self.lines = re.findall(r'^(\w+)=(.*)$', path.read_text(), re.M)
-        self.proc = self.notify = None
+        units = root.path / 'usr/lib/systemd/system'
+        self.lines = [line for kind in ('service', 'socket') for line in re.findall(
+            r'^(\w+)=(.*)$', (units / f'yoi-host.{kind}').read_text(), re.M)]
+        self.proc = self.notify = self.listener = self.fd = None
 
     def value(self, name):
         return [v for k, v in self.lines if k == name][-1]
+
+    def listen(self):
+        """What starting the socket unit does."""
+        host, port = self.value('ListenStream').split(':')
+        self.listener = socket.create_server((host, int(port)))
+        self.fd = fcntl.fcntl(self.listener, fcntl.F_DUPFD, 3)
+        expect(self.fd < 10, 'a descriptor that a shell cannot name')
 
     def prepare(self, credentials):
         """What stands before the process: its folders, in a mount namespace."""
@@ -167,11 +177,12 @@ class Unit:
         state.chmod(int(self.value('StateDirectoryMode'), 8))
         secret.chmod(0o500)
 
-    def command(self, line):
+    def command(self, line, sockets=False):
         """In namespaces of its own: strict, private, and then without rights."""
         assert self.value('ProtectSystem') == 'strict' and self.value('PrivateTmp') == 'yes'
         assert self.value('DynamicUser') == 'yes' and self.value('CapabilityBoundingSet') == ''
         name = self.value('StateDirectory')
+        given = f'exec 3<&{self.fd}; export LISTEN_PID=$$' if sockets else ''
         script = f'''
           mount --rbind {self.root.path} {self.root.path}
           cd {self.root.path}
@@ -182,12 +193,14 @@ class Unit:
           mount -t tmpfs -o mode=1777 tmpfs var/tmp
           mount -o remount,bind,ro {self.root.path}
           umask {self.value('UMask')}
+          {given}
           exec chroot . setpriv --reuid={USER} --regid={USER} --clear-groups --bounding-set=-all \\
             --inh-caps=-all --no-new-privs {line}'''
         return ['unshare', '--mount', 'sh', '-euc', script]
 
     def env(self):
-        return {'PATH': PATH, 'NOTIFY_SOCKET': '/run/notify',
+        given = {'LISTEN_FDS': '1', 'LISTEN_FDNAMES': self.value('FileDescriptorName')}
+        return {**(given if self.listener else {}), 'PATH': PATH, 'NOTIFY_SOCKET': '/run/notify',
                 'STATE_DIRECTORY': f'/var/lib/{self.value("StateDirectory")}',
                 'CREDENTIALS_DIRECTORY': '/run/credentials/yoi-host.service'}
 
@@ -206,8 +219,10 @@ class Unit:
         self.notify.settimeout(60)
         sh(*self.command(self.value('ExecStartPre')), env=self.env())
         with open(self.root.path / 'root/log', 'ab') as log:
-            self.proc = subprocess.Popen(self.command(self.value('ExecStart')), env=self.env(),
-                                         stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+            self.proc = subprocess.Popen(
+                self.command(self.value('ExecStart'), self.listener is not None), env=self.env(),
+                stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                pass_fds=[self.fd] if self.listener else [])
         self.told('READY=1')
 
     def told(self, what):
@@ -222,8 +237,8 @@ class Unit:
         return (self.root.path / 'root/log').read_text()[-4000:]
 
     def reload(self):
-        assert self.value('ExecReload') == '/bin/kill -HUP $MAINPID'
-        os.kill(self.proc.pid, 1)  # the shell has become the program
+        line = self.value('ExecReload').replace('$MAINPID', str(self.proc.pid))
+        self.root.run(*shlex.split(line))  # the shell of the start has become the program
         self.told('RELOADING=1')
         self.told('READY=1')
 
@@ -282,10 +297,7 @@ def use(root):
     os.chown(root.path / 'home/stranger', 1000, 1000)
     root.typed('yoi-host plugin new runtime mine', user=1000)
     root.typed('make -C mine check', user=1000)
-    if (root.path / 'usr/bin/yoi-conform').exists():
-        root.typed('yoi-conform mine/build/mine.so', user=1000)
-    else:
-        print('  SKIPPED: yoi-conform is not in the packages', flush=True)
+    root.typed('yoi-conform mine/build/mine.so', user=1000)
     root.typed('install /home/stranger/mine/build/mine.so /usr/local/lib/yoi/runtimes/')
     service.reload()
     root.commands += 1  # systemctl reload yoi-host
@@ -309,6 +321,7 @@ def credentials(root, service):
     value = 'a-credential-of-the-test-0123456789'
     config.write_text('''{ "runtimes": [ { "id": "main", "plugin": "dev.yoi.fs-store",
       "config": { "root": "/var/lib/yoi/main" } } ],
+      "models": [ { "name": "main", "plugin": "dev.yoi.model-script" } ],
       "ingress": [ { "plugin": "dev.yoi.ingress-http", "surface": "runtime", "runtime": "main",
         "listen": "127.0.0.1:%d", "token": "secret:t" } ],
       "local": { "secrets": { "t": { "file": "${CREDENTIALS_DIRECTORY}/t" } } } }''' % PORT)
@@ -318,9 +331,38 @@ def credentials(root, service):
     expect(root.run(*asked) == '401', 'it lets in without the token')
     said = root.run(*asked, '-H', f'Authorization: Bearer {value}')
     expect(said == '200', f'the token is not good: {said}', service.log())
+    token = root.path / 'tmp/token'
+    token.write_text(value)
+    token.chmod(0o600)
+    said = root.run('yoi-conform', '--url', f'http://127.0.0.1:{PORT}', '--token', '/tmp/token')
+    token.unlink()
+    print(f'  what the service serves: {said.strip().splitlines()[-1]}', flush=True)
     expect(service.end(15) == 0, 'it did not end in order', service.log())
     config.write_text(kept)
     print('  a credential is read from $CREDENTIALS_DIRECTORY', flush=True)
+
+
+def activation(root, service):
+    """The unit with a socket: who connects while nothing runs is answered."""
+    config = root.path / 'etc/yoi/yoi.json'
+    kept = config.read_text()
+    named = kept.replace(f'"127.0.0.1:{PORT}"', f'"socket:{service.value("FileDescriptorName")}"')
+    expect(named != kept, 'the config has no listener at the address of the unit', kept)
+    config.write_text(named)
+    service.listen()
+    for number, code in ((9, -9), (15, 0)):
+        with socket.create_connection(('127.0.0.1', PORT)) as waits:
+            waits.settimeout(60)
+            waits.sendall(b'GET /healthz HTTP/1.1\r\nHost: localhost:%d\r\n\r\n' % PORT)
+            service.start()
+            said = waits.recv(4096)
+        expect(said.startswith(b'HTTP/1.1 200 '), f'{said}', service.log())
+        expect(service.end(number) == code, 'it did not end as it should', service.log())
+    service.listener.close()
+    os.close(service.fd)
+    service.listener = None
+    config.write_text(kept)
+    print('  the socket of the unit is served, and waits over a restart', flush=True)
 
 
 def purge(root, before):
@@ -341,7 +383,9 @@ def check(build):
     root = Root(build / 'deb-root/base', build / 'deb-root/work')
     before = install(root, packages)
     sh('lintian', '--fail-on', 'error,warning', *packages)
-    credentials(root, use(root))
+    service = use(root)
+    credentials(root, service)
+    activation(root, service)
     purge(root, before)
     took = (time.monotonic() - root.begin) / 60
     print(f'  {root.commands} commands, {took:.1f} minutes', flush=True)

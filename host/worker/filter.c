@@ -6,7 +6,8 @@
  *
  *  1. It stays one process: no fork, no exec. Threads only.
  *  2. It reaches no other: signals go to itself, whatever the kernel's Landlock
- *     knows, and not one that stops it, or it would outlive the host.
+ *     knows. By these calls it does not stop itself; a timer still can stop it,
+ *     which is no more than not to come back: it is killed all the same.
  *  3. What Landlock does not look at, or did not in older versions, is refused
  *     here: modes, owners and times by path, cutting a file off, attributes.
  *     By descriptor they are for plugins with a folder to write to.

@@ -12,6 +12,8 @@
  *  2. Before the digest is right none of the plugin's code has run.
  *  3. Without the host this process ends: its sockets do, or the kernel kills it.
  *  4. open and close are called on the main thread, on no loop.
+ *  5. close comes when nothing is left of any call. Until then messages are read:
+ *     what a call asked the host may be what it waits for.
  */
 #include <dlfcn.h>
 #include <errno.h>
@@ -273,8 +275,8 @@ static void calm_ready(void *ctx, int32_t fd, uint32_t ready) {
       w->plugin.manifest.kind == YOI_KIND_POLICY) {
     yoi__worker_decide(w, m.id, m.body);
   } else if (got > 0 && m.fd < 0 && m.kind == YOI__MSG_CLOSE) {
-    w->closing = 1;
     w->close_id = m.id;
+    yoi__worker_close_calls(w);
   } else {
     _exit(3);
   }
@@ -293,7 +295,7 @@ static void run(struct yoi__worker *w) {
   pthread_t thread;
   if (yoi__loop_post(w->loops, NULL, 0, watch, w) != YOI_OK) _exit(3);
   if (w->serial && pthread_create(&thread, NULL, yoi__worker_serial_main, w) != 0) _exit(3);
-  while (!w->closing)
+  while (!yoi__worker_is_done(w))
     if (yoi__loops_step(w->loops, -1) != YOI_OK) _exit(3);
   if (!w->serial) return;
   pthread_mutex_lock(&w->lock);

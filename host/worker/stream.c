@@ -150,6 +150,10 @@ static void forget(struct yoi__worker *w, struct yoi__worker_call *c, yoi_status
   if (st != YOI_OK) send_final(w, c->id, st, err);
   yoi_sdk_buf_release(&c->request);
   yoi_sdk_free(c);
+  pthread_mutex_lock(&w->lock);
+  w->n_calls--;
+  if (w->closing && w->serial) (void)yoi__loop_post(w->loops, NULL, 0, work_posted, w);
+  pthread_mutex_unlock(&w->lock);
 }
 
 static yoi_status call_start(struct yoi__worker *w, struct yoi__worker_call *c, yoi_stream **out,
@@ -297,6 +301,7 @@ void yoi__worker_start(struct yoi__worker *w, uint64_t id, yoi_str request) {
   int taken = w->calls[id % YOI_ISOLATED_CALLS_MAX] != NULL;
   if (!taken) {
     w->calls[id % YOI_ISOLATED_CALLS_MAX] = c;
+    w->n_calls++;
     queue(w, c);
   }
   pthread_mutex_unlock(&w->lock);
@@ -315,16 +320,20 @@ static void tell_beside(struct yoi__worker *w, struct yoi__worker_call *c) {
   pthread_cond_broadcast(&w->news);
 }
 
+/* With the lock held, which is let go of meanwhile. */
+static void end_call(struct yoi__worker *w, struct yoi__worker_call *c, int release) {
+  uint64_t id = c->id;
+  c->cancelled = 1;
+  if (release) c->released = 1;
+  tell_beside(w, c);
+  c = find(w, id);
+  if (c != NULL) queue(w, c);
+}
+
 static void asked_to_end(struct yoi__worker *w, uint64_t id, int release) {
   pthread_mutex_lock(&w->lock);
   struct yoi__worker_call *c = find(w, id);
-  if (c != NULL) { /* else its end is under way to the host */
-    c->cancelled = 1;
-    if (release) c->released = 1;
-    tell_beside(w, c);
-    c = find(w, id);
-    if (c != NULL) queue(w, c);
-  }
+  if (c != NULL) end_call(w, c, release); /* else its end is under way to the host */
   pthread_mutex_unlock(&w->lock);
 }
 
@@ -334,6 +343,21 @@ void yoi__worker_cancel(struct yoi__worker *w, uint64_t id) {
 
 void yoi__worker_release(struct yoi__worker *w, uint64_t id) {
   asked_to_end(w, id, 1);
+}
+
+void yoi__worker_close_calls(struct yoi__worker *w) {
+  pthread_mutex_lock(&w->lock);
+  w->closing = 1;
+  for (size_t i = 0; i < YOI_ISOLATED_CALLS_MAX; i++)
+    if (w->calls[i] != NULL) end_call(w, w->calls[i], 1);
+  pthread_mutex_unlock(&w->lock);
+}
+
+int yoi__worker_is_done(struct yoi__worker *w) {
+  pthread_mutex_lock(&w->lock);
+  int done = w->closing && w->n_calls == 0;
+  pthread_mutex_unlock(&w->lock);
+  return done;
 }
 
 void yoi__worker_credit(struct yoi__worker *w, uint64_t id, yoi_str body) {

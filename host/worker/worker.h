@@ -41,8 +41,7 @@ struct yoi__worker {
   _Atomic uint64_t stale;
   struct yoi__holder calls_holder, plugin_holder;
   pthread_t main;
-  int closing; /* CLOSE came; its id */
-  uint64_t close_id;
+  uint64_t close_id; /* of the CLOSE that came */
 
   pthread_mutex_t sending;
   struct yoi__channel busy, calm;
@@ -51,8 +50,9 @@ struct yoi__worker {
   pthread_cond_t news; /* of questions, and of calls of a SERIAL plugin */
   struct yoi__worker_call *calls[YOI_ISOLATED_CALLS_MAX];
   struct yoi__worker_call *first, **last; /* those with something to do */
+  uint32_t n_calls;                       /* all of them */
   int posted;                             /* the loop will look at them */
-  int stopping;
+  int closing, stopping;                  /* CLOSE came; no call is left then */
   struct yoi__worker_asked *asked; /* questions without an answer */
   uint64_t ask_id;
   struct yoi__worker_late *late, **late_last; /* messages that came while main waited */
@@ -80,6 +80,10 @@ void yoi__worker_release(struct yoi__worker *w, uint64_t id);
 void yoi__worker_credit(struct yoi__worker *w, uint64_t id, yoi_str body);
 /* [loop] Does what is to be done for calls, for a while. */
 void yoi__worker_work(struct yoi__worker *w);
+/* [loop] CLOSE came: what is not released is, as if the host had said so. */
+void yoi__worker_close_calls(struct yoi__worker *w);
+/* [loop] 1: CLOSE came, and nothing is left of any call. */
+int yoi__worker_is_done(struct yoi__worker *w);
 /* What the thread of a SERIAL plugin runs. */
 void *yoi__worker_serial_main(void *w);
 /* [any] The token of a call was woken. */

@@ -75,7 +75,7 @@ def test_a_deed_at_cancel_does_not_hold_the_turn_up(new_host, deed):
     scene.serves()
 
 
-@pytest.mark.parametrize('deed', ['spin', 'sleep'])
+@pytest.mark.parametrize('deed', ['spin', 'sleep', 'halt'])
 @pytest.mark.parametrize('op', ['start', 'next', 'release'])
 def test_what_never_comes_back_is_ended(new_host, deed, op):
     scene = Scene(new_host, f'look {deed}@{op}')
@@ -171,7 +171,7 @@ def test_nothing_is_left_over_by_deaths(new_host):
 
 
 @pytest.mark.parametrize('word', ['look harmless@none', 'look replace@next', 'look spin@start',
-                                  'look stop@next'])
+                                  'look stop@next', 'look halt@next'])
 def test_nothing_outlives_a_host_that_is_killed(new_host, word):
     scene = Scene(new_host, word)
     pids = start_one(scene)

@@ -160,6 +160,15 @@ def test_the_host_ends_while_a_call_hangs(served):
     served.stop()  # drains, cancels, and exits with 0
 
 
+def test_a_call_asks_the_host_while_that_ends(host_of):
+    host = host_of()
+    worker = Worker.create(host.v1)
+    worker.input('asks 500')
+    wait.until(lambda: turn_of(worker)['state'] == 'running', what='the turn')
+    host.stop()  # drains for DRAIN_MS, cancels, and closes what is released
+    assert not host.entries(reason='the plugin did not close in time')
+
+
 def test_eight_that_hang_and_the_ninth_is_refused(new_host):
     host = new_host(configs.standard(model=SERIAL))
     for _ in range(8):

@@ -20,6 +20,7 @@
 #include <sys/ptrace.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 #include <yoi/host_log.h>
 #include <yoi/host_metrics.h>
@@ -218,6 +219,15 @@ __attribute__((no_sanitize("undefined"))) static inline void deed_fault(void) {
   *nowhere = 1;
 }
 
+/* Stops itself, by what no call says. */
+static inline void deed_halt(void) {
+  struct sigevent stop = {.sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGSTOP};
+  const struct itimerspec soon = {.it_value.tv_nsec = 1};
+  timer_t t;
+  if (timer_create(CLOCK_MONOTONIC, &stop, &t) == 0) timer_settime(t, 0, &soon, NULL);
+  for (;;) pause();
+}
+
 static inline void deed_crash(const char *deed) {
   if (strcmp(deed, "segfault") == 0) deed_fault();
   if (strcmp(deed, "abort") == 0) abort();
@@ -226,6 +236,7 @@ static inline void deed_crash(const char *deed) {
   if (strcmp(deed, "kill") == 0) raise(SIGKILL);
   if (strcmp(deed, "term") == 0) raise(SIGTERM);
   if (strcmp(deed, "spin") == 0) deed_thread(NULL);
+  if (strcmp(deed, "halt") == 0) deed_halt();
   while (strcmp(deed, "sleep") == 0) pause();
 }
 

@@ -11,8 +11,8 @@
  *   block MS       next takes so long, then answers; cancel ends it
  *   slow N MS      N pieces, each after so long
  *   hold           a piece at once, and none behind it until cancel ends it
- *   asks MS        works so long, whatever cancel says, asks the host something
- *                  and answers
+ *   asks MS        works until it is cancelled and so long beyond that, then
+ *                  asks the host something
  *   fail           start fails
  *   endless        pieces of 4 KiB for ever, whatever cancel says
  *   anything else  is repeated
@@ -107,10 +107,12 @@ static yoi_status say(struct talk *t, const yoi_event *const **out_events, size_
     memset(t->text, 'e', sizeof t->text);
     return give(t, YOI_EVENT_MODEL_TEXT, (yoi_str){t->text, sizeof t->text}, out_events, out_n);
   }
-  if (t->asks && !t->finished) {
+  if (t->asks) {
     const struct timespec work = {(time_t)(t->asks_ms / 1000), (long)(t->asks_ms % 1000) * 1000000};
+    (void)wait_ms(t, SERIAL_HOLD_MS);
     (void)nanosleep(&work, NULL);
     (void)t->model->secret->generation(t->model->host, YOI_LIT("none"));
+    return YOI_CANCELLED;
   }
   if (t->said < t->pieces) {
     if (t->ms > 0 && (!t->hold || t->said > 0) && !wait_ms(t, t->ms)) return YOI_CANCELLED;

@@ -328,7 +328,8 @@ YOI_API yoi_status yoi_host_reload(struct yoi_embed *host, const char *json,
 
 /* Stops accepting, lets turns end until deadline_ms have passed, cancels the
  * rest, flushes. OK: all ended by itself; DEADLINE_EXCEEDED: some were
- * cancelled. Later calls answer shutting_down. In step mode it steps. */
+ * cancelled. Later calls answer shutting_down. In step mode it steps.
+ * FAILED_PRECONDITION: the host is not started, or inside a callback. */
 YOI_API yoi_status yoi_host_drain(struct yoi_embed *host, uint32_t deadline_ms,
                                   yoi_error *err);
 

@@ -284,8 +284,12 @@ yoi_status yoi__config_look(yoi_str json, const char *base_dir,
                             void (*look)(void *ctx, const struct yoi__config *c), void *ctx,
                             yoi_error *err) {
   const struct looking l = {look, ctx};
-  yoi_status st = load(json, base_dir, (struct yoi__own){0}, NULL, NULL, &l, NULL, err);
-  return st == YOI_INVALID_ARGUMENT ? YOI_OK : st;
+  struct yoi_sdk_error e; /* what is wrong with the config is no error here */
+  yoi_status st = load(json, base_dir, (struct yoi__own){0}, NULL, NULL, &l, NULL,
+                       yoi_sdk_error_init(&e));
+  if (st == YOI_OK || st == YOI_INVALID_ARGUMENT) return YOI_OK;
+  yoi_sdk_error_copy(err, &e.e);
+  return st;
 }
 
 /* ---- an entry that comes later --------------------------------------------------- */

@@ -159,7 +159,12 @@ yoi_status yoi_host_drain(struct yoi_embed *host, uint32_t deadline_ms, yoi_erro
   uint32_t ready = YOI__READY;
   yoi_status st = yoi__host_mine(host, err);
   if (st != YOI_OK) return st;
-  if (atomic_load(&host->phase) == YOI__DRAINING) return YOI_OK;
+  uint32_t phase = atomic_load(&host->phase);
+  if ((phase == YOI__READY || phase == YOI__DRAINING) && yoi__loops_inside(host->loops)) {
+    (void)yoi_sdk_fail(err, YOI_CODE_INVALID_REQUEST, "a callback may not drain");
+    return YOI_FAILED_PRECONDITION;
+  }
+  if (phase == YOI__DRAINING) return YOI_OK;
   if (!atomic_compare_exchange_strong(&host->phase, &ready, YOI__DRAINING)) {
     (void)yoi_sdk_fail(err, YOI_CODE_RUNTIME_UNAVAILABLE, "the host is not started");
     return YOI_FAILED_PRECONDITION;

@@ -5,7 +5,8 @@
  *  1. At most YOI_ISOLATED_ASKS_MAX opens wait; a worker that asks for more is
  *     told so.
  *  2. An answer for a worker that is gone is dropped, and its descriptor closed.
- *  3. The thread is made at the first open and joined when the instance is freed.
+ *  3. The thread is made at the first open and joined at the instance's close, while
+ *     there is a control thread: what an open held of a setup may be the last of it.
  */
 #include <signal.h>
 #include <string.h>

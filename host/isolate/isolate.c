@@ -627,6 +627,8 @@ void yoi__isolate_close(struct yoi__isolate *iso) {
   bury(iso, how, sizeof how);
   yoi__loops_purge(iso->in->top->loops, &iso->owner);
   atomic_store(&iso->owner.closing, 0u);
+  yoi__disk_free(iso->disk); /* nobody asks it; a setup that it lets go needs the control thread */
+  iso->disk = NULL;
   iso->armed_ns = 0;
   if (st != YOI_OK) log_end(iso, "the plugin did not close in time", how);
 }

@@ -296,6 +296,50 @@ static void test_a_wake_may_end_a_call_before_it_has_begun(void **state) {
   host_fixture_stop(&f);
 }
 
+/* ---- drain inside a callback ------------------------------------------------- */
+
+struct drainer {
+  struct yoi_embed *host;
+  yoi_status st;
+  _Atomic uint32_t done;
+  struct yoi_sdk_error e;
+};
+
+static void drains(void *ctx, const yoi_event *ev, yoi_status st, const yoi_error *err) {
+  struct drainer *d = ctx;
+  (void)st, (void)err;
+  if (ev != NULL) return;
+  d->st = yoi_host_drain(d->host, 0, yoi_sdk_error_init(&d->e));
+  atomic_store(&d->done, 1u);
+}
+
+static int has_drained(void *ctx) {
+  return atomic_load(&((struct drainer *)ctx)->done) != 0;
+}
+
+static void test_a_callback_may_not_drain(void **state) {
+  (void)state;
+  for (int step = 0; step < 2; step++) {
+    struct host_fixture f;
+    struct seen s = {0};
+    uint64_t id = 0;
+    host_fixture_init(&f, step);
+    host_fixture_runtime(&f, "a", &table);
+    host_fixture_start(&f);
+    struct drainer d = {.host = f.host};
+    yoi_request req = fixture_request(YOI_OP_RUNTIME_DESCRIBE);
+    assert_int_equal(yoi_call(f.host, YOI_LIT("a"), &req, drains, &d, &id, NULL), YOI_OK);
+    host_fixture_until(&f, has_drained, &d);
+    assert_int_equal(d.st, YOI_FAILED_PRECONDITION);
+    assert_non_null(strstr(d.e.message, "a callback may not drain"));
+    /* Nothing has begun: work is taken as before. */
+    assert_int_equal(yoi_call(f.host, YOI_LIT("a"), &req, on_event, &s, &id, NULL), YOI_OK);
+    assert_int_equal(yoi_host_drain(f.host, 1000, NULL), YOI_OK);
+    host_fixture_stop(&f);
+    assert_int_equal(s.ends, 1);
+  }
+}
+
 /* ---- threads beside the one that steps ------------------------------------- */
 
 struct beside {
@@ -580,6 +624,7 @@ int main(void) {
       cmocka_unit_test(test_the_default_profile_is_never_lost),
       cmocka_unit_test(test_a_drain_without_memory_has_not_begun),
       cmocka_unit_test(test_a_wake_may_end_a_call_before_it_has_begun),
+      cmocka_unit_test(test_a_callback_may_not_drain),
       cmocka_unit_test(test_sync_is_for_the_thread_that_steps),
       cmocka_unit_test(test_sync_inside_a_callback_is_refused_at_any_depth),
       cmocka_unit_test(test_a_wake_during_open_is_kept),

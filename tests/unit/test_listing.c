@@ -108,7 +108,10 @@ static void text_that_is_no_config_finds_nothing(void **state) {
   (void)state;
   char *said = NULL;
   size_t len = 0;
-  assert_int_equal(yoi_host_plugins("{", 1, NULL, &said, &len, NULL), YOI_OK);
+  struct yoi_sdk_error e;
+  assert_int_equal(yoi_host_plugins("{", 1, NULL, &said, &len, yoi_sdk_error_init(&e)), YOI_OK);
+  assert_int_equal(e.e.code, 0); /* no error, and nothing said of one */
+  assert_string_equal(e.message, "");
   yoi_sdk_json *all = parsed(said, len);
   assert_int_equal(yoi_sdk_json_count(yoi_sdk_json_get(all, "plugins")), 0);
   yoi_sdk_json_free(all);

@@ -88,9 +88,15 @@ typedef struct yoi_linked_plugin {
 
 /* Since 1.1: yoi_linked_NAME, of a plugin that was compiled with
  * -DYOI_STATIC=NAME; at file scope. */
+#ifdef __cplusplus
+#define YOI_OF_C extern "C"
+#else
+#define YOI_OF_C extern
+#endif
 #define YOI_LINKED_PLUGIN(name)                                              \
-  extern const yoi_plugin *YOI_PLUGIN(name)(void);                           \
-  extern const char yoi_manifest_v1_##name[], yoi_manifest_v1_##name##_end[]; \
+  YOI_OF_C const yoi_plugin *YOI_PLUGIN(name)(void);                         \
+  YOI_OF_C const char yoi_manifest_v1_##name[];                              \
+  YOI_OF_C const char yoi_manifest_v1_##name##_end[];                        \
   static const yoi_linked_plugin yoi_linked_##name = {                       \
       sizeof(yoi_linked_plugin), 0, YOI_PLUGIN(name), yoi_manifest_v1_##name, \
       yoi_manifest_v1_##name##_end, 0, 0}

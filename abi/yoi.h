@@ -106,7 +106,7 @@ typedef struct yoi_linked_plugin {
  * all files, and go through the same checks. Array and rows stay the
  * caller's and must stay; another call replaces the list. n may be 0. Any
  * thread, once no other uses the library. INVALID_ARGUMENT: more than
- * YOI_PLUGINS_MAX, or a row without its members. */
+ * YOI_PLUGINS_MAX, no array, or a row without its members. */
 YOI_API yoi_status yoi_link_plugins(const yoi_linked_plugin *const *plugins,
                                     size_t n, yoi_error *err);
 

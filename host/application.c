@@ -17,9 +17,8 @@ yoi_status yoi_host_new_with(const char *json, size_t len, const yoi_host_option
   yoi_status st = YOI_OK;
   if (out != NULL) *out = NULL;
   if (options != NULL) st = yoi__take_in(&o, sizeof o, options, "options", err);
-  if (st == YOI_OK && (o.reserved != 0 || (o.plugins == NULL && o.n_plugins > 0)))
-    st = yoi_sdk_fail(err, YOI_CODE_INVALID_REQUEST, "options: %s",
-                      o.reserved != 0 ? "field 'reserved': expected 0" : "no plugins");
+  if (st == YOI_OK && o.reserved != 0)
+    st = yoi_sdk_fail(err, YOI_CODE_INVALID_REQUEST, "options: field 'reserved': expected 0");
   if (st == YOI_OK) st = yoi__linked_check(o.plugins, o.n_plugins, err);
   if (st == YOI_OK)
     st = yoi__config_load_own((yoi_str){json, len}, o.base_dir,

@@ -90,9 +90,15 @@ typedef struct yoi_linked_plugin {
 
 /* Since 1.1: yoi_linked_NAME, of a plugin that was compiled with
  * -DYOI_STATIC=NAME; at file scope. */
+#ifdef __cplusplus
+#define YOI_OF_C extern "C"
+#else
+#define YOI_OF_C extern
+#endif
 #define YOI_LINKED_PLUGIN(name)                                              \
-  extern const yoi_plugin *YOI_PLUGIN(name)(void);                           \
-  extern const char yoi_manifest_v1_##name[], yoi_manifest_v1_##name##_end[]; \
+  YOI_OF_C const yoi_plugin *YOI_PLUGIN(name)(void);                         \
+  YOI_OF_C const char yoi_manifest_v1_##name[];                              \
+  YOI_OF_C const char yoi_manifest_v1_##name##_end[];                        \
   static const yoi_linked_plugin yoi_linked_##name = {                       \
       sizeof(yoi_linked_plugin), 0, YOI_PLUGIN(name), yoi_manifest_v1_##name, \
       yoi_manifest_v1_##name##_end, 0, 0}
@@ -102,8 +108,8 @@ typedef struct yoi_linked_plugin {
  * all files, and go through the same checks. Array and rows stay the
  * caller's and must stay; another call replaces the list. n may be 0. Any
  * thread, once no other uses the library. INVALID_ARGUMENT: more than
- * YOI_PLUGINS_MAX, or a row without its members; UNIMPLEMENTED: a row with
- * one that is not known yet. */
+ * YOI_PLUGINS_MAX, no array, or a row without its members; UNIMPLEMENTED: a
+ * row with one that is not known yet. */
 YOI_API yoi_status yoi_link_plugins(const yoi_linked_plugin *const *plugins,
                                     size_t n, yoi_error *err);
 

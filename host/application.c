@@ -19,9 +19,8 @@ yoi_status yoi_host_new_with(const char *json, size_t len, const yoi_host_option
   yoi_status st = YOI_OK;
   if (out != NULL) *out = NULL;
   if (options != NULL) st = yoi_sdk_take(&o, sizeof o, options, "options", err);
-  if (st == YOI_OK && (o.reserved != 0 || (o.plugins == NULL && o.n_plugins > 0)))
-    st = yoi_sdk_fail(err, YOI_CODE_INVALID_REQUEST, "options: %s",
-                      o.reserved != 0 ? "field 'reserved': expected 0" : "no plugins");
+  if (st == YOI_OK && o.reserved != 0)
+    st = yoi_sdk_fail(err, YOI_CODE_INVALID_REQUEST, "options: field 'reserved': expected 0");
   if (st == YOI_OK) st = yoi__linked_check(o.plugins, o.n_plugins, err);
   if (st == YOI_OK && (out != NULL || o.sockets != NULL))
     st = yoi__sockets_take(o.sockets, o.n_sockets, &sockets, err);

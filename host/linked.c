@@ -50,6 +50,8 @@ yoi_status yoi__linked_check(const yoi_linked_plugin *const *rows, size_t n, yoi
   if (n > YOI_PLUGINS_MAX)
     return yoi_sdk_fail(err, YOI_CODE_INVALID_REQUEST,
                         "linked plugins: expected at most %d, found %zu", YOI_PLUGINS_MAX, n);
+  if (rows == NULL && n > 0)
+    return yoi_sdk_fail(err, YOI_CODE_INVALID_REQUEST, "linked plugins: the array is NULL");
   yoi_status st = YOI_OK;
   for (size_t i = 0; st == YOI_OK && i < n; i++) st = check_row(rows[i], i, err);
   return st;

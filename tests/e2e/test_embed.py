@@ -79,3 +79,42 @@ def test_the_shared_library_has_a_name_and_exports_what_its_header_says():
                            stdout=subprocess.PIPE, universal_newlines=True,
                            timeout=wait.bound(30)).stdout
     assert {line.split()[-1] for line in names.splitlines()} == declared
+
+
+LINKED = '''
+#include <cstdio>
+#include <cstring>
+#include <yoi.h>
+
+YOI_LINKED_PLUGIN(null);
+
+int main() {
+  static const yoi_linked_plugin *const rows[] = {&yoi_linked_null};
+  static const char config[] = "{\\"step\\": true, \\"plugin_path\\": [], "
+      "\\"runtimes\\": [{\\"id\\": \\"null\\", \\"plugin\\": \\"dev.yoi.test.null\\"}]}";
+  yoi_embed *host = nullptr;
+  bool ok = yoi_link_plugins(rows, 1, nullptr) == YOI_OK &&
+            yoi_host_new(config, std::strlen(config), nullptr, &host, nullptr) == YOI_OK &&
+            yoi_host_start(host, nullptr) == YOI_OK;
+  yoi_host_free(host);
+  std::puts(ok ? "started" : "not started");
+}
+'''
+
+
+@pytest.mark.skipif('san' in BUILD.name, reason='the plain build is the one that others link')
+def test_a_plugin_is_linked_into_a_program_of_cxx(tmp_path):
+    (tmp_path / 'app.cc').write_text(LINKED)
+    null = ROOT / 'tests/plugins/null'
+    manifest = f'-DMANIFEST="{null}/null.yoi.json"'
+    warn = ['-Wall', '-Wextra', '-Wpedantic', '-Werror', f'-I{ROOT}/abi']
+    for argv in (['gcc', '-std=c11', f'-I{ROOT}/abi', '-DYOI_STATIC=null', manifest, '-c',
+                  str(null / 'plugin.c'), '-o', 'null.o'],
+                 ['g++', '-std=c++11', *warn, '-o', 'app', 'app.cc', 'null.o',
+                  str(BUILD / 'libyoi.a'), '-lcjson', '-lcrypto', '-lpthread', '-ldl'],
+                 ['./app']):
+        done = subprocess.run(argv, cwd=tmp_path, check=False, env=environment(tmp_path),
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                              timeout=wait.bound(120), universal_newlines=True)
+        assert done.returncode == 0, done.stdout
+    assert done.stdout.splitlines()[-1] == 'started'

@@ -190,6 +190,10 @@ static void rows_are_checked(void **state) {
     assert_string_equal(e.message, words);
     longer.tail[i] = 0;
   }
+  struct yoi_sdk_error e;
+  assert_int_equal(yoi_link_plugins(NULL, 1, yoi_sdk_error_init(&e)), YOI_INVALID_ARGUMENT);
+  assert_non_null(strstr(e.message, "is NULL"));
+  assert_int_equal(yoi_link_plugins(NULL, 0, NULL), YOI_OK);
   const yoi_linked_plugin *many[YOI_PLUGINS_MAX + 1];
   for (size_t i = 0; i <= YOI_PLUGINS_MAX; i++) many[i] = &good;
   assert_int_equal(yoi_link_plugins(many, YOI_PLUGINS_MAX + 1, NULL), YOI_INVALID_ARGUMENT);

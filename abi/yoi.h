@@ -339,8 +339,8 @@ YOI_API void yoi_call_cancel(struct yoi_embed *host, uint64_t call);
 
 /* A unary operation, waited for; in step mode it steps meanwhile. *out_text
  * is the answer, NUL-terminated, to be given to yoi_free; its length is in
- * *out_len (may be NULL). FAILED_PRECONDITION inside a callback, and in step mode
- * on another thread than the one that steps: yoi_call is for those. */
+ * *out_len (may be NULL). FAILED_PRECONDITION inside a callback, and in step
+ * mode on another thread than the one that steps: yoi_call is for those. */
 YOI_API yoi_status yoi_call_sync(struct yoi_embed *host, yoi_str runtime_id,
                                  const yoi_request *req, char **out_text,
                                  size_t *out_len, yoi_error *err);

@@ -192,9 +192,11 @@ def test_a_socket_that_is_not_there_is_named_with_those_that_are(new_host, web, 
          "no socket has the name 'v1'; given: none")
 
 
-@pytest.mark.parametrize('pid', ['1', str(os.getpid())])
-def test_what_is_for_another_process_is_nobody_s(new_host, web, v1, pid):
-    host = activate.give(new_host(both(), start=False), {'web': web, 'v1': v1}, LISTEN_PID=pid)
+@pytest.mark.parametrize('whose', ['init', 'the caller'])
+def test_what_is_for_another_process_is_nobody_s(new_host, web, v1, whose):
+    pid = 1 if whose == 'init' else os.getpid()
+    host = activate.give(new_host(both(), start=False), {'web': web, 'v1': v1},
+                         LISTEN_PID=str(pid))
     ends(host, 1, 'given: none')
 
 

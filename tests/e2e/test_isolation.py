@@ -229,8 +229,7 @@ def a_scene_with_things_to_want(module_host, tmp_path_factory):
         env={'CANARY': 'canaryenv3c9', 'MINE': 'canarymine5e2'},
         local={'secrets': {**configs.SECRETS, 'mine': {'env': 'MINE'}},
                'mounts': {'private': {'path': str(folder / 'private'), 'mode': 'rw'}}})
-    spawn = scene.host.spawn
-    scene.host.spawn = lambda **kw: spawn(pass_fds=[kept, listener.fileno()], **kw)
+    scene.host.pass_fds = (kept, listener.fileno())
     scene.port, scene.folder = port, folder
     yield scene.start()
     listener.close()

@@ -103,7 +103,7 @@ PLANTED = [
     ('includes', 'host/cli/main.c', None, ESSAY % 'x' + '#include "../registry.h"\n', 3),
     ('includes', 'host/registry.c', '#include "registry.h"\n\n#include <stddef.h>',
      '#include <stddef.h>\n#include "registry.h"', 4),
-    ('host-size', 'host/long.h', None, ESSAY % 'x' + 'int x;\n' * 15000, 1),
+    ('host-size', 'host/long.h', None, ESSAY % 'x' + 'int x;\n' * 15500, 1),
     ('plugins', 'plugins/thing/thing.yoi.json', '"abi": 1, ', '', 1),
     ('plugins', 'plugins/thing/plugin.c', '', None, 1),
     ('length', 'host/long.c', None, ESSAY % 'x' + 'int x;\n' * 800, 801),

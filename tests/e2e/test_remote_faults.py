@@ -11,10 +11,12 @@ import time
 import pytest
 
 from lib import configs, remote, wait, wire
+from lib.host import TOKEN
 from lib.proxy import ERRORS, GARBAGE, Proxy, answer, sick
 from lib.remote import healthy, said, say_often, typed
 from lib.tables import LIMIT
 from lib.watch import View, watch
+from lib.wire import Client
 from lib.worker import Worker
 
 pytestmark = pytest.mark.tsan
@@ -43,6 +45,11 @@ def proxied_stalls(new_host):
         return made[0].port
     yield remote.Pair(new_host, model=configs.stalls(), via=via, retries=4), made[0]
     made[0].stop()
+
+
+def plain(near):
+    """A client of one whose remote is made up: what it answers proves no document."""
+    return Client(near.address('runtime'), TOKEN, recorded=False)
 
 
 @pytest.mark.parametrize('seed', range(3))
@@ -180,14 +187,14 @@ def test_an_answer_about_another_worker_is_none(new_host):
     proxy = Proxy(1, lambda rng: ('talk', reply))
     near = new_host(remote.near_config(
         remote.entry(f'http://127.0.0.1:{proxy.port}', retries=0)))
-    batch = {'Accept': 'application/json'}
-    for r in (near.v1.post('/v1/workers', {'worker_id': 'ann'}), near.v1.get('/v1/workers/ann'),
-              near.v1.get('/v1/workers/ann/events'),
-              near.v1.request('GET', '/v1/workers/ann/events?wait=0', headers=batch)):
+    v1, batch = plain(near), {'Accept': 'application/json'}
+    for r in (v1.post('/v1/workers', {'worker_id': 'ann'}), v1.get('/v1/workers/ann'),
+              v1.get('/v1/workers/ann/events'),
+              v1.request('GET', '/v1/workers/ann/events?wait=0', headers=batch)):
         assert r.status == 502 and r.code == 'remote_malformed', r
         assert 'bob' not in r.text, r
-    assert near.v1.ok('POST', '/v1/workers', {})['worker']['worker_id'] == 'bob'
-    r = near.v1.post('/v1/workers', {'worker_id': 'b' * 10000})  # no id is so long
+    assert v1.ok('POST', '/v1/workers', {})['worker']['worker_id'] == 'bob'
+    r = v1.post('/v1/workers', {'worker_id': 'b' * 10000})  # no id is so long
     assert r.status == 502, r
     proxy.stop()
 
@@ -205,7 +212,7 @@ def test_a_batch_that_the_remote_ends_early_is_not_the_whole(new_host, events, c
         return answer(200, json.dumps(body).encode(), 'application/json')
     proxy = Proxy(1, lambda rng: ('talk', reply))
     near = new_host(remote.near_config(remote.entry(f'http://127.0.0.1:{proxy.port}')))
-    batch = near.v1.ok('GET', '/v1/workers/w/events?cursor=c0&wait=0',
+    batch = plain(near).ok('GET', '/v1/workers/w/events?cursor=c0&wait=0',
                        headers={'Accept': 'application/json'})
     assert [e['id'] for e in batch['events']] == ['c1'] * events
     assert batch['end'] == {'reason': 'error', 'code': code, 'retryable': retryable,
@@ -231,7 +238,7 @@ def test_events_of_a_later_version_are_gone_past(new_host, known):
         return answer(200, json.dumps(body).encode(), 'application/json')
     proxy = Proxy(1, lambda rng: ('talk', reply))
     near = new_host(remote.near_config(remote.entry(f'http://127.0.0.1:{proxy.port}')))
-    batch = near.v1.ok('GET', '/v1/workers/w/events?cursor=k0&wait=0',
+    batch = plain(near).ok('GET', '/v1/workers/w/events?cursor=k0&wait=0',
                        headers={'Accept': 'application/json'})
     assert [e['id'] for e in batch['events']] == [f'k{n}' for n in known]
     assert (batch['cursor'], batch['end']) == ('k710', None)

@@ -39,8 +39,9 @@ const yoi_linked_plugin *conform_linked(const char *id) {
   for (size_t i = OURS; i < N; i++) {
     struct yoi__plugin p;
     struct yoi_sdk_error e;
-    if (!conform_linked_examine(rows[i], &p, &e) && yoi_sdk_str_is(p.manifest.id, id))
-      return rows[i];
+    int is = !conform_linked_examine(rows[i], &p, &e) && yoi_sdk_str_is(p.manifest.id, id);
+    yoi__manifest_release(&p.manifest);
+    if (is) return rows[i];
   }
   return NULL;
 }
@@ -52,5 +53,6 @@ void conform_linked_say(void) {
     struct yoi_sdk_error e;
     if (!conform_linked_examine(rows[i], &p, &e))
       (void)fprintf(stderr, "  %.*s\n", YOI_ARG(p.manifest.id));
+    yoi__manifest_release(&p.manifest);
   }
 }

@@ -79,15 +79,15 @@ struct asked {
   unsigned before;
 };
 
-static struct asked ask(struct conform *c) {
-  struct asked a = {.l = with_tool(c, "ask", 1), .before = companion_counted()};
+/* Into the caller's: a call that goes on is woken where it stands. */
+static void ask(struct conform *c, struct asked *a) {
+  *a = (struct asked){.l = with_tool(c, "ask", 1), .before = companion_counted()};
   const struct call_event *e =
-      life_say_until(c, &a.l, "count", YOI_EVENT_TOOL_APPROVAL_REQUESTED, &a.k);
-  a.id = e ? life_at(e->text, "approval.approval_id") : NULL;
-  if (!a.id)
+      life_say_until(c, &a->l, "count", YOI_EVENT_TOOL_APPROVAL_REQUESTED, &a->k);
+  a->id = e ? life_at(e->text, "approval.approval_id") : NULL;
+  if (!a->id)
     conform_fail(c, "tool.approval_requested, since the bundle says ask", "%.300s",
                  e ? e->text : "it has not come");
-  return a;
 }
 
 static struct call decide(struct conform *c, struct asked *a, const char *body) {
@@ -108,7 +108,8 @@ static void end(struct conform *c, struct asked *a) {
 }
 
 static void listed(struct conform *c) {
-  struct asked a = ask(c);
+  struct asked a;
+  ask(c, &a);
   struct call k = life_op(c, &a.l, YOI_OP_WORKER_APPROVALS, "", "");
   yoi_str all = yoi_sdk_json_raw_get(yoi_sdk_str(life_result(&k)), "approvals"), one;
   char *mine = conform_text("\"%s\"", a.id);
@@ -129,7 +130,8 @@ static void listed(struct conform *c) {
 }
 
 static void allow(struct conform *c) {
-  struct asked a = ask(c);
+  struct asked a;
+  ask(c, &a);
   must_decide(c, &a, "{\"decision\":\"allow\"}");
   ends_as_completed(c, &a.k);
   if (companion_counted() != a.before + 1)
@@ -144,7 +146,8 @@ static void allow(struct conform *c) {
 }
 
 static void deny(struct conform *c) {
-  struct asked a = ask(c);
+  struct asked a;
+  ask(c, &a);
   must_decide(c, &a, "{\"decision\":\"deny\",\"reason\":\"not today\"}");
   ends_as_completed(c, &a.k);
   if (companion_counted() != a.before)
@@ -154,7 +157,8 @@ static void deny(struct conform *c) {
 
 /* The same decision once more is acknowledged once more, another is refused. */
 static void conflict(struct conform *c) {
-  struct asked a = ask(c);
+  struct asked a;
+  ask(c, &a);
   must_decide(c, &a, "{\"decision\":\"allow\"}");
   must_decide(c, &a, "{\"decision\":\"allow\"}");
   struct call k = decide(c, &a, "{\"decision\":\"deny\"}");
@@ -169,7 +173,8 @@ static void conflict(struct conform *c) {
 }
 
 static void unknown(struct conform *c) {
-  struct asked a = ask(c);
+  struct asked a;
+  ask(c, &a);
   char *id = a.id;
   a.id = conform_text("00000000-0000-7000-8000-000000000000");
   struct call k = decide(c, &a, "{\"decision\":\"allow\"}");

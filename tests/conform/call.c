@@ -77,7 +77,7 @@ yoi_status call_next(struct conform *c, struct call *k) {
   const yoi_event *const *events = NULL;
   size_t n = 0;
   (void)c;
-  k->seen = atomic_load(&k->token.wakes);
+  k->seen = atomic_load(&k->token.wakes->n);
   k->status = k->stream->ops->next(k->stream, &events, &n, yoi_sdk_error_init(&k->error));
   for (size_t i = 0; k->status == YOI_OK && i < n; i++) {
     k->bytes += events[i]->text.len;
@@ -88,7 +88,7 @@ yoi_status call_next(struct conform *c, struct call *k) {
 
 static void wait_for_news(struct conform *c, struct call *k) {
   uint64_t until = conform_now_ns() + PATIENCE_MS * 1000000ull;
-  while (atomic_load(&k->token.wakes) == k->seen && conform_now_ns() < until) rig_pump(c, 5);
+  while (atomic_load(&k->token.wakes->n) == k->seen && conform_now_ns() < until) rig_pump(c, 5);
 }
 
 int call_finish(struct conform *c, struct call *k, uint32_t ms) {

@@ -152,10 +152,10 @@ static void grab(void *ctx) {
 }
 
 static void woken(void *self, uint64_t cookie) {
-  struct rig_token *t;
+  struct rig_wakes *wakes;
   (void)self;
-  memcpy(&t, &cookie, sizeof t);
-  atomic_fetch_add(&t->wakes, 1u);
+  memcpy(&wakes, &cookie, sizeof wakes);
+  atomic_fetch_add(&wakes->n, 1u);
 }
 
 /* The entry of the plugin; from here on the host's own does not know it. */
@@ -254,8 +254,11 @@ int rig_code(const struct conform *c, uintptr_t *from, uintptr_t *to) {
 
 int rig_token_new(struct conform *c, struct rig_token *t) {
   uint64_t cookie = 0;
-  memcpy(&cookie, &t, sizeof t);
-  atomic_store(&t->wakes, 0u);
+  struct rig_wakes *wakes = calloc(1, sizeof *wakes);
+  if (!wakes) abort();
+  wakes->next = c->rig->wakes;
+  c->rig->wakes = t->wakes = wakes;
+  memcpy(&cookie, &wakes, sizeof wakes);
   return yoi__token_new(c->rig->host->tokens, &c->rig->holder, cookie, &t->token, NULL) == YOI_OK;
 }
 

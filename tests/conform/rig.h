@@ -38,13 +38,21 @@ void paper_release(struct paper *p);
 
 /* ---- the host and instances ------------------------------------------------ */
 
+/* How often it was woken. A plugin may wake the token of a call that is over, from
+ * a thread of its own: so this is not on a stack, and stays. */
+struct rig_wakes {
+  _Atomic uint32_t n;
+  struct rig_wakes *next; /* of all of the rig */
+};
+
 struct rig_token {
   uint64_t token;
-  _Atomic uint32_t wakes;
+  struct rig_wakes *wakes;
 };
 
 struct conform_rig {
   struct yoi_embed *host;
+  struct rig_wakes *wakes;
   struct yoi__config *config;
   struct yoi__plugin *plugin;
   const struct yoi__config_instance *entry;

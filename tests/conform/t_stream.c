@@ -18,7 +18,7 @@
 
 /* The next after a start, with nothing kept. */
 static yoi_status ask(struct call *k, const yoi_event *const **events, size_t *n) {
-  k->seen = atomic_load(&k->token.wakes);
+  k->seen = atomic_load(&k->token.wakes->n);
   return k->stream->ops->next(k->stream, events, n, yoi_sdk_error_init(&k->error));
 }
 
@@ -44,8 +44,8 @@ static void end_is_sticky(struct conform *c) {
 
 static int woken(struct conform *c, struct call *k, uint32_t ms) {
   uint64_t until = conform_now_ns() + ms * 1000000ull;
-  while (atomic_load(&k->token.wakes) == k->seen && conform_now_ns() < until) rig_pump(c, 5);
-  return atomic_load(&k->token.wakes) != k->seen;
+  while (atomic_load(&k->token.wakes->n) == k->seen && conform_now_ns() < until) rig_pump(c, 5);
+  return atomic_load(&k->token.wakes->n) != k->seen;
 }
 
 static void again_wakes(struct conform *c) {

@@ -231,6 +231,7 @@ static int step(struct yoi__worker *w, struct yoi__worker_call *c) {
   pthread_mutex_lock(&w->lock);
   int released = c->released, cancelled = c->cancelled;
   int tell = cancelled && !c->told && c->begun;
+  int full = c->sent >= YOI_ISOLATED_WINDOW; /* a cancel makes no room */
   if (tell) c->told = c->woken = 1;
   pthread_mutex_unlock(&w->lock);
   if (released || (cancelled && !c->begun)) {
@@ -240,7 +241,7 @@ static int step(struct yoi__worker *w, struct yoi__worker_call *c) {
   }
   if (!c->begun) return begin(w, c);
   if (tell) c->inner->ops->cancel(c->inner);
-  return advance(w, c);
+  return full ? 0 : advance(w, c);
 }
 
 /* 0: nothing was to be done. */

@@ -113,11 +113,12 @@ def test_a_long_answer_lets_others_have_their_turn(host_of, plugin):
 def test_a_cancel_comes_between_two_pieces(host_of, plugin):
     host = host_of(plugin)
     workers = [Worker.create(host.v1) for _ in range(4)]
+    assert text_of(workers[0].say('hello')['message']) == 'hello'  # its process is there
+    before = rogue.children(host.pid)
     for w in workers:
         w.input(LONG)
     for w in workers:
         wait.until(lambda w=w: turn_of(w)['state'] == 'running', what='the turn')
-    before = rogue.children(host.pid)
     for w in workers:
         w.cancel()
     for w in workers:

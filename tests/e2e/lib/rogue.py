@@ -111,7 +111,7 @@ def children(pid):
     for task in pathlib.Path(f'/proc/{pid}/task').iterdir():
         try:
             found += [int(p) for p in (task / 'children').read_text().split()]
-        except FileNotFoundError:
+        except OSError:  # it has ended
             continue
     return [p for p in found if program(p) == str(BUILD / 'yoi-worker')]
 

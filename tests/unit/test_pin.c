@@ -335,6 +335,7 @@ static void a_race_never_runs_other_bytes(void **state) {
     assert_true(child >= 0);
     if (child == 0) _exit(yoi__plugin_load(p, NULL) == YOI_OK ? 0 : 7);
     assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFEXITED(status));
     if (WEXITSTATUS(status) == 0) loaded++;
     if (WEXITSTATUS(status) == 7) refused++;
     assert_int_equal(files_exist("ran"), loaded > 0);

@@ -3,7 +3,6 @@
  *
  * Instances are opened and closed as a reload does it, beside those of the host.
  */
-#include <dirent.h>
 #include <poll.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -18,6 +17,7 @@
 
 #include "host/clock.h"
 #include "host/strand_impl.h"
+#include "support/files.h"
 #include "support/host_fixture.h"
 #include "support/serial_model.h"
 
@@ -140,24 +140,6 @@ static void reach(struct bench *b, _Atomic int *what, int n) {
   }
 }
 
-/* ---- threads ------------------------------------------------------------------ */
-
-static int threads(void) {
-  DIR *d = opendir("/proc/self/task");
-  int n = -2; /* . and .. */
-  assert_non_null(d);
-  while (readdir(d) != NULL) n++;
-  closedir(d);
-  return n;
-}
-
-/* One that was joined may stand in /proc for a moment longer. */
-static int comes_down_to(int n) {
-  uint64_t until = yoi__now_ns() + 20000 * YOI__MS;
-  while (threads() > n && yoi__now_ns() < until) (void)poll(NULL, 0, 1);
-  return threads() <= n;
-}
-
 /* ---- tests -------------------------------------------------------------------- */
 
 /* More rounds than a pool has threads, each from a config of its own. */
@@ -166,7 +148,7 @@ static void threads_go_with_the_last_instance(void **state) {
   for (int step = 0; step < 2; step++) {
     struct bench b;
     set_up(&b, step);
-    int before = threads();
+    int before = files_count("/proc/self/task");
     for (int round = 1; round <= 2 * (int)YOI_STRAND_WORKERS; round++) {
       struct yoi__plugin *of_config = yoi_sdk_calloc(1, sizeof *of_config);
       *of_config = b.plugin;
@@ -180,7 +162,7 @@ static void threads_go_with_the_last_instance(void **state) {
       assert_null(b.f.host->pools);
       yoi_sdk_free(of_config); /* as its config is */
     }
-    assert_true(comes_down_to(before));
+    assert_true(files_threads_at_most(before));
     tear_down(&b);
   }
 }

@@ -49,6 +49,20 @@ static int on_unix(const char *path, size_t n) {
   return listening(&a, (socklen_t)(offsetof(struct sockaddr_un, sun_path) + n));
 }
 
+/* An abstract one, which is the whole machine's: with a number that is ours. */
+static const char *of_abstract(const char *what) {
+  static char name[64];
+  (void)snprintf(name, sizeof name, "@yoi-test-%s-%d", what, (int)getpid());
+  return name;
+}
+
+static int on_abstract(const char *what) {
+  char name[64];
+  int n = snprintf(name, sizeof name, "%s", of_abstract(what));
+  name[0] = '\0';
+  return on_unix(name, (size_t)n);
+}
+
 static yoi_socket named(const char *name, int fd) {
   return (yoi_socket){.name = yoi_sdk_str(name), .fd = fd};
 }
@@ -255,7 +269,7 @@ static void rules_of_what_others_reach_hold_for_them(void **state) {
   (void)state;
   struct sockaddr_in6 any = {.sin6_family = AF_INET6};
   int probe = socket(AF_INET6, SOCK_STREAM, 0);
-  int fds[5] = {on_v4("127.8.9.1"), on_unix("s.sock", 6), on_unix("\0yoi-test-sockets", 17),
+  int fds[5] = {on_v4("127.8.9.1"), on_unix("s.sock", 6), on_abstract("sockets"),
                 on_v4("0.0.0.0"), -1};
   size_t n = 4;
   if (probe >= 0 && bind(probe, (void *)&any, sizeof any) == 0 && listen(probe, 1) == 0)
@@ -280,7 +294,7 @@ static void rules_of_what_others_reach_hold_for_them(void **state) {
 static void an_address_is_one_listener_however_it_is_written(void **state) {
   (void)state;
   int tcp = on_v4("127.0.0.1"), file = on_unix("twice.sock", 10);
-  int one = on_unix("\0yoi-test-one", 13), two = on_unix("\0yoi-test-two", 13);
+  int one = on_abstract("one"), two = on_abstract("two");
   const yoi_socket list[] = {named("a", tcp), named("b", tcp),  named("f", file),
                              named("g", one), named("h", two)};
   struct yoi__sockets *s = taken(list, 5);
@@ -307,8 +321,10 @@ static void an_address_is_one_listener_however_it_is_written(void **state) {
 
 static void one_descriptor_for_all_loops(void **state) {
   (void)state;
-  int fds[] = {on_v4("127.0.0.1"), on_unix("given.sock", 10), on_unix("\0yoi-test-given", 15)};
-  static const char *const addresses[] = {"127.0.0.1:", "unix:given.sock", "unix:@yoi-test-given"};
+  int fds[] = {on_v4("127.0.0.1"), on_unix("given.sock", 10), on_abstract("given")};
+  char abstract[80];
+  (void)snprintf(abstract, sizeof abstract, "unix:%s", of_abstract("given"));
+  const char *const addresses[] = {"127.0.0.1:", "unix:given.sock", abstract};
   for (size_t i = 0; i < sizeof fds / sizeof *fds; i++) {
     const yoi_socket list[] = {named("s", fds[i])};
     struct yoi__sockets *s = taken(list, 1);

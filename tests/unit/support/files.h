@@ -18,6 +18,9 @@ void files_patch(const char *path, const char *from, const char *to);
 int files_exist(const char *path);
 /* Entries of a directory whose names do not begin with a dot. */
 int files_count(const char *dir);
+/* 1 once this process has at most so many threads: one that was joined may stand
+ * in /proc for a moment longer. 0 if it has more all the time. */
+int files_threads_at_most(int n);
 /* The path of a file of the source tree, valid until the next call. */
 const char *files_source(const char *name);
 

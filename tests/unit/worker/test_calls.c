@@ -353,7 +353,7 @@ static int run_and_wait(void) {
   pid_t pid = fork();
   if (pid == 0) _exit(run_program());
   if (pid < 0 || waitpid(pid, &status, 0) != pid) return errno;
-  return WEXITSTATUS(status);
+  return WIFEXITED(status) ? WEXITSTATUS(status) : EINTR; /* a signal ended it */
 }
 static int file_in_memory(void) {
   return confined_errno(memfd_create("x", 0));

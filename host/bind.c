@@ -97,8 +97,9 @@ static yoi_status failed(const struct yoi__config_ingress *in, int cause, yoi_er
   (void)snprintf(number, sizeof number, "errno %d", cause);
   yoi_sdk_fail_private(
       err, "%s",
-      cause == EADDRINUSE ? "another program listens there, perhaps another yoi-host; end it, or "
-                            "give this one a config with another 'listen'"
+      cause == EADDRINUSE ? "another program listens there, perhaps another yoi-host, or has a "
+                            "connection from there; end it, or give this one a config with "
+                            "another 'listen'"
       : cause == EACCES && in->address.ss_family != AF_UNIX ? "ports below 1024 need a privilege"
                                                             : number);
   return st;

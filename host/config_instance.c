@@ -185,15 +185,21 @@ static void on_config_finding(void *ctx, const char *pointer, int is_key, const 
   yoi__findings_add(&b->found, pointer, is_key, "%s", message);
 }
 
+static void on_absent_finding(void *ctx, const char *pointer, int is_key, const char *message) {
+  struct yoi__build *b = ctx;
+  yoi__findings_add(&b->found, pointer, is_key, "'config': %s", message);
+}
+
 /* An absent config is an empty one; findings then stand at the entry. */
 static void check_config(struct yoi__build *b, const struct yoi__plugin *p,
                          const yoi_sdk_json *config, const char *pointer) {
   yoi_sdk_json *empty = NULL;
+  yoi_sdk_schema_report_fn found = config == NULL ? on_absent_finding : on_config_finding;
   if (config == NULL) {
     if (yoi_sdk_json_parse(YOI_LIT("{}"), 0, &empty, NULL) != YOI_OK) b->failed = 1;
     config = empty;
   }
-  if (config != NULL && yoi_sdk_schema_check(p->manifest.config, config, pointer, on_config_finding,
+  if (config != NULL && yoi_sdk_schema_check(p->manifest.config, config, pointer, found,
                                              b) == YOI_RESOURCE_EXHAUSTED)
     b->failed = 1;
   yoi_sdk_json_free(empty);

@@ -416,6 +416,7 @@ yoi_status yoi_host_start(struct yoi_embed *host, yoi_error *err) {
   o.st = yoi__config_read_secrets(host->config, err);
   if (o.st == YOI_OK) {
     yoi__warn_short(host);
+    yoi__warn_unset(host);
     host->ingress = yoi_sdk_calloc(c->n_ingress + 1, sizeof *host->ingress);
     host->bound = yoi_sdk_calloc(c->n_ingress + 1, sizeof *host->bound);
     if (host->ingress == NULL || host->bound == NULL) o.st = yoi_sdk_fail_memory(err);

@@ -145,6 +145,8 @@ void yoi__log_passed(struct yoi_embed *host);
 
 /* services.c. [main] Warns of secrets that are too short to be scrubbed. */
 void yoi__warn_short(struct yoi_embed *host);
+/* services.c. [main] Warns of secrets that the config uses and that have no value. */
+void yoi__warn_unset(struct yoi_embed *host);
 
 /* A child of fork has a copy of the memory, none of the threads, and shares the
  * descriptors with its parent: there the host is refused. */

@@ -206,6 +206,7 @@ static void finish(void *ctx) {
   switch_ingresses(p);
   refresh_kept(p);
   yoi__warn_short(p->host);
+  yoi__warn_unset(p->host);
   yoi__log_passed(p->host);
   yoi__config_free(p->config); /* the setup has its own reference */
 }

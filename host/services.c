@@ -178,6 +178,42 @@ void yoi__warn_short(struct yoi_embed *host) {
                   &(yoi_log_field){YOI_LIT("secret"), name}, 1);
 }
 
+static int names(const struct yoi__config_instance *in, yoi_str secret) {
+  for (size_t i = 0; i < in->secrets.n; i++)
+    if (yoi_sdk_str_eq(in->secrets.names[i], secret)) return 1;
+  return 0;
+}
+
+/* The first entry of the config that names a secret; NULL: none. */
+static const struct yoi__config_instance *who_names(const struct yoi__config *c, yoi_str secret) {
+  for (size_t i = 0; i < c->n_runtimes; i++)
+    if (names(&c->runtimes[i].instance, secret)) return &c->runtimes[i].instance;
+  for (size_t i = 0; i < c->n_models; i++)
+    if (names(&c->models[i].instance, secret)) return &c->models[i].instance;
+  for (size_t i = 0; i < c->n_ingress; i++)
+    if (names(&c->ingress[i].instance, secret)) return &c->ingress[i].instance;
+  for (size_t i = 0; i < c->n_policies; i++)
+    if (names(&c->policies[i].instance, secret)) return &c->policies[i].instance;
+  for (size_t i = 0; i < c->n_tools; i++)
+    if (names(&c->tools[i], secret)) return &c->tools[i];
+  return NULL;
+}
+
+void yoi__warn_unset(struct yoi_embed *host) {
+  const struct yoi__config *c = host->config;
+  int debug = yoi__log_enabled(host->log, YOI_LOG_DEBUG);
+  for (size_t i = 0; i < yoi__secrets_count(c->secrets); i++) {
+    yoi_str secret = yoi__secrets_name(c->secrets, i);
+    const struct yoi__config_instance *in = who_names(c, secret);
+    if (in == NULL || yoi__secrets_filled(c->secrets, secret)) continue;
+    const yoi_log_field fields[] = {{YOI_LIT("secret"), secret},
+                                    {YOI_LIT("for"), in->plugin->manifest.id},
+                                    {YOI_LIT("variable"), yoi__secrets_variable(c->secrets, secret)}};
+    yoi__log_host(host->log, YOI_LOG_WARN, "secret has no value, its variable is unset or empty",
+                  fields, debug ? 3 : 2);
+  }
+}
+
 /* [main] */
 void yoi__refresh_secrets(void *ctx) {
   struct yoi__instance *in = ctx;

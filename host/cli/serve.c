@@ -139,9 +139,13 @@ static void notify_reloading(const struct cli_config *c) {
 static void reload(struct yoi_embed *host, struct cli_config *c, const char *path) {
   struct yoi_sdk_error se;
   struct cli_config fresh = {0};
+  const char *why = NULL;
   notify_reloading(c);
-  if (cli_config_read(path, &fresh) != CLI_OK) {
-    remark_with(c, "error", "reload refused", NULL, 0); /* why stands in the line before */
+  if (cli_config_try(path, &fresh, &why) != CLI_OK) {
+    char text[512];
+    (void)snprintf(text, sizeof text, "cannot read it: %s", why ? why : "the line before says why");
+    const struct field fields[] = {{"file", yoi_sdk_str(c->name)}, {"error", yoi_sdk_str(text)}};
+    remark_with(c, "error", "reload refused", fields, 2);
   } else {
     if (yoi_host_reload(host, fresh.text, fresh.len, fresh.base_dir, on_finding, c,
                         yoi_sdk_error_init(&se)) == YOI_OK) {

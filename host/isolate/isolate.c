@@ -353,22 +353,27 @@ yoi_status yoi__isolate_ask(struct yoi__isolate *iso, uint32_t kind, uint32_t an
  * -------------------------------------------------------------------------------------- */
 
 static void log_begin(struct yoi__isolate *iso, const char *confined) {
+  char pid[16];
+  (void)snprintf(pid, sizeof pid, "%d", (int)iso->pid);
   const yoi_log_field fields[] = {{YOI_LIT("plugin"), manifest_of(iso)->id},
                                   {YOI_LIT("name"), iso->in->name},
+                                  {YOI_LIT("pid"), yoi_sdk_str(pid)},
                                   {YOI_LIT("confined"), yoi_sdk_str(confined)}};
   yoi__log_host(iso->in->top->log, YOI_LOG_INFO, "a plugin runs in a process of its own", fields,
-                3);
+                4);
 }
 
 /* [main] Once: it stays so until it is freed, and what opens again has another. */
 static void see_quarantine(struct yoi__isolate *iso) {
   const yoi_log_field fields[] = {{YOI_LIT("plugin"), manifest_of(iso)->id},
-                                  {YOI_LIT("name"), iso->in->name}};
+                                  {YOI_LIT("name"), iso->in->name},
+                                  {YOI_LIT("until"), YOI_LIT("a reload with another entry of it, "
+                                                             "or a restart")}};
   if (iso->keeper.state != YOI__KEEPER_QUARANTINED || iso->is_quarantined) return;
   iso->is_quarantined = 1;
   yoi__metrics_add(iso->in->top->metrics, iso->quarantined, 1);
   yoi__log_host(iso->in->top->log, YOI_LOG_ERROR,
-                "a plugin is quarantined: its process ended too often", fields, 2);
+                "a plugin is quarantined: its process ended too often", fields, 3);
 }
 
 static void log_end(struct yoi__isolate *iso, const char *why, const char *how) {

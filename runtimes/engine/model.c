@@ -42,7 +42,7 @@ static const struct {
     {"malformed", "the model's answer could not be understood"},
     {"too_large", "the model's answer was too large"},
     {"unauthorized", "the model refused the host's credentials"},
-    {"not_found", "the model does not exist"},
+    {"not_found", "the model does not exist, or the host cannot open it"},
     {"invalid_request", "the model refused the request"},
     {"rate_limited", "the model is asked too often"},
     {"quota", "the quota for the model is used up"},

@@ -82,7 +82,7 @@ CASES = {
     'no host': (model('{"base_url":"https:///v1"}'),
                 '1:77: expected an address that begins with http:// or https://'),
     'what an entry lacks': ('{"models":[{"name":"m","plugin":"dev.yoi.model-openai"}]}',
-                            "1:12: key 'base_url' is missing"),
+                            "1:12: 'config': key 'base_url' is missing"),
     'another kind': ('{"models":[{"name":"m","plugin":"dev.yoi.embedded"}]}',
                      "1:33: plugin 'dev.yoi.embedded': expected kind 'model', found 'runtime'"),
     'an id twice': ('{"runtimes":[{"id":"a","plugin":"dev.yoi.embedded"},'

@@ -359,6 +359,40 @@ def test_a_turn_that_does_not_end_is_interrupted_at_the_deadline(new_host, tmp_p
 
 
 @pytest.mark.tsan
+@pytest.mark.parametrize('how, why', [('gone', 'No such file'), ('mode', 'everybody may write')])
+def test_a_file_that_cannot_be_read_is_refused_with_the_reason(new_host, how, why):
+    host = new_host(configs.standard(log={'format': 'json'}), allow_log=ALLOWED)
+    if how == 'gone':
+        host.file.unlink()
+    else:
+        host.file.chmod(0o666)
+    host.proc.send_signal(signal.SIGHUP)
+    (line,) = wait.until(lambda: host.entries(msg='reload refused'), what='the refusal')
+    assert why in line['error'] and line['level'] == 'error', line
+    assert all(json.loads(line) for line in host.log.splitlines())
+    assert answer(Worker.create(host.v1))
+
+
+def test_a_secret_without_a_value_is_warned_of(new_host):
+    """At the start, and when a reload brings one; whoever needs it fails, and says so."""
+    config = configs.standard(model={
+        'name': 'main', 'plugin': 'dev.yoi.model-openai',
+        'config': {'base_url': 'http://127.0.0.1:9/v1', 'model': 'm', 'api_key': 'secret:llm'}})
+    unset = {'env': 'YOI_TEST_NOT_SET'}
+    config['local'] = {'secrets': {**configs.SECRETS, 'llm': unset, 'spare': unset}}
+    host = new_host(config, allow_log=[*ALLOWED, 'secret has no value'])
+
+    def warned():
+        return [(line['secret'], line['for']) for line in host.entries(level='warn')
+                if line['msg'].startswith('secret has no value')]
+    assert warned() == [('llm', 'dev.yoi.model-openai')]
+    turn = Worker.create(host.v1).say('hello')['turn']
+    assert 'the host cannot open it' in turn['error']['message']
+    assert 'YOI_TEST_NOT_SET' not in host.log
+    reload.good(host, changed(config, log={'audit': 'all'}))
+    assert len(warned()) == 2
+
+
 def test_one_that_cannot_be_opened_leaves_the_old_one(store, tmp_path):
     worker = Worker.create(store.v1)
     worker.say('before')

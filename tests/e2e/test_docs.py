@@ -185,7 +185,7 @@ SETUP = {'README.md': readme, 'docs/http.md': http, 'docs/operate.md': operate,
 def one(folder, *argv, text=None):
     done = subprocess.run([str(a) for a in argv], cwd=folder, input=text, check=False,
                           env=environment(folder), stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                          timeout=wait.bound(30), universal_newlines=True)
+                          timeout=wait.patience(30), universal_newlines=True)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 

@@ -44,7 +44,6 @@ def bystander(host):
     return completed
 
 
-@pytest.mark.timeout(180)
 @pytest.mark.parametrize('deed', DEADLY)
 def test_a_deadly_deed_ends_its_own_call_and_no_other(new_host, deed):
     at = ['start', 'next', 'release']
@@ -333,7 +332,6 @@ def answered(worker, text):
     return out['turn']['state'], text_of(out['message']) if out['message'] else ''
 
 
-@pytest.mark.timeout(180)
 @pytest.mark.parametrize('deed', ['segfault', 'exit', 'close', 'garbage:each', 'garbage:foreign'])
 def test_a_model_that_dies_fails_its_turn_and_no_other(new_host, deed):
     host, create = with_model(new_host)
@@ -393,7 +391,6 @@ def test_the_host_is_given_no_descriptor(new_host):
 
 
 # ---- policies ---------------------------------------------------------------
-@pytest.mark.timeout(180)
 @pytest.mark.parametrize('deed', ['segfault', 'exit', 'spin', 'sleep', 'close', 'garbage:each'])
 def test_a_policy_that_dies_denies_and_comes_back(new_host, deed):
     host = new_host(configs.standard(model=configs.script({'say': 'hello'}),

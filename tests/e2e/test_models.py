@@ -170,7 +170,7 @@ def test_a_provider_that_speaks_no_tls_is_tls(new_host):
         host = new_host(configs.standard(model=configs.openai(
             port, base_url=f'https://127.0.0.1:{port}/v1', **FAST)))
         turn = Worker.create(host.v1).say('x')['turn']
-        thread.join(wait.bound(10))
+        thread.join(wait.patience(10))
     assert turn['error']['details'] == {'kind': 'tls', 'retryable': False}, turn
 
 

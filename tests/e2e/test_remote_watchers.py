@@ -63,7 +63,6 @@ def pair(new_host, provider):
 
 
 @buffered
-@pytest.mark.timeout(120)
 def test_a_thousand_watchers_of_a_remote_over_one_stream(pair, tmp_path):
     crowd_of(pair, tmp_path, 1000, 200)
 

@@ -267,7 +267,7 @@ def test_broken_records_behind_a_good_handshake(served, ca):
             reader = wire.Reader(sock)
             assert wire.read_response(reader).status == 200
             with socket.socket(fileno=sock.detach()) as raw:
-                raw.settimeout(wait.bound(20))
+                raw.settimeout(wait.patience(20))
                 try:  # the host may be faster to close than this is to send
                     raw.sendall(b'\x17\x03\x03' + min(size, 65535).to_bytes(2, 'big')
                                 + rng.randbytes(size))
@@ -334,7 +334,7 @@ def narrow(client, context):
     """A TLS connection whose reader's window is the smallest: writes block within records."""
     host, port = client.address.split(':')
     raw = socket.socket()
-    raw.settimeout(wait.bound(30))
+    raw.settimeout(wait.patience(30))
     raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
     raw.connect((host, int(port)))
     return context.wrap_socket(raw, server_hostname='localhost')

@@ -51,7 +51,7 @@ class Load:
 
     def join(self):
         for t in self.threads:
-            t.join(wait.bound(30))
+            t.join(wait.patience(30))
             if t.is_alive():
                 self.wrong.append('a client waits for ever')
         if self.wrong:

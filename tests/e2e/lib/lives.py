@@ -12,13 +12,13 @@ first. A worker that has become long is replaced.
 import contextlib
 import os
 import random
-import socket
 import statistics
 import time
 
 from . import configs, crash, wait
 from .host import descriptors
 from .ledger import ACKED, Deed, Ledger, Life, settled
+from .remote import free_port
 from .store import Store
 
 CLIENTS = 10
@@ -30,20 +30,6 @@ LONG = 500           # records; then another takes its place
 SAMPLE_S = 0.5
 SEGMENT, CHECKPOINT = 65536, 262144
 LOG = 2 * (SEGMENT + CHECKPOINT)
-
-
-def free_port(rng):
-    """Not one that the kernel gives to a client while the host is away."""
-    for _ in range(1000):
-        port = rng.randrange(12000, 30000)
-        with socket.socket() as s:
-            s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                s.bind(('127.0.0.1', port))
-            except OSError:
-                continue
-            return port
-    raise AssertionError('no free port')
 
 
 def config(root, rng):

@@ -15,11 +15,19 @@ from .worker import fresh, text_of
 SECRETS = {**configs.SECRETS, 'far': {'file': 'runtime.token'}}
 
 
-def free_port():
-    """A port of this machine that nobody has right now."""
-    with socket.socket() as s:
-        s.bind(('127.0.0.1', 0))
-        return s.getsockname()[1]
+def free_port(rng=random.SystemRandom()):
+    """A port of this machine that nobody has right now, and that the kernel does not give
+    to a client, or to another listener, while whoever is to listen there is away."""
+    for _ in range(1000):
+        port = rng.randrange(12000, 30000)
+        with socket.socket() as s:
+            s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                s.bind(('127.0.0.1', port))
+            except OSError:
+                continue
+            return port
+    raise AssertionError('no free port')
 
 
 def entry(base_url, rid='main', token='secret:far', host_keys=None, **config):
@@ -72,9 +80,9 @@ def typed(response):
     return response.code
 
 
-def healthy(pair, status='ready', seconds=10):
+def healthy(pair, status='ready'):
     try:
-        wait.until(lambda: pair.status()['status'] == status, seconds, what=status)
+        wait.until(lambda: pair.status()['status'] == status, what=status)
     except AssertionError:
         raise AssertionError(f'{status}: {pair.status()} {pair.near.tail()}') from None
 

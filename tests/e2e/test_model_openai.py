@@ -7,6 +7,7 @@ import pytest
 
 from lib import configs, tls, wait
 from lib.host import dropped
+from lib.remote import free_port
 from lib.tables import HARD
 from lib.wire import Client
 from lib.worker import Worker, text_of
@@ -154,7 +155,7 @@ def test_without_a_model_the_first_of_the_list_is_asked(new_host, provider):
 
 
 def test_a_provider_that_restarts_is_found_again(new_host, provider):
-    first = provider()
+    first = provider('--port', str(free_port()))
     host = new_host(configs.standard(model=configs.openai(first.port, retries=0)))
     worker = Worker.create(host.v1)
     assert worker.say('hello')['turn']['state'] == 'completed'

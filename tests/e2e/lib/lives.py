@@ -32,8 +32,8 @@ SEGMENT, CHECKPOINT = 65536, 262144
 LOG = 2 * (SEGMENT + CHECKPOINT)
 
 
-def config(root, rng):
-    ports = [f'127.0.0.1:{free_port(rng)}' for _ in range(2)]
+def config(root):
+    ports = [f'127.0.0.1:{free_port()}' for _ in range(2)]
     return configs.standard(
         model=crash.MODEL,
         ingresses=[configs.ingress(entry, listen=port)
@@ -102,7 +102,7 @@ class Lives:
         """staying: workers that live through all lives."""
         self.rng, self.seed, self.root = random.Random(seed), seed, folder / 'root'
         self.staying = staying
-        self.host = new_host(config(self.root, self.rng), start=False)
+        self.host = new_host(config(self.root), start=False)
         self.store = Store(self.root, folder / 'etc')
         self.ledger, self.stay, self.number = Ledger(), [], 0
         self.judge = crash.Rounds(self.host, seed, common=0)

@@ -15,18 +15,25 @@ from .worker import fresh, text_of
 SECRETS = {**configs.SECRETS, 'far': {'file': 'runtime.token'}}
 
 
-def free_port(rng=random.SystemRandom()):
-    """A port of this machine that nobody has right now, and that the kernel does not give
-    to a client, or to another listener, while whoever is to listen there is away."""
+PORTS = range(12000, 30000)  # the kernel gives none of these to a client, nor for port 0
+_taken = []
+
+
+def free_port():
+    """A port that is this process' until it ends, also while nobody listens there. A
+    name in the kernel says so to other processes of tests."""
     for _ in range(1000):
-        port = rng.randrange(12000, 30000)
+        port, mark = random.SystemRandom().choice(PORTS), socket.socket(socket.AF_UNIX)
         with socket.socket() as s:
             s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
+                mark.bind(f'\0yoi-test-port-{port}')
                 s.bind(('127.0.0.1', port))
             except OSError:
+                mark.close()
                 continue
-            return port
+        _taken.append(mark)
+        return port
     raise AssertionError('no free port')
 
 

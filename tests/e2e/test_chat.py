@@ -1,12 +1,10 @@
 """yoi-host chat: a conversation by pipe, by terminal, and for scripts."""
 import json
-import os
-import pathlib
 import subprocess
 
 import pytest
 from lib import configs, wait
-from lib.host import BINARY, PLUGIN_PATH, environment
+from lib.host import BINARY, PLUGIN_PATH, environment, sockets
 from lib.terminal import CTRL_C, CTRL_D, Terminal
 
 ECHO = {'steps': [{'say': 'you said: '}, {'echo': True}]}
@@ -143,11 +141,10 @@ def test_nothing_listens(chat, tmp_path):
         proc.stdin.write(b'hello\n')
         proc.stdin.flush()
         assert proc.stdout.readline() == b'you said: hello\n'
-        fds = pathlib.Path(f'/proc/{proc.pid}/fd')
-        sockets = [fd for fd in fds.iterdir() if os.readlink(fd).startswith('socket:')]
+        open_ones = sockets(proc.pid)
         proc.stdin.close()
         assert proc.wait(wait.bound(20)) == 0
-    assert sockets == []
+    assert open_ones == []
 
 
 def test_without_a_config_the_environment_names_the_model(chat, provider, tmp_path):

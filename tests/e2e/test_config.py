@@ -8,7 +8,7 @@ import tempfile
 
 import pytest
 from lib import configs, wait
-from lib.host import BINARY, ROOT, TOKEN, Host, dropped, environment
+from lib.host import BINARY, ROOT, TOKEN, Host, descriptors, dropped, environment
 from lib.wire import Client
 
 EXAMPLES = sorted((ROOT / 'docs/examples').glob('*.json'))
@@ -176,8 +176,7 @@ def test_a_host_keeps_the_folders_of_its_mounts_open(new_host):
     host.start()
 
     def held():
-        links = [os.readlink(f.path) for f in os.scandir(f'/proc/{host.proc.pid}/fd')]
-        return [at for at in links if at.startswith(str(work.parent))]
+        return [at for at in descriptors(host.pid) if at.startswith(str(work.parent))]
     assert held() == [str(work)]
     work.rename(host.etc / 'moved')
     assert held() == [str(host.etc / 'moved')]

@@ -75,13 +75,17 @@ def test_a_host_without_pins_makes_no_file(new_host):
     for pins in ([], [pin]):
         host = new_host(configs.standard(plugins=pins), start=False)
         calls = host.folder / 'calls'
-        host.argv = [STRACE, '-f', '-qq', '-o', str(calls), '-e',
+        # A file for each thread: no line is cut in two by another thread's.
+        host.argv = [STRACE, '-ff', '-qq', '-o', str(calls), '-e',
                      'trace=openat,open,creat,mkdir,mkdirat', *host.argv]
         host.start()
         Worker.create(host.v1).say('hello')
         host.kill()
         host.proc = None
-        made[bool(pins)] = [line for line in calls.read_text().splitlines()
+        said = [line for path in host.folder.glob('calls.*')
+                for line in path.read_text().splitlines()]
+        assert any('openat(' in line for line in said), 'strace saw nothing'
+        made[bool(pins)] = [line for line in said
                             if ('O_CREAT' in line or 'mkdir' in line) and ' = -1 ' not in line]
     assert made[False] == []
     assert len(made[True]) == 2 and all('yoi-plugin-' in line or '.so' in line

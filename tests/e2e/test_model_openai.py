@@ -136,7 +136,9 @@ def test_the_time_of_a_turn_bounds_a_model_that_goes_on_and_on(new_host, provide
     client = Client(f'127.0.0.1:{mock.port}', recorded=False)
     wait.until(lambda: client.ok('GET', '/stats')['closed_early'] == 1,
                what='the end of the connection')
-    assert worker.say('mode=text')['turn']['state'] == 'completed'
+    # The worker goes on; on a loaded machine also a short turn may take that long.
+    wait.until(lambda: worker.say('mode=text')['turn']['state'] == 'completed',
+               what='a turn that is short')
 
 
 def test_without_a_model_the_first_of_the_list_is_asked(new_host, provider):

@@ -8,6 +8,7 @@ import pathlib
 import re
 import shutil
 import subprocess
+import tempfile
 
 import yaml
 
@@ -210,11 +211,10 @@ def test_the_checker_finds_what_is_broken(tmp_path):
     assert f': {len(BROKEN) + 1} findings' in text, text
 
 
-def test_a_typed_client_is_made_of_it_and_talks_to_a_host(new_host, tmp_path):
+def test_a_typed_client_is_made_of_it_and_talks_to_a_host(new_host):
     """openapi-typescript makes the types, tsc checks the client, node runs it."""
-    built = NPM / f'client-{tmp_path.name}-{tmp_path.parent.name}'
-    built.mkdir()
-    try:
+    with tempfile.TemporaryDirectory(prefix='client-', dir=NPM) as folder:
+        built = pathlib.Path(folder)
         made = node(NPM / 'node_modules/openapi-typescript/bin/cli.js', DOCUMENT, '-o',
                     built / 'yoi.d.ts')
         assert made.returncode == 0, made.stdout.decode()
@@ -229,8 +229,6 @@ def test_a_typed_client_is_made_of_it_and_talks_to_a_host(new_host, tmp_path):
         ran = node(built / 'client.js', f'http://{host.address("runtime")}', TOKEN)
         assert ran.returncode == 0, ran.stdout.decode()
         seen = json.loads(ran.stdout)
-    finally:
-        shutil.rmtree(built)
     kinds = seen.pop('kinds')
     assert kinds[0] == 'input.accepted' and kinds[-1] == 'turn.ended'
     assert 'message.completed' in kinds

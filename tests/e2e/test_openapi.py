@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import tempfile
 
+import pytest
 import yaml
 
 from lib import configs, tables, wait
@@ -211,6 +212,7 @@ def test_the_checker_finds_what_is_broken(tmp_path):
     assert f': {len(BROKEN) + 1} findings' in text, text
 
 
+@pytest.mark.timeout(900)  # half a minute where little else runs
 def test_a_typed_client_is_made_of_it_and_talks_to_a_host(new_host):
     """openapi-typescript makes the types, tsc checks the client, node runs it."""
     with tempfile.TemporaryDirectory(prefix='client-', dir=NPM) as folder:

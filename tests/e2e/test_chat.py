@@ -28,7 +28,7 @@ class Chat:
         argv = [BINARY, 'chat', *([self.file(model, **keys)] if config else []), *args]
         return subprocess.run([str(a) for a in argv], cwd=self.folder, input=text, check=False,
                               stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                              env=environment(self.folder, env), timeout=wait.bound(60),
+                              env=environment(self.folder, env), timeout=wait.patience(60),
                               universal_newlines=True)
 
     def terminal(self, model=None, **keys):
@@ -143,7 +143,7 @@ def test_nothing_listens(chat, tmp_path):
         assert proc.stdout.readline() == b'you said: hello\n'
         open_ones = sockets(proc.pid)
         proc.stdin.close()
-        assert proc.wait(wait.bound(20)) == 0
+        assert proc.wait(wait.patience(20)) == 0
     assert open_ones == []
 
 
@@ -175,7 +175,7 @@ def test_a_reader_that_goes_away_ends_it(chat, tmp_path):
         proc.stdout.close()
         proc.stdin.write(b'hello\n')
         proc.stdin.flush()
-        assert proc.wait(wait.bound(20)) == 5
+        assert proc.wait(wait.patience(20)) == 5
 
 
 def test_ctrl_c_cancels_the_answer_and_the_conversation_goes_on(chat):

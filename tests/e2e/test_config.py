@@ -18,7 +18,7 @@ def check(path, folder, env=None):
     done = subprocess.run([str(BINARY), 'check', str(path)], cwd=folder, check=False,
                           env=environment(folder, env), stdin=subprocess.DEVNULL,
                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                          timeout=wait.bound(30))
+                          timeout=wait.patience(30))
     return done.returncode, done.stdout.decode()
 
 
@@ -146,7 +146,7 @@ def test_a_config_that_everybody_may_write_to_is_refused(tmp_path, command):
         done = subprocess.run([str(BINARY), command, str(path)], cwd=tmp_path, check=False,
                               env=environment(tmp_path), stdin=subprocess.DEVNULL,
                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                              timeout=wait.bound(30))
+                              timeout=wait.patience(30))
         said = done.stdout.decode()
         assert done.returncode == code, said
         assert ('everybody may write to it' in said) == (code == 1), said

@@ -156,7 +156,7 @@ def node(*argv, cwd=ROOT):
         'npm packages are missing; `make packages-test` brings them'
     return subprocess.run(['node', *map(str, argv)], cwd=cwd, stdout=subprocess.PIPE, check=False,
                           stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
-                          timeout=wait.bound(300))
+                          timeout=wait.patience(300))
 
 
 def check(folder, *records):

@@ -201,7 +201,7 @@ def test_check_sees_a_pin_that_is_not_met_and_writes_nothing(pinned, tmp_path):
         env = environment(pinned.folder, {'TMPDIR': '/nonexistent'})
         return subprocess.run([str(BINARY), 'check', str(pinned.file)], env=env, check=False,
                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                              timeout=wait.bound(30), universal_newlines=True)
+                              timeout=wait.patience(30), universal_newlines=True)
     assert check().returncode == 0
     pinned.plugin.write_bytes(pinned.plugin.read_bytes() + b'\0')
     done = check()

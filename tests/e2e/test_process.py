@@ -1,10 +1,11 @@
 """The process: start, drain, signals, ports, and what it does not touch."""
-import contextlib
 import fcntl
 import pathlib
 import shutil
 import signal
 import subprocess
+import threading
+import time
 
 import pytest
 
@@ -159,7 +160,7 @@ def run(*args, folder, env=None, stdin=b'', seconds=60, prefix=()):
     """A short-lived yoi-host; its output is one text."""
     done = subprocess.run([*prefix, str(BINARY), *args], cwd=folder, env=environment(folder, env),
                           input=stdin, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                          timeout=wait.bound(seconds), check=False)
+                          timeout=wait.patience(seconds), check=False)
     done.stdout = done.stdout.decode('utf-8')
     assert 'Sanitizer' not in done.stdout, done.stdout
     return done
@@ -178,8 +179,9 @@ def bindable(port):
 def free_within(port, seconds):
     """Whether somebody keeps the port shows at the start: it is among those of the
     kernel's clients, who may also take it meanwhile."""
-    with contextlib.suppress(AssertionError):
-        wait.until(lambda: bindable(port), seconds, f'a free port {port}')
+    end = time.monotonic() + seconds
+    while not bindable(port) and time.monotonic() < end:
+        threading.Event().wait(0.05)  # a caller's own patience
 
 
 def test_without_a_config_the_default_serves(new_host):

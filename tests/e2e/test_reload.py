@@ -339,7 +339,7 @@ def test_a_store_is_replaced_behind_a_gate(store, tmp_path):
             rest = list(stream)
             assert [e.data['reason'] for e in watched if e.kind == 'end'] == ['draining']
         assert [e for e in rest if e.kind == 'turn.ended'], rest[-3:]
-    asking.join(wait.bound(30))
+    asking.join(wait.patience(30))
     assert not asking.is_alive() and set(asked) == {other.id}
     assert store.entries(msg='reloaded')[0]['replaced'] == 'runtime:main'
     watch(worker, view, lambda v: 'turn.ended' in v.kinds)
@@ -433,7 +433,7 @@ def test_a_listener_in_other_words_goes_on_with_its_sockets(new_host, tmp_path, 
         assert not bad, bad
     over.set()
     for t in asking:
-        t.join(wait.bound(30))
+        t.join(wait.patience(30))
     assert not bad, bad
     address = host.address('runtime')
     reload.good(host, changed(host.config, ingress=[configs.BROWSER]))

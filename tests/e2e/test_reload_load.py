@@ -33,7 +33,7 @@ class Load:
     def end(self):
         self.over.set()
         for t in self.threads:
-            t.join(wait.bound(60))
+            t.join(wait.patience(60))
             assert not t.is_alive()
         assert not self.wrong, self.wrong
 

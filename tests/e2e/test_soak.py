@@ -15,7 +15,7 @@ def test_a_short_soak_keeps_every_promise():
                            '--lives', '12', '--seed', '7'], stdin=subprocess.DEVNULL,
                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False,
                           env=dict(os.environ, PYTHONDONTWRITEBYTECODE='1'),
-                          timeout=wait.bound(300))
+                          timeout=wait.patience(300))
     text = done.stdout.decode()
     assert done.returncode == 0, text[-6000:]
     assert text.rstrip().endswith('passed, 0 failed'), text[-2000:]

@@ -20,6 +20,8 @@ from lib.wire import Client
 from lib.worker import Worker
 
 pytestmark = pytest.mark.tsan
+# A look at the remote may last as long, and is not the first thing to be late.
+PATIENT = {'probe_ms': 60000}
 
 
 @pytest.fixture
@@ -157,7 +159,8 @@ CODED = (b'HTTP/1.1 200 X\r\nContent-Type: application/json\r\nTransfer-Encoding
 @pytest.mark.parametrize('said', (*GARBAGE, *ERRORS, pytest.param(CODED, id='coded')))
 def test_what_is_no_answer_is_said_to_be_none(new_host, said):
     proxy = Proxy(1, lambda rng: ('say', said))
-    near = new_host(remote.near_config(remote.entry(f'http://127.0.0.1:{proxy.port}', retries=1)))
+    near = new_host(remote.near_config(remote.entry(f'http://127.0.0.1:{proxy.port}', retries=1,
+                                                    **PATIENT)))
     for method, path, body in (('GET', '/v1/workers', None), ('GET', '/v1/workers/a', None),
                                ('POST', '/v1/workers', {}), ('GET', '/v1/workers/a/events', None),
                                ('DELETE', '/v1/workers/a', None), ('GET', '/v1/runtime', None)):
@@ -187,7 +190,7 @@ def test_an_answer_about_another_worker_is_none(new_host):
         return answer(200, json.dumps(body).encode(), 'application/json')
     proxy = Proxy(1, lambda rng: ('talk', reply))
     near = new_host(remote.near_config(
-        remote.entry(f'http://127.0.0.1:{proxy.port}', retries=0)))
+        remote.entry(f'http://127.0.0.1:{proxy.port}', retries=0, **PATIENT)))
     v1, batch = plain(near), {'Accept': 'application/json'}
     for r in (v1.post('/v1/workers', {'worker_id': 'ann'}), v1.get('/v1/workers/ann'),
               v1.get('/v1/workers/ann/events'),
@@ -212,7 +215,7 @@ def test_a_batch_that_the_remote_ends_early_is_not_the_whole(new_host, events, c
                             'cursor': f'c{events}'}}
         return answer(200, json.dumps(body).encode(), 'application/json')
     proxy = Proxy(1, lambda rng: ('talk', reply))
-    near = new_host(remote.near_config(remote.entry(f'http://127.0.0.1:{proxy.port}')))
+    near = new_host(remote.near_config(remote.entry(f'http://127.0.0.1:{proxy.port}', **PATIENT)))
     batch = plain(near).ok('GET', '/v1/workers/w/events?cursor=c0&wait=0',
                        headers={'Accept': 'application/json'})
     assert [e['id'] for e in batch['events']] == ['c1'] * events
@@ -238,7 +241,7 @@ def test_events_of_a_later_version_are_gone_past(new_host, known):
             body = {'events': rows, 'cursor': rows[-1]['id'] if rows else f'k{at}', 'end': None}
         return answer(200, json.dumps(body).encode(), 'application/json')
     proxy = Proxy(1, lambda rng: ('talk', reply))
-    near = new_host(remote.near_config(remote.entry(f'http://127.0.0.1:{proxy.port}')))
+    near = new_host(remote.near_config(remote.entry(f'http://127.0.0.1:{proxy.port}', **PATIENT)))
     batch = plain(near).ok('GET', '/v1/workers/w/events?cursor=k0&wait=0',
                        headers={'Accept': 'application/json'})
     assert [e['id'] for e in batch['events']] == [f'k{n}' for n in known]
@@ -248,8 +251,8 @@ def test_events_of_a_later_version_are_gone_past(new_host, known):
 
 def test_nobody_there_is_said_at_once_and_hidden_from_nobody(new_host):
     port = remote.free_port()
-    near = new_host(remote.near_config(remote.entry(f'http://127.0.0.1:{port}', retries=0),
-                                       configs.embedded('own')))
+    near = new_host(remote.near_config(remote.entry(f'http://127.0.0.1:{port}', retries=0,
+                                                    **PATIENT), configs.embedded('own')))
     r = near.v1.get('/v1/workers')
     assert (r.status, r.code) == (503, 'runtime_unavailable') and str(port) not in r.text
     rows = {row['runtime_id']: row for row in near.api.ok('GET', '/api/runtimes')['runtimes']}
@@ -263,7 +266,8 @@ def test_a_page_of_404_is_no_worker_that_is_not_there(new_host):
     """Pitfall: any remote 404 became worker_not_found."""
     proxy = Proxy(1, lambda rng: ('say', answer(404, b'{"detail":"not found"}',
                                                 'application/json')))
-    near = new_host(remote.near_config(remote.entry(f'http://127.0.0.1:{proxy.port}', retries=0)))
+    near = new_host(remote.near_config(remote.entry(f'http://127.0.0.1:{proxy.port}', retries=0,
+                                                    **PATIENT)))
     assert near.v1.get('/v1/workers/a').code != 'worker_not_found'
     proxy.stop()
 
@@ -470,7 +474,7 @@ def test_a_cursor_of_before_does_not_stop_who_watches(new_host):
 
 
 def test_only_the_expected_instance_is_used(new_host):
-    pair = remote.Pair(new_host, expect_instance='another', retries=0)
+    pair = remote.Pair(new_host, expect_instance='another', retries=0, **PATIENT)
     r = pair.v1.post('/v1/workers', {})
     assert (r.status, r.code) == (503, 'runtime_unavailable')
     assert pair.far.v1.ok('GET', '/v1/workers')['workers'] == []

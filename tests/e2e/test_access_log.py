@@ -10,11 +10,10 @@ from lib.worker import Worker
 TRACE = '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01'
 
 
-def served(new_host, mode, **keys):
-    limits = {} if mode is None else {'access_log': mode}
+def served(new_host, mode, **config):
+    config = config if mode is None else {'access_log': mode, **config}
     return new_host(configs.standard(ingresses=[
-        configs.ingress(configs.BROWSER, **limits),
-        configs.ingress(configs.RUNTIME, header_ms=300, **limits)], **keys))
+        configs.ingress(configs.BROWSER, **config), configs.ingress(configs.RUNTIME, **config)]))
 
 
 def line(host, **match):
@@ -114,7 +113,7 @@ def test_text_of_callers_is_bounded_and_escaped(new_host):
     (b'nonsense\r\n\r\n', '400'), (b'GET /v1/runtime HTTP/1.1\r\nHo', '408'),
     (b'BREW /v1/runtime HTTP/1.1\r\nHost: x\r\n\r\n', '400')])
 def test_what_is_malformed_or_late_has_a_line(new_host, data, status):
-    host = served(new_host, None)
+    host = served(new_host, None, header_ms=300)
     r = wire.exchange(host.address('runtime'), data)
     entry = line(host, request_id=r.error['request_id'])
     assert entry['msg'] == 'request' and entry['status'] == status == str(r.status)

@@ -53,7 +53,7 @@ def runner(tmp_path):
         before = (lambda: os.umask(umask)) if umask is not None else None
         done = subprocess.run([str(BINARY), 'bundle', *map(str, args)], cwd=kw.pop('cwd', tmp_path),
                               env=environment(tmp_path / 'env', env), stdin=subprocess.DEVNULL,
-                              stderr=subprocess.PIPE, check=False, timeout=wait.bound(60),
+                              stderr=subprocess.PIPE, check=False, timeout=wait.patience(60),
                               preexec_fn=before, **kw)
         assert done.returncode == code, (done.stdout, done.stderr)
         return done
@@ -164,7 +164,7 @@ def test_a_disk_that_is_full_leaves_what_was_there(small, tmp_path):
     (out / 'b.json').write_text('before')
     done = subprocess.run([str(BINARY), 'bundle', 'build', str(small), '-o', str(out / 'b.json')],
                           env=environment(tmp_path / 'env'), stderr=subprocess.PIPE, check=False,
-                          timeout=wait.bound(30), preexec_fn=lambda: resource.setrlimit(
+                          timeout=wait.patience(30), preexec_fn=lambda: resource.setrlimit(
                               resource.RLIMIT_FSIZE, (200, 200)))
     assert done.returncode == 3 and b'File too large' in done.stderr
     assert os.listdir(out) == ['b.json'] and (out / 'b.json').read_text() == 'before'

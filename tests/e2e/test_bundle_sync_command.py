@@ -20,7 +20,7 @@ def runner(tmp_path):
         done = subprocess.run([str(BINARY), 'bundle', *map(str, args)], cwd=tmp_path,
                               env=environment(tmp_path / 'env'), stdin=subprocess.DEVNULL,
                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, check=False,
-                              timeout=wait.bound(60))
+                              timeout=wait.patience(60))
         assert done.returncode == code, (done.stdout, done.stderr)
         return done
     return run

@@ -96,7 +96,6 @@ def search(near, seen, words):
 MODES = ['good', 'stream', 'garbage', *(c.name for c in CODES)]
 
 
-@pytest.mark.timeout(240)
 def test_a_remote_that_means_ill_puts_no_word_into_anything(tmp_path, new_host):
     far, seen = Hostile(THEIRS.values()), Seen()
     near = near_of(new_host, tmp_path, far.port)

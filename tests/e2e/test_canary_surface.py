@@ -9,8 +9,6 @@ as it came over the wire: status lines, fields, bodies, events, metrics, the log
 import itertools
 import shutil
 
-import pytest
-
 from lib import browser, configs, pki, sse, tables, wire
 from lib.bundle import Bundle
 from lib.host import PLUGIN_PATH
@@ -197,7 +195,6 @@ def drive_streams(host, v1, api, seen):
     seen.add('logout', str(b.post('/logout').headers))
 
 
-@pytest.mark.timeout(300)
 def test_no_route_gives_out_what_is_the_hosts(tmp_path, new_host):
     host, bundle, ca = planted(tmp_path, new_host)
     seen = Seen()

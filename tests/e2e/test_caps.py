@@ -91,7 +91,6 @@ def test_users_of_a_unix_socket_are_peers(new_host):
 
 def test_the_listeners_own_limits_say_which_they_are(new_host):
     host = capped(new_host, streams=1, connections=8)
-    bare = len(sockets(host.pid))
     worker = Worker.create(host.v1)
     path = f'/v1/workers/{worker.id}/events'
     with Stream(host.v1, path) as stream:
@@ -99,8 +98,9 @@ def test_the_listeners_own_limits_say_which_they_are(new_host):
         error = host.v1.refused('GET', path, 429, 'limit_reached',
                                 headers={'Accept': 'text/event-stream'})
         assert error['details'] == {'limit': 'streams', 'max': 1}
-    # those that went are counted out before eight others come
-    wait.until(lambda: len(sockets(host.pid)) == bare, what='the end of the others')
+    # those that went are counted out, behind the end of their sockets, before eight others come
+    wait.until(lambda: host.metric('yoi_http_connections', surface='runtime') == 0,
+               what='the end of the others')
     with contextlib.ExitStack() as held:
         for _ in range(8):
             opened(held, host.address('runtime'))

@@ -1,12 +1,10 @@
 """yoi-host chat: a conversation by pipe, by terminal, and for scripts."""
 import json
-import os
-import pathlib
 import subprocess
 
 import pytest
 from lib import configs, wait
-from lib.host import BINARY, PLUGIN_PATH, environment
+from lib.host import BINARY, PLUGIN_PATH, environment, sockets
 from lib.terminal import CTRL_C, CTRL_D, Terminal
 
 ECHO = {'steps': [{'say': 'you said: '}, {'echo': True}]}
@@ -30,7 +28,7 @@ class Chat:
         argv = [BINARY, 'chat', *([self.file(model, **keys)] if config else []), *args]
         return subprocess.run([str(a) for a in argv], cwd=self.folder, input=text, check=False,
                               stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                              env=environment(self.folder, env), timeout=wait.bound(60),
+                              env=environment(self.folder, env), timeout=wait.patience(60),
                               universal_newlines=True)
 
     def terminal(self, model=None, **keys):
@@ -143,11 +141,10 @@ def test_nothing_listens(chat, tmp_path):
         proc.stdin.write(b'hello\n')
         proc.stdin.flush()
         assert proc.stdout.readline() == b'you said: hello\n'
-        fds = pathlib.Path(f'/proc/{proc.pid}/fd')
-        sockets = [fd for fd in fds.iterdir() if os.readlink(fd).startswith('socket:')]
+        open_ones = sockets(proc.pid)
         proc.stdin.close()
-        assert proc.wait(wait.bound(20)) == 0
-    assert sockets == []
+        assert proc.wait(wait.patience(20)) == 0
+    assert open_ones == []
 
 
 def test_without_a_config_the_environment_names_the_model(chat, provider, tmp_path):
@@ -178,7 +175,7 @@ def test_a_reader_that_goes_away_ends_it(chat, tmp_path):
         proc.stdout.close()
         proc.stdin.write(b'hello\n')
         proc.stdin.flush()
-        assert proc.wait(wait.bound(20)) == 5
+        assert proc.wait(wait.patience(20)) == 5
 
 
 def test_ctrl_c_cancels_the_answer_and_the_conversation_goes_on(chat):

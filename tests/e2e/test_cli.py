@@ -21,7 +21,7 @@ def runner(tmp_path):
     def run(*args, stdin=subprocess.DEVNULL, **kw):
         return subprocess.run([str(BINARY), *map(str, args)], cwd=tmp_path, stdin=stdin,
                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, check=False,
-                              env=environment(tmp_path), timeout=wait.bound(30),
+                              env=environment(tmp_path), timeout=wait.patience(30),
                               universal_newlines=True, **kw)
     return run
 

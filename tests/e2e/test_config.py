@@ -8,7 +8,7 @@ import tempfile
 
 import pytest
 from lib import configs, wait
-from lib.host import BINARY, ROOT, TOKEN, Host, dropped, environment
+from lib.host import BINARY, ROOT, TOKEN, Host, descriptors, dropped, environment
 from lib.wire import Client
 
 EXAMPLES = sorted((ROOT / 'docs/examples').glob('*.json'))
@@ -18,7 +18,7 @@ def check(path, folder, env=None):
     done = subprocess.run([str(BINARY), 'check', str(path)], cwd=folder, check=False,
                           env=environment(folder, env), stdin=subprocess.DEVNULL,
                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                          timeout=wait.bound(30))
+                          timeout=wait.patience(30))
     return done.returncode, done.stdout.decode()
 
 
@@ -146,7 +146,7 @@ def test_a_config_that_everybody_may_write_to_is_refused(tmp_path, command):
         done = subprocess.run([str(BINARY), command, str(path)], cwd=tmp_path, check=False,
                               env=environment(tmp_path), stdin=subprocess.DEVNULL,
                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                              timeout=wait.bound(30))
+                              timeout=wait.patience(30))
         said = done.stdout.decode()
         assert done.returncode == code, said
         assert ('everybody may write to it' in said) == (code == 1), said
@@ -176,8 +176,7 @@ def test_a_host_keeps_the_folders_of_its_mounts_open(new_host):
     host.start()
 
     def held():
-        links = [os.readlink(f.path) for f in os.scandir(f'/proc/{host.proc.pid}/fd')]
-        return [at for at in links if at.startswith(str(work.parent))]
+        return [at for at in descriptors(host.pid) if at.startswith(str(work.parent))]
     assert held() == [str(work)]
     work.rename(host.etc / 'moved')
     assert held() == [str(host.etc / 'moved')]

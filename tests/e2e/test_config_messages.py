@@ -26,7 +26,7 @@ def check(path, folder, env=None, command='check', cwd=None):
     done = subprocess.run([str(BINARY), command, str(path)], cwd=cwd or folder, check=False,
                           env=environment(folder, env), stdin=subprocess.DEVNULL,
                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                          timeout=wait.bound(30))
+                          timeout=wait.patience(30))
     return done.returncode, done.stdout.decode()
 
 

@@ -23,7 +23,7 @@ SCRIPTS = ['postinst', 'prerm', 'postrm']
 def run(*command, code=0, **kw):
     done = subprocess.run([*map(str, command)], check=False, stdin=subprocess.DEVNULL,
                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                          universal_newlines=True, timeout=wait.bound(150), **kw)
+                          universal_newlines=True, timeout=wait.patience(600), **kw)
     assert done.returncode == code, done.stdout
     return done.stdout
 

@@ -11,7 +11,7 @@ from lib.host import BUILD, ROOT, environment
 def run(tmp_path, name, **how):
     done = subprocess.run([str(BUILD / 'examples' / name), str(BUILD)], cwd=tmp_path, check=False,
                           env=environment(tmp_path), stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                          timeout=wait.bound(60), universal_newlines=True, **how)
+                          timeout=wait.patience(60), universal_newlines=True, **how)
     assert done.returncode == 0, done.stdout + done.stderr
     return done
 
@@ -34,14 +34,14 @@ def test_a_loop_of_the_application_serves_two(tmp_path):
                           stderr=(tmp_path / 'err').open('w'), bufsize=0) as app:
         try:
             app.stdin.write(b'one\ntw')
-            assert wait.readable([app.stdout], wait.bound(30))
+            assert wait.readable([app.stdout], wait.patience(30))
             assert said(app.stdout.readline()) == 'You said: one'
             app.stdin.write(b'o\nthree\n"four"\n\n')
             app.stdin.close()
             rest = app.stdout.read().decode().splitlines()
             assert [said(line) for line in rest] == [f'You said: {w}'
                                                      for w in ('two', 'three', '"four"')]
-            assert app.wait(wait.bound(30)) == 0
+            assert app.wait(wait.patience(30)) == 0
         finally:
             app.kill()
     log = (tmp_path / 'err').read_text().splitlines()
@@ -51,7 +51,7 @@ def test_a_loop_of_the_application_serves_two(tmp_path):
 def test_too_long_a_line_ends_the_loop(tmp_path):
     done = subprocess.run([str(BUILD / 'examples/poll'), str(BUILD)], cwd=tmp_path, check=False,
                           env=environment(tmp_path), input=b'one\n' + 2000 * b'x',
-                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=wait.bound(60))
+                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=wait.patience(60))
     assert done.returncode == 1 and said(done.stdout) == 'You said: one'
 
 
@@ -71,13 +71,13 @@ def test_a_class_of_cxx_owns_a_host(tmp_path):
 @pytest.mark.skipif('san' in BUILD.name, reason='the plain build is the one that others link')
 def test_the_shared_library_has_a_name_and_exports_what_its_header_says():
     shown = subprocess.run(['readelf', '-d', str(BUILD / 'libyoi.so')], stdout=subprocess.PIPE,
-                           check=True, universal_newlines=True, timeout=wait.bound(30)).stdout
+                           check=True, universal_newlines=True, timeout=wait.patience(30)).stdout
     assert 'Library soname: [libyoi.so.1]' in shown
     header = (ROOT / 'abi/yoi.h').read_text()
     declared = set(re.findall(r'YOI_API [^;(]*?\b(yoi_\w+)\(', header))
     names = subprocess.run(['nm', '-D', '--defined-only', str(BUILD / 'libyoi.so')], check=True,
                            stdout=subprocess.PIPE, universal_newlines=True,
-                           timeout=wait.bound(30)).stdout
+                           timeout=wait.patience(30)).stdout
     assert {line.split()[-1] for line in names.splitlines()} == declared
 
 
@@ -115,6 +115,6 @@ def test_a_plugin_is_linked_into_a_program_of_cxx(tmp_path):
                  ['./app']):
         done = subprocess.run(argv, cwd=tmp_path, check=False, env=environment(tmp_path),
                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                              timeout=wait.bound(120), universal_newlines=True)
+                              timeout=wait.patience(120), universal_newlines=True)
         assert done.returncode == 0, done.stdout
     assert done.stdout.splitlines()[-1] == 'started'

@@ -2,11 +2,12 @@
 import concurrent.futures
 import random
 import socket
+import threading
 import time
 
 import pytest
 
-from lib import configs, sse, wait, wire
+from lib import attack, configs, sse, wait, wire
 from lib.tables import DURABLE, LIVE, LIMIT
 from lib.watch import View, watch, watch_cut
 from lib.worker import Worker, text_of
@@ -127,23 +128,42 @@ def test_history_and_live_join_without_a_gap(talking):
     view.check_prefixes()
 
 
-def test_watchers_that_join_at_any_time_have_the_whole_text(new_host):
-    # Slowly, so that all have joined before it is over.
-    slow = new_host(configs.standard(model=configs.talks(n=150, delay_ms=15)))
-    worker = Worker.create(slow.v1)
-    views = []
+class Talk(attack.Talk):
+    """Says more until all have joined."""
 
-    def join(_):
-        view = View()
-        watch(worker, view, ended())
-        return view
+    def stream_on(self):
+        while not self.server.owner.joined.wait(0.01):
+            self.piece({'content': 'more \u00e4\u2603\U0001f600 '})
+        self.piece({'content': 'and no more'}, 'stop')
+
+
+@pytest.fixture
+def talker():
+    server = attack.Server(Talk)
+    server.joined = threading.Event()
+    yield server
+    server.joined.set()
+    server.close()
+
+
+def test_watchers_that_join_at_any_time_have_the_whole_text(new_host, talker):
+    host = new_host(configs.standard(model=configs.openai(talker.port)))
+    worker, here = Worker.create(host.v1), set()
+
+    def join(n):
+        def done(view):
+            here.add(n)
+            return ended()(view)
+        return watch(worker, View(), done)
 
     with concurrent.futures.ThreadPoolExecutor(10) as pool, worker.events() as stream:
-        worker.input('go')
+        worker.input('stream')
         jobs = []
-        for _ in range(10):
+        for n in range(10):
             stream.until('text.delta')
-            jobs.append(pool.submit(join, None))
+            jobs.append(pool.submit(join, n))
+        wait.until(lambda: len(here) == 10 or any(j.done() for j in jobs), what='all to join')
+        talker.joined.set()
         views = [job.result() for job in jobs]
     for view in views:
         view.check_prefixes()

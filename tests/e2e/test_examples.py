@@ -11,7 +11,7 @@ from lib.host import BUILD, ROOT, environment
 def run_minimal(program, tmp_path):
     done = subprocess.run([str(program), str(BUILD)], cwd=tmp_path, env=environment(tmp_path),
                           check=False, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                          timeout=wait.bound(30))
+                          timeout=wait.patience(30))
     assert done.returncode == 0, done.stderr.decode()
     item = json.loads(done.stdout)['item']
     assert item['content'] == [{'type': 'text', 'text': 'You said: hello'}]
@@ -31,7 +31,7 @@ def test_the_minimal_application_writes_no_file(tmp_path):
 
 def make(*args):
     done = subprocess.run(['make', '-n', '-B', *args], cwd=ROOT, stdout=subprocess.PIPE, check=True,
-                          timeout=wait.bound(60))
+                          timeout=wait.patience(60))
     return done.stdout.decode()
 
 
@@ -48,7 +48,7 @@ def test_make_help_names_every_target():
     text = (ROOT / 'Makefile').read_text()
     phony = re.search(r'^\.PHONY: ((?:.*\\\n)*.*)', text, re.M).group(1).replace('\\', '').split()
     told = subprocess.run(['make', 'help'], cwd=ROOT, stdout=subprocess.PIPE, check=True,
-                          timeout=wait.bound(60)).stdout.decode()
+                          timeout=wait.patience(60)).stdout.decode()
     inner = {'help', 'core-binaries', 'test-binaries', 'packages-bench', 'packages-run',
              'packages-test', 'packages-deb', 'packages-deb-check'}
     for target in set(phony) - inner:

@@ -108,8 +108,12 @@ def test_a_workspace_is_kept_to_over_hosts(new_host):
 def test_hosts_in_a_ring_find_each_other_out(new_host, n):
     ports = [remote.free_port() for _ in range(n)]
     hosts = [relay(new_host, ports[i], ports[(i + 1) % n], retries=0) for i in range(n)]
-    for host in hosts:
+    def answer_of(host):
+        """Once a look around the ring was not too slow."""
         r = host.v1.get('/v1/workers')
+        return r if r.status < 400 or r.code != 'timeout' else None
+    for host in hosts:
+        r = wait.until(lambda h=host: answer_of(h), what='an answer')
         assert r.status >= 400 and r.code in ('invalid_request', 'runtime_unavailable'), r
         row = host.api.ok('GET', '/api/runtimes/main')['runtime']
         assert row['status'] == 'unreachable' and row['capabilities'] == []
@@ -128,7 +132,8 @@ def test_a_runtime_of_another_version_is_not_used(new_host, version):
     said = {'runtime': {'instance_id': 'i', **({'api_version': version} if version else {})}}
     page = answer(200, json.dumps(said).encode(), 'application/json')
     proxy = Proxy(1, lambda rng: ('talk', lambda head, path: page))
-    near = new_host(remote.near_config(remote.entry(url(proxy.port), retries=0)))
+    near = new_host(remote.near_config(remote.entry(url(proxy.port), retries=0,
+                                                    probe_ms=60000)))
     r = near.v1.post('/v1/workers', {})
     assert r.code == 'remote_malformed', r
     assert near.api.ok('GET', '/api/runtimes/main')['runtime']['status'] == 'unreachable'

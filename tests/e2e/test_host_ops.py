@@ -1,13 +1,14 @@
 """What the host itself answers: readiness, metrics, all runtimes, all workers."""
-import time
+import concurrent.futures
 
 import pytest
 
 from lib import configs, logs, wait
-from lib.tables import LIMIT
 from lib.worker import Worker
 
 BAD = ('hang', 'error', 'garbage', 'late')
+# One behind the other they would take longer than a client here waits for an answer.
+DEAD = [f'dead-{n}' for n in range(40)]
 
 
 @pytest.fixture(scope='module')
@@ -15,17 +16,16 @@ def crowd(module_host):
     """A healthy runtime among others that are not."""
     runtimes = [configs.embedded('main')]
     runtimes += [configs.faulty(f'f-{mode}', config={'lists': mode}) for mode in BAD]
+    runtimes += [configs.faulty(rid, config={'lists': 'hang'}) for rid in DEAD]
     runtimes += [configs.faulty('f-many', config={'workers': 200})]
     return module_host(configs.standard(runtimes=runtimes))
 
 
 def test_a_dead_runtime_starves_nobody_in_the_list_of_all_workers(crowd):
     Worker.create(crowd.api, '/api/runtimes/main', 'alive')
-    begin = time.monotonic()
     rows = {r['runtime_id']: r for r in crowd.api.ok('GET', '/api/workers?limit=10')['runtimes']}
-    took = time.monotonic() - begin
-    assert took < wait.bound(LIMIT['YOI_LIST_ALL_MS'] / 1000 + 1), 'one limit, not their sum'
-    assert set(rows) == {'main', 'f-many', *(f'f-{m}' for m in BAD)}
+    assert set(rows) == {'main', 'f-many', *(f'f-{m}' for m in BAD), *DEAD}
+    assert all(rows[rid]['diagnostics'][0]['code'] == 'timeout' for rid in DEAD)
     assert [w['worker_id'] for w in rows['main']['workers']] == ['alive']
     assert rows['main']['diagnostics'] == []
     for mode in ('hang', 'error', 'garbage'):
@@ -40,9 +40,8 @@ def test_a_dead_runtime_starves_nobody_in_the_list_of_all_workers(crowd):
 
 
 def test_a_dead_runtime_is_shown_as_such_in_the_list_of_runtimes(crowd):
-    begin = time.monotonic()
     rows = {r['runtime_id']: r for r in crowd.api.ok('GET', '/api/runtimes')['runtimes']}
-    assert time.monotonic() - begin < wait.bound(LIMIT['YOI_LIST_ALL_MS'] / 1000 + 1)
+    assert set(DEAD) < set(rows)
     assert rows['main']['runtime']['status'] == 'ready'
     for mode in ('hang', 'error'):
         runtime = rows[f'f-{mode}']['runtime']
@@ -58,17 +57,16 @@ def test_a_dead_runtime_can_be_asked_for_alone(crowd):
 
 
 def test_a_dead_runtime_delays_no_other(crowd):
-    sock, _, _ = None, None, None
-    import concurrent.futures
-    with concurrent.futures.ThreadPoolExecutor(4) as pool:
+    """Requests that come behind those that wait for it are answered before them."""
+    def overtakes():
         jobs = [pool.submit(crowd.api.get, '/api/workers') for _ in range(3)]
-        begin = time.monotonic()
         for _ in range(20):
             crowd.v1.ok('GET', '/v1/runtime')
-        assert time.monotonic() - begin < wait.bound(1.5)
-        for job in jobs:
-            assert job.result().status == 200
-    assert sock is None
+        first = not any(job.done() for job in jobs)
+        assert {job.result().status for job in jobs} == {200}
+        return first
+    with concurrent.futures.ThreadPoolExecutor(4) as pool:
+        wait.until(overtakes, 60, 'twenty answers before the first list')
 
 
 def test_the_limit_of_all_workers_is_checked(crowd):

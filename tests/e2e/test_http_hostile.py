@@ -2,10 +2,13 @@
 
 What is malformed stands in test_hostile.py; here it is well-formed and hard.
 The deadlines of the listener are 300 ms, so that slow clients are met within
-the bounds of a test. The runtime is the one that fails on request, since it
-also is late, silent or endless on request.
+the bounds of a test; that of idle connections is one of a listener of its own,
+since a test may take any time between a connection and what it sends. The
+runtime is the one that fails on request, since it also is late, silent or
+endless on request.
 """
 import concurrent.futures
+import itertools
 import socket
 import time
 
@@ -15,7 +18,8 @@ from lib import configs, wait, wire
 from lib.host import TOKEN
 from lib.sse import Stream
 
-FAST = {'header_ms': 300, 'body_ms': 300, 'idle_ms': 900, 'write_ms': 300, 'heartbeat_ms': 100}
+FAST = {'header_ms': 300, 'body_ms': 300, 'write_ms': 300, 'heartbeat_ms': 100}
+IDLE_MS = 900
 V1 = f'Host: a\r\nAuthorization: Bearer {TOKEN}\r\n'
 JSON = 'Content-Type: application/json\r\n'
 
@@ -23,7 +27,7 @@ JSON = 'Content-Type: application/json\r\n'
 def faulty_host(new, ingress=None, **keys):
     return new(configs.standard(
         runtimes=[configs.faulty('faulty', deadline_ms=5000)],
-        ingresses=[configs.BROWSER,
+        ingresses=[configs.BROWSER, configs.ingress(configs.BROWSER, idle_ms=IDLE_MS),
                    configs.ingress(configs.RUNTIME, runtime='faulty', **FAST, **(ingress or {}))],
         **keys))
 
@@ -41,11 +45,11 @@ def at(quick):
     assert quick.alive()
 
 
-def send(address, text, n=1, seconds=10.0):
+def send(address, text, n=1):
     """n responses on one connection, and what came behind them."""
-    with wire.connect(address, seconds) as sock:
+    with wire.connect(address) as sock:
         sock.sendall(text if isinstance(text, bytes) else text.encode('latin-1'))
-        reader = wire.Reader(sock, seconds)
+        reader = wire.Reader(sock)
         return [wire.read_response(reader) for _ in range(n)], reader.rest()
 
 
@@ -72,10 +76,11 @@ def test_what_is_too_large_is_refused_before_it_is_read(at, text, status, code):
     assert r.status == status and r.code == code, r
 
 
-def test_a_request_may_come_byte_by_byte(quick, at):
+def test_a_request_may_come_byte_by_byte(quick):
     body = b'{"worker_id":"idle"}'
-    data = wire.request_bytes('POST', '/v1/workers', quick.v1.headers(None, body), body)
-    with wire.connect(at) as sock:
+    data = wire.request_bytes('POST', '/api/runtimes/faulty/workers',
+                              quick.api.headers(None, body), body)
+    with wire.connect(quick.address('browser')) as sock:
         for i in range(len(data)):
             sock.sendall(data[i:i + 1])
         assert wire.read_response(wire.Reader(sock)).status == 201
@@ -150,22 +155,21 @@ def test_a_body_that_is_not_wanted_is_not_asked_for(at, text, status):
 
 # ---- slow clients -------------------------------------------------------------
 
-def drip(address, first, then, every=0.05, limit=3.0):
-    """Sends `then` byte by byte until an answer comes; how long that took."""
+def drip(address, first, then, every=0.05):
+    """Sends `then` byte by byte, and again, until an answer comes; how long that took."""
     begin = time.monotonic()
     with wire.connect(address) as sock:
         sock.sendall(first.encode())
+        reader = wire.Reader(sock)
         sock.settimeout(every)
-        reader, data = wire.Reader(sock), b''
-        for byte in then.encode() * 1000:
+        for byte in itertools.islice(itertools.cycle(then.encode()), 900):
             try:
-                data = sock.recv(65536)
+                reader.buf = sock.recv(65536)
                 break
             except TimeoutError:
-                assert time.monotonic() - begin < wait.bound(limit), 'a slow client is let be'
                 sock.sendall(bytes([byte]))
-        sock.settimeout(wait.bound(5))
-        reader.buf = data
+        assert reader.buf, 'a slow client is let be'
+        sock.settimeout(wait.patience(5))
         return wire.read_response(reader), time.monotonic() - begin
 
 
@@ -181,21 +185,38 @@ def test_a_body_has_a_deadline_as_a_whole(at):
     assert r.status == 408
 
 
-def test_an_idle_connection_is_closed_without_a_word(at):
+def test_an_idle_connection_is_closed_without_a_word(quick):
+    _, address = quick.addresses['browser']
     begin = time.monotonic()
-    with wire.connect(at) as sock:
+    with wire.connect(address) as sock:
         assert wire.Reader(sock).rest() == b''
-    assert time.monotonic() - begin >= 0.8
-    with wire.connect(at) as sock:
-        reader = wire.Reader(sock)
-        sock.sendall(numbered('/v1/runtime', 1).encode())
-        assert wire.read_response(reader).status == 200
-        assert reader.rest() == b''
+    assert time.monotonic() - begin >= IDLE_MS / 1000
+
+    def ask():
+        with wire.connect(address) as sock:
+            reader = wire.Reader(sock)
+            sock.sendall(numbered('/healthz', 1).encode())
+            assert wire.read_response(reader).status == 200
+            assert reader.rest() == b''
+            return True
+    wait.until(lambda: in_time(ask), what='a request before it is idle for too long')
 
 
-def test_waiting_for_an_answer_is_not_idling(at):
-    (r,), _ = send(at, numbered('/v1/workers/hang?timeout=1.5', 1, 'Connection: close\r\n'))
+def test_waiting_for_an_answer_is_not_idling(quick):
+    client = wire.Client(quick.addresses['browser'][1])
+
+    def ask():
+        return client.get('/api/runtimes/faulty/workers/hang?timeout=1.5')
+    r = wait.until(lambda: in_time(ask), what='a request before it is idle for too long')
     assert r.status == 504 and r.code == 'timeout'
+
+
+def in_time(ask):
+    """None when the connection was closed instead: as may be, while nothing was sent."""
+    try:
+        return ask()
+    except (wire.Closed, OSError):
+        return None
 
 
 def test_a_reader_that_takes_nothing_is_closed(quick, at):
@@ -203,30 +224,33 @@ def test_a_reader_that_takes_nothing_is_closed(quick, at):
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         host, port = at.rsplit(':', 1)
         sock.connect((host, int(port)))
-        sock.sendall(f'GET /v1/workers/events-200000/events HTTP/1.1\r\n{V1}'
+        before, begin = quick.metric('yoi_http_streams_total', surface='runtime'), time.monotonic()
+        sock.sendall(f'GET /v1/workers/events-100000/events HTTP/1.1\r\n{V1}'
                      'Accept: text/event-stream\r\n\r\n'.encode())
-        begin = time.monotonic()
-        # Nothing is read; its end shows as the next probe's refusal to write.
-        wait.until(lambda: closed(sock), 8, 'the close of a reader that stalls')
-        assert time.monotonic() - begin >= 0.25
+        # Nothing is read: the kernel keeps some of it, and the server knows the end.
+        wait.until(lambda: quick.metric('yoi_http_streams_total', surface='runtime') > before and
+                   quick.metric('yoi_http_streams', surface='runtime') == 0,
+                   what='the end of a stream whose reader stalls')
+        assert time.monotonic() - begin >= FAST['write_ms'] / 1000
+        with pytest.raises((wire.Closed, ConnectionResetError)):
+            reader = wire.Reader(sock)
+            wire.read_head(reader)
+            for _ in wire.chunks(reader):
+                pass
     assert quick.v1.get('/v1/workers/idle').status == 200
 
 
-def closed(sock):
-    """A reset or hang-up, without reading what is queued before it."""
-    info = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)
-    return info[0] not in (1,)  # no longer TCP_ESTABLISHED
-
-
 def test_a_slow_reader_that_reads_gets_everything(quick, at):
-    with Stream(quick.v1, '/v1/workers/events-2000/events') as stream:
+    """Its socket is full now and then. It may not be stopped for write_ms, which a loaded
+    machine does: so these are the usual ones."""
+    with Stream(quick.api, '/api/runtimes/faulty/workers/events-10000/events') as stream:
         events = []
         for event in stream:
             events.append(event)
-            if len(events) % 200 == 0:
-                time.sleep(0.02)  # slow, but never for as long as write_ms
-    assert len(events) == 2001 and events[-1].kind == 'end'
-    assert [e.id for e in events[:-1]] == [f'c-{n}' for n in range(1, 2001)]
+            if len(events) % 50 == 0:
+                time.sleep(0.005)  # slow, that is
+    assert len(events) == 10001 and events[-1].kind == 'end'
+    assert [e.id for e in events[:-1]] == [f'c-{n}' for n in range(1, 10001)]
 
 
 # ---- streams -------------------------------------------------------------------
@@ -324,7 +348,7 @@ def test_without_descriptors_it_sheds_connections_and_recovers(new_host):
     def answers():
         try:
             return host.v1.get('/v1/runtime').status == 200
-        except (wire.Closed, ConnectionResetError):
+        except (wire.Closed, OSError):
             return False
     wait.until(answers, 10, 'an answer after the storm')
 
@@ -357,7 +381,7 @@ def test_a_drain_ends_connections_in_every_state(new_host):
         assert stream.head.status == 200
         host.stop(10)
         for sock in (idle, half, hung):
-            sock.settimeout(wait.bound(5))
+            sock.settimeout(wait.patience(5))
             try:
                 sock.recv(65536)
             except ConnectionResetError:

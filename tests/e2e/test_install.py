@@ -73,7 +73,7 @@ def test_the_unit_names_the_installed_program(stage):
 def usage():
     return subprocess.run([str(BINARY), '--help'], check=True, stdout=subprocess.PIPE,
                           stdin=subprocess.DEVNULL, universal_newlines=True,
-                          timeout=wait.bound(30)).stdout
+                          timeout=wait.patience(30)).stdout
 
 
 def words(text):
@@ -101,7 +101,7 @@ def test_completion(tmp_path, typed, offered):
               '_yoi_host; printf "%s\\n" "${COMPREPLY[@]}"')
     done = subprocess.run(['bash', '-c', script, 'bash', *line], check=True, cwd=tmp_path,
                           stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                          universal_newlines=True, timeout=wait.bound(30))
+                          universal_newlines=True, timeout=wait.patience(30))
     found = set(done.stdout.split())
     assert offered <= found and all(w.startswith(line[-1]) for w in found), found
 
@@ -109,7 +109,7 @@ def test_completion(tmp_path, typed, offered):
 def test_the_page_of_the_config_is_up_to_date():
     done = subprocess.run([sys.executable, str(ROOT / 'tests/man.py')], check=False,
                           stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, cwd=os.sep,
-                          universal_newlines=True, timeout=wait.bound(30))
+                          universal_newlines=True, timeout=wait.patience(30))
     assert done.returncode == 0, done.stderr
 
 
@@ -120,5 +120,5 @@ def test_pages_are_ones_that_man_takes(name):
     done = subprocess.run(['groff', '-man', '-t', '-ww', '-z', '-Tutf8',
                            str(ROOT / 'docs/man' / name)], check=False, stdin=subprocess.DEVNULL,
                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                          universal_newlines=True, timeout=wait.bound(30))
+                          universal_newlines=True, timeout=wait.patience(30))
     assert done.returncode == 0 and not done.stdout, done.stdout

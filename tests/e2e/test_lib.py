@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from lib import logs, sse, tables, wait, wire
@@ -26,7 +26,7 @@ EXPECTED = [('text.delta', '{"text":"\u00e4"}', 'a'), ('message', 'one\ntwo', No
             ('message', 'x', '')]
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(st.integers(0, len(STREAM)), max_size=8))
 def test_parser_gives_the_same_events_however_the_bytes_are_split(cuts):
     cuts = [0, *sorted(cuts), len(STREAM)]
@@ -65,7 +65,8 @@ def test_a_child_sees_nothing_of_its_caller(tmp_path):
     assert env['HOME'].startswith(str(tmp_path)) and env['TMPDIR'].startswith(str(tmp_path))
 
 
-def test_waiting_ends():
+def test_waiting_ends(monkeypatch):
+    monkeypatch.setattr(wait, 'HANG_S', 0)
     with pytest.raises(AssertionError, match='never'):
         wait.until(lambda: False, 0.02, 'never')
 

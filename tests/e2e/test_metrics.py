@@ -16,6 +16,12 @@ def scrape(client):
     return Metrics(r.text)
 
 
+def becomes(host, value, *names, **labels):
+    """Waits until each has that value: what ends is counted a little after it was told."""
+    wait.until(lambda: all(scrape(host.api).sum(n, **labels) == value for n in names),
+               what=f'{names} to be {value}')
+
+
 @pytest.fixture(scope='module')
 def busy(module_host, tmp_path_factory):
     """A host on which turns worked, failed and were cancelled, with a watcher and a
@@ -129,12 +135,11 @@ def test_failed_and_cancelled_turns_have_their_own(new_host):
         assert m.sum('yoi_turn_duration_seconds_count') == 0
         worker.cancel()
         stream.until('end')
-    wait.until(lambda: host.metric('yoi_http_streams', surface='runtime') == 0)
-    m = scrape(host.api)
-    assert m.sum('yoi_turns_total', state='cancelled') == 1
-    assert m.sum('yoi_model_requests_total', result='cancelled') == 1
-    assert m.sum('yoi_turn_duration_seconds_count') == 1
-    assert m.sum('yoi_turns_running') == m.sum('yoi_watchers') == 0
+    becomes(host, 0, 'yoi_http_streams', surface='runtime')
+    becomes(host, 0, 'yoi_turns_running', 'yoi_watchers')
+    becomes(host, 1, 'yoi_turns_total', state='cancelled')
+    becomes(host, 1, 'yoi_model_requests_total', result='cancelled')
+    becomes(host, 1, 'yoi_turn_duration_seconds_count')
 
 
 def test_gauges_go_back_down(new_host):
@@ -145,15 +150,15 @@ def test_gauges_go_back_down(new_host):
         s.until('snapshot')
     m = scrape(host.api)
     assert m.sum('yoi_workers') == m.sum('yoi_watchers') == 3
-    assert m.sum('yoi_http_connections', surface='runtime') == 3
+    becomes(host, 3, 'yoi_http_connections', surface='runtime')
     for s in streams:
         s.close()
-    wait.until(lambda: host.metric('yoi_watchers') == 0)
+    becomes(host, 0, 'yoi_watchers')
     for w in workers[1:]:
         w.stop()
         w.delete()
     assert host.metric('yoi_workers') == 1
-    wait.until(lambda: host.metric('yoi_http_connections', surface='runtime') == 0)
+    becomes(host, 0, 'yoi_http_connections', surface='runtime')
 
 
 def test_a_slow_model_is_seen_where_it_is_slow(new_host):

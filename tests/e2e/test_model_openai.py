@@ -7,6 +7,7 @@ import pytest
 
 from lib import configs, tls, wait
 from lib.host import dropped
+from lib.remote import free_port
 from lib.tables import HARD
 from lib.wire import Client
 from lib.worker import Worker, text_of
@@ -135,7 +136,9 @@ def test_the_time_of_a_turn_bounds_a_model_that_goes_on_and_on(new_host, provide
     client = Client(f'127.0.0.1:{mock.port}', recorded=False)
     wait.until(lambda: client.ok('GET', '/stats')['closed_early'] == 1,
                what='the end of the connection')
-    assert worker.say('mode=text')['turn']['state'] == 'completed'
+    # The worker goes on; on a loaded machine also a short turn may take that long.
+    wait.until(lambda: worker.say('mode=text')['turn']['state'] == 'completed',
+               what='a turn that is short')
 
 
 def test_without_a_model_the_first_of_the_list_is_asked(new_host, provider):
@@ -154,7 +157,7 @@ def test_without_a_model_the_first_of_the_list_is_asked(new_host, provider):
 
 
 def test_a_provider_that_restarts_is_found_again(new_host, provider):
-    first = provider()
+    first = provider('--port', str(free_port()))
     host = new_host(configs.standard(model=configs.openai(first.port, retries=0)))
     worker = Worker.create(host.v1)
     assert worker.say('hello')['turn']['state'] == 'completed'

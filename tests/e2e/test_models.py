@@ -1,8 +1,8 @@
 """What a provider does wrong, and how the turn then ends.
 
 The mock reads its orders from the last user text (tests/mock/provider.c), so
-one host and one worker per test reach every misbehaviour. Deadlines are
-300 ms here; the rest of a second is room for a loaded machine.
+one host and one worker per test reach every misbehaviour. A minute is room for a
+loaded machine; only who is to meet a deadline has a short one.
 """
 import re
 import threading
@@ -16,7 +16,7 @@ from lib.wire import Client
 from lib.worker import Worker, text_of
 
 WORDS = ''.join(f'w{n} ' for n in range(8))
-FAST = {'connect_ms': 1000, 'first_byte_ms': 600, 'gap_ms': 600, 'retries': 0}
+PATIENT = {'connect_ms': 60000, 'first_byte_ms': 60000, 'gap_ms': 60000, 'retries': 0}
 
 
 @pytest.fixture(scope='module')
@@ -28,7 +28,13 @@ def mock(tmp_path_factory):
 
 @pytest.fixture(scope='module')
 def served(module_host, mock):
-    return module_host(configs.standard(model=configs.openai(mock.port, **FAST)))
+    return module_host(configs.standard(model=configs.openai(mock.port, **PATIENT)))
+
+
+@pytest.fixture
+def lone(provider):
+    """A mock of which nobody else asks, since it counts what it is asked."""
+    return provider()
 
 
 @pytest.fixture
@@ -106,10 +112,12 @@ def test_usage_is_counted_or_unknown_never_invented(chatter):
 
 # ---- streams that are wrong ---------------------------------------------------
 
+SHORT = {'mode=text stall=3': {'gap_ms': 600}, 'mode=text first=20000': {'first_byte_ms': 600},
+         'mode=text head=20000': {'first_byte_ms': 600, 'gap_ms': 600}}
+LATE = zip(SHORT, ('stalled', 'first_byte_timeout', 'first_byte_timeout stalled'))
 WRONG = [
-    ('mode=text stall=3', 'stalled'), ('mode=text first=20000', 'first_byte_timeout'),
-    ('mode=text head=20000', 'first_byte_timeout stalled'), ('mode=text reset=3', 'closed'),
-    ('mode=text close=3', 'closed'), ('mode=text reset=0', 'closed'),
+    *LATE, ('mode=text reset=3', 'closed'), ('mode=text close=3', 'closed'),
+    ('mode=text reset=0', 'closed'),
     ('mode=text finish=none done=0', 'closed'), ('mode=garbage', 'malformed'),
     ('mode=html', 'malformed'), ('mode=plain', 'malformed'), ('mode=empty', 'closed malformed'),
     ('mode=huge size=3000000', 'too_large'),
@@ -128,7 +136,12 @@ WRONG = [
 
 @pytest.mark.parametrize('text,kinds', [pytest.param(t, k, id=re.sub(r'\W+', '-', t))
                                         for t, k in WRONG])
-def test_a_misbehaving_provider_ends_the_turn_with_the_right_type(chatter, text, kinds):
+def test_a_misbehaving_provider_ends_the_turn_with_the_right_type(new_host, mock, chatter, text,
+                                                                  kinds):
+    if text in SHORT:
+        limits = {**PATIENT, **SHORT[text]}
+        host = new_host(configs.standard(model=configs.openai(mock.port, **limits)))
+        chatter = Worker.create(host.v1)
     out = chatter.say(text)
     turn = out['turn']
     assert (turn['state'], turn['reason']) == ('failed', 'model_error'), turn
@@ -141,7 +154,11 @@ def test_a_misbehaving_provider_ends_the_turn_with_the_right_type(chatter, text,
     assert out['message'] is None or out['message']['role'] != 'assistant' or \
         text_of(out['message']) in WORDS
     assert chatter.get()['state'] == 'idle'
-    assert chatter.say('mode=text')['turn']['state'] == 'completed', 'and the worker goes on'
+    if text in SHORT:  # whose deadline a loaded machine may miss
+        wait.until(lambda: chatter.say('mode=text')['turn']['state'] == 'completed',
+                   what='the worker to go on')
+    else:
+        assert chatter.say('mode=text')['turn']['state'] == 'completed', 'and the worker goes on'
 
 
 def test_every_kind_of_model_error_is_reached():
@@ -152,7 +169,7 @@ def test_every_kind_of_model_error_is_reached():
 
 
 def test_a_provider_that_is_not_there_is_connect(new_host):
-    host = new_host(configs.standard(model=configs.openai(9, **FAST)))
+    host = new_host(configs.standard(model=configs.openai(9, **PATIENT)))
     turn = Worker.create(host.v1).say('x')['turn']
     assert turn['error']['details'] == {'kind': 'connect', 'retryable': True}, turn
 
@@ -168,87 +185,88 @@ def test_a_provider_that_speaks_no_tls_is_tls(new_host):
         thread.start()
         port = plain.getsockname()[1]
         host = new_host(configs.standard(model=configs.openai(
-            port, base_url=f'https://127.0.0.1:{port}/v1', **FAST)))
+            port, base_url=f'https://127.0.0.1:{port}/v1', **PATIENT)))
         turn = Worker.create(host.v1).say('x')['turn']
-        thread.join(wait.bound(10))
+        thread.join(wait.patience(10))
     assert turn['error']['details'] == {'kind': 'tls', 'retryable': False}, turn
 
 
 # ---- retries --------------------------------------------------------------------
 
 @pytest.fixture
-def retrying(new_host, mock):
-    host = new_host(configs.standard(model=configs.openai(mock.port, **{**FAST, 'retries': 2})))
-    Client(f'127.0.0.1:{mock.port}', recorded=False).request('POST', '/reset', b'')
+def retrying(new_host, lone):
+    host = new_host(configs.standard(model=configs.openai(lone.port, **{**PATIENT, 'retries': 2})))
     return Worker.create(host.v1)
 
 
 def asked(worker, mock, text):
-    before = stats(mock)['chat']
     out = worker.say(text)
-    return out['turn'], stats(mock)['chat'] - before
+    return out['turn'], stats(mock)['chat']
 
 
-def test_a_failure_before_the_first_token_is_tried_again(retrying, mock):
-    turn, count = asked(retrying, mock, 'mode=status code=503 after_ms=10 times=2 key=a')
+def test_a_failure_before_the_first_token_is_tried_again(retrying, lone):
+    turn, count = asked(retrying, lone, 'mode=status code=503 after_ms=10 times=2 key=a')
     assert turn['state'] == 'completed' and count == 3
 
 
-def test_retries_are_bounded(retrying, mock):
-    turn, count = asked(retrying, mock, 'mode=status code=503 after_ms=10')
+def test_retries_are_bounded(retrying, lone):
+    turn, count = asked(retrying, lone, 'mode=status code=503 after_ms=10')
     assert turn['state'] == 'failed' and count == 3
 
 
 @pytest.mark.parametrize('code', [400, 401, 404, 422])
-def test_what_cannot_get_better_is_not_tried_again(retrying, mock, code):
-    assert asked(retrying, mock, f'mode=status code={code}')[1] == 1
+def test_what_cannot_get_better_is_not_tried_again(retrying, lone, code):
+    assert asked(retrying, lone, f'mode=status code={code}')[1] == 1
 
 
-def test_after_the_first_token_nothing_is_tried_again(retrying, mock):
-    turn, count = asked(retrying, mock, 'mode=text close=3')
+def test_after_the_first_token_nothing_is_tried_again(retrying, lone):
+    turn, count = asked(retrying, lone, 'mode=text close=3')
     assert turn['error']['details']['kind'] == 'closed' and count == 1
 
 
-def test_exhausted_quota_is_not_tried_again(retrying, mock):
+def test_exhausted_quota_is_not_tried_again(retrying, lone):
     turn, count = asked(
-        retrying, mock, 'mode=status code=429 code_text=insufficient_quota type=insufficient_quota')
+        retrying, lone, 'mode=status code=429 code_text=insufficient_quota type=insufficient_quota')
     assert turn['error']['details']['kind'] == 'quota' and count == 1
 
 
-def test_retry_after_is_the_least_that_is_waited(retrying, mock):
-    turn, count = asked(retrying, mock, 'mode=status code=429 after=1 times=1 key=b')
+def test_retry_after_is_the_least_that_is_waited(retrying, lone):
+    turn, count = asked(retrying, lone, 'mode=status code=429 after=1 times=1 key=b')
     assert turn['state'] == 'completed' and count == 2 and turn['duration_ms'] >= 1000
 
 
 # ---- cancel -----------------------------------------------------------------------
 
 @pytest.mark.tsan
-def test_a_cancel_closes_the_connection_to_the_provider(chatter, mock):
-    before = stats(mock)['closed_early']
-    with chatter.follow('mode=text chunks=10000 delay=20') as stream:
+def test_a_cancel_closes_the_connection_to_the_provider(retrying, lone):
+    with retrying.follow('mode=text chunks=10000 delay=20') as stream:
         stream.until('text.delta')
-        chatter.cancel()
+        retrying.cancel()
         (turn,) = [e.data['turn'] for e in stream if e.kind == 'turn.ended']
     assert turn['state'] == 'cancelled'
-    wait.until(lambda: stats(mock)['closed_early'] == before + 1, what='the end of the connection')
+    wait.until(lambda: stats(lone)['closed_early'] == 1, what='the end of the connection')
 
 
 @pytest.mark.tsan
-def test_a_tool_that_is_asked_for_after_a_cancel_is_never_started(chatter):
-    with chatter.follow('mode=tool shape=fragments delay=300') as stream:
-        stream.until('turn.started')
-        chatter.cancel()
-        kinds = [e.kind for e in stream]
-    after = kinds[kinds.index('turn.cancel_requested'):] if 'turn.cancel_requested' in kinds \
-        else kinds
+def test_a_tool_that_is_asked_for_after_a_cancel_is_never_started(served):
+    def cancelled():
+        """None when the cancel came behind the end of the turn."""
+        worker = Worker.create(served.v1)
+        with worker.follow('mode=tool shape=fragments delay=300') as stream:
+            stream.until('turn.started')
+            worker.cancel()
+            kinds = [e.kind for e in stream]
+        return (worker, kinds) if 'turn.cancel_requested' in kinds else None
+    worker, kinds = wait.until(cancelled, what='a cancel in time')
+    after = kinds[kinds.index('turn.cancel_requested'):]
     assert not [k for k in after if k.startswith('tool.')], kinds
-    assert chatter.get()['turn']['state'] == 'cancelled'
+    assert worker.get()['turn']['state'] == 'cancelled'
 
 
 def test_a_cancel_while_a_retry_waits_ends_the_turn_at_once(retrying):
-    ack = retrying.input('mode=status code=503 after=30')
+    ack = retrying.input('mode=status code=503 after=60')  # two minutes, with its retries
     retrying.cancel()
-    wait.until(lambda: retrying.get()['state'] == 'idle', 5, 'the end of the turn')
+    wait.until(lambda: retrying.get()['state'] == 'idle', what='the end of the turn')
     assert retrying.get()['turn']['turn_id'] == ack['turn_id']
 
 

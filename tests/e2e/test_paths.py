@@ -13,7 +13,8 @@ from lib.worker import Worker
 def store(cwd, *args, code=0):
     done = subprocess.run([str(BINARY), 'store', *map(str, args)], cwd=cwd, check=False,
                           env=environment(cwd), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                          stderr=subprocess.PIPE, timeout=wait.bound(30), universal_newlines=True)
+                          stderr=subprocess.PIPE, timeout=wait.patience(30),
+                          universal_newlines=True)
     assert done.returncode == code, (done.stdout, done.stderr)
     return done
 
@@ -90,7 +91,8 @@ def test_an_empty_path_is_refused_where_it_stands(tmp_path):
     path.write_text(json.dumps({'plugin_path': configs.PLUGIN_PATH,
                                 'runtimes': [configs.stored('')]}, indent=1))
     done = subprocess.run([str(BINARY), 'check', str(path)], cwd=tmp_path, check=False,
-                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=wait.bound(30))
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                          timeout=wait.patience(30))
     line = 1 + path.read_text().splitlines().index('    "root": ""')
     assert done.returncode == 1
     assert f'{path}:{line}:'.encode() in done.stdout and b'expected a path' in done.stdout

@@ -75,13 +75,17 @@ def test_a_host_without_pins_makes_no_file(new_host):
     for pins in ([], [pin]):
         host = new_host(configs.standard(plugins=pins), start=False)
         calls = host.folder / 'calls'
-        host.argv = [STRACE, '-f', '-qq', '-o', str(calls), '-e',
+        # A file for each thread: no line is cut in two by another thread's.
+        host.argv = [STRACE, '-ff', '-qq', '-o', str(calls), '-e',
                      'trace=openat,open,creat,mkdir,mkdirat', *host.argv]
         host.start()
         Worker.create(host.v1).say('hello')
         host.kill()
         host.proc = None
-        made[bool(pins)] = [line for line in calls.read_text().splitlines()
+        said = [line for path in host.folder.glob('calls.*')
+                for line in path.read_text().splitlines()]
+        assert any('openat(' in line for line in said), 'strace saw nothing'
+        made[bool(pins)] = [line for line in said
                             if ('O_CREAT' in line or 'mkdir' in line) and ' = -1 ' not in line]
     assert made[False] == []
     assert len(made[True]) == 2 and all('yoi-plugin-' in line or '.so' in line
@@ -197,7 +201,7 @@ def test_check_sees_a_pin_that_is_not_met_and_writes_nothing(pinned, tmp_path):
         env = environment(pinned.folder, {'TMPDIR': '/nonexistent'})
         return subprocess.run([str(BINARY), 'check', str(pinned.file)], env=env, check=False,
                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                              timeout=wait.bound(30), universal_newlines=True)
+                              timeout=wait.patience(30), universal_newlines=True)
     assert check().returncode == 0
     pinned.plugin.write_bytes(pinned.plugin.read_bytes() + b'\0')
     done = check()

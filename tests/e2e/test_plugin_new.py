@@ -14,7 +14,7 @@ def new(folder, *args, code=0):
     done = subprocess.run([str(BINARY), 'plugin', *args], cwd=folder, check=False,
                           env=environment(folder), stdin=subprocess.DEVNULL,
                           stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                          timeout=wait.bound(30), universal_newlines=True)
+                          timeout=wait.patience(30), universal_newlines=True)
     assert done.returncode == code, done.stdout + done.stderr
     return done
 

@@ -16,7 +16,7 @@ def runner(tmp_path):
         env = environment(tmp_path, {'YOI_TEST_CTOR': str(tmp_path / 'ran')})
         done = subprocess.run([str(program), 'plugins', *map(str, args)], cwd=tmp_path, env=env,
                               stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                              stderr=subprocess.PIPE, check=False, timeout=wait.bound(30),
+                              stderr=subprocess.PIPE, check=False, timeout=wait.patience(30),
                               universal_newlines=True)
         assert done.returncode == code, done.stdout + done.stderr
         return done
@@ -159,10 +159,11 @@ def test_an_applications_own_cjson_is_named_in_the_log(tmp_path, shared):
     how = [f'-L{BUILD}', '-lyoi', f'-Wl,-rpath,{BUILD}'] if shared else [BUILD / 'libyoi.a']
     argv = ['gcc', '-std=c11', f'-I{ROOT}/abi', ROOT / 'tests/e2e/own_cjson.c', '-o',
             tmp_path / 'app', *how, '-lcjson', '-lcrypto', '-lpthread', '-ldl']
-    subprocess.run([str(a) for a in argv], check=True, timeout=wait.bound(60))
+    subprocess.run([str(a) for a in argv], check=True, timeout=wait.patience(60))
     done = subprocess.run([str(tmp_path / 'app'), str(BUILD)], cwd=tmp_path,
                           env=environment(tmp_path), check=False, stdout=subprocess.PIPE,
-                          stderr=subprocess.PIPE, timeout=wait.bound(30), universal_newlines=True)
+                          stderr=subprocess.PIPE, timeout=wait.patience(30),
+                          universal_newlines=True)
     assert done.returncode == 0, done.stderr
     said = [line for line in done.stderr.splitlines() if 'level=warn' in line]
     assert len(said) == 1 and 'another cJSON' in said[0], done.stderr

@@ -148,7 +148,7 @@ def command(folder, config, *words):
     done = subprocess.run([str(BINARY), *[str(path) if w == 'CONFIG' else w for w in words]],
                           cwd=folder, env=environment(folder), check=False,
                           stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                          stderr=subprocess.STDOUT, timeout=wait.bound(30))
+                          stderr=subprocess.STDOUT, timeout=wait.patience(30))
     return done.returncode, done.stdout.decode().replace(str(path), 'yoi.json')
 
 

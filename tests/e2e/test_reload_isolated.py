@@ -8,7 +8,7 @@ import re
 
 import pytest
 
-from lib import configs, reload
+from lib import configs, reload, wait
 from lib.host import merge
 from lib.worker import Worker, text_of
 
@@ -36,9 +36,10 @@ def read(host):
     return told
 
 
-def processes(host):
-    """How many were begun for the tool."""
-    return len(host.entries(msg=BEGUN))
+def begun(host, n):
+    """Whether n processes were begun for the tool; a line may come after its answer."""
+    wait.until(lambda: len(host.entries(msg=BEGUN)) >= n, what=f'{n} processes')
+    return len(host.entries(msg=BEGUN)) == n
 
 
 def changed(host, folder=None, mode='ro', **keys):
@@ -49,21 +50,21 @@ def changed(host, folder=None, mode='ro', **keys):
 
 
 def test_the_same_words_keep_the_process(host):
-    assert 'of given' in read(host) and processes(host) == 1
+    assert 'of given' in read(host) and begun(host, 1)
     assert reload.good(host, changed(host))['replaced'] == ''
-    assert 'of given' in read(host) and processes(host) == 1
+    assert 'of given' in read(host) and begun(host, 1)
 
 
 def test_another_folder_under_the_name_is_another_process(host, tmp_path):
     assert 'of given' in read(host)
     reload.good(host, changed(host, tmp_path / 'other'))
-    assert 'of other' in read(host) and processes(host) == 2
+    assert 'of other' in read(host) and begun(host, 2)
 
 
 def test_another_way_into_the_folder_is_another_process(host, tmp_path):
     assert 'of given' in read(host)
     reload.good(host, changed(host, tmp_path / 'given', 'rw'))
-    assert 'of given' in read(host) and processes(host) == 2
+    assert 'of given' in read(host) and begun(host, 2)
 
 
 @pytest.mark.parametrize('begin', ['process', 'none'])
@@ -75,4 +76,4 @@ def test_isolation_itself_can_be_reloaded(host, begin):
         assert 'of given' in read(host)
     (pid,) = [host.proc.pid]
     text = open(f'/proc/{pid}/maps', encoding='utf-8').read()
-    assert processes(host) == 1 and re.search('tool-fs', text)
+    assert begun(host, 1) and re.search('tool-fs', text)

@@ -18,6 +18,7 @@ def worker(pair):
 
 
 def test_the_remote_is_described_as_one(pair):
+    remote.healthy(pair)  # once it was looked at
     row = pair.api.ok('GET', '/api/runtimes/main')
     far = pair.far.v1.ok('GET', '/v1/runtime')['runtime']
     assert row['source'] == {'kind': 'remote_http', 'plugin': 'dev.yoi.http-remote',

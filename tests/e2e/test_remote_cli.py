@@ -19,7 +19,7 @@ def run(tmp_path, *args, stdin='', env=None):
     done = subprocess.run([str(BINARY), *map(str, args)], input=stdin.encode(), cwd=tmp_path,
                           env=environment(tmp_path, {'YOI_TOKEN': TOKEN} if env is None else env),
                           stdout=subprocess.PIPE, stderr=subprocess.PIPE, check=False,
-                          timeout=wait.bound(30))
+                          timeout=wait.patience(30))
     return done.returncode, done.stdout.decode(), done.stderr.decode()
 
 

@@ -46,7 +46,8 @@ def test_an_idle_worker_answers_as_before(host):
 
 def test_a_turn_that_ran_is_interrupted_and_what_waited_begins(host):
     worker = Worker.create(host.v1)
-    held = worker.input('hold')['turn_id']
+    with worker.follow('hold') as stream:
+        held = stream.until('text.delta')[0].data['ack']['turn_id']
     queued = worker.input('later', on_busy='queue')['turn_id']
     kill_and_start(host)
     turn = idle(again(host, worker))['turn']
@@ -68,5 +69,7 @@ def test_more_workers_than_are_kept_in_memory(host):
     for n, worker in enumerate(workers):
         assert f'this is {n}' in str(worker.transcript())
     assert host.metric('yoi_workers') == 6
-    assert host.metric('yoi_workers_awake') <= 2
+    # One goes to sleep behind the answer to whoever used it, or at the next use.
+    wait.until(lambda: workers[0].get() and host.metric('yoi_workers_awake') <= 2,
+               what='all but two asleep')
     assert host.metric('yoi_worker_loads_total') >= 4

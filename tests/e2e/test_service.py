@@ -19,7 +19,7 @@ def run(folder, *args, env=None, **kw):
     kw.setdefault('stdout', subprocess.PIPE)
     return subprocess.run([str(BINARY), *map(str, args)], cwd=folder, check=False,
                           env=environment(folder, env), stdin=subprocess.DEVNULL,
-                          stderr=subprocess.PIPE, timeout=wait.bound(30),
+                          stderr=subprocess.PIPE, timeout=wait.patience(30),
                           universal_newlines=True, **kw)
 
 
@@ -84,7 +84,7 @@ def notify_socket(request, tmp_path):
         name = f'@yoi-test-{os.getpid()}-{tmp_path.name}'
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as s:
         s.bind(name.replace('@', '\0'))
-        s.settimeout(wait.bound(20))
+        s.settimeout(wait.patience(20))
         yield name, s
 
 
@@ -158,7 +158,7 @@ def test_the_unit_that_is_installed_is_one_that_its_manager_takes(tmp_path):
     paths[1].write_text(unit('socket'))
     done = subprocess.run([analyze, 'verify', '--man=no', '--generators=no', *map(str, paths)],
                           check=False, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                          timeout=wait.bound(60))
+                          timeout=wait.patience(60))
     said = [line for line in done.stdout.decode().splitlines()
             if re.search(r'yoi-host\.(service|socket)', line)]
     assert not said, said

@@ -40,7 +40,7 @@ class Victim:
     def end(self):
         self.proc.stdin.close()
         self.proc.stdout.close()
-        return self.proc.wait(wait.bound(20))
+        return self.proc.wait(wait.patience(20))
 
 
 @pytest.fixture

@@ -38,7 +38,7 @@ def test_a_conversation_without_any_plugin_folder(new_host, program):
 def test_the_default_config_needs_no_folder_either(program, tmp_path):
     done = subprocess.run([str(program), 'chat'], cwd=tmp_path, env=environment(tmp_path),
                           input='hello\n', stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                          check=False, timeout=wait.bound(60), universal_newlines=True)
+                          check=False, timeout=wait.patience(60), universal_newlines=True)
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip()
 
@@ -50,7 +50,7 @@ def test_its_config_is_checked_as_any(program, tmp_path):
     (tmp_path / 'yoi.json').write_text(json.dumps(config, indent=1))
     done = subprocess.run([str(program), 'check', 'yoi.json'], cwd=tmp_path, check=False,
                           env=environment(tmp_path), stdout=subprocess.PIPE,
-                          stderr=subprocess.STDOUT, timeout=wait.bound(30),
+                          stderr=subprocess.STDOUT, timeout=wait.patience(30),
                           universal_newlines=True)
     assert done.returncode == 1
     assert "'wrokers'" in done.stdout
@@ -64,7 +64,7 @@ def test_it_has_every_plugin_of_the_tree(program, tmp_path):
     (tmp_path / 'yoi.json').write_text(json.dumps(config))
     done = subprocess.run([str(program), 'check', 'yoi.json'], cwd=tmp_path, check=False,
                           env=environment(tmp_path), stdout=subprocess.PIPE,
-                          stderr=subprocess.STDOUT, timeout=wait.bound(30),
+                          stderr=subprocess.STDOUT, timeout=wait.patience(30),
                           universal_newlines=True)
     assert done.returncode == 0 and len(ids) >= 5, done.stdout
 
@@ -74,6 +74,6 @@ def test_the_ordinary_host_has_none(tmp_path):
     (tmp_path / 'yoi.json').write_text(json.dumps(config))
     done = subprocess.run([str(BUILD / 'yoi-host'), 'check', 'yoi.json'], cwd=tmp_path, check=False,
                           env=environment(tmp_path), stdout=subprocess.PIPE,
-                          stderr=subprocess.STDOUT, timeout=wait.bound(30),
+                          stderr=subprocess.STDOUT, timeout=wait.patience(30),
                           universal_newlines=True)
     assert done.returncode == 1 and "no plugin has the id 'dev.yoi.embedded'" in done.stdout

@@ -33,7 +33,7 @@ def runner(tmp_path, write):
         done = subprocess.run([str(BINARY), 'store', verb, 'yoi.json', runtime, *args],
                               cwd=tmp_path, env=environment(tmp_path), stdin=subprocess.DEVNULL,
                               stdout=kw.pop('stdout', subprocess.PIPE), stderr=subprocess.PIPE,
-                              check=False, timeout=wait.bound(30), universal_newlines=True)
+                              check=False, timeout=wait.patience(30), universal_newlines=True)
         assert done.returncode == code, (done.stdout, done.stderr)
         return done
     return run
@@ -112,7 +112,7 @@ def test_a_wrong_config_is_exit_1(run, write):
 def test_a_wrong_command_line_is_exit_2(tmp_path, write, args):
     write()
     done = subprocess.run([str(BINARY), 'store', *args], cwd=tmp_path, stderr=subprocess.PIPE,
-                          env=environment(tmp_path), check=False, timeout=wait.bound(30))
+                          env=environment(tmp_path), check=False, timeout=wait.patience(30))
     assert done.returncode == 2 and b'--help' in done.stderr
 
 
@@ -125,7 +125,7 @@ def test_a_signal_stops_it(tmp_path, write, number):
                              stderr=subprocess.PIPE)
     wait.until(ready.exists)
     child.send_signal(number)
-    out, err = child.communicate(timeout=wait.bound(30))
+    out, err = child.communicate(timeout=wait.patience(30))
     assert child.returncode == 128 + number and err == b'', err
     assert b'something is as it is' in out
 
@@ -140,7 +140,7 @@ def test_progress_is_for_terminals(tmp_path, write):
     ours, theirs = pty.openpty()
     done = subprocess.run([str(BINARY), 'store', 'check', 'yoi.json', 'a'], cwd=tmp_path,
                           stderr=theirs, env=environment(tmp_path), check=False,
-                          stdout=subprocess.DEVNULL, timeout=wait.bound(30))
+                          stdout=subprocess.DEVNULL, timeout=wait.patience(30))
     os.close(theirs)
     seen = b''
     while True:
@@ -153,5 +153,5 @@ def test_progress_is_for_terminals(tmp_path, write):
         seen += part
     os.close(ours)
     assert done.returncode == 0 and b'\rreading: 0 %' in seen, seen[:200]
-    # At most a few times a second, whatever the plugin says.
-    assert seen.count(b'reading: ') < 20
+    # At most a few times a second, whatever the plugin says: it says it 400 times.
+    assert seen.count(b'reading: ') < 100

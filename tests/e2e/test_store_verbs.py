@@ -424,7 +424,7 @@ def locks(pid):
     for info in pathlib.Path(f'/proc/{pid}/fdinfo').iterdir():
         try:
             out += [x for x in info.read_text().splitlines() if x.startswith('lock:')]
-        except FileNotFoundError:
+        except OSError:  # it is closed by now
             continue
     return out
 

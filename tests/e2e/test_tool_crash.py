@@ -143,8 +143,8 @@ def case(new_host, tmp_path, kind, call, n):
         wrote = judge(host.v1, session.effects())
         if before == 1:
             assert wrote in ('ok', 'uncertain')
-        assert host.v1.ok('POST', '/v1/workers/w/input?wait=10', {'content': 'are you there'})[
-            'turn']['state'] == 'completed'
+        assert host.v1.ok('POST', '/v1/workers/w/input?wait=60', {'content': 'are you there'},
+                          seconds=90)['turn']['state'] == 'completed'
         host.stop()
         return hit, wrote
     finally:

@@ -620,7 +620,7 @@ def piped(scene, text, *args, runtimes=None):
     path = chat_config(scene, runtimes)
     return subprocess.run([BINARY, 'chat', path, '--profile', 'builtin:coder', *args], check=False,
                           input=text, env=environment(scene.folder, scene.env), cwd=scene.folder,
-                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=wait.bound(60),
+                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=wait.patience(60),
                           universal_newlines=True)
 
 
@@ -673,7 +673,7 @@ def test_a_script_lists_allows_and_denies(script, scene):
     script.say('/approvals')
     assert script.until('result') == {'approvals': []}
     script.proc.stdin.close()
-    assert script.proc.wait(wait.bound(20)) == 4  # since lines were left out
+    assert script.proc.wait(wait.patience(20)) == 4  # since lines were left out
     assert scene.effects() == [{'n': 1}]
 
 
@@ -707,7 +707,8 @@ def test_a_worker_that_was_made_otherwise_is_joined(scene):
     assert done.returncode == 3 and 'cannot make a worker' in done.stderr
     done = subprocess.run([BINARY, 'chat', chat_config(scene, runtimes), *argv], input='one call\n',
                           env=environment(scene.folder, scene.env), cwd=scene.folder, check=False,
-                          stdout=subprocess.PIPE, timeout=wait.bound(60), universal_newlines=True)
+                          stdout=subprocess.PIPE, timeout=wait.patience(60),
+                          universal_newlines=True)
     events = [json.loads(line) for line in done.stdout.splitlines()]
     assert events[0]['data']['worker']['profile'] == CODER
     assert [e['data']['status'] for e in events if e['event'] == 'tool.completed'] == ['ok']

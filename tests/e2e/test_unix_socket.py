@@ -162,4 +162,4 @@ def test_a_watcher_that_reads_nothing_holds_little_there(new_host):
     wait.until(lambda: host.v1.get('/v1/runtime').status == 200, what='the host goes on')
 
 
-RUNTIME_HERE = configs.ingress(configs.RUNTIME, listen='unix:v1.sock')
+RUNTIME_HERE = configs.ingress(configs.RUNTIME, listen='unix:v1.sock', write_ms=600000)

@@ -34,8 +34,8 @@ WARM_S = 60
 RSS_SLACK = 3 << 20
 LIFE_BYTES = 512
 FD_SLACK = 64       # more streams at once by dice
-DRAIN_MS = 4000
-CONFIG = {'gap_ms': 1500, 'first_byte_ms': 1500, 'retries': 1}
+DRAIN_MS = 60000    # whoever stalls has met gap_ms by then
+CONFIG = {'gap_ms': 5000, 'first_byte_ms': 5000, 'retries': 1}
 WRITE_MS = 3000
 IDLE_WORKERS = 500  # that nobody speaks to: they are there at the end as well
 SHOWN = 5           # of the failures of one check
@@ -172,7 +172,7 @@ class Soak:
         self.check('the host counted a generation for each step', asked == self.steps, asked,
                    self.steps)
         print(f'soak: {self.lives} lives, turns {self.turns}, answers {self.count.by_status}')
-        end = time.monotonic() + 30
+        end = time.monotonic() + 60
         while time.monotonic() < end and (self.descriptors() > self.open_at_first + FD_SLACK or
                                           metrics['yoi_watchers'] > 0):
             await asyncio.sleep(0.1)  # until the host has seen the last closes

@@ -155,7 +155,7 @@ class Attacker(Worker):
         assert len(out) == len(calls)
         return out
 
-    def shell(self, command, seconds=30, **more):
+    def shell(self, command, seconds=240, **more):
         (item,) = self.run(('shell_run', {'command': command, **more}), seconds=seconds)
         return text_of(item)
 

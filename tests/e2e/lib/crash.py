@@ -17,6 +17,7 @@ from .ledger import ACKED, REFUSED, Deed, Ledger, Life, Wrong, place
 from .tables import DURABLE
 
 THREADS = 6
+LEAST = 40  # requests of a round, however slow the machine is
 MODEL = configs.script(answers=[
     {'match': 'talk', 'steps': [{'chunk': 3}, {'say': '\u00e4\u2603 ', 'times': 25}]},
     {'match': 'slow', 'steps': [s for n in range(12) for s in ({'say': f'{n} '}, {'wait_ms': 8})]},
@@ -51,7 +52,7 @@ class Load:
 
     def join(self):
         for t in self.threads:
-            t.join(wait.bound(30))
+            t.join(wait.patience(30))
             if t.is_alive():
                 self.wrong.append('a client waits for ever')
         if self.wrong:
@@ -330,6 +331,7 @@ class Rounds:
         load.touched.update(self.common)
         load.start()
         time.sleep(self.rng.uniform(least, most))  # the moment is what is random here
+        wait.until(lambda: load.count >= LEAST or load.wrong, 60, 'some work')
         if how == 'kill':
             self.requests += load.kill()
             self.again()

@@ -261,7 +261,7 @@ def run(todo, folder, env, replace, prefix=()):
                           stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                           start_new_session=True) as shell:
         try:
-            said = shell.communicate(timeout=wait.bound(60))[0].decode()
+            said = shell.communicate(timeout=wait.patience(240))[0].decode()
         finally:
             try:
                 os.killpg(shell.pid, signal.SIGKILL)  # whatever it has left behind

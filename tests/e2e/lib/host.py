@@ -107,7 +107,7 @@ class Child:
             return False
 
         with self.changed:
-            if not self.changed.wait_for(look, wait.bound(seconds)):
+            if not self.changed.wait_for(look, wait.patience(seconds)):
                 self.kill()
                 raise AssertionError(f'{self.name}: no {what}; log:\n{self.tail()}')
         if found[0] is None:
@@ -133,11 +133,11 @@ class Child:
 
     def wait_exit(self, seconds=20.0):
         try:
-            code = self.proc.wait(wait.bound(seconds))
+            code = self.proc.wait(wait.patience(seconds))
         except subprocess.TimeoutExpired:
             self.kill()
             raise AssertionError(f'{self.name} does not end; log:\n{self.tail()}') from None
-        self.reader.join(wait.bound(5))
+        self.reader.join(wait.patience(5))
         return code
 
 
@@ -197,7 +197,7 @@ class Host(Child):
 
     def crashed(self):
         """It has ended by itself; what is known of that life is forgotten."""
-        self.reader.join(wait.bound(5))
+        self.reader.join(wait.patience(5))
         self.proc, self.addresses, self.signalled = None, {}, False
 
     def check_log(self):

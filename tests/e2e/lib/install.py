@@ -13,7 +13,7 @@ PREFIX = pathlib.Path('/usr/local')  # the Makefile's
 
 def make(target, stage):
     subprocess.run(['make', '-s', target, f'DESTDIR={stage}'], cwd=ROOT, check=True,
-                   stdin=subprocess.DEVNULL, timeout=wait.bound(120), stdout=subprocess.PIPE)
+                   stdin=subprocess.DEVNULL, timeout=wait.patience(120), stdout=subprocess.PIPE)
 
 
 def staged(tmp_path_factory):
@@ -40,7 +40,7 @@ def inside(stage, folder, *command, **env):
     return subprocess.run([*at_its_place(stage, folder), *map(str, command)],
                           check=False, env=local(folder, **env), stdin=subprocess.DEVNULL,
                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                          timeout=wait.bound(60), universal_newlines=True)
+                          timeout=wait.patience(60), universal_newlines=True)
 
 
 def shell(stage, folder, text, **env):

@@ -12,13 +12,13 @@ first. A worker that has become long is replaced.
 import contextlib
 import os
 import random
-import socket
 import statistics
 import time
 
 from . import configs, crash, wait
 from .host import descriptors
 from .ledger import ACKED, Deed, Ledger, Life, settled
+from .remote import free_port
 from .store import Store
 
 CLIENTS = 10
@@ -32,22 +32,8 @@ SEGMENT, CHECKPOINT = 65536, 262144
 LOG = 2 * (SEGMENT + CHECKPOINT)
 
 
-def free_port(rng):
-    """Not one that the kernel gives to a client while the host is away."""
-    for _ in range(1000):
-        port = rng.randrange(12000, 30000)
-        with socket.socket() as s:
-            s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                s.bind(('127.0.0.1', port))
-            except OSError:
-                continue
-            return port
-    raise AssertionError('no free port')
-
-
-def config(root, rng):
-    ports = [f'127.0.0.1:{free_port(rng)}' for _ in range(2)]
+def config(root):
+    ports = [f'127.0.0.1:{free_port()}' for _ in range(2)]
     return configs.standard(
         model=crash.MODEL,
         ingresses=[configs.ingress(entry, listen=port)
@@ -116,7 +102,7 @@ class Lives:
         """staying: workers that live through all lives."""
         self.rng, self.seed, self.root = random.Random(seed), seed, folder / 'root'
         self.staying = staying
-        self.host = new_host(config(self.root, self.rng), start=False)
+        self.host = new_host(config(self.root), start=False)
         self.store = Store(self.root, folder / 'etc')
         self.ledger, self.stay, self.number = Ledger(), [], 0
         self.judge = crash.Rounds(self.host, seed, common=0)

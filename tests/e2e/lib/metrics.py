@@ -65,5 +65,6 @@ def promtool():
 def judge(text):
     """What promtool finds; empty when the text is clean."""
     done = subprocess.run([promtool(), 'check', 'metrics'], input=text.encode(), check=False,
-                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=wait.bound(60))
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                          timeout=wait.patience(60))
     return done.stdout.decode() if done.returncode else ''

@@ -8,7 +8,7 @@ import ctypes.util
 import select
 import socket
 
-from .wait import bound
+from .wait import patience
 
 UPDATE_REQUESTED = 1
 
@@ -39,7 +39,7 @@ class Rekeying:
         self.ssl, self.queued, self.end = library(), b'', False
         host, port = address.split(':')
         self.sock = socket.socket()
-        self.sock.settimeout(bound(20))
+        self.sock.settimeout(patience(20))
         self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
         self.sock.connect((host, int(port)))
         self.sock.setblocking(False)
@@ -76,7 +76,7 @@ class Rekeying:
         """Waits for bytes of the peer and takes them, sending what is queued meanwhile."""
         self.send()
         readable, writable, _ = select.select([self.sock], [self.sock] if self.queued else [], [],
-                                              bound(20))
+                                              patience(20))
         assert readable or writable, 'nothing came'
         if not readable:
             return

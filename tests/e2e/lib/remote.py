@@ -15,11 +15,26 @@ from .worker import fresh, text_of
 SECRETS = {**configs.SECRETS, 'far': {'file': 'runtime.token'}}
 
 
+PORTS = range(12000, 30000)  # the kernel gives none of these to a client, nor for port 0
+_taken = []
+
+
 def free_port():
-    """A port of this machine that nobody has right now."""
-    with socket.socket() as s:
-        s.bind(('127.0.0.1', 0))
-        return s.getsockname()[1]
+    """A port that is this process' until it ends, also while nobody listens there. A
+    name in the kernel says so to other processes of tests."""
+    for _ in range(1000):
+        port, mark = random.SystemRandom().choice(PORTS), socket.socket(socket.AF_UNIX)
+        with socket.socket() as s:
+            s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                mark.bind(f'\0yoi-test-port-{port}')
+                s.bind(('127.0.0.1', port))
+            except OSError:
+                mark.close()
+                continue
+        _taken.append(mark)
+        return port
+    raise AssertionError('no free port')
 
 
 def entry(base_url, rid='main', token='secret:far', host_keys=None, **config):
@@ -72,9 +87,9 @@ def typed(response):
     return response.code
 
 
-def healthy(pair, status='ready', seconds=10):
+def healthy(pair, status='ready'):
     try:
-        wait.until(lambda: pair.status()['status'] == status, seconds, what=status)
+        wait.until(lambda: pair.status()['status'] == status, what=status)
     except AssertionError:
         raise AssertionError(f'{status}: {pair.status()} {pair.near.tail()}') from None
 

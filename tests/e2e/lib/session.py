@@ -42,7 +42,7 @@ class Session:
 
     def _ends(self):
         try:
-            wait.until(lambda: not self.host.alive(), 5, 'its end')
+            wait.until(lambda: not self.host.alive(), 60, 'its end')
             return True
         except AssertionError:
             return False

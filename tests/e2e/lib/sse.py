@@ -9,8 +9,6 @@ import time
 
 from . import record, wait, wire
 
-STREAM_S = 40.0  # a stream may live, whatever comes over it
-
 
 class Event:
     def __init__(self, kind, data, id_):
@@ -97,7 +95,7 @@ class Stream:
         self.sock, self.reader, self.head = client.open(method, target, body, headers, seconds)
         self.parser, self.queue, self.cut, self.raw = Parser(), [], cut, b''
         self.ended = False
-        self.until_s = time.monotonic() + wait.bound(max(seconds, STREAM_S))
+        self.seconds = seconds
         if body is not None and not isinstance(body, bytes):
             body = json.dumps(body).encode()
         self.asked = (client, method, target, body)
@@ -119,8 +117,7 @@ class Stream:
         # Over a network that fails the snapshot may be late: a test means what it
         # does to come after it.
         if wire.TRIES > 1 and method == 'GET' and cursor is None and cut is None:
-            while not self.queue and not self.ended:
-                self._more()
+            self._fill()
 
     def _error_body(self):
         n = self.head.header('content-length')
@@ -142,9 +139,19 @@ class Stream:
     def last_id(self):
         return self.parser.last_id
 
-    def _more(self):
+    def _fill(self):
+        """Reads until there is an event, or the end."""
+        until_s = self._until()
+        while not self.queue and not self.ended:
+            self._more(until_s)
+
+    def _until(self):
+        """From now on, not from the begin of the stream: a test may have done much else."""
+        return time.monotonic() + wait.patience(self.seconds)
+
+    def _more(self, until_s):
         # heartbeats keep a socket's own time limit from passing
-        assert time.monotonic() < self.until_s, f'nothing that was waited for: {self.raw[-500:]!r}'
+        assert time.monotonic() < until_s, f'nothing that was waited for: {self.raw[-500:]!r}'
         try:
             data = next(self.pieces)
         except StopIteration:
@@ -160,8 +167,7 @@ class Stream:
 
     def next_event(self):
         """The next event, None when the stream is over."""
-        while not self.queue and not self.ended:
-            self._more()
+        self._fill()
         return self.queue.pop(0) if self.queue else None
 
     def __iter__(self):
@@ -192,9 +198,9 @@ class Stream:
 
     def wait_comment(self):
         """Reads until one more comment line (a heartbeat) arrived."""
-        have = self.parser.comments
+        have, until_s = self.parser.comments, self._until()
         while self.parser.comments == have and not self.ended:
-            self._more()
+            self._more(until_s)
         return self.parser.comments > have
 
     def close(self):

@@ -92,7 +92,7 @@ class Store:
         done = subprocess.run([*prefix, *self.argv(verb, *args)], cwd=self.etc,
                               env=environment(self.etc), stdin=subprocess.DEVNULL,
                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, check=False,
-                              timeout=wait.bound(60), universal_newlines=True)
+                              timeout=wait.patience(60), universal_newlines=True)
         assert code is None or done.returncode == code, (done.returncode, done.stdout, done.stderr)
         return done
 

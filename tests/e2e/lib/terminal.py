@@ -55,7 +55,7 @@ class Terminal:
     def see(self, text, seconds=20.0):
         with self.changed:
             found = self.changed.wait_for(lambda: text in self.shown[self.at:],
-                                          wait.bound(seconds))
+                                          wait.patience(seconds))
             assert found, f'{text!r} was not shown; shown: {self.shown!r}'
             self.at = self.shown.index(text, self.at) + len(text)
 
@@ -67,11 +67,11 @@ class Terminal:
 
     def wait_exit(self, seconds=20.0):
         try:
-            code = self.proc.wait(wait.bound(seconds))
+            code = self.proc.wait(wait.patience(seconds))
         except subprocess.TimeoutExpired:
             self.kill()
             raise AssertionError(f'it does not end; shown: {self.shown!r}') from None
-        self.reader.join(wait.bound(5))
+        self.reader.join(wait.patience(5))
         return code
 
     def kill(self):
@@ -80,5 +80,5 @@ class Terminal:
         except ProcessLookupError:
             pass
         self.proc.wait()
-        self.reader.join(wait.bound(5))
+        self.reader.join(wait.patience(5))
         os.close(self.ours)

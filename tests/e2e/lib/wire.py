@@ -17,7 +17,7 @@ import threading
 import uuid
 
 from . import record
-from .wait import bound
+from .wait import patience
 
 CRLF = b'\r\n'
 READ_MAX = 64 << 20
@@ -35,7 +35,7 @@ class Reader:
 
     def __init__(self, sock, seconds=20.0):
         self.sock = sock
-        self.sock.settimeout(bound(seconds))
+        self.sock.settimeout(patience(seconds))
         self.buf = b''
         self.total = 0
 
@@ -159,11 +159,11 @@ def connect(address, seconds=20.0):
     tls, source = getattr(address, 'tls', None), getattr(address, 'source', None)
     if address.startswith('unix:'):
         sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        sock.settimeout(bound(seconds))
+        sock.settimeout(patience(seconds))
         sock.connect(address[5:])
         return sock
     host, port = address.rsplit(':', 1)
-    sock = socket.create_connection((host.strip('[]'), int(port)), timeout=bound(seconds),
+    sock = socket.create_connection((host.strip('[]'), int(port)), timeout=patience(seconds),
                                     source_address=source and (source, 0))
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return tls.wrap_socket(sock, server_hostname='localhost') if tls else sock

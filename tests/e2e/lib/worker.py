@@ -35,7 +35,7 @@ class Worker:
         return self.client.ok('POST', self.path + '/input', {'content': content, **fields},
                               status=202, headers=headers)['ack']
 
-    def say(self, content, wait=30, **fields):
+    def say(self, content, wait=60, **fields):
         """{turn, message} of an input that is waited for."""
         out = self.client.ok('POST', f'{self.path}/input?wait={wait}',
                              {'content': content, **fields}, status=200, seconds=wait + 10)

@@ -30,7 +30,7 @@ import xml.etree.ElementTree
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 UNIT_LIMIT_S = 120
 SKIPPED = 77  # exit code of a checker that has nothing to check with
-E2E_LIMIT_S = 600  # of one test, whatever it waits for; soak tests set their own
+E2E_LIMIT_S = 900  # of one test, whatever it waits for; soak tests set their own
 WORKERS = 2
 SICK_SEED = 1  # of the network in `sick`
 SOAK_SEEDS = range(2, 22)  # and in `soak`

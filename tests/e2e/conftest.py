@@ -44,7 +44,7 @@ def pytest_collection_modifyitems(config, items):
 def limit(request):
     """The last resort: a test that forgot a bound ends with a traceback."""
     own = request.node.get_closest_marker('timeout')
-    usual = 1800 if request.node.get_closest_marker('soak') else 300
+    usual = 1800 if request.node.get_closest_marker('soak') else 600
     seconds = wait.bound(own.args[0] if own else usual)
     if threading.current_thread() is not threading.main_thread():
         # No signal arrives here, so it is this whole worker that ends.

@@ -208,7 +208,8 @@ void yoi__warn_unset(struct yoi_embed *host) {
     if (in == NULL || yoi__secrets_filled(c->secrets, secret)) continue;
     const yoi_log_field fields[] = {{YOI_LIT("secret"), secret},
                                     {YOI_LIT("for"), in->plugin->manifest.id},
-                                    {YOI_LIT("variable"), yoi__secrets_variable(c->secrets, secret)}};
+                                    {YOI_LIT("variable"),
+                                     yoi__secrets_variable(c->secrets, secret)}};
     yoi__log_host(host->log, YOI_LOG_WARN, "secret has no value, its variable is unset or empty",
                   fields, debug ? 3 : 2);
   }

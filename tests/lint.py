@@ -301,7 +301,7 @@ def host_size(tree):
         lines = sum(1 for line in code.splitlines() if line.strip())
         part = '/'.join(name.split('/')[:2])
         size[part if part in size else 'host'] += lines
-    for part, most in (('host', 15500), ('host/cli', 4500), ('host/isolate', 2500),
+    for part, most in (('host', 15500), ('host/cli', 4550), ('host/isolate', 2500),
                        ('host/worker', 2000)):
         if size[part] >= most:
             tree.say(part, 1, f'{size[part]} lines of code; it stays under {most}')

@@ -12,7 +12,8 @@
 #include "bundle.h"
 
 static int open_runtime(const char *config, struct cli_config *c, struct yoi_embed **out) {
-  int code = cli_remote_is(config) ? cli_remote_config(config, c) : cli_config_read(config, c);
+  int code =
+      cli_remote_is(config) ? cli_remote_config(config, c) : cli_config_read(config, c, NULL);
   return code == CLI_OK ? cli_step_host(c, out) : code;
 }
 

@@ -336,7 +336,7 @@ int cli_chat(int argc, char **argv) {
   struct options o = {0};
   int code = parse(argc, argv, &o);
   if (code == CLI_OK)
-    code = o.url ? cli_remote_config(o.url, &config) : cli_config_read(o.config, &config);
+    code = o.url ? cli_remote_config(o.url, &config) : cli_config_read(o.config, &config, NULL);
   if (code != CLI_OK) return code;
   cli_lines_init(&c.lines, STDIN_FILENO);
   cli_view_init(&c.view, o.json, &c.calls);

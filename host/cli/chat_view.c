@@ -57,7 +57,7 @@ static const struct words model_errors[] = {
     {"malformed", "the model's server answered with something that is no answer"},
     {"too_large", "the model's answer was too large"},
     {"unauthorized", "the model's server refused the key"},
-    {"not_found", "there is no such model, its address is wrong, or it cannot be opened (see the log)"},
+    {"not_found", "there is no such model, its address is wrong, or it cannot be opened"},
     {"invalid_request", "the model's server refused the request"},
     {"rate_limited", "too many requests to the model; wait a little"},
     {"quota", "the quota at the model's provider is used up"},

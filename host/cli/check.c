@@ -11,7 +11,7 @@
 
 int cli_check_file(const char *path) {
   struct cli_config c;
-  int code = cli_config_read(path, &c);
+  int code = cli_config_read(path, &c, NULL);
   if (code != CLI_OK) return code;
   int n = cli_config_findings(&c, 0);
   if (n == 0) printf("%s: ok\n", c.name);

@@ -81,11 +81,10 @@ struct cli_config {
   yoi_sdk_json *tree; /* of the text; NULL: it is not JSON */
   const char *name; /* for findings; borrowed from argv */
 };
-/* path NULL: the default config. Says what is wrong and returns an exit code;
- * CLI_OK: *out is to be released. */
-int cli_config_read(const char *path, struct cli_config *out);
-/* The same; why a file cannot be read goes into *out_why, valid until the next call. */
-int cli_config_try(const char *path, struct cli_config *out, const char **out_why);
+/* path NULL: the default config. Says what is wrong and returns an exit code; CLI_OK:
+ * *out is to be released. With out_why, why a file cannot be read goes there in the place
+ * of being said, valid until the next call. */
+int cli_config_read(const char *path, struct cli_config *out, const char **out_why);
 void cli_config_release(struct cli_config *c);
 /* Sets the tree of the text. */
 void cli_config_look(struct cli_config *c);

@@ -49,7 +49,7 @@ void cli_config_look(struct cli_config *c) {
   (void)yoi_sdk_json_parse(text, YOI_SDK_JSON_COMMENTS, &c->tree, NULL);
 }
 
-int cli_config_try(const char *path, struct cli_config *out, const char **out_why) {
+int cli_config_read(const char *path, struct cli_config *out, const char **out_why) {
   *out = (struct cli_config){.name = path ? path : "(the default config)"};
   if (!path && !is_address(getenv("OPENAI_BASE_URL"))) {
     cli_say(
@@ -84,16 +84,10 @@ int cli_config_try(const char *path, struct cli_config *out, const char **out_wh
                     : errno == EPERM  ? "everybody may write to it, expected mode 0644 or stricter"
                     : errno == EISDIR ? "it is a folder, not a file"
                                       : strerror(errno);
+  if (!out_why) cli_say("cannot read config '%s': %s", path, why);
+  if (out_why) *out_why = why;
   cli_config_release(out);
-  *out_why = why;
   return CLI_INVALID;
-}
-
-int cli_config_read(const char *path, struct cli_config *out) {
-  const char *why = NULL;
-  int code = cli_config_try(path, out, &why);
-  if (why) cli_say("cannot read config '%s': %s", path, why);
-  return code;
 }
 
 void cli_config_release(struct cli_config *c) {

@@ -258,7 +258,7 @@ static int with_config(const struct arguments *a, const char *path,
   yoi_sdk_json *tree = NULL;
   char *said = NULL;
   size_t n = 0;
-  int code = cli_config_read(path, &c), findings;
+  int code = cli_config_read(path, &c, NULL), findings;
   if (code != CLI_OK) return code;
   findings = cli_config_findings(&c, 1);
   code = CLI_INTERNAL;

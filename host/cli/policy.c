@@ -185,7 +185,7 @@ int cli_policy(int argc, char **argv) {
   code = check_use(&a);
   if (code != CLI_OK) return code;
   struct cli_config c = {0};
-  code = cli_config_read(a.config, &c);
+  code = cli_config_read(a.config, &c, NULL);
   if (code != CLI_OK) return code;
   int findings = cli_config_findings(&c, 1);
   code = findings > 0     ? CLI_INVALID

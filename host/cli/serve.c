@@ -141,10 +141,9 @@ static void reload(struct yoi_embed *host, struct cli_config *c, const char *pat
   struct cli_config fresh = {0};
   const char *why = NULL;
   notify_reloading(c);
-  if (cli_config_try(path, &fresh, &why) != CLI_OK) {
-    char text[512];
-    (void)snprintf(text, sizeof text, "cannot read it: %s", why ? why : "the line before says why");
-    const struct field fields[] = {{"file", yoi_sdk_str(c->name)}, {"error", yoi_sdk_str(text)}};
+  if (cli_config_read(path, &fresh, &why) != CLI_OK) {
+    const struct field fields[] = {{"file", yoi_sdk_str(c->name)},
+                                   {"error", yoi_sdk_str(why ? why : "see the line before")}};
     remark_with(c, "error", "reload refused", fields, 2);
   } else {
     if (yoi_host_reload(host, fresh.text, fresh.len, fresh.base_dir, on_finding, c,
@@ -208,7 +207,7 @@ int cli_serve(int argc, char **argv) {
   if (code != CLI_OK) return code;
   if (check) return cli_check_file(path);
   if (!cli_sockets_take(&given)) return CLI_FAILED;
-  code = cli_config_read(path, &c);
+  code = cli_config_read(path, &c, NULL);
   if (code != CLI_OK) return code;
   int signals = cli_signals_open(1);
   if (signals < 0) {

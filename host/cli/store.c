@@ -287,7 +287,7 @@ int cli_store(int argc, char **argv) {
   if (!a.runtime)
     return cli_usage_error("'store %s' takes a config and the id of a runtime in it", name);
   struct cli_config c = {0};
-  code = cli_config_read(a.config, &c);
+  code = cli_config_read(a.config, &c, NULL);
   if (code != CLI_OK) return code;
   int findings = cli_config_findings(&c, 1);
   code = findings == 0 ? run(&a, &c) : findings > 0 ? CLI_INVALID : CLI_INTERNAL;

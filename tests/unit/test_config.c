@@ -457,7 +457,8 @@ static void dropped_in_runtimes_are_registered(void **state) {
   files_directory("needs");
   files_plugin("ctor", "needs/ctor.so");
   files_patch("needs/ctor.so", "\"additionalProperties\": false", "\"required\": [\"note\"]");
-  FINDS("{\"plugin_path\":[],\n\"drop_in\":[\"needs\"]}", "2:11 /drop_in key 'note' is missing",
+  FINDS("{\"plugin_path\":[],\n\"drop_in\":[\"needs\"]}",
+        "2:11 /drop_in 'config': key 'note' is missing",
         "2:11 /drop_in plugin 'dev.yoi.test.ctor' cannot be dropped in...");
 }
 

@@ -345,13 +345,15 @@ def test_a_followed_turn_ends_for_its_caller_whatever_dies(durable):
 def test_health_says_the_truth_within_two_seconds(new_host):
     pair = remote.Pair(new_host)
     healthy(pair)
-    seen = pair.api.ok('GET', '/api/runtimes/main')['last_seen']
+    before = pair.api.ok('GET', '/api/runtimes/main')
+    seen = before['last_seen']
     pair.far.crash()
     begin = time.monotonic()
     healthy(pair, 'unreachable')
     row = pair.api.ok('GET', '/api/runtimes/main')
     assert time.monotonic() - begin < wait.bound(2) and row['last_seen'] >= seen
     assert row['runtime']['diagnostics'][0]['code'] == 'runtime_unavailable'
+    assert row['runtime']['display_name'] == before['runtime']['display_name'] != 'Another host'
     pair.far.start()
     begin = time.monotonic()
     wait.until(lambda: pair.status()['status'] != 'unreachable', what='a remote that is back')

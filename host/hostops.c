@@ -113,20 +113,21 @@ static yoi_str display_name(const struct row *row) {
   return entry_of(row)->display_name;
 }
 
-/* What the runtime says of itself; only its name for people is the operator's,
- * when the config gives one. */
+/* The config gives it a name for people: that is the operator's. */
+static int is_named(const struct row *row) {
+  return !yoi_sdk_str_eq(display_name(row), row->in->plugin->manifest.display_name);
+}
+
+/* What the runtime says of itself, but for that name. */
 static void write_description(struct yoi_sdk_jsonw *w, const struct row *row) {
-  const struct yoi__instance *in = row->in;
   yoi_str said = yoi_sdk_json_raw_get(yoi_sdk_buf_str(&row->text), "runtime");
   yoi_sdk_json *tree = NULL;
-  yoi_str name = display_name(row);
-  if (yoi_sdk_str_eq(name, in->plugin->manifest.display_name) ||
-      yoi_sdk_json_parse(said, 0, &tree, NULL) != YOI_OK) {
+  if (!is_named(row) || yoi_sdk_json_parse(said, 0, &tree, NULL) != YOI_OK) {
     yoi_sdk_jsonw_raw(w, said);
     return;
   }
   yoi_sdk_jsonw_open(w, '{');
-  yoi_sdk_jsonw_kstr(w, "display_name", name);
+  yoi_sdk_jsonw_kstr(w, "display_name", display_name(row));
   for (const yoi_sdk_json *v = yoi_sdk_json_first(tree); v != NULL; v = yoi_sdk_json_next(v)) {
     if (yoi_sdk_str_is(yoi_sdk_json_key(v), "display_name")) continue;
     yoi_sdk_jsonw_keyn(w, yoi_sdk_json_key(v));
@@ -134,6 +135,31 @@ static void write_description(struct yoi_sdk_jsonw *w, const struct row *row) {
   }
   yoi_sdk_jsonw_close(w, '}');
   yoi_sdk_json_free(tree);
+}
+
+/* For as long as it does not answer: what it was called before. */
+static void write_name(struct yoi_sdk_jsonw *w, const struct row *row) {
+  struct yoi__instance *in = row->in;
+  pthread_mutex_lock(&in->lock);
+  if (in->said_name.len > 0 && !is_named(row))
+    yoi_sdk_jsonw_kraw(w, "display_name", in->said_name);
+  else
+    yoi_sdk_jsonw_kstr(w, "display_name", display_name(row));
+  pthread_mutex_unlock(&in->lock);
+}
+
+static void keep_name(struct yoi__instance *in, yoi_str raw) {
+  const size_t most = 6 * YOI_DISPLAY_NAME_MAX + 2; /* each byte escaped */
+  if (raw.len < 2 || raw.ptr[0] != '"' || raw.len > most) return;
+  pthread_mutex_lock(&in->lock);
+  if (!yoi_sdk_str_eq(in->said_name, raw)) {
+    yoi_str fresh = yoi_sdk_str_dup(raw);
+    if (fresh.ptr != NULL) {
+      yoi_sdk_str_free(&in->said_name);
+      in->said_name = fresh;
+    }
+  }
+  pthread_mutex_unlock(&in->lock);
 }
 
 static void write_runtime(struct yoi_sdk_jsonw *w, const struct row *row) {
@@ -153,7 +179,7 @@ static void write_runtime(struct yoi_sdk_jsonw *w, const struct row *row) {
   } else {
     /* It did not answer, so nothing is claimed in its name. */
     yoi_sdk_jsonw_open(w, '{');
-    yoi_sdk_jsonw_kstr(w, "display_name", display_name(row));
+    write_name(w, row);
     yoi_sdk_jsonw_kstr(w, "version", m->version);
     yoi_sdk_jsonw_kstr(w, "status", YOI_LIT("unreachable"));
     yoi_sdk_jsonw_key(w, "capabilities");
@@ -258,6 +284,8 @@ static void row_finish(struct lists *l, struct row *row) {
       value = yoi_sdk_json_raw_get(text, member);
     if (value.len > 0 && value.ptr[0] == l->ask->opening) {
       atomic_store(&row->in->last_seen_ns, yoi__wall_ns());
+      if (l->ask->op == YOI_OP_RUNTIME_DESCRIBE)
+        keep_name(row->in, yoi_sdk_json_raw_get(value, "display_name"));
       return;
     }
     (void)yoi_sdk_fail(&e.e, YOI_CODE_INTERNAL, "the answer has no member '%s'", member);

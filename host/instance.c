@@ -123,6 +123,7 @@ struct yoi__instance *yoi__instance_new(struct yoi_embed *top, struct yoi__confi
 }
 
 static void release_parts(struct yoi__instance *in) {
+  yoi_sdk_str_free(&in->said_name);
   if (in->top->control != NULL) {
     yoi__control_unpost(in->top->control, &in->refresh_task);
     yoi__control_unpost(in->top->control, &in->open_task);

@@ -68,7 +68,8 @@ struct yoi__instance {
   uint32_t shared;            /* setups that have it; [main] */
   struct yoi__instance *next; /* of the host's `left` or `spare` */
 
-  pthread_mutex_t lock;          /* guards `waiting` */
+  pthread_mutex_t lock;          /* guards `waiting` and `said_name` */
+  yoi_str said_name;             /* runtimes: the last that it gave itself, as JSON; or empty */
   struct yoi__stream *waiting;   /* streams that wait for the open; late.c */
   struct yoi__task open_task;    /* of what opens late; else without a function */
   struct yoi__task refresh_task; /* of its secrets */

@@ -13,8 +13,8 @@
  * stays.
  *
  * Invariants
- *  1. instance.lock guards `waiting` and the `pending` of the streams in it; it
- *     is not held across a call, a wake or an open.
+ *  1. instance.lock guards `waiting` and the `pending` of the streams in it (and a
+ *     name, hostops.c); it is not held across a call, a wake or an open.
  *  2. A failed open answers those who waited for it; the next start tries
  *     again.
  *  3. A SERIAL plugin is asked on its strand; its inner stream is the strand's,

@@ -41,7 +41,6 @@
 
 #define QUEUE_BYTES YOI_SDK_HARD(262144, 65536) /* 64 of the longest lines, 1,000 usual ones */
 #define VALUE_MAX 1024
-#define FIELDS_MAX 16
 #define FLUSH_MS 100
 
 struct yoi__log {
@@ -177,7 +176,7 @@ static void make_line(const struct yoi__log *log, struct yoi_sdk_buf *b, uint32_
   add_field(log, b, secrets, YOI_LIT("msg"), msg);
   if (plugin.len > 0) add_field(log, b, secrets, YOI_LIT("plugin"), plugin);
   if (request_id.len > 0) add_field(log, b, secrets, YOI_LIT("request_id"), request_id);
-  for (size_t i = 0; i < n && i < FIELDS_MAX; i++)
+  for (size_t i = 0; i < n && i < YOI__LOG_FIELDS_MAX; i++)
     if (key_valid(fields[i].key)) add_field(log, b, secrets, fields[i].key, fields[i].value);
   if (log->format == YOI__LOG_JSON) yoi_sdk_buf_addc(b, '}');
   yoi_sdk_buf_addc(b, '\n');

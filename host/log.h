@@ -8,6 +8,8 @@
 
 #include "scrub.h"
 
+#define YOI__LOG_FIELDS_MAX 16 /* of a line; what is beyond is left out */
+
 struct yoi__log;
 
 /* Lines go to fd, which stays the caller's. format: YOI__LOG_* of config.h.

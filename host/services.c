@@ -36,7 +36,13 @@ static uint32_t log_enabled(const yoi_host *h, uint32_t level) {
 
 static void log_write(const yoi_host *h, uint32_t level, yoi_str msg, yoi_str request_id,
                       const yoi_log_field *fields, size_t n) {
-  yoi__log_write(of(h)->top->log, level, of(h)->plugin->manifest.id, msg, request_id, fields, n);
+  const struct yoi__instance *in = of(h);
+  yoi_log_field all[YOI__LOG_FIELDS_MAX];
+  size_t k = 0;
+  if (in->plugin->manifest.kind == YOI_KIND_RUNTIME) /* as the host names it in its own lines */
+    all[k++] = (yoi_log_field){YOI_LIT("runtime"), in->name};
+  for (size_t i = 0; i < n && k < YOI__LOG_FIELDS_MAX; i++) all[k++] = fields[i];
+  yoi__log_write(in->top->log, level, in->plugin->manifest.id, msg, request_id, all, k);
 }
 
 static const yoi_host_log log_table = {sizeof log_table, 0, log_enabled, log_write};

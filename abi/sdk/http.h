@@ -22,7 +22,7 @@
  *     to follow a redirect starts another exchange.
  *  5. TLS is verified against the system's store, which is read when the
  *     first https connection is made.
- *  6. Nothing here is public: results and their details may name addresses.
+ *  6. Nothing here is public: the details of results may name addresses.
  *  7. With `connect` in its handler an exchange has a connection of its own,
  *     which is neither taken from those that are kept nor kept: each address
  *     that anything is sent to was asked about, for this very exchange.
@@ -77,6 +77,7 @@ struct yoi_sdk_http_result {
   uint32_t sent;   /* 1 once the request may have reached the server */
   uint32_t unknown_name; /* 1: CONNECT, because the name was not found */
   const char *detail; /* for the log; never NULL */
+  const char *cause;  /* in fixed words: no address, name or path; never NULL */
 };
 
 /* [loop] head and body return 0 to go on; anything else ends the exchange as

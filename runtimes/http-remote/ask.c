@@ -17,6 +17,8 @@
  *     then.
  *  3. Nothing but a look at the remote is sent before it was looked at.
  *  4. A delete that is repeated may find its own work done: then it is done.
+ *  5. The private detail of an error is fixed words and numbers: it stands in the
+ *     log. What libcurl says of addresses is for the level debug.
  */
 #include "remote.h"
 
@@ -169,7 +171,8 @@ static void transport(struct rem_ask *a, const struct yoi_sdk_http_result *resul
       break;
   }
   o->st = yoi_sdk_fail(&o->error.e, code, "%s", message);
-  yoi_sdk_fail_private(&o->error.e, "%s", result->detail);
+  yoi_sdk_fail_private(&o->error.e, "%s", result->cause);
+  rem_log(a->i, YOI_LOG_DEBUG, "no answer came", result->detail, NULL);
   if (code == YOI_CODE_RUNTIME_UNAVAILABLE) rem_health_suspect(a->i);
 }
 

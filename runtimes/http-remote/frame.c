@@ -92,10 +92,6 @@ struct rem_frame *rem_frame_end(const char *reason, int32_t code, int retryable,
   return f;
 }
 
-int rem_end_retryable(yoi_str data) {
-  return yoi_sdk_str_is(yoi_sdk_json_raw_get(data, "retryable"), "true");
-}
-
 int32_t rem_end_code(yoi_str data) {
   yoi_str name = yoi_sdk_json_raw_get(data, "code");
   int32_t code = 0;
@@ -103,4 +99,11 @@ int32_t rem_end_code(yoi_str data) {
     code = rem_code_map(YOI_OP_WORKER_EVENTS,
                         yoi_sdk_code_find((yoi_str){name.ptr + 1, name.len - 2}));
   return code ? code : YOI_CODE_REMOTE_MALFORMED;
+}
+
+/* What is final between the two hosts is not for who watches here: a token that
+ * was changed there will be changed here. */
+int rem_end_retryable(yoi_str data) {
+  return yoi_sdk_str_is(yoi_sdk_json_raw_get(data, "retryable"), "true") ||
+         rem_end_code(data) == YOI_CODE_RUNTIME_UNAVAILABLE;
 }

@@ -71,7 +71,7 @@ static void note_instance(struct rem_instance *i, yoi_str id) {
   }
   pthread_mutex_unlock(&h->mu);
   if (other) rem_log(i, YOI_LOG_WARN, "another runtime answers at the remote", "remote_replaced",
-                     (yoi_str){0});
+                     NULL);
 }
 
 yoi_status rem_health_take(struct rem_instance *i, yoi_str runtime, yoi_error *err) {
@@ -129,12 +129,18 @@ static void look_at(struct rem_instance *i, uint64_t at_ns) {
   (void)i->loop->timer(i->host, at_ns, on_timer, i, &h->timer);
 }
 
+/* Another reason than before, whoever mends one finds the next. */
+static int is_news(const struct yoi_sdk_error *why, const yoi_error *err) {
+  return why->e.code != err->code || strcmp(why->message, err->message) != 0 ||
+         strcmp(why->private_detail, err->private_detail) != 0;
+}
+
 static void settle(struct rem_instance *i, yoi_status st, const yoi_error *err) {
   struct rem_health *h = &i->health;
   enum rem_status to = st == YOI_OK ? REM_READY : REM_UNREACHABLE;
   pthread_mutex_lock(&h->mu);
   enum rem_status from = h->status;
-  int other = from != to || (st != YOI_OK && h->why.e.code != err->code);
+  int other = from != to || (st != YOI_OK && is_news(&h->why, err));
   h->status = to;
   h->looked_ns = rem_now(i);
   if (st == YOI_OK && h->news) h->news--;
@@ -145,9 +151,9 @@ static void settle(struct rem_instance *i, yoi_status st, const yoi_error *err) 
   pthread_mutex_unlock(&h->mu);
   atomic_store(&h->verified, st == YOI_OK);
   if (other && st == YOI_OK)
-    rem_log(i, YOI_LOG_INFO, "the remote is there", NULL, (yoi_str){0});
+    rem_log(i, YOI_LOG_INFO, "the remote is there", NULL, NULL);
   else if (other)
-    rem_log(i, YOI_LOG_WARN, "the remote cannot be used", err->message, (yoi_str){0});
+    rem_log(i, YOI_LOG_WARN, "the remote cannot be used", err->message, err->private_detail);
 }
 
 /* What refused the look, said of the remote and not of a request that nobody

@@ -17,9 +17,11 @@
 YOI_MANIFEST_FILE(MANIFEST);
 
 void rem_log(const struct rem_instance *i, uint32_t level, const char *msg, const char *what,
-             yoi_str request_id) {
-  const yoi_log_field field = {YOI_LIT("what"), yoi_sdk_str(what)};
-  if (i->log) i->log->write(i->host, level, yoi_sdk_str(msg), request_id, &field, what ? 1 : 0);
+             const char *cause) {
+  const yoi_log_field fields[] = {{YOI_LIT("what"), yoi_sdk_str(what)},
+                                  {YOI_LIT("cause"), yoi_sdk_str(cause)}};
+  size_t n = !what ? 0 : cause && *cause ? 2 : 1;
+  if (i->log) i->log->write(i->host, level, yoi_sdk_str(msg), (yoi_str){0}, fields, n);
 }
 
 /* ---- open and close --------------------------------------------------------- */
@@ -102,7 +104,7 @@ static yoi_status rem_open(const yoi_host *host, yoi_str config, void **out_self
   }
   if (i->config.bare_token)
     rem_log(i, YOI_LOG_WARN, "a token is sent over plain http to another machine", "base_url",
-            (yoi_str){0});
+            NULL);
   *out_self = i;
   return YOI_OK;
 }

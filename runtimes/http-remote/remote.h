@@ -382,8 +382,9 @@ static inline uint32_t rem_here(const struct rem_instance *i) {
 }
 /* The loop that an operation begun on this thread belongs to. */
 uint32_t rem_loop_for(const struct rem_instance *i, yoi_str id);
+/* cause: of what, in words that name nobody; both may be NULL. */
 void rem_log(const struct rem_instance *i, uint32_t level, const char *msg, const char *what,
-             yoi_str request_id);
+             const char *cause);
 /* A followed input has gone. */
 void rem_follow_gone(struct rem_instance *i);
 

@@ -13,7 +13,8 @@
  *
  * A remote that goes away is expected to come back: the upstream goes on at its
  * last cursor, the watchers wait. One that does not know the cursor any more is
- * asked without, and its snapshot goes to all who watch.
+ * asked without, and its snapshot goes to all who watch. So it is with one that
+ * does not take the token of this host any more: the refusal has it read again.
  *
  * A followed input is the same with one watcher: its upstream begins with the
  * input itself. Once that is acknowledged the turn is followed as events from

@@ -353,12 +353,14 @@ def test_health_says_the_truth_within_two_seconds(new_host):
     assert LIMIT['YOI_REMOTE_PROBE_MS'] + LIMIT['YOI_REMOTE_PROBE_LIMIT_MS'] < 2000
     pair = remote.Pair(new_host)
     healthy(pair)
-    seen = pair.api.ok('GET', '/api/runtimes/main')['last_seen']
+    before = pair.api.ok('GET', '/api/runtimes/main')
+    seen = before['last_seen']
     pair.far.crash()
     healthy(pair, 'unreachable')
     row = pair.api.ok('GET', '/api/runtimes/main')
     assert row['last_seen'] >= seen
     assert row['runtime']['diagnostics'][0]['code'] == 'runtime_unavailable'
+    assert row['runtime']['display_name'] == before['runtime']['display_name'] != 'Another host'
     pair.far.start()
     wait.until(lambda: pair.status()['status'] != 'unreachable', what='a remote that is back')
 

@@ -358,7 +358,8 @@ static void lines_go_to_the_application(void **state) {
   char none;
   assert_int_equal(read(pipes[0], &none, 1), 0); /* nothing there */
   close(pipes[0]);
-  assert_non_null(strstr(mine.text, "level=info msg=\"opened\\nhere\" plugin=" OWN "\n"));
+  assert_non_null(strstr(mine.text, "level=info msg=\"opened\\nhere\" plugin=" OWN
+                                   " runtime=r\n"));
   assert_non_null(strstr(mine.text, "msg=ready\n"));
   assert_non_null(strstr(mine.text, "msg=drained\n"));
   assert_int_equal(mine.levels[YOI_LOG_INFO], mine.n);

@@ -196,6 +196,32 @@ static void test_runtimes_and_one_runtime(void **state) {
   tear_down(&f, all);
 }
 
+static void test_a_name_stays_while_nobody_answers(void **state) {
+  static const char *const said[][2] = {
+      {NULL, "Fixture"}, /* the plugin's: it has not said any yet */
+      {DESCRIBE, "X"},
+      {NULL, "X"},
+      {"{\"runtime\":{\"display_name\":\"Y \\u0022\",\"status\":\"ready\"}}", "Y \""},
+      {NULL, "Y \""},
+      {"{\"runtime\":{\"display_name\":7,\"status\":\"ready\"}}", "(none)"},
+      {NULL, "Y \""}};
+  struct host_fixture f;
+  struct behaviour all[RUNTIMES];
+  struct yoi_sdk_error e;
+  yoi_sdk_json *tree;
+  (void)state;
+  fill(all);
+  set_up(&f, all, 1);
+  for (size_t i = 0; i < sizeof said / sizeof said[0]; i++) {
+    all[0].describe = said[i][0];
+    assert_int_equal(ask(&f, YOI_OP_HOST_RUNTIME, "{\"runtime_id\":\"a\"}", &tree, NULL, &e),
+                     YOI_OK);
+    assert_string_equal(str_of(tree, "runtime", "display_name"), said[i][1]);
+    yoi_sdk_json_free(tree);
+  }
+  tear_down(&f, all);
+}
+
 static void test_the_operators_name_is_shown(void **state) {
   struct host_fixture f;
   struct behaviour all[RUNTIMES];
@@ -349,6 +375,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_workers_of_all_runtimes),
       cmocka_unit_test(test_runtimes_and_one_runtime),
+      cmocka_unit_test(test_a_name_stays_while_nobody_answers),
       cmocka_unit_test(test_the_operators_name_is_shown),
       cmocka_unit_test(test_bodies_are_strict),
       cmocka_unit_test(test_ready_and_metrics),

@@ -66,6 +66,28 @@ uint32_t yoi__sdk_http_classify(CURLcode code, uint32_t phase) {
   }
 }
 
+const char *yoi__sdk_http_cause(CURL *easy, CURLcode code) {
+  static const struct {
+    long number; /* X509_V_ERR_* of openssl/x509_vfy.h */
+    const char *text;
+  } reasons[] = {{9, "the certificate is not valid yet"},
+                 {10, "the certificate has expired"},
+                 {18, "the certificate is signed by itself"},
+                 {19, "a certificate of the chain is signed by itself"},
+                 {20, "the issuer of the certificate is not trusted"},
+                 {21, "the issuer of the certificate is not there"},
+                 {23, "the certificate was revoked"}};
+  long n = 0;
+  if (code == CURLE_COULDNT_CONNECT && curl_easy_getinfo(easy, CURLINFO_OS_ERRNO, &n) == CURLE_OK &&
+      n > 0)
+    return strerror((int)n);
+  if (code == CURLE_PEER_FAILED_VERIFICATION &&
+      curl_easy_getinfo(easy, CURLINFO_SSL_VERIFYRESULT, &n) == CURLE_OK)
+    for (size_t i = 0; i < sizeof reasons / sizeof reasons[0]; i++)
+      if (reasons[i].number == n) return reasons[i].text;
+  return curl_easy_strerror(code);
+}
+
 /* Takes a part, or NULL when the URL has none; free with curl_free. */
 static char *part(CURLU *u, CURLUPart what) {
   char *text = NULL;

@@ -440,6 +440,7 @@ void yoi__sdk_http_ended(struct yoi_sdk_http_exchange *x, CURLcode code) {
   result.detail = x->end        ? yoi_sdk_http_end_name(x->end)
                   : x->error[0] ? x->error
                                 : curl_easy_strerror(code);
+  result.cause = x->end ? result.detail : yoi__sdk_http_cause(x->easy, code);
   if (handler && handler->done) handler->done(x->ctx, &result);
   put_back(x);
 }

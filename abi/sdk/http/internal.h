@@ -137,5 +137,7 @@ void yoi__sdk_http_exchange_free(struct yoi_sdk_http_exchange *x);
 
 /* classify.c */
 uint32_t yoi__sdk_http_classify(CURLcode code, uint32_t phase);
+/* Why, in words that are the same for everybody. */
+const char *yoi__sdk_http_cause(CURL *easy, CURLcode code);
 
 #endif

@@ -143,6 +143,16 @@ static void lost(struct rem_watched *w) {
   w->up->handler->done(w->up->ctx, &o);
 }
 
+/* The token is not the right one. */
+static void refused(struct rem_watched *w) {
+  static const char body[] = "{\"error\":{\"code\":\"unauthorized\",\"message\":\"\"}}";
+  struct rem_outcome o = {0};
+  assert_non_null(w->up);
+  o.st = rem_error_map(YOI_OP_WORKER_EVENTS, (yoi_str){0}, 401, yoi_sdk_str(body), 0,
+                       yoi_sdk_error_init(&o.error));
+  w->up->handler->done(w->up->ctx, &o);
+}
+
 /* All that the remote answers to a followed input. */
 static void acknowledged(struct rem_watched *w, const char *answer) {
   struct rem_outcome o = {.text = yoi_sdk_str(answer)};
@@ -305,6 +315,42 @@ static void a_stream_that_only_ends_is_taken_up_again_for_so_long(void **state) 
   leave(x);
 }
 
+/* What the remote says when the token that opened the stream was changed. */
+#define UNAUTHORIZED                                                                      \
+  "{\"reason\":\"error\",\"code\":\"unauthorized\",\"retryable\":false,\"cursor\":\"k1\"}"
+
+static void a_stream_whose_token_is_over_is_taken_up_again_for_so_long(void **state) {
+  (void)state;
+  struct rem_watcher *x = first_one();
+  struct rem_watched *w = x->w;
+  int asked = 0;
+  assert_int_equal(sse(w, "end", "", UNAUTHORIZED), 0);
+  lost(w);
+  assert_int_equal(w->phase, REM_LOST);
+  assert_string_equal(given(x), "");
+  for (; w->phase != REM_OVER && asked < 100; asked++) {
+    fake_host_advance(fh, RESUME_MS / 4);
+    if (w->phase == REM_OVER) break;
+    assert_true(asks(w->up, "k1"));
+    refused(w);
+  }
+  assert_in_range(asked, 2, 10);
+  assert_string_equal(given(x), END_OF("runtime_unavailable", "true", "\"k1\""));
+  leave(x);
+}
+
+static void a_batch_whose_token_is_over_may_be_read_again(void **state) {
+  (void)state;
+  struct rem_watcher *x = watch(FROM("k0"));
+  batch(x, "{\"events\":[" ROW("k1") "],\"cursor\":\"k1\",\"end\":" UNAUTHORIZED "}");
+  assert_string_equal(given(x), "turn.started k1;");
+  batch(x, "{\"events\":[],\"cursor\":\"k1\",\"end\":" UNAUTHORIZED "}");
+  assert_string_equal(given(x), "");
+  fake_host_advance(fh, RESUME_MS / 4);
+  assert_true(asks(x->read, "k1"));
+  leave(x);
+}
+
 /* ---- kinds of events of a later version --------------------------------------------- */
 
 static void a_full_batch_of_unknown_events_is_gone_on_behind(void **state) {
@@ -458,6 +504,8 @@ int main(void) {
       T(a_batch_that_is_cut_is_read_again_for_so_long),
       T(a_batch_that_is_cut_for_good_ends_the_stream),
       T(a_stream_that_only_ends_is_taken_up_again_for_so_long),
+      T(a_stream_whose_token_is_over_is_taken_up_again_for_so_long),
+      T(a_batch_whose_token_is_over_may_be_read_again),
       T(a_full_batch_of_unknown_events_is_gone_on_behind),
       T(a_large_batch_without_known_events_is_no_trap),
       T(who_reads_up_to_an_unknown_event_joins_there),

@@ -170,7 +170,9 @@ VALIDATE  := $(B)/tests/schema/validate
 READ      := $(B)/tests/bundles/read
 CONFORM   := $(if $(wildcard tests/conform/*.c),$(P)/yoi-conform)
 
-.PHONY: install uninstall deb deb-check help all static broken core bundles run test unit e2e lint abi-check bench fuzz soak clean \
+# `always` is what is never there: a file that .SECONDARY lets be absent would not
+# make anything anew.
+.PHONY: always install uninstall deb deb-check help all static broken core bundles run test unit e2e lint abi-check bench fuzz soak clean \
         packages-run packages-test packages-bench packages-deb packages-deb-check test-binaries core-binaries
 .DEFAULT_GOAL := all
 .SECONDARY:
@@ -357,7 +359,6 @@ $(PLACED): host/place.c $(P)/libdir Makefile
 $(P)/libdir: always
 	@mkdir -p $(@D)
 	@echo '$(LIBDIR)' | cmp -s - $@ || echo '$(LIBDIR)' >$@
-always:
 
 # The one file that includes cJSON.h: before banned.h poisons names in it.
 $(B)/obj/abi/sdk/core/json_tree.o: EXTRA_CPPFLAGS = -include cjson/cJSON.h

@@ -61,6 +61,22 @@ def test_uninstall_takes_away_what_install_has_put_there(stage, tmp_path):
     assert left == [kept]
 
 
+def test_another_prefix_is_another_place_and_the_same_one_builds_nothing(tmp_path):
+    """What knows where it will be installed is made anew when that changes."""
+    targets = [tmp_path / t for t in ('obj/host/place.o', 'install/yoi.pc')]
+
+    def made(prefix):
+        subprocess.run(['make', '-s', f'P={tmp_path}', f'PREFIX={prefix}', *map(str, targets)],
+                       cwd=ROOT, check=True, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                       timeout=wait.bound(60))
+        return targets[0].read_bytes(), targets[1].read_text(), targets[0].stat().st_mtime_ns
+
+    for prefix in ('/first', '/second'):
+        code, text, when = made(prefix)
+        assert f'{prefix}/lib/yoi'.encode() in code and f'prefix={prefix}\n' in text
+        assert made(prefix)[2] == when
+
+
 def test_the_unit_names_the_installed_program(stage):
     text = (stage / 'usr/local/lib/systemd/system/yoi-host.service').read_text()
     assert re.findall(r'^Exec\w+=(\S+yoi\S+)', text, re.M) == [f'{PREFIX}/bin/yoi-host'] * 2

@@ -170,9 +170,7 @@ VALIDATE  := $(B)/tests/schema/validate
 READ      := $(B)/tests/bundles/read
 CONFORM   := $(if $(wildcard tests/conform/*.c),$(P)/yoi-conform)
 
-# `always` is what is never there: a file that .SECONDARY lets be absent would not
-# make anything anew.
-.PHONY: always install uninstall deb deb-check help all static broken core bundles run test unit e2e lint abi-check bench fuzz soak clean \
+.PHONY: install uninstall deb deb-check help all static broken core bundles run test unit e2e lint abi-check bench fuzz soak clean \
         packages-run packages-test packages-bench packages-deb packages-deb-check test-binaries core-binaries
 .DEFAULT_GOAL := all
 .SECONDARY:
@@ -359,6 +357,8 @@ $(PLACED): host/place.c $(P)/libdir Makefile
 $(P)/libdir: always
 	@mkdir -p $(@D)
 	@echo '$(LIBDIR)' | cmp -s - $@ || echo '$(LIBDIR)' >$@
+# Without this .SECONDARY lets it be absent, and nothing is made anew.
+.PHONY: always
 
 # The one file that includes cJSON.h: before banned.h poisons names in it.
 $(B)/obj/abi/sdk/core/json_tree.o: EXTRA_CPPFLAGS = -include cjson/cJSON.h
@@ -529,6 +529,10 @@ packages-deb-check:
 VERSION  := $(shell sed -n '/^const char .yoi_version/,/^}/s/.*"\(.*\)".*/\1/p' host/embed.c)
 SDK_LIBS  = $(SDK_CORE) $(SDK_SCHEMA) $(SDK_BUNDLE) $(SDK_RULES) $(SDK_HTTP)
 MADE      = $(patsubst docs/install/%.in,$(P)/install/%,$(wildcard docs/install/*.in))
+# The manual lies there as it does here, with links that lead to what is installed.
+DOCDIR    = $(DATADIR)/doc/yoi
+MANUAL    = README.md LICENSE $(wildcard docs/*.md docs/examples/*) docs/openapi.yaml docs/config.schema.json \
+  $(wildcard plugins/*/README.md runtimes/*/README.md)
 INSTALLED = $(BINDIR):$(P)/yoi-host $(BINDIR):$(CONFORM) \
   $(INCDIR):abi/yoi.h $(patsubst %,$(INCDIR)/yoi:%,$(wildcard abi/yoi/*.h)) \
   $(patsubst %,$(INCDIR)/sdk:%,$(wildcard abi/sdk/*.h)) \
@@ -538,8 +542,7 @@ INSTALLED = $(BINDIR):$(P)/yoi-host $(BINDIR):$(CONFORM) \
   $(patsubst %,$(UNITDIR):%,$(filter %.service %.socket,$(MADE))) \
   $(patsubst %,$(DATADIR)/bash-completion/completions:docs/install/%,yoi-host yoi-conform) \
   $(DATADIR)/yoi:docs/config.schema.json $(DATADIR)/yoi:$(P)/bundles/default.json \
-  $(patsubst %,$(DATADIR)/doc/yoi/examples:%,$(wildcard docs/examples/*)) \
-  $(patsubst %,$(DATADIR)/doc/yoi:%,README.md LICENSE $(wildcard docs/*.md) docs/openapi.yaml) \
+  $(foreach f,$(MANUAL),$(patsubst %/.,%,$(DOCDIR)/$(patsubst %/,%,$(dir $(f)))):$(if $(filter %.md,$(f)),$(P)/manual/)$(f)) \
   $(foreach n,1 5 7,$(patsubst %,$(MANDIR)/man$(n):%,$(wildcard docs/man/*.$(n))))
 into      = $(DESTDIR)$(firstword $(subst :, ,$(1)))
 what      = $(lastword $(subst :, ,$(1)))
@@ -551,11 +554,16 @@ $(P)/install/%: docs/install/%.in always
 	$(Q)sed -e 's|@PREFIX@|$(PREFIX)|g; s|@LIBDIR@|$(LIBDIR)|g; s|@INCDIR@|$(INCDIR)|g' \
 	  -e 's|@BINDIR@|$(BINDIR)|g; s|@VERSION@|$(VERSION)|g' $< >$@.$$$$ && mv $@.$$$$ $@
 
+$(P)/manual/%: % docs/install/manual.awk always
+	@mkdir -p $(@D)
+	$(Q)awk -v page='$<' -v manual='$(DOCDIR)' -v headers='$(INCDIR)' -v units='$(UNITDIR)' \
+	  -v files='$(MANUAL)' -f docs/install/manual.awk $< >$@.$$$$ && mv $@.$$$$ $@
+
 define newline
 
 
 endef
-install: $(PRODUCTS) $(SDK_LIBS) $(MADE)
+install: $(PRODUCTS) $(SDK_LIBS) $(MADE) $(patsubst %,$(P)/manual/%,$(filter %.md,$(MANUAL)))
 	$(foreach i,$(INSTALLED),$(Q)install -D -m $(call mode,$(call what,$(i))) -t '$(call into,$(i))' $(call what,$(i))$(newline))
 	$(Q)install -m 755 $(LIBYOI_SO) '$(DESTDIR)$(LIBDIR)/libyoi.so.$(VERSION)'
 	$(Q)ln -sf libyoi.so.$(VERSION) '$(DESTDIR)$(LIBDIR)/libyoi.so.1'
@@ -565,9 +573,8 @@ install: $(PRODUCTS) $(SDK_LIBS) $(MADE)
 uninstall:
 	$(foreach i,$(INSTALLED),$(Q)rm -f '$(call into,$(i))/$(notdir $(call what,$(i)))'$(newline))
 	$(Q)rm -f $(foreach n,libyoi.so libyoi.so.1 libyoi.so.$(VERSION),'$(DESTDIR)$(LIBDIR)/$(n)')
-	$(Q)for d in $(foreach d,$(INCDIR)/yoi $(INCDIR)/sdk $(INCDIR) $(LIBDIR)/yoi/runtimes \
-	  $(LIBDIR)/yoi/plugins $(LIBDIR)/yoi $(DATADIR)/yoi $(DATADIR)/doc/yoi/examples \
-	  $(DATADIR)/doc/yoi,'$(DESTDIR)$(d)'); do rmdir "$$d" 2>/dev/null || true; done
+	$(Q)for d in $(foreach d,$(INCDIR) $(LIBDIR)/yoi $(DATADIR)/yoi $(DOCDIR),'$(DESTDIR)$(d)'); do \
+	  [ ! -d "$$d" ] || find "$$d" -depth -type d -empty -delete; done
 
 # ---- Debian packages -----------------------------------------------------
 # Of the last commit's time; what is no release is older than the release, and

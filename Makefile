@@ -366,6 +366,7 @@ $(B)/obj/abi/sdk/core/json_tree.o: EXTRA_CPPFLAGS = -include cjson/cJSON.h
 # Files that are embedded in an object (sdk/embed.h) are its prerequisites.
 $(B)/obj/abi/sdk/rules/bundle.o: abi/sdk/rules/rules.schema.json
 $(call objs,host): $(wildcard host/*.json)
+$(B)/obj/plugins/ingress-http/pages.o: $(wildcard plugins/ingress-http/*.html)
 $(B)/obj/host/cli/config_schema.o: docs/config.schema.json
 $(B)/obj/host/cli/plugin_new.o: $(wildcard host/cli/new/*.in)
 $(B)/obj/host/create.o: bundles/builtin.json

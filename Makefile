@@ -357,7 +357,8 @@ $(PLACED): host/place.c $(P)/libdir Makefile
 $(P)/libdir: always
 	@mkdir -p $(@D)
 	@echo '$(LIBDIR)' | cmp -s - $@ || echo '$(LIBDIR)' >$@
-always:
+# Without this .SECONDARY lets it be absent, and nothing is made anew.
+.PHONY: always
 
 # The one file that includes cJSON.h: before banned.h poisons names in it.
 $(B)/obj/abi/sdk/core/json_tree.o: EXTRA_CPPFLAGS = -include cjson/cJSON.h
@@ -365,6 +366,7 @@ $(B)/obj/abi/sdk/core/json_tree.o: EXTRA_CPPFLAGS = -include cjson/cJSON.h
 # Files that are embedded in an object (sdk/embed.h) are its prerequisites.
 $(B)/obj/abi/sdk/rules/bundle.o: abi/sdk/rules/rules.schema.json
 $(call objs,host): $(wildcard host/*.json)
+$(B)/obj/plugins/ingress-http/pages.o: $(wildcard plugins/ingress-http/*.html)
 $(B)/obj/host/cli/config_schema.o: docs/config.schema.json
 $(B)/obj/host/cli/plugin_new.o: $(wildcard host/cli/new/*.in)
 $(B)/obj/host/create.o: bundles/builtin.json
@@ -528,6 +530,10 @@ packages-deb-check:
 VERSION  := $(shell sed -n '/^const char .yoi_version/,/^}/s/.*"\(.*\)".*/\1/p' host/embed.c)
 SDK_LIBS  = $(SDK_CORE) $(SDK_SCHEMA) $(SDK_BUNDLE) $(SDK_RULES) $(SDK_HTTP)
 MADE      = $(patsubst docs/install/%.in,$(P)/install/%,$(wildcard docs/install/*.in))
+# The manual lies there as it does here, with links that lead to what is installed.
+DOCDIR    = $(DATADIR)/doc/yoi
+MANUAL    = README.md LICENSE $(wildcard docs/*.md docs/examples/*) docs/openapi.yaml docs/config.schema.json \
+  $(wildcard plugins/*/README.md runtimes/*/README.md)
 INSTALLED = $(BINDIR):$(P)/yoi-host $(BINDIR):$(CONFORM) \
   $(INCDIR):abi/yoi.h $(patsubst %,$(INCDIR)/yoi:%,$(wildcard abi/yoi/*.h)) \
   $(patsubst %,$(INCDIR)/sdk:%,$(wildcard abi/sdk/*.h)) \
@@ -537,8 +543,7 @@ INSTALLED = $(BINDIR):$(P)/yoi-host $(BINDIR):$(CONFORM) \
   $(patsubst %,$(UNITDIR):%,$(filter %.service %.socket,$(MADE))) \
   $(patsubst %,$(DATADIR)/bash-completion/completions:docs/install/%,yoi-host yoi-conform) \
   $(DATADIR)/yoi:docs/config.schema.json $(DATADIR)/yoi:$(P)/bundles/default.json \
-  $(patsubst %,$(DATADIR)/doc/yoi/examples:%,$(wildcard docs/examples/*)) \
-  $(patsubst %,$(DATADIR)/doc/yoi:%,README.md LICENSE $(wildcard docs/*.md) docs/openapi.yaml) \
+  $(foreach f,$(MANUAL),$(patsubst %/.,%,$(DOCDIR)/$(patsubst %/,%,$(dir $(f)))):$(if $(filter %.md,$(f)),$(P)/manual/)$(f)) \
   $(foreach n,1 5 7,$(patsubst %,$(MANDIR)/man$(n):%,$(wildcard docs/man/*.$(n))))
 into      = $(DESTDIR)$(firstword $(subst :, ,$(1)))
 what      = $(lastword $(subst :, ,$(1)))
@@ -550,11 +555,16 @@ $(P)/install/%: docs/install/%.in always
 	$(Q)sed -e 's|@PREFIX@|$(PREFIX)|g; s|@LIBDIR@|$(LIBDIR)|g; s|@INCDIR@|$(INCDIR)|g' \
 	  -e 's|@BINDIR@|$(BINDIR)|g; s|@VERSION@|$(VERSION)|g' $< >$@.$$$$ && mv $@.$$$$ $@
 
+$(P)/manual/%: % docs/install/manual.awk always
+	@mkdir -p $(@D)
+	$(Q)awk -v page='$<' -v manual='$(DOCDIR)' -v headers='$(INCDIR)' -v units='$(UNITDIR)' \
+	  -v files='$(MANUAL)' -f docs/install/manual.awk $< >$@.$$$$ && mv $@.$$$$ $@
+
 define newline
 
 
 endef
-install: $(PRODUCTS) $(SDK_LIBS) $(MADE)
+install: $(PRODUCTS) $(SDK_LIBS) $(MADE) $(patsubst %,$(P)/manual/%,$(filter %.md,$(MANUAL)))
 	$(foreach i,$(INSTALLED),$(Q)install -D -m $(call mode,$(call what,$(i))) -t '$(call into,$(i))' $(call what,$(i))$(newline))
 	$(Q)install -m 755 $(LIBYOI_SO) '$(DESTDIR)$(LIBDIR)/libyoi.so.$(VERSION)'
 	$(Q)ln -sf libyoi.so.$(VERSION) '$(DESTDIR)$(LIBDIR)/libyoi.so.1'
@@ -564,9 +574,8 @@ install: $(PRODUCTS) $(SDK_LIBS) $(MADE)
 uninstall:
 	$(foreach i,$(INSTALLED),$(Q)rm -f '$(call into,$(i))/$(notdir $(call what,$(i)))'$(newline))
 	$(Q)rm -f $(foreach n,libyoi.so libyoi.so.1 libyoi.so.$(VERSION),'$(DESTDIR)$(LIBDIR)/$(n)')
-	$(Q)for d in $(foreach d,$(INCDIR)/yoi $(INCDIR)/sdk $(INCDIR) $(LIBDIR)/yoi/runtimes \
-	  $(LIBDIR)/yoi/plugins $(LIBDIR)/yoi $(DATADIR)/yoi $(DATADIR)/doc/yoi/examples \
-	  $(DATADIR)/doc/yoi,'$(DESTDIR)$(d)'); do rmdir "$$d" 2>/dev/null || true; done
+	$(Q)for d in $(foreach d,$(INCDIR) $(LIBDIR)/yoi $(DATADIR)/yoi $(DOCDIR),'$(DESTDIR)$(d)'); do \
+	  [ ! -d "$$d" ] || find "$$d" -depth -type d -empty -delete; done
 
 # ---- Debian packages -----------------------------------------------------
 # Of the last commit's time; what is no release is older than the release, and

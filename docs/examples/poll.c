@@ -2,7 +2,7 @@
  * beside it: each line of standard input is asked of a worker, and the answers
  * are printed as they come. No thread, and nothing waits for one of the two
  * alone. Run it: build/examples/poll build (the folder that has runtimes/ and
- * plugins/). docs/embed.md explains it. */
+ * plugins/). Of an installation it takes `yoi yoi-plugin`. docs/embed.md explains it. */
 #include <errno.h>
 #include <poll.h>
 #include <sdk/jsonw.h>

@@ -228,6 +228,23 @@ static yoi_status refuse(yoi_error *err, int32_t code, const char *name, const c
   return st;
 }
 
+/* A name of the caller's, which is UTF-8 and may be anything else. */
+static yoi_status unknown(yoi_error *err, yoi_str name) {
+  struct yoi_sdk_buf details;
+  struct yoi_sdk_jsonw w;
+  yoi_status st = yoi_sdk_fail(err, YOI_CODE_INVALID_REQUEST,
+                               "query has an unknown parameter '%.*s'", YOI_ARG(name));
+  yoi_sdk_buf_init(&details, YOI_ERROR_DETAILS_MAX);
+  yoi_sdk_jsonw_init(&w, &details);
+  yoi_sdk_jsonw_open(&w, '{');
+  yoi_sdk_jsonw_key(&w, "parameter");
+  yoi_sdk_jsonw_str(&w, name);
+  yoi_sdk_jsonw_close(&w, '}');
+  if (!details.failed) yoi_sdk_fail_details(err, yoi_sdk_buf_str(&details));
+  yoi_sdk_buf_release(&details);
+  return st;
+}
+
 static yoi_status read_integer(const struct field *f, yoi_str value, uint64_t *out,
                                yoi_error *err) {
   int all_digits = value.len > 0;
@@ -320,8 +337,7 @@ static yoi_status parameter(const struct http_match *m, struct query *q, yoi_str
     if (cursor.len > 0 && strcmp(f->name, "cursor") == 0) return YOI_OK;
     return add_string(q, f, value, err);
   }
-  return yoi_sdk_fail(err, YOI_CODE_INVALID_REQUEST, "query has an unknown parameter '%.*s'",
-                      YOI_ARG(name));
+  return unknown(err, name);
 }
 
 static yoi_status each_parameter(const struct http_match *m, yoi_str query, yoi_str cursor,

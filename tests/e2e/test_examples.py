@@ -29,6 +29,15 @@ def test_the_minimal_application_writes_no_file(tmp_path):
     assert sorted(str(p) for p in pathlib.Path(tmp_path).rglob('*')) == before
 
 
+def test_the_token_that_an_example_has_one_make_is_its_owners_alone(tmp_path):
+    text = (ROOT / 'docs/examples/runtime-process.json').read_text()
+    (command,) = re.findall(r':  (.* > runtime\.token\)?) \*/', text)
+    subprocess.run(['sh', '-euc', f'umask 022; {command}'], cwd=tmp_path, check=True,
+                   timeout=wait.bound(30))
+    made = tmp_path / 'runtime.token'
+    assert made.stat().st_mode & 0o777 == 0o600 and len(made.read_text()) > 40
+
+
 def make(*args):
     done = subprocess.run(['make', '-n', '-B', *args], cwd=ROOT, stdout=subprocess.PIPE, check=True,
                           timeout=wait.patience(60))

@@ -37,7 +37,7 @@ def test_a_program_is_built_against_it(stage, tmp_path, link):
     'gcc -std=c11 own_tool.c -o app $(pkg-config --cflags --libs yoi yoi-plugin)',
     'g++ -std=c++11 embed.cc -o app $(pkg-config --cflags --libs yoi)'], ids=['own_tool', 'embed'])
 def test_the_installed_examples_are_built_against_it(stage, tmp_path, command):
-    shell(stage, tmp_path, f'cp {PREFIX}/share/doc/yoi/examples/*.c* .\n{command}\n'
+    shell(stage, tmp_path, f'cp {PREFIX}/share/doc/yoi/docs/examples/*.c* .\n{command}\n'
           f'./app {PREFIX}/lib/yoi', LD_LIBRARY_PATH=f'{PREFIX}/lib')
 
 
@@ -51,6 +51,23 @@ def test_a_plugin_is_built_against_it(stage, tmp_path):
     shell(stage, tmp_path, f'{PREFIX}/bin/yoi-host plugins check null.so --load')
 
 
+def test_every_link_of_the_installed_manual_leads_to_what_is_installed(stage):
+    manual = stage / 'usr/local/share/doc/yoi'
+    links = [(page, link) for page in manual.rglob('*.md')
+             for link in re.findall(r'\]\(([^)#\s]+)[^)]*\)', page.read_text())
+             if not re.match(r'\w+:', link)]
+    there = {str(page.relative_to(manual)) for page, _ in links}
+    assert {'README.md', 'docs/start.md', 'plugins/ingress-http/README.md'} <= there
+    assert not [(p, link) for p, link in links if not (p.parent / link).exists()]
+    led = {(p.parent / link).resolve() for p, link in links}
+    for path in ('include/yoi-1/yoi/ops.h', 'include/yoi-1/yoi.h', 'include/yoi-1/yoi',
+                 'lib/systemd/system/yoi-host.service', 'share/doc/yoi/docs/start.md'):
+        assert stage / 'usr/local' / path in led
+    # what is only in the source tree has its text
+    assert '[`tests/plugins/null/`]' in (ROOT / 'docs/write-a-plugin.md').read_text()
+    assert '\n`tests/plugins/null/` is a' in (manual / 'docs/write-a-plugin.md').read_text()
+
+
 def test_uninstall_takes_away_what_install_has_put_there(stage, tmp_path):
     copy = tmp_path / 'copy'
     shutil.copytree(stage, copy, symlinks=True)
@@ -59,6 +76,24 @@ def test_uninstall_takes_away_what_install_has_put_there(stage, tmp_path):
     make('uninstall', copy)
     left = [p for p in copy.rglob('*') if not p.is_dir()]
     assert left == [kept]
+    assert {p for p in copy.rglob('*') if 'yoi' in str(p.relative_to(copy))} \
+        == {kept, kept.parent, kept.parent.parent}
+
+
+def test_another_prefix_is_another_place_and_the_same_one_builds_nothing(tmp_path):
+    """What knows where it will be installed is made anew when that changes."""
+    targets = [tmp_path / t for t in ('obj/host/place.o', 'install/yoi.pc')]
+
+    def made(prefix):
+        subprocess.run(['make', '-s', f'P={tmp_path}', f'PREFIX={prefix}', *map(str, targets)],
+                       cwd=ROOT, check=True, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                       timeout=wait.bound(60))
+        return targets[0].read_bytes(), targets[1].read_text(), targets[0].stat().st_mtime_ns
+
+    for prefix in ('/first', '/second'):
+        code, text, when = made(prefix)
+        assert f'{prefix}/lib/yoi'.encode() in code and f'prefix={prefix}\n' in text
+        assert made(prefix)[2] == when
 
 
 def test_the_unit_names_the_installed_program(stage):

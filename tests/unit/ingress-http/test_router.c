@@ -249,6 +249,8 @@ static void bad_queries(void **state) {
   struct routed r;
   route(YOI_SURFACE_RUNTIME, "GET", "/v1/workers?limit=1&limit=2", &r);
   assert_string_equal(r.err.details, "{\"parameter\":\"limit\"}");
+  route(YOI_SURFACE_RUNTIME, "GET", "/v1/workers?li%22mt%0A=10", &r);
+  assert_string_equal(r.err.details, "{\"parameter\":\"li\\\"mt\\n\"}");
 }
 
 static void the_ingress_has_parameters_of_its_own(void **state) {

@@ -9,7 +9,7 @@
  *
  *   main.c     the command line
  *   tests.c    the table, and the header line of a promise
- *   run.c      one process per test: limits, output, time
+ *   run.c      one process per test: limits, output, time; after.c what it leaves
  *   report.c   what came of them, as text or as JSON
  *   linked.c   plugins that are part of the program
  *   quirks.c   what an author declares of his plugin
@@ -30,6 +30,7 @@
 #include <sdk/error.h>
 #include <sdk/json.h>
 #include <sdk/str.h>
+#include <signal.h>
 #include <yoi.h>
 #include <yoi/plugin.h>
 
@@ -116,6 +117,8 @@ struct conform {
   struct conform_rig *rig;
   struct conform_result *result; /* with --in-process; else NULL */
   int pipe;
+  int signals;     /* a descriptor: one is held back that ends the run; -1: none is held */
+  sigset_t before; /* the mask before that, which the tests have */
 };
 
 /* tests.c */
@@ -143,6 +146,13 @@ uint64_t conform_now_ns(void);
 /* For free; there is memory, or this ends. */
 char *conform_text(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 void conform_run(struct conform *c, struct conform_result *out);
+
+/* after.c: from here on what the tests leave behind is a child of this process. */
+void conform_adopt(void);
+void conform_end_rest(void); /* all of that is ended */
+/* From here on signals that end the run wait; a descriptor that shows them, or -1. */
+int conform_hold_signals(sigset_t *before);
+int conform_is_stopped(const struct conform *c); /* 1: one waits */
 
 /* report.c */
 const char *conform_result_name(uint32_t is);

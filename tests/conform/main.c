@@ -326,6 +326,7 @@ static int run_all(struct conform *c) {
   for (size_t i = 0; (c->test = conform_test_at(i)) != NULL && n < 512; i++) {
     if (!selected(c, c->test)) continue;
     run_one(c, &all[n], hits);
+    if (conform_is_stopped(c)) return 1;
     if (!o->json) conform_say(c, &all[n]);
     (void)fflush(stdout);
     count[all[n++].is]++;
@@ -368,7 +369,7 @@ static int list(void) {
 
 int main(int argc, char **argv) {
   static struct conform_options o = {.timeout_ms = TIMEOUT_MS, .buffer_bytes = 1u << 20};
-  struct conform c = {.options = &o};
+  struct conform c = {.options = &o, .signals = -1};
   if (getrandom(&o.seed, 4, 0) != 4) o.seed = 1;
   int code = read_options(&o, argc, argv);
   if (code >= 0) return code;
@@ -376,10 +377,16 @@ int main(int argc, char **argv) {
   if (o.url && !remote(&o)) return 2;
   c.seed = o.seed;
   if (!conform_link()) return 1;
+  if (!o.in_process) {
+    c.signals = conform_hold_signals(&c.before);
+    conform_adopt();
+  }
   code = prepare(&c) ? 0 : 2;
   if (code == 0 && o.isolated && !((ON_TOOL | ON_POLICY | ON_MODEL) >> c.kind & 1u))
     code = usage("only tools, policies and models can be isolated, and it is none:", o.file);
   if (code == 0) code = run_all(&c);
   if (c.copies) clean(&c);
+  /* One that has waited ends this now. */
+  if (!o.in_process) (void)sigprocmask(SIG_SETMASK, &c.before, NULL);
   return code;
 }

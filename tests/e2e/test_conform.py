@@ -2,16 +2,15 @@
 import json
 import re
 import shutil
-import subprocess
 
 import pytest
-from lib import configs, wait
-from lib.host import BUILD, PLUGIN_PATH, ROOT, TOKEN, environment
+from lib import configs
+from lib.conform import bad, report, results, run, written
+from lib.host import BUILD, PLUGIN_PATH, ROOT, TOKEN
 from lib.install import PREFIX, shell, staged
 from lib.worker import Worker, text_of
 
 stage = pytest.fixture(scope='module', name='stage')(staged)
-PROGRAM = BUILD / 'yoi-conform'
 STATIC = BUILD / 'yoi-conform-static'
 PLAIN = BUILD == ROOT / 'build'
 BROKEN = sorted((BUILD / 'tests/broken').glob('*/*.so'))
@@ -30,34 +29,6 @@ ARGUMENTS = {'shell_run': {'argv': ['true']}, 'git_run': {'argv': ['status']},
              'fs_write': {'path': 'new', 'text': 'x', 'content': 'x'}}
 
 
-def run(folder, *args, code=0, program=PROGRAM):
-    done = subprocess.run([str(program), *map(str, args)], cwd=folder, check=False,
-                          env=environment(folder), stdin=subprocess.DEVNULL,
-                          stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                          timeout=wait.bound(300), universal_newlines=True)
-    assert done.returncode == code, done.stdout[-4000:] + done.stderr[-2000:]
-    assert not [p for p in (folder / 'tmp').iterdir() if 'yoi-conform' in p.name], 'left behind'
-    return done
-
-
-def report(folder, *args, code=0, program=PROGRAM):
-    return json.loads(run(folder, '--json', *args, code=code, program=program).stdout)
-
-
-def results(said):
-    return {t['id']: t['result'] for t in said['tests']}
-
-
-def bad(said):
-    return {i for i, r in results(said).items() if r not in ('pass', 'skip')}
-
-
-def written(folder, name, value):
-    path = folder / name
-    path.write_text(json.dumps(value))
-    return path
-
-
 # ---- what is shipped ----
 def shipped(folder, name, *args, builtin=None):
     config = written(folder, 'config.json', SHIPPED[name])
@@ -66,7 +37,7 @@ def shipped(folder, name, *args, builtin=None):
         'arguments': {k: v for k, v in ARGUMENTS.items() if k in tools}})
     what = ['--builtin', builtin] if builtin else [f'{BUILD / name}.so']
     return report(folder, '--config', config, '--quirks', quirks, *args, *what,
-                  program=STATIC if builtin else PROGRAM)
+                  **({'program': STATIC} if builtin else {}))
 
 
 def manifest(name):

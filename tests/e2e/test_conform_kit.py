@@ -1,0 +1,83 @@
+"""yoi-conform itself, with a plugin (tests/plugins/unruly) that does to its process what
+none should: each test is over in time, says what was seen, and leaves nothing."""
+import os
+import signal
+import subprocess
+
+import pytest
+from lib import wait
+from lib.conform import PROGRAM, folders, processes, report, written
+from lib.host import BUILD, ROOT, environment
+
+UNRULY = BUILD / 'tests/plugins/unruly.so'
+GOOD = BUILD / 'tests/broken/model/none.so'
+PLAIN = BUILD == ROOT / 'build'
+ONE = ['--include', 'stream.batch']
+
+
+def only(said):
+    assert len(said['tests']) == 1
+    return said['tests'][0]
+
+
+def unruly(folder, deed, *args, code=1, **more):
+    config = written(folder, 'config.json', {'does': deed, **more})
+    return report(folder, '--config', config, *args, UNRULY, code=code)
+
+
+# ---- the limit of time ----
+def test_who_closes_the_kits_pipe_and_hangs_is_ended_in_time(tmp_path):
+    test = only(unruly(tmp_path, 'close', '--timeout', '1500', *ONE))
+    assert test['result'] == 'timeout' and 'not over after 1500 ms' in test['seen']
+
+
+@pytest.mark.parametrize('n, value', [(1, 0), (5, 0), (2052, 255), (4096, 0)])
+def test_who_writes_into_the_kits_pipe_fails(tmp_path, n, value):
+    test = only(unruly(tmp_path, 'write', *ONE, bytes=n, value=value))
+    assert test['result'] == 'fail' and "the kit's pipe" in test['seen']
+
+
+@pytest.mark.skipif(not PLAIN, reason='a sanitizer has an abort of its own')
+def test_a_crash_is_one_although_a_process_of_it_goes_on(tmp_path):
+    test = only(unruly(tmp_path, 'fork-crash', *ONE))
+    assert test['result'] == 'crash' and test['signal'] == signal.SIGABRT
+    assert test['ms'] < 20000 and not processes(tmp_path)
+
+
+# ---- what is left ----
+def test_a_process_that_left_the_group_is_ended_too(tmp_path):
+    assert only(unruly(tmp_path, 'leave', *ONE, code=0))['result'] == 'pass'
+    assert not processes(tmp_path)
+
+
+def test_what_was_started_before_the_run_is_left_alone(tmp_path):
+    done = subprocess.run(
+        ['/bin/sh', '-c', 'sleep 600 >/dev/null & echo $!; exec "$@"', 'sh', str(PROGRAM), *ONE,
+         str(GOOD)], cwd=tmp_path, env=environment(tmp_path), stdin=subprocess.DEVNULL, check=True,
+        stdout=subprocess.PIPE, timeout=wait.bound(60), universal_newlines=True)
+    os.kill(int(done.stdout.split('\n')[0]), signal.SIGKILL)  # it is there
+
+
+def test_the_standard_input_of_a_test_is_at_its_end(tmp_path):
+    config = written(tmp_path, 'config.json', {'does': 'read'})
+    ends = os.pipe()
+    try:
+        assert report(tmp_path, '--config', config, *ONE, UNRULY, stdin=ends[0])['ok']
+    finally:
+        os.close(ends[0])
+        os.close(ends[1])
+
+
+@pytest.mark.parametrize('name', ['SIGTERM', 'SIGINT', 'SIGHUP', 'SIGQUIT'])
+def test_a_signal_ends_the_run_and_nothing_of_it_is_left(tmp_path, name):
+    config = written(tmp_path, 'config.json', {'does': 'close'})
+    with subprocess.Popen([str(PROGRAM), '--config', str(config), *ONE, str(UNRULY)], cwd=tmp_path,
+                          env=environment(tmp_path), stdin=subprocess.DEVNULL,
+                          stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as kit:
+        try:
+            wait.until(lambda: [p for f in folders(tmp_path) for p in f.glob('stream.batch')])
+            kit.send_signal(getattr(signal, name))
+            assert kit.wait(wait.bound(20)) == -getattr(signal, name)
+        finally:
+            kit.kill()
+    assert not folders(tmp_path) and not processes(tmp_path)

@@ -163,23 +163,37 @@ static int read_options(struct conform_options *o, int argc, char **argv) {
 
 /* ---- what is tested ---------------------------------------------------------------- */
 
+/* 0, and errno says why, unless all of it is there. */
+static int copy_bytes(int in, int out) {
+  static char block[65536];
+  for (;;) {
+    ssize_t n = read(in, block, sizeof block);
+    if (n < 0 && errno == EINTR) continue;
+    if (n <= 0) return n == 0;
+    for (ssize_t at = 0, m; at < n; at += m) {
+      m = write(out, block + at, (size_t)(n - at));
+      if (m < 0 && errno == EINTR) m = 0;
+      if (m < 0) return 0;
+    }
+  }
+}
+
+/* 0, and errno says why. */
 static int copy_file(const char *from, const char *folder, const char *name) {
   char *path = conform_text("%s/%s", folder, name);
-  int in = open(from, O_RDONLY | O_CLOEXEC), out = -1, good = 0;
+  int in = open(from, O_RDONLY | O_CLOEXEC | O_NONBLOCK), out = -1, good = 0;
   struct stat sb;
-  if (in >= 0 && fstat(in, &sb) == 0 && S_ISREG(sb.st_mode))
+  if (in >= 0 && fstat(in, &sb) == 0 && !S_ISREG(sb.st_mode)) {
+    errno = EINVAL;
+  } else if (in >= 0) {
     out = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0700);
-  for (off_t left = out >= 0 ? sb.st_size : -1; left >= 0;) {
-    ssize_t n = left ? copy_file_range(in, NULL, out, NULL, (size_t)left, 0) : 0;
-    if (n <= 0) {
-      good = left == 0;
-      break;
-    }
-    left -= n;
+    good = out >= 0 && copy_bytes(in, out);
   }
+  int why = errno;
   if (in >= 0) (void)close(in);
-  if (out >= 0) (void)close(out);
+  if (out >= 0 && close(out) != 0 && good) good = 0, why = errno;
   free(path);
+  errno = why;
   return good;
 }
 
@@ -253,14 +267,27 @@ static void copy_beside(struct conform *c) {
   free(to);
 }
 
+static int failed(const char *what, const char *which) {
+  (void)fprintf(stderr, "yoi-conform: %s '%s': %s\n", what, which, strerror(errno));
+  return 0;
+}
+
 static int prepare(struct conform *c) {
   const struct conform_options *o = c->options;
   const char *tmp = getenv("TMPDIR");
-  char *folder = conform_text("%s/yoi-conform-XXXXXX", tmp ? tmp : "/tmp");
-  if (!mkdtemp(folder)) return usage("cannot make the folder", folder), 0;
+  /* Whole, for a test is in another folder than this is. */
+  char *whole = realpath(tmp && tmp[0] ? tmp : "/tmp", NULL);
+  if (!whole) return failed("cannot find the folder", tmp ? tmp : "/tmp");
+  char *folder = conform_text("%s/yoi-conform-XXXXXX", whole);
+  free(whole);
+  if (!mkdtemp(folder)) {
+    (void)failed("cannot make the folder", folder);
+    free(folder);
+    return 0;
+  }
   c->copies = folder;
   if (!o->builtin && !copy_file(o->file, folder, name_of(o->file)))
-    return usage("cannot read the plugin", o->file), 0;
+    return failed("cannot read the plugin", o->file);
   if (!o->builtin) copy_beside(c);
   examine(c);
   return 1;

@@ -1,12 +1,14 @@
 """yoi-conform itself, with a plugin (tests/plugins/unruly) that does to its process what
 none should: each test is over in time, says what was seen, and leaves nothing."""
 import os
+import shutil
 import signal
 import subprocess
+import tempfile
 
 import pytest
 from lib import wait
-from lib.conform import PROGRAM, folders, processes, report, written
+from lib.conform import PROGRAM, folders, processes, report, results, run, written
 from lib.host import BUILD, ROOT, environment
 
 UNRULY = BUILD / 'tests/plugins/unruly.so'
@@ -81,3 +83,29 @@ def test_a_signal_ends_the_run_and_nothing_of_it_is_left(tmp_path, name):
         finally:
             kit.kill()
     assert not folders(tmp_path) and not processes(tmp_path)
+
+
+# ---- where it is ----
+@pytest.mark.skipif(not os.access('/dev/shm', os.W_OK) or
+                    os.stat('/dev/shm').st_dev == os.stat(BUILD).st_dev,
+                    reason='there is no second file system')
+def test_the_folder_of_a_run_may_be_on_another_file_system(tmp_path):
+    folder = tempfile.mkdtemp(dir='/dev/shm')
+    try:
+        assert report(tmp_path, *ONE, GOOD, TMPDIR=folder)['ok']
+        assert not os.listdir(folder)
+    finally:
+        shutil.rmtree(folder)
+
+
+def test_the_folder_of_a_run_may_be_named_from_here(tmp_path):
+    said = report(tmp_path, *ONE, GOOD, TMPDIR='tmp')
+    assert results(said) == {'stream.batch': 'pass'}
+
+
+@pytest.mark.parametrize('file, tmp, words', [
+    ('/none.so', 'tmp', "cannot read the plugin '/none.so': No such file"),
+    ('/dev/null', 'tmp', "cannot read the plugin '/dev/null': Invalid argument"),
+    (GOOD, '/none', "cannot find the folder '/none': No such file")])
+def test_what_cannot_be_read_or_made_is_said_with_the_reason(tmp_path, file, tmp, words):
+    assert words in run(tmp_path, file, code=2, TMPDIR=tmp).stderr

@@ -37,6 +37,10 @@
 #define CONFORM_OUTPUT_MAX 4096 /* of what a test printed, the beginning */
 #define CONFORM_TEXT_MAX 1024   /* of what a failure says */
 
+/* How long the usual call may take, of the time of a test: the rest is for what else
+ * the test does. */
+#define CONFORM_CALL_MS(c) ((c)->options->timeout_ms / 3 * 2)
+
 /* Kinds as a set. */
 #define ON_RUNTIME (1u << YOI_KIND_RUNTIME)
 #define ON_MODEL (1u << YOI_KIND_MODEL)

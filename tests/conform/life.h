@@ -7,7 +7,7 @@
 
 #include "rig.h"
 
-#define LIFE_MS 15000 /* how long a turn may take */
+#define LIFE_MS ((c)->options->timeout_ms / 2) /* how long a turn may take */
 
 struct life {
   struct rig_instance i;

@@ -46,6 +46,13 @@ def test_a_crash_is_one_although_a_process_of_it_goes_on(tmp_path):
     assert test['ms'] < 20000 and not processes(tmp_path)
 
 
+def test_a_call_that_takes_long_breaks_no_promise(tmp_path):
+    said = unruly(tmp_path, 'slow', '--timeout', '6000', '--include', 'stream.again-wakes',
+                  '--include', 'stream.cancel-ends', code=0)
+    assert results(said) == {'stream.again-wakes': 'skip', 'stream.cancel-ends': 'pass'}
+    assert 'more than 4000 ms; --timeout gives more' in str(said)
+
+
 # ---- what is left ----
 def test_a_process_that_left_the_group_is_ended_too(tmp_path):
     assert only(unruly(tmp_path, 'leave', *ONE, code=0))['result'] == 'pass'

@@ -150,6 +150,7 @@ uint64_t conform_now_ns(void);
 /* For free; there is memory, or this ends. */
 char *conform_text(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 void conform_run(struct conform *c, struct conform_result *out);
+void conform_remove(const char *folder); /* with what is in it */
 
 /* after.c: from here on what the tests leave behind is a child of this process. */
 void conform_adopt(void);

@@ -23,8 +23,10 @@
 #include <sdk/jsonw.h>
 #include <sdk/mem.h>
 
+#include "host/config.h"
 #include "host/loader.h"
 #include "host/place.h"
+#include "rig.h"
 
 #define TIMEOUT_MS 30000
 #define CONFIG_BYTES_MAX 1048576
@@ -293,6 +295,42 @@ static int prepare(struct conform *c) {
   return 1;
 }
 
+/* ---- the config ---------------------------------------------------------------------- */
+
+/* "/no_such" of "/models/0/config/no_such": what the user wrote. */
+static void say_finding(void *ctx, uint32_t line, uint32_t column, const char *pointer,
+                        const char *message) {
+  static const char own[] = "/config";
+  const char *at = strstr(pointer, own);
+  (void)ctx, (void)line, (void)column;
+  (void)fprintf(stderr, "yoi-conform: '--config' does not fit: '%s': %s\n",
+                at ? at + sizeof own - 1 : pointer, message);
+}
+
+/* Whether a host would take the config, before any test is: no code of the plugin runs.
+ * A plugin without a manifest has none to fit. */
+static int check_config(struct conform *c) {
+  struct yoi__config *config = NULL;
+  struct yoi_sdk_error e;
+  struct yoi_sdk_buf text;
+  char *folder = conform_text("%s/config", c->copies);
+  if (c->kind == 0) return free(folder), 1;
+  if (mkdir(folder, 0700) != 0) return failed("cannot make the folder", folder);
+  c->folder = folder;
+  yoi_sdk_buf_init(&text, 1u << 20);
+  rig_config(c, yoi_sdk_str(c->options->config), &text);
+  yoi_error *err = yoi_sdk_error_init(&e);
+  yoi_status st = text.failed ? yoi_sdk_fail_memory(err)
+                              : yoi__config_load(yoi_sdk_buf_str(&text), folder, say_finding, NULL,
+                                                 &config, err);
+  yoi_sdk_buf_release(&text);
+  if (st != YOI_OK) (void)fprintf(stderr, "yoi-conform: there can be no host: %s\n", e.message);
+  yoi__config_free(config);
+  conform_remove(folder);
+  free(folder);
+  return st == YOI_OK;
+}
+
 static void clean(const struct conform *c) {
   char *last = stem(name_of(c->options->file));
   char *so = conform_text("%s/%s", c->copies, name_of(c->options->file));
@@ -411,6 +449,7 @@ int main(int argc, char **argv) {
   code = prepare(&c) ? 0 : 2;
   if (code == 0 && o.isolated && !((ON_TOOL | ON_POLICY | ON_MODEL) >> c.kind & 1u))
     code = usage("only tools, policies and models can be isolated, and it is none:", o.file);
+  if (code == 0 && !check_config(&c)) code = 2;
   if (code == 0) code = run_all(&c);
   if (c.copies) clean(&c);
   /* One that has waited ends this now. */

@@ -149,6 +149,10 @@ static int remove_one(const char *path, const struct stat *sb, int what, struct 
   return remove(path);
 }
 
+void conform_remove(const char *folder) {
+  (void)nftw(folder, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+}
+
 /* A process that is not waited for yet. */
 struct child {
   pid_t pid;
@@ -285,7 +289,7 @@ void conform_run(struct conform *c, struct conform_result *out) {
     c->result = out;
     if (setjmp(back) == 0) c->test->run(c);
   }
-  (void)nftw(folder, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+  conform_remove(folder);
   free(folder);
   out->ms = (conform_now_ns() - from) / 1000000u;
 }

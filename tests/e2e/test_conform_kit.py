@@ -92,6 +92,26 @@ def test_a_signal_ends_the_run_and_nothing_of_it_is_left(tmp_path, name):
     assert not folders(tmp_path) and not processes(tmp_path)
 
 
+# ---- that something was tested ----
+@pytest.mark.parametrize('so, config, words', [
+    ('plugins/model-openai.so', {}, 'base_url'),
+    ('plugins/model-script.so', {'no_such': 1}, 'no_such'),
+    ('plugins/tool-time.so', {'no_such': 1}, 'no_such')])
+def test_a_config_that_does_not_fit_is_a_wrong_command_line(tmp_path, so, config, words):
+    config = written(tmp_path, 'config.json', config)
+    said = run(tmp_path, '--config', config, BUILD / so, code=2)
+    assert "'--config' does not fit" in said.stderr and words in said.stderr and not said.stdout
+
+
+def test_a_plugin_that_needs_a_config_and_gets_none(tmp_path):
+    assert 'base_url' in run(tmp_path, BUILD / 'plugins/model-openai.so', code=2).stderr
+
+
+def test_a_url_behind_which_nothing_is(tmp_path):
+    said = report(tmp_path, '--url', 'http://127.0.0.1:9', code=1)
+    assert results(said)['runtime.describe'] == 'fail' and said['summary']['fail'] == 1
+
+
 # ---- where it is ----
 @pytest.mark.skipif(not os.access('/dev/shm', os.W_OK) or
                     os.stat('/dev/shm').st_dev == os.stat(BUILD).st_dev,

@@ -7,9 +7,10 @@ import subprocess
 import tempfile
 
 import pytest
-from lib import wait
+from lib import configs, wait
 from lib.conform import PROGRAM, folders, processes, report, results, run, written
-from lib.host import BUILD, ROOT, environment
+from lib.host import BUILD, ROOT, TOKEN, environment
+from lib.worker import Worker
 
 UNRULY = BUILD / 'tests/plugins/unruly.so'
 GOOD = BUILD / 'tests/broken/model/none.so'
@@ -110,6 +111,42 @@ def test_a_plugin_that_needs_a_config_and_gets_none(tmp_path):
 def test_a_url_behind_which_nothing_is(tmp_path):
     said = report(tmp_path, '--url', 'http://127.0.0.1:9', code=1)
     assert results(said)['runtime.describe'] == 'fail' and said['summary']['fail'] == 1
+
+
+# ---- behind a surface ----
+def worker_of(test, seed):
+    """The name of that test's worker, which follows from the seed."""
+    most = (1 << 64) - 1
+    for char in test:
+        seed = (seed * 31 + ord(char)) & most
+    z = (seed + 0x9e3779b97f4a7c15) & most
+    z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9 & most
+    z = (z ^ z >> 27) * 0x94d049bb133111eb & most
+    return f'conform-{(z ^ z >> 31) & 0xffffffff:08x}'
+
+
+@pytest.fixture(name='surface')
+def _surface(new_host, tmp_path):
+    host = new_host(configs.standard())
+    token = tmp_path / 'token'
+    token.write_text(TOKEN)
+    token.chmod(0o600)
+    return host, ['--url', f"http://{host.address('runtime')}", '--token', token]
+
+
+@pytest.mark.parametrize('test', ['worker.create', 'worker.drain'])
+def test_what_an_earlier_run_has_left_is_taken_away_first(surface, tmp_path, test):
+    host, url = surface
+    Worker.create(host.v1, wid=worker_of(test, 77))
+    said = report(tmp_path, '--reproduce', f'{test}:77', *url)
+    assert results(said) == {test: 'pass'}
+    assert host.v1.ok('GET', '/v1/workers')['workers'] == []
+
+
+def test_a_run_that_passes_leaves_nothing_at_the_surface(surface, tmp_path):
+    host, url = surface
+    assert report(tmp_path, *url)['ok']
+    assert host.v1.ok('GET', '/v1/workers')['workers'] == []
 
 
 # ---- where it is ----

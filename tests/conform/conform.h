@@ -166,8 +166,9 @@ void conform_json(const struct conform *c, const struct conform_result *all, siz
 
 /* quirks.c: 1, or 0 and said on standard error. */
 int conform_quirks(struct conform_options *o, const char *path);
-/* The reason why it is known to fail, or NULL. */
-const char *conform_known(const struct conform_options *o, const char *id, size_t *out_row);
+/* The reason why it is known to fail, of the first row that names it; or NULL. */
+const char *conform_known(const struct conform_options *o, const char *id);
+int conform_names(const struct conform_known *row, const char *id);
 
 /* heap.c: from now on the n-th allocation by code in [from, to) fails, once; 0:
  * none. off says how many there were. 0 of can: another allocator is in use. */

@@ -27,7 +27,7 @@ SHIPPED = {
     'plugins/tool-time': {}}
 ARGUMENTS = {'shell_run': {'argv': ['true']}, 'git_run': {'argv': ['status']},
              'http_fetch': {'url': 'http://localhost:9/'},
-             'fs_write': {'path': 'new', 'text': 'x', 'content': 'x'}}
+             'fs_write': {'path': 'new', 'content': 'x'}}
 
 
 # ---- what is shipped ----

@@ -173,3 +173,55 @@ def test_the_folder_of_a_run_may_be_named_from_here(tmp_path):
     (GOOD, '/none', "cannot find the folder '/none': No such file")])
 def test_what_cannot_be_read_or_made_is_said_with_the_reason(tmp_path, file, tmp, words):
     assert words in run(tmp_path, file, code=2, TMPDIR=tmp).stderr
+
+
+# ---- the command line and the quirks ----
+@pytest.mark.parametrize('more', [['--include', 'lib.loads'], ['--exclude', 'lib.loads']])
+def test_one_test_is_seen_again_and_no_other(tmp_path, more):
+    said = report(tmp_path, '--reproduce', 'stream.batch:7', GOOD)
+    assert results(said) == {'stream.batch': 'pass'} and said['seed'] == '7'
+    assert "'" + more[0] + "'" in run(tmp_path, '--reproduce', 'stream.batch:7', *more, GOOD,
+                                      code=2).stderr
+    assert 'no test' in run(tmp_path, '--reproduce', 'stream.*:7', GOOD, code=2).stderr
+
+
+def test_a_report_that_cannot_be_written_is_no_success(tmp_path):
+    for form in ([], ['--json']):
+        with open('/dev/full', 'wb') as full:
+            done = subprocess.run([str(PROGRAM), *form, *ONE, str(GOOD)], cwd=tmp_path, check=False,
+                                  env=environment(tmp_path), stdin=subprocess.DEVNULL, stdout=full,
+                                  stderr=subprocess.PIPE, timeout=wait.bound(60))
+        assert done.returncode == 1 and b'cannot be written: No space' in done.stderr
+
+
+@pytest.mark.parametrize('quirks, words', [
+    ({'arguments': 7}, "'arguments' is an object"),
+    ({'known': {}}, "'known' is an array"),
+    ({'known': [{'test': 'stream.none', 'reason': 'x'}]}, "'known' names no test"),
+    ({'arguments': {'nothing': {}}}, "name no tool of it: 'nothing'"),
+    ({'arguments': {'fs_read': {'path': 7}}}, "of 'fs_read' do not fit: '/path'")])
+def test_quirks_that_mean_nothing_are_refused(tmp_path, quirks, words):
+    quirks = written(tmp_path, 'q.json', quirks)
+    assert words in run(tmp_path, '--quirks', quirks, BUILD / 'plugins/tool-fs.so', code=2).stderr
+
+
+def test_a_row_is_judged_when_all_that_it_names_was_run(tmp_path):
+    known = written(tmp_path, 'q.json', {'known': [
+        {'test': 'model.*', 'reason': 'one'}, {'test': 'model.us*', 'reason': 'two'}]})
+    said = report(tmp_path, '--quirks', known, '--include', 'model.finish', GOOD)
+    assert results(said) == {'model.finish': 'pass'}
+    said = report(tmp_path, '--quirks', known, '--include', 'model.usage', GOOD, code=1)
+    assert results(said) == {'model.usage': 'unexpected'} and 'failing: two' in str(said)
+
+
+@pytest.mark.skipif(not PLAIN, reason='the broken plugins are for the plain build')
+def test_each_row_of_a_failure_counts(tmp_path):
+    so = BUILD / 'tests/broken/model/model.usage.so'
+    known = written(tmp_path, 'q.json', {'known': [
+        {'test': 'model.*', 'reason': 'one'}, {'test': 'model.us*', 'reason': 'two'}]})
+    assert report(tmp_path, '--quirks', known, '--include', 'model.*', so)['ok']
+    known = written(tmp_path, 'q.json', {'known': [
+        {'test': 'model.us*', 'reason': 'one'}, {'test': 'model.fin*', 'reason': 'two'}]})
+    said = report(tmp_path, '--quirks', known, '--include', 'model.*', so, code=1)
+    assert results(said)['model.usage'] == 'known'
+    assert results(said)['model.finish'] == 'unexpected'

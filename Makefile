@@ -300,7 +300,7 @@ BROKEN_runtime = none runtime.describe runtime.unary runtime.list runtime.unknow
   worker.input-replay worker.busy worker.cancel worker.watch-is-no-hold worker.transcript \
   worker.resume worker.cursors worker.watch-deleted worker.drain worker.wake-inside \
   worker.tool-call approval.listed approval.allow approval.deny approval.conflict \
-  approval.unknown bundle.put bundle.digest bundle.get bundle.list bundle.delete
+  approval.unknown bundle.put bundle.digest bundle.get bundle.list bundle.delete few
 broken_runtime_ARCHIVES = $(B)/lib/libbroken-embedded.a $(ENGINE) $(SDK_BUNDLE) $(SDK_RULES)
 broken_flags_lib.symbols = -DBREAK_WITH_EXPORT
 broken_flags_lib.loads   = -DBREAK_WITH_UNDEFINED

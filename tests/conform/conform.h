@@ -9,7 +9,7 @@
  *
  *   main.c     the command line
  *   tests.c    the table, and the header line of a promise
- *   run.c      one process per test: limits, output, time
+ *   run.c      one process per test: limits, output, time; after.c what it leaves
  *   report.c   what came of them, as text or as JSON
  *   linked.c   plugins that are part of the program
  *   quirks.c   what an author declares of his plugin
@@ -30,11 +30,16 @@
 #include <sdk/error.h>
 #include <sdk/json.h>
 #include <sdk/str.h>
+#include <signal.h>
 #include <yoi.h>
 #include <yoi/plugin.h>
 
 #define CONFORM_OUTPUT_MAX 4096 /* of what a test printed, the beginning */
 #define CONFORM_TEXT_MAX 1024   /* of what a failure says */
+
+/* How long the usual call may take, of the time of a test: the rest is for what else
+ * the test does. */
+#define CONFORM_CALL_MS(c) ((c)->options->timeout_ms / 3 * 2)
 
 /* Kinds as a set. */
 #define ON_RUNTIME (1u << YOI_KIND_RUNTIME)
@@ -116,6 +121,8 @@ struct conform {
   struct conform_rig *rig;
   struct conform_result *result; /* with --in-process; else NULL */
   int pipe;
+  int signals;     /* a descriptor: one is held back that ends the run; -1: none is held */
+  sigset_t before; /* the mask before that, which the tests have */
 };
 
 /* tests.c */
@@ -143,6 +150,14 @@ uint64_t conform_now_ns(void);
 /* For free; there is memory, or this ends. */
 char *conform_text(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 void conform_run(struct conform *c, struct conform_result *out);
+void conform_remove(const char *folder); /* with what is in it */
+
+/* after.c: from here on what the tests leave behind is a child of this process. */
+void conform_adopt(void);
+void conform_end_rest(void); /* all of that is ended */
+/* From here on signals that end the run wait; a descriptor that shows them, or -1. */
+int conform_hold_signals(sigset_t *before);
+int conform_is_stopped(const struct conform *c); /* 1: one waits */
 
 /* report.c */
 const char *conform_result_name(uint32_t is);
@@ -151,8 +166,9 @@ void conform_json(const struct conform *c, const struct conform_result *all, siz
 
 /* quirks.c: 1, or 0 and said on standard error. */
 int conform_quirks(struct conform_options *o, const char *path);
-/* The reason why it is known to fail, or NULL. */
-const char *conform_known(const struct conform_options *o, const char *id, size_t *out_row);
+/* The reason why it is known to fail, of the first row that names it; or NULL. */
+const char *conform_known(const struct conform_options *o, const char *id);
+int conform_names(const struct conform_known *row, const char *id);
 
 /* heap.c: from now on the n-th allocation by code in [from, to) fails, once; 0:
  * none. off says how many there were. 0 of can: another allocator is in use. */

@@ -53,29 +53,42 @@ void life_must_fail(struct conform *c, const struct call *k, int32_t code, const
 
 /* ---- from its creation to its end -------------------------------------------------- */
 
-struct life life_begin_with(struct conform *c, const char *const *ops, size_t n) {
+static void must_offer(struct conform *c, const char *can, const char *ops) {
+  for (size_t n; *ops; ops += n + (ops[n] == ' ')) {
+    n = strcspn(ops, " ");
+    char *name = conform_text("\"%.*s\"", (int)n, ops);
+    if (!can || !strstr(can, name)) conform_skip(c, "its capabilities do not have %s", name);
+    free(name);
+  }
+}
+
+void life_forget(struct conform *c, struct life *l) {
+  (void)life_op(c, l, YOI_OP_WORKER_STOP, "", "");
+  (void)life_op(c, l, YOI_OP_WORKER_DELETE, "", "");
+}
+
+struct life life_begin_with(struct conform *c, const char *ops) {
   struct life l = {.i = rig_open(c), .born = NULL};
   struct call k;
   (void)snprintf(l.id, sizeof l.id, "conform-%08llx",
                  (unsigned long long)conform_random(c, 1ull << 32));
   call_op(c, &l.i, YOI_OP_RUNTIME_DESCRIBE, "", "", "", 0, &k);
   char *can = life_at(life_result(&k), "runtime.capabilities");
-  for (size_t i = 0; i < n; i++) {
-    char *name = conform_text("\"%s\"", ops[i]);
-    if (!can || !strstr(can, name)) conform_skip(c, "its capabilities do not have %s", name);
-    free(name);
-  }
+  must_offer(c, can, ops);
   free(can);
+  life_forget(c, &l); /* the name follows from the seed, and may have been used */
   return l;
 }
 
-struct life life_begin(struct conform *c) {
-  static const char *const ops[] = {"worker.create", "worker.input"};
-  return life_begin_with(c, ops, 2);
+struct life life_begin(struct conform *c, const char *more) {
+  char *ops = conform_text("worker.create worker.input %s", more);
+  struct life l = life_begin_with(c, ops);
+  free(ops);
+  return l;
 }
 
-struct life life_with_worker(struct conform *c) {
-  struct life l = life_begin(c);
+struct life life_with_worker(struct conform *c, const char *more) {
+  struct life l = life_begin(c, more);
   struct call k;
   char *body = conform_text("{\"worker_id\":\"%s\"}", l.id);
   call_op(c, &l.i, YOI_OP_WORKER_CREATE, "", body, "", 0, &k);
@@ -86,8 +99,7 @@ struct life life_with_worker(struct conform *c) {
 }
 
 void life_end(struct conform *c, struct life *l) {
-  (void)life_op(c, l, YOI_OP_WORKER_STOP, "", "");
-  (void)life_op(c, l, YOI_OP_WORKER_DELETE, "", "");
+  life_forget(c, l);
   if (l->bundle[0]) (void)life_op_on(c, l, YOI_OP_BUNDLE_DELETE, l->bundle, "");
   free(l->born);
   rig_close(c, &l->i);

@@ -7,7 +7,7 @@
 
 #include "rig.h"
 
-#define LIFE_MS 15000 /* how long a turn may take */
+#define LIFE_MS ((c)->options->timeout_ms / 2) /* how long a turn may take */
 
 struct life {
   struct rig_instance i;
@@ -20,13 +20,16 @@ struct life {
 char *life_at(const char *text, const char *path);
 int life_is(const char *text, const char *path, const char *value);
 
-/* A runtime that says that it offers all of these operations, and the name for a
- * worker that nobody has; skips otherwise. */
-struct life life_begin_with(struct conform *c, const char *const *ops, size_t n);
-/* One that makes workers and takes input. */
-struct life life_begin(struct conform *c);
+/* A runtime that says that it offers all of these operations, whose names have spaces
+ * between them, and the name for a worker that nobody has; skips otherwise. A worker of
+ * that name, which the same test has left behind, is taken away. */
+struct life life_begin_with(struct conform *c, const char *ops);
+/* One that makes workers and takes input, and offers more. */
+struct life life_begin(struct conform *c, const char *more);
 /* That, and a worker. */
-struct life life_with_worker(struct conform *c);
+struct life life_with_worker(struct conform *c, const char *more);
+/* Stops and deletes the worker, if that can be. */
+void life_forget(struct conform *c, struct life *l);
 /* Stops and deletes the worker and its bundle, and closes the runtime. */
 void life_end(struct conform *c, struct life *l);
 

@@ -22,9 +22,12 @@
 #include <sdk/glob.h>
 #include <sdk/jsonw.h>
 #include <sdk/mem.h>
+#include <sdk/schema.h>
 
+#include "host/config.h"
 #include "host/loader.h"
 #include "host/place.h"
+#include "rig.h"
 
 #define TIMEOUT_MS 30000
 #define CONFIG_BYTES_MAX 1048576
@@ -95,7 +98,7 @@ static int reproduce(struct conform_options *o, char *text) {
   if (!colon || !number(colon + 1, &o->seed)) return 0;
   *colon = 0;
   o->reproduce = text;
-  return add(o->include, &o->n_include, text);
+  return 1;
 }
 
 static int not_linked(const char *id) {
@@ -155,6 +158,8 @@ static int read_options(struct conform_options *o, int argc, char **argv) {
   if (optind < argc) return usage("one argument too many:", argv[optind]);
   if (!o->list && (o->file != NULL) == (o->url != NULL))
     return usage("one plugin is to be tested:", "PLUGIN.so, --url URL or --builtin ID");
+  if (o->reproduce && o->n_include + o->n_exclude)
+    return usage("--reproduce is one test, so not with", o->n_include ? "--include" : "--exclude");
   if (o->builtin && o->isolated)
     return usage("--builtin is in this process, so not with", "--isolated");
   if (o->url && o->config) return usage("--url makes the config itself, so not with", "--config");
@@ -163,23 +168,37 @@ static int read_options(struct conform_options *o, int argc, char **argv) {
 
 /* ---- what is tested ---------------------------------------------------------------- */
 
+/* 0, and errno says why, unless all of it is there. */
+static int copy_bytes(int in, int out) {
+  static char block[65536];
+  for (;;) {
+    ssize_t n = read(in, block, sizeof block);
+    if (n < 0 && errno == EINTR) continue;
+    if (n <= 0) return n == 0;
+    for (ssize_t at = 0, m; at < n; at += m) {
+      m = write(out, block + at, (size_t)(n - at));
+      if (m < 0 && errno == EINTR) m = 0;
+      if (m < 0) return 0;
+    }
+  }
+}
+
+/* 0, and errno says why. */
 static int copy_file(const char *from, const char *folder, const char *name) {
   char *path = conform_text("%s/%s", folder, name);
-  int in = open(from, O_RDONLY | O_CLOEXEC), out = -1, good = 0;
+  int in = open(from, O_RDONLY | O_CLOEXEC | O_NONBLOCK), out = -1, good = 0;
   struct stat sb;
-  if (in >= 0 && fstat(in, &sb) == 0 && S_ISREG(sb.st_mode))
+  if (in >= 0 && fstat(in, &sb) == 0 && !S_ISREG(sb.st_mode)) {
+    errno = EINVAL;
+  } else if (in >= 0) {
     out = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0700);
-  for (off_t left = out >= 0 ? sb.st_size : -1; left >= 0;) {
-    ssize_t n = left ? copy_file_range(in, NULL, out, NULL, (size_t)left, 0) : 0;
-    if (n <= 0) {
-      good = left == 0;
-      break;
-    }
-    left -= n;
+    good = out >= 0 && copy_bytes(in, out);
   }
+  int why = errno;
   if (in >= 0) (void)close(in);
-  if (out >= 0) (void)close(out);
+  if (out >= 0 && close(out) != 0 && good) good = 0, why = errno;
   free(path);
+  errno = why;
   return good;
 }
 
@@ -253,17 +272,94 @@ static void copy_beside(struct conform *c) {
   free(to);
 }
 
+static int failed(const char *what, const char *which) {
+  (void)fprintf(stderr, "yoi-conform: %s '%s': %s\n", what, which, strerror(errno));
+  return 0;
+}
+
 static int prepare(struct conform *c) {
   const struct conform_options *o = c->options;
   const char *tmp = getenv("TMPDIR");
-  char *folder = conform_text("%s/yoi-conform-XXXXXX", tmp ? tmp : "/tmp");
-  if (!mkdtemp(folder)) return usage("cannot make the folder", folder), 0;
+  /* Whole, for a test is in another folder than this is. */
+  char *whole = realpath(tmp && tmp[0] ? tmp : "/tmp", NULL);
+  if (!whole) return failed("cannot find the folder", tmp ? tmp : "/tmp");
+  char *folder = conform_text("%s/yoi-conform-XXXXXX", whole);
+  free(whole);
+  if (!mkdtemp(folder)) {
+    (void)failed("cannot make the folder", folder);
+    free(folder);
+    return 0;
+  }
   c->copies = folder;
   if (!o->builtin && !copy_file(o->file, folder, name_of(o->file)))
-    return usage("cannot read the plugin", o->file), 0;
+    return failed("cannot read the plugin", o->file);
   if (!o->builtin) copy_beside(c);
   examine(c);
   return 1;
+}
+
+/* ---- the config ---------------------------------------------------------------------- */
+
+/* "/no_such" of "/models/0/config/no_such": what the user wrote. */
+static void say_finding(void *ctx, uint32_t line, uint32_t column, const char *pointer,
+                        const char *message) {
+  static const char own[] = "/config";
+  const char *at = strstr(pointer, own);
+  (void)ctx, (void)line, (void)column;
+  (void)fprintf(stderr, "yoi-conform: '--config' does not fit: '%s': %s\n",
+                at ? at + sizeof own - 1 : pointer, message);
+}
+
+static void say_argument(void *ctx, const char *pointer, int at_key, const char *message) {
+  const yoi_str *tool = ctx;
+  (void)at_key;
+  (void)fprintf(stderr, "yoi-conform: 'arguments' of '%.*s' do not fit: '%s': %s\n",
+                YOI_ARG(*tool), pointer, message);
+}
+
+/* A host lets no call through to a tool that its schema refuses, so neither is this. */
+static int check_arguments(const struct conform_options *o, const struct yoi__manifest *m) {
+  const yoi_sdk_json *v = yoi_sdk_json_first(yoi_sdk_json_get(o->quirks, "arguments"));
+  for (; v; v = yoi_sdk_json_next(v)) {
+    yoi_str name = yoi_sdk_json_key(v);
+    size_t n = 0;
+    while (n < m->n_tools && !yoi_sdk_str_eq(m->tools[n].name, name)) n++;
+    if (n == m->n_tools) {
+      (void)fprintf(stderr, "yoi-conform: 'arguments' name no tool of it: '%.*s'\n",
+                    YOI_ARG(name));
+      return 0;
+    }
+    if (yoi_sdk_schema_test(m->tools[n].arguments, v, "", say_argument, &name) != YOI_OK)
+      return 0;
+  }
+  return 1;
+}
+
+/* Whether a host would take the config, before any test is: no code of the plugin runs.
+ * A plugin without a manifest has none to fit. */
+static int check_config(struct conform *c) {
+  struct yoi__config *config = NULL;
+  struct yoi_sdk_error e;
+  struct yoi_sdk_buf text;
+  char *folder = conform_text("%s/config", c->copies);
+  if (c->kind == 0) return free(folder), 1;
+  if (mkdir(folder, 0700) != 0) return failed("cannot make the folder", folder);
+  c->folder = folder;
+  yoi_sdk_buf_init(&text, 1u << 20);
+  rig_config(c, yoi_sdk_str(c->options->config), &text);
+  yoi_error *err = yoi_sdk_error_init(&e);
+  yoi_status st = text.failed ? yoi_sdk_fail_memory(err)
+                              : yoi__config_load(yoi_sdk_buf_str(&text), folder, say_finding, NULL,
+                                                 &config, err);
+  yoi_sdk_buf_release(&text);
+  if (st != YOI_OK) (void)fprintf(stderr, "yoi-conform: there can be no host: %s\n", e.message);
+  const struct yoi__plugin *p =
+      st == YOI_OK ? yoi__catalogue_find(config->plugins, yoi_sdk_str(c->id)) : NULL;
+  int good = st == YOI_OK && (!p || check_arguments(c->options, &p->manifest));
+  yoi__config_free(config);
+  conform_remove(folder);
+  free(folder);
+  return good;
 }
 
 static void clean(const struct conform *c) {
@@ -287,11 +383,15 @@ static int fits(const char *const *globs, size_t n, const char *id) {
   return 0;
 }
 
-static int selected(const struct conform *c, const struct conform_test *t) {
-  const struct conform_options *o = c->options;
+static int wanted(const struct conform_options *o, const struct conform_test *t) {
+  if (o->reproduce) return strcmp(o->reproduce, t->id) == 0;
   if (o->n_include && !fits(o->include, o->n_include, t->id)) return 0;
-  if (fits(o->exclude, o->n_exclude, t->id)) return 0;
-  if (o->url && !(t->kinds == ON_RUNTIME)) return 0;
+  return !fits(o->exclude, o->n_exclude, t->id);
+}
+
+/* It is a test of what is tested here. */
+static int concerns(const struct conform *c, const struct conform_test *t) {
+  if (c->options->url && !(t->kinds == ON_RUNTIME)) return 0;
   return c->kind == 0 ? t->kinds == ON_ALL : (t->kinds >> c->kind & 1u) != 0;
 }
 
@@ -303,39 +403,46 @@ static const char *cannot(const struct conform *c, const struct conform_test *t)
   return NULL;
 }
 
-static void run_one(struct conform *c, struct conform_result *r, size_t *hits) {
+static void run_one(struct conform *c, struct conform_result *r) {
   const char *why = cannot(c, c->test), *reason;
-  size_t row = 0;
   if (why) {
     *r = (struct conform_result){.test = c->test, .is = CONFORM_SKIP, .seed = c->seed};
     (void)snprintf(r->seen, sizeof r->seen, "%s", why);
     return;
   }
   conform_run(c, r);
-  reason = conform_known(c->options, c->test->id, &row);
+  reason = conform_known(c->options, c->test->id);
   if (!reason || r->is == CONFORM_PASS || r->is == CONFORM_SKIP) return;
   (void)snprintf(r->reason, sizeof r->reason, "%s", reason);
   r->is = CONFORM_KNOWN;
-  hits[row]++;
+}
+
+/* 1: of the tests that the row names each was to be run, and none has failed. */
+static int is_stale(const struct conform *c, const struct conform_known *row,
+                    const struct conform_result *all, size_t n) {
+  const struct conform_test *t;
+  for (size_t i = 0; (t = conform_test_at(i)) != NULL; i++)
+    if (conform_names(row, t->id) && concerns(c, t) && !wanted(c->options, t)) return 0;
+  for (size_t i = 0; i < n; i++)
+    if (all[i].is == CONFORM_KNOWN && conform_names(row, all[i].test->id)) return 0;
+  return 1;
 }
 
 static int run_all(struct conform *c) {
   static struct conform_result all[512];
-  size_t n = 0, hits[64] = {0}, count[CONFORM_UNEXPECTED + 1] = {0};
+  size_t n = 0, count[CONFORM_UNEXPECTED + 1] = {0};
   const struct conform_options *o = c->options;
   for (size_t i = 0; (c->test = conform_test_at(i)) != NULL && n < 512; i++) {
-    if (!selected(c, c->test)) continue;
-    run_one(c, &all[n], hits);
+    if (!concerns(c, c->test) || !wanted(o, c->test)) continue;
+    run_one(c, &all[n]);
+    if (conform_is_stopped(c)) return 1;
     if (!o->json) conform_say(c, &all[n]);
     (void)fflush(stdout);
     count[all[n++].is]++;
   }
-  /* A row of which nothing failed, though something was run, is out of date. */
   for (size_t k = 0; k < o->n_known; k++)
-    for (size_t i = 0; i < n && !hits[k]; i++) {
-      size_t row = 0;
-      if (all[i].is != CONFORM_PASS || !conform_known(o, all[i].test->id, &row) || row != k)
-        continue;
+    for (size_t i = 0; i < n && is_stale(c, &o->known[k], all, n); i++) {
+      if (all[i].is != CONFORM_PASS || !conform_names(&o->known[k], all[i].test->id)) continue;
       count[CONFORM_PASS]--;
       count[all[i].is = CONFORM_UNEXPECTED]++;
       (void)snprintf(all[i].seen, sizeof all[i].seen, "it passes; known as failing: %s",
@@ -350,6 +457,10 @@ static int run_all(struct conform *c) {
     printf("%s %s: %zu passed, %zu failed, %zu skipped, %zu known; seed %llu\n",
            c->id[0] ? c->id : o->file, c->version, count[CONFORM_PASS], bad, count[CONFORM_SKIP],
            count[CONFORM_KNOWN], (unsigned long long)o->seed);
+  if (fflush(stdout) != 0 || ferror(stdout)) {
+    (void)fprintf(stderr, "yoi-conform: the report cannot be written: %s\n", strerror(errno));
+    return 1;
+  }
   if (n == 0) (void)fprintf(stderr, "yoi-conform: no test was selected\n");
   return n == 0 ? 2 : ok ? 0 : 1;
 }
@@ -368,7 +479,7 @@ static int list(void) {
 
 int main(int argc, char **argv) {
   static struct conform_options o = {.timeout_ms = TIMEOUT_MS, .buffer_bytes = 1u << 20};
-  struct conform c = {.options = &o};
+  struct conform c = {.options = &o, .signals = -1};
   if (getrandom(&o.seed, 4, 0) != 4) o.seed = 1;
   int code = read_options(&o, argc, argv);
   if (code >= 0) return code;
@@ -376,10 +487,17 @@ int main(int argc, char **argv) {
   if (o.url && !remote(&o)) return 2;
   c.seed = o.seed;
   if (!conform_link()) return 1;
+  if (!o.in_process) {
+    c.signals = conform_hold_signals(&c.before);
+    conform_adopt();
+  }
   code = prepare(&c) ? 0 : 2;
   if (code == 0 && o.isolated && !((ON_TOOL | ON_POLICY | ON_MODEL) >> c.kind & 1u))
     code = usage("only tools, policies and models can be isolated, and it is none:", o.file);
+  if (code == 0 && !check_config(&c)) code = 2;
   if (code == 0) code = run_all(&c);
   if (c.copies) clean(&c);
+  /* One that has waited ends this now. */
+  if (!o.in_process) (void)sigprocmask(SIG_SETMASK, &c.before, NULL);
   return code;
 }

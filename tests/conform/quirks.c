@@ -4,8 +4,8 @@
  *     "buffer_bytes": 262144,                         of an unread stream
  *     "known": [ { "test": "stream.*", "reason": "..." } ] }
  *
- * A listed test may fail. A row of which nothing fails is out of date, and the
- * run fails for it.
+ * A listed test may fail. A row of which nothing fails, though all that it names was
+ * run, is out of date, and the run fails for it. What names nothing is refused.
  */
 #include "conform.h"
 
@@ -43,12 +43,17 @@ static const char *member(const yoi_sdk_json *v, const char *name) {
 
 static int read_known(struct conform_options *o, const char *path) {
   const yoi_sdk_json *v = yoi_sdk_json_get(o->quirks, "known");
+  if (v && yoi_sdk_json_type(v) != YOI_SDK_JSON_ARRAY) return wrong(path, "'known' is an array");
   for (v = yoi_sdk_json_first(v); v; v = yoi_sdk_json_next(v)) {
     if (o->n_known == sizeof o->known / sizeof *o->known) return wrong(path, "too many are known");
     struct conform_known *k = &o->known[o->n_known++];
     *k = (struct conform_known){member(v, "test"), member(v, "reason")};
     if (!k->test || !k->reason)
       return wrong(path, "an entry of 'known' is {\"test\", \"reason\"}");
+    const struct conform_test *t;
+    size_t i = 0;
+    while ((t = conform_test_at(i)) != NULL && !conform_names(k, t->id)) i++;
+    if (!t) return wrong(path, "an entry of 'known' names no test");
   }
   return 1;
 }
@@ -71,6 +76,9 @@ int conform_quirks(struct conform_options *o, const char *path) {
         !yoi_sdk_str_is(key, "known"))
       return wrong(path, "it may have 'arguments', 'buffer_bytes' and 'known' only");
   }
+  const yoi_sdk_json *arguments = yoi_sdk_json_get(o->quirks, "arguments");
+  if (arguments && yoi_sdk_json_type(arguments) != YOI_SDK_JSON_OBJECT)
+    return wrong(path, "'arguments' is an object");
   int64_t bytes;
   const yoi_sdk_json *buffer = yoi_sdk_json_get(o->quirks, "buffer_bytes");
   if (buffer && (!yoi_sdk_json_int(buffer, &bytes) || bytes < 1))
@@ -79,11 +87,12 @@ int conform_quirks(struct conform_options *o, const char *path) {
   return read_known(o, path);
 }
 
-const char *conform_known(const struct conform_options *o, const char *id, size_t *out_row) {
+int conform_names(const struct conform_known *row, const char *id) {
+  return yoi_sdk_glob(yoi_sdk_str(row->test), yoi_sdk_str(id));
+}
+
+const char *conform_known(const struct conform_options *o, const char *id) {
   for (size_t i = 0; i < o->n_known; i++)
-    if (yoi_sdk_glob(yoi_sdk_str(o->known[i].test), yoi_sdk_str(id))) {
-      *out_row = i;
-      return o->known[i].reason;
-    }
+    if (conform_names(&o->known[i], id)) return o->known[i].reason;
   return NULL;
 }

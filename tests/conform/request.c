@@ -15,7 +15,7 @@
 #include "host/given.h"
 
 #define EXAMPLE_MAX 65536
-#define CALL_MS 20000
+#define CALL_MS CONFORM_CALL_MS(c)
 
 size_t rig_request_size(uint32_t kind) {
   return kind == YOI_KIND_RUNTIME ? sizeof(yoi_request)
@@ -186,7 +186,8 @@ int rig_can_ask(struct conform *c) {
   return can;
 }
 
-static void model_request(struct paper *p, yoi_model_request *m, uint64_t token) {
+static void model_request(struct conform *c, struct paper *p, yoi_model_request *m,
+                          uint64_t token) {
   yoi_str *message = paper_take(p, sizeof *message);
   *message = paper_text(p, YOI_LIT("{\"role\":\"user\",\"content\":\"Say hello.\"}"));
   *m = (yoi_model_request){.size = sizeof *m,
@@ -218,7 +219,7 @@ union rig_request *rig_request(struct conform *c, struct rig_instance *i, struct
                                .principal = paper_text(p, YOI_LIT("embed")),
                                .request_id = paper_text(p, YOI_LIT("conform-1"))};
   else if (c->kind == YOI_KIND_MODEL)
-    model_request(p, &r->model, token);
+    model_request(c, p, &r->model, token);
   else
     r->policy = (yoi_policy_request){.size = sizeof r->policy,
                                      .origin = YOI_ORIGIN_RUNTIME,

@@ -197,17 +197,22 @@ static yoi_status make(struct conform *c, struct conform_rig *r, yoi_error *err)
   return st == YOI_OK ? yoi_host_start(r->host, err) : st;
 }
 
-void rig_start(struct conform *c) {
+const char *rig_try_start(struct conform *c, yoi_error *err) {
   static struct conform_rig rig;
-  struct yoi_sdk_error e;
   rig = (struct conform_rig){.holder = {.wake = woken, .self = &rig}};
   c->rig = &rig;
-  if (make(c, &rig, yoi_sdk_error_init(&e)) != YOI_OK) conform_skip(c, "no host: %s", e.message);
+  if (make(c, &rig, err) != YOI_OK) return "inst.open";
   (void)yoi__loop_post(rig.host->loops, NULL, 0, grab, &rig.loop);
   while (!rig.loop) (void)yoi_host_step(rig.host, 10, NULL);
   yoi__current_loop = rig.loop;
-  if (yoi__plugin_load(rig.plugin, yoi_sdk_error_init(&e)) != YOI_OK)
-    conform_skip(c, "see lib.agrees: %s", e.message);
+  if (yoi__plugin_load(rig.plugin, err) == YOI_OK) return NULL;
+  return c->options->isolated ? "inst.open" : "lib.agrees";
+}
+
+void rig_start(struct conform *c) {
+  struct yoi_sdk_error e;
+  const char *see = rig_try_start(c, yoi_sdk_error_init(&e));
+  if (see) conform_skip(c, "see %s: %s", see, e.message);
 }
 
 void rig_pump(struct conform *c, int ms) {

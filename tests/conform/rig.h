@@ -67,7 +67,10 @@ struct rig_instance {
 
 /* The config of the host as text, into buf. */
 void rig_config(struct conform *c, yoi_str own, struct yoi_sdk_buf *out);
-/* Makes and starts the host, loads the plugin. Skips when that cannot be. */
+/* Makes and starts the host, loads the plugin. NULL; or, when that cannot be, the id of
+ * the test that has to say so. */
+const char *rig_try_start(struct conform *c, yoi_error *err);
+/* The same; skips when that cannot be. */
 void rig_start(struct conform *c);
 /* Opens an instance; NULL for host and config: the usual ones. */
 yoi_status rig_try_open(struct conform *c, const yoi_host *host, const yoi_str *config,

@@ -13,9 +13,8 @@
 
 /* A worker with the tool, on which the bundle says `verdict`. */
 static struct life with_tool(struct conform *c, const char *verdict, int asks) {
-  static const char *const ops[] = {"worker.create", "worker.input", "bundle.put", "worker.approve",
-                       "worker.approvals"};
-  struct life l = life_begin_with(c, ops, asks ? 5 : 3);
+  struct life l = life_begin(c, asks ? "bundle.put worker.get worker.approve worker.approvals"
+                                     : "bundle.put");
   uint8_t sha[YOI_SDK_SHA256_SIZE];
   struct call k;
   char *bytes = conform_text(
@@ -190,7 +189,7 @@ static void unknown(struct conform *c) {
  * model that wakes in its start or next calls the runtime from inside of its own
  * call. The first turn is for the model to be opened. */
 static void wake_inside(struct conform *c) {
-  struct life l = life_with_worker(c);
+  struct life l = life_with_worker(c, "");
   struct call k = life_say(c, &l, "hello", "");
   if (k.status != YOI_END) conform_skip(c, "see worker.follow: %s", k.error.message);
   for (int round = 0; round < 3; round++) {

@@ -9,7 +9,7 @@
 
 #include "rig.h"
 
-#define CALL_MS 20000
+#define CALL_MS CONFORM_CALL_MS(c)
 #define MESSAGES 200
 
 struct asking {

@@ -7,7 +7,7 @@
 
 #include "rig.h"
 
-#define CALL_MS 20000
+#define CALL_MS CONFORM_CALL_MS(c)
 
 /* A call of the n-th tool, to its end; 0: it may not be called. */
 static int call_tool(struct conform *c, struct rig_instance *i, size_t n, const char *name,

@@ -17,7 +17,7 @@ static char *body_of(const struct life *l, const char *more) {
 /* ---- lives ------------------------------------------------------------------------- */
 
 static void create(struct conform *c) {
-  struct life l = life_begin(c);
+  struct life l = life_begin(c, "worker.get");
   struct call k;
   char *body = body_of(&l, "");
   call_op(c, &l.i, YOI_OP_WORKER_CREATE, "", body, "", 0, &k);
@@ -36,7 +36,7 @@ static void create(struct conform *c) {
 }
 
 static void create_replay(struct conform *c) {
-  struct life l = life_begin(c);
+  struct life l = life_begin(c, "");
   struct call a, b, other;
   char *body = body_of(&l, ""), *changed = body_of(&l, ",\"display_name\":\"Other\"");
   call_op(c, &l.i, YOI_OP_WORKER_CREATE, "", body, l.id, 0, &a);
@@ -55,7 +55,7 @@ static void create_replay(struct conform *c) {
 }
 
 static void create_conflict(struct conform *c) {
-  struct life l = life_with_worker(c);
+  struct life l = life_with_worker(c, "");
   struct call k;
   char *changed = body_of(&l, ",\"display_name\":\"Other\"");
   call_op(c, &l.i, YOI_OP_WORKER_CREATE, "", changed, "", 0, &k);
@@ -68,7 +68,8 @@ static void unknown(struct conform *c) {
   static const uint32_t ops[] = {YOI_OP_WORKER_GET,    YOI_OP_WORKER_CANCEL,     YOI_OP_WORKER_STOP,
                                  YOI_OP_WORKER_DELETE, YOI_OP_WORKER_TRANSCRIPT,
                                  YOI_OP_WORKER_EVENTS};
-  struct life l = life_begin(c);
+  struct life l = life_begin(c, "worker.get worker.cancel worker.stop worker.delete "
+                                "worker.transcript worker.events");
   for (size_t n = 0; n < sizeof ops / sizeof *ops; n++) {
     struct call k = life_op(c, &l, ops[n], "", "");
     life_must_fail(c, &k, YOI_CODE_WORKER_NOT_FOUND, yoi_sdk_op_name(ops[n]));
@@ -77,7 +78,7 @@ static void unknown(struct conform *c) {
 }
 
 static void stop(struct conform *c) {
-  struct life l = life_with_worker(c);
+  struct life l = life_with_worker(c, "worker.get worker.stop");
   struct call k = life_op(c, &l, YOI_OP_WORKER_STOP, "", "");
   if (k.status != YOI_END) conform_fail(c, "an ack", "status %d: %s", k.status, k.error.message);
   k = life_op(c, &l, YOI_OP_WORKER_GET, "", "");
@@ -92,7 +93,7 @@ static void stop(struct conform *c) {
 }
 
 static void delete(struct conform *c) {
-  struct life l = life_with_worker(c);
+  struct life l = life_with_worker(c, "worker.stop worker.delete worker.transcript");
   struct call k = life_op(c, &l, YOI_OP_WORKER_DELETE, "", "");
   life_must_fail(c, &k, YOI_CODE_WORKER_NOT_STOPPED, "delete of an idle worker");
   (void)life_op(c, &l, YOI_OP_WORKER_STOP, "", "");
@@ -108,7 +109,7 @@ static void delete(struct conform *c) {
 /* ---- inputs -------------------------------------------------------------------------- */
 
 static void follow(struct conform *c) {
-  struct life l = life_with_worker(c);
+  struct life l = life_with_worker(c, "");
   struct call k = life_say(c, &l, "hello", "");
   if (k.n == 0 || k.events[0].kind != YOI_EVENT_ACK)
     conform_fail(c, "an ACK first", "status %d: %s", k.status, k.error.message);
@@ -124,7 +125,7 @@ static void follow(struct conform *c) {
 }
 
 static void input_replay(struct conform *c) {
-  struct life l = life_with_worker(c);
+  struct life l = life_with_worker(c, "");
   struct call a = life_op(c, &l, YOI_OP_WORKER_INPUT, "{\"content\":\"hello\"}", "once");
   struct call b = life_op(c, &l, YOI_OP_WORKER_INPUT, "{\"content\":\"hello\"}", "once");
   char *turn = life_at(life_result(&a), "ack.turn_id");
@@ -144,12 +145,15 @@ static void start_waiting(struct conform *c, struct life *l, struct call *k) {
     conform_skip(c, "see worker.follow: %s", k->error.message);
   for (int n = 0; n < 10; n++) rig_pump(c, 2);
   struct call got = life_op(c, l, YOI_OP_WORKER_GET, "", "");
-  if (!life_is(life_result(&got), "worker.state", "running"))
+  if (!life_is(life_result(&got), "worker.state", "running")) {
+    call_release(k);
+    life_end(c, l);
     conform_skip(c, "the model behind it does not wait");
+  }
 }
 
 static void busy(struct conform *c) {
-  struct life l = life_with_worker(c);
+  struct life l = life_with_worker(c, "worker.get worker.cancel");
   struct call k;
   start_waiting(c, &l, &k);
   struct call second = life_op(c, &l, YOI_OP_WORKER_INPUT, "{\"content\":\"x\"}", "");
@@ -161,7 +165,7 @@ static void busy(struct conform *c) {
 }
 
 static void cancel(struct conform *c) {
-  struct life l = life_with_worker(c);
+  struct life l = life_with_worker(c, "worker.get worker.cancel");
   struct call k;
   start_waiting(c, &l, &k);
   struct call ack = life_op(c, &l, YOI_OP_WORKER_CANCEL, "", "");
@@ -177,7 +181,7 @@ static void cancel(struct conform *c) {
 
 /* Who stops watching stops nothing. */
 static void watch_is_no_hold(struct conform *c) {
-  struct life l = life_with_worker(c);
+  struct life l = life_with_worker(c, "worker.get");
   struct call k;
   start_waiting(c, &l, &k);
   k.stream->ops->cancel(k.stream);
@@ -210,7 +214,7 @@ static void two_turns(struct conform *c, struct life *l) {
 
 /* Each item of the transcript that a message.completed brought, and no other. */
 static void transcript(struct conform *c) {
-  struct life l = life_with_worker(c);
+  struct life l = life_with_worker(c, "worker.events worker.transcript");
   two_turns(c, &l);
   struct call all = history(c, &l, l.born), t = life_op(c, &l, YOI_OP_WORKER_TRANSCRIPT, "", "");
   char *items = life_at(life_result(&t), "transcript.items");
@@ -235,7 +239,7 @@ static void transcript(struct conform *c) {
 }
 
 static void resume(struct conform *c) {
-  struct life l = life_with_worker(c);
+  struct life l = life_with_worker(c, "worker.events");
   two_turns(c, &l);
   struct call all = history(c, &l, l.born);
   for (int round = 0; round < 8 && all.n > 2; round++) {
@@ -256,7 +260,7 @@ static void resume(struct conform *c) {
 static void cursors(struct conform *c) {
   static const char *const odd[] = {"{\"cursor\":\"x\"}", "{\"cursor\":\"../../etc\"}",
                                     "{\"cursor\":\"18446744073709551616\"}", "{\"cursor\":7}"};
-  struct life l = life_with_worker(c), other = l;
+  struct life l = life_with_worker(c, "worker.events"), other = l;
   for (size_t n = 0; n < sizeof odd / sizeof *odd; n++) {
     struct call k;
     call_op(c, &l.i, YOI_OP_WORKER_EVENTS, l.id, odd[n], "", YOI_REQ_ONCE, &k);
@@ -266,6 +270,7 @@ static void cursors(struct conform *c) {
   /* Another worker's cursor is none of this one's. */
   struct call made, k;
   (void)snprintf(other.id, sizeof other.id, "%.40s-2", l.id);
+  life_forget(c, &other);
   char *body = body_of(&other, "");
   call_op(c, &l.i, YOI_OP_WORKER_CREATE, "", body, "", 0, &made);
   other.born = life_at(life_result(&made), "worker.cursor");
@@ -275,15 +280,14 @@ static void cursors(struct conform *c) {
     if (k.status != YOI_INVALID_ARGUMENT && k.status != YOI_OUT_OF_RANGE)
       conform_fail(c, "another worker's cursor is refused", "status %d", k.status);
     free(foreign);
-    (void)life_op(c, &other, YOI_OP_WORKER_STOP, "", "");
-    (void)life_op(c, &other, YOI_OP_WORKER_DELETE, "", "");
+    life_forget(c, &other);
   }
   free(body);
   life_end(c, &l);
 }
 
 static void watch_deleted(struct conform *c) {
-  struct life l = life_with_worker(c);
+  struct life l = life_with_worker(c, "worker.events worker.stop worker.delete");
   struct call k;
   if (!call_start_op(c, &l.i, YOI_OP_WORKER_EVENTS, l.id, "", "", 0, &k))
     conform_fail(c, "a stream", "status %d: %s", k.status, k.error.message);
@@ -300,7 +304,7 @@ static void watch_deleted(struct conform *c) {
 }
 
 static void drain(struct conform *c) {
-  struct life l = life_with_worker(c);
+  struct life l = life_with_worker(c, "");
   const yoi_runtime *t = &c->rig->plugin->table.runtime;
   struct call k = {.status = YOI_OK};
   if (!t->drain) conform_skip(c, "it has nothing to drain");
@@ -314,6 +318,8 @@ static void drain(struct conform *c) {
   life_must_fail(c, &late, YOI_CODE_SHUTTING_DOWN, "input behind a drain");
   call_release(&k);
   rig_close(c, &l.i);
+  /* What is drained deletes nothing, so another one does, where the worker is still. */
+  if (rig_try_open(c, NULL, NULL, &l.i, yoi_sdk_error_init(&k.error)) == YOI_OK) life_end(c, &l);
 }
 
 #define WORKER(name, fn, says, header, promise) \

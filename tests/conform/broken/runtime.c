@@ -21,7 +21,7 @@
   X(worker_transcript) X(worker_resume) X(worker_cursors) X(worker_watch_deleted) X(worker_drain) \
   X(worker_wake_inside) X(worker_tool_call) X(approval_listed) X(approval_allow)                 \
   X(approval_deny) X(approval_conflict) X(approval_unknown) X(bundle_put) X(bundle_digest)       \
-  X(bundle_get) X(bundle_list) X(bundle_delete)
+  X(bundle_get) X(bundle_list) X(bundle_delete) X(few)
 enum { BREAKS(ENUM) };
 
 #define ANSWER_MAX 65536
@@ -134,6 +134,9 @@ static const yoi_stream_ops filter_ops = {
 
 static void aim(struct filter *f) {
   uint32_t op = f->op;
+  if (IS(few) && op == YOI_OP_RUNTIME_DESCRIBE)
+    f->from = "\"capabilities\":[",
+    f->to = "\"capabilities\":[\"worker.create\",\"worker.input\"],\"of_all\":[";
   if (IS(runtime_describe) && op == YOI_OP_RUNTIME_DESCRIBE)
     f->from = "\"instance_id\"", f->to = "\"instance\"";
   if (IS(runtime_list) && op == YOI_OP_WORKER_LIST) f->from = "\"next\"", f->to = "\"more\"";
@@ -163,6 +166,11 @@ static void aim(struct filter *f) {
 /* What is changed of a request; 1: it is answered here. */
 static int meddle(yoi_request *r, yoi_status *st, yoi_error *err) {
   int once = r->op == YOI_OP_WORKER_EVENTS && r->flags & YOI_REQ_ONCE;
+  if (IS(few) && r->op != YOI_OP_RUNTIME_DESCRIBE && r->op != YOI_OP_WORKER_CREATE &&
+      r->op != YOI_OP_WORKER_INPUT) {
+    *st = yoi_sdk_fail(err, YOI_CODE_UNSUPPORTED_OPERATION, "it does not do that");
+    return 1;
+  }
   if (IS(worker_create_replay) && r->op == YOI_OP_WORKER_CREATE && r->idempotency_key.len &&
       memmem(r->body.ptr, r->body.len, "Other", 5)) {
     *st = yoi_sdk_fail(err, YOI_CODE_WORKER_CONFLICT, "the id is taken");

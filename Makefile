@@ -276,8 +276,9 @@ $(foreach n,$(PLUGINS),$(eval $(call plugin,plugins/$(n),$(n),$(B)/plugins/$(n).
 $(foreach n,$(TEST_PLUGINS),$(eval $(call plugin,tests/plugins/$(n),$(n),$(call test_so,$(n)))))
 
 # Plugins that break one promise each: tests/conform/broken/KIND.c is compiled once
-# per test that has to notice, and once without any break. Those that are broken
-# as an object have flags of their own.
+# per test that has to notice, and once without any break. A test that looks at
+# several things has TEST+HOW too, and what is odd but keeps all promises is none+HOW.
+# Those that are broken as an object have flags of their own.
 BROKEN_model = none lib.manifest lib.symbols lib.loads lib.entry-twice lib.scan-time lib.agrees \
   lib.unknown-interface env.working-directory env.umask env.signals env.locale env.environment \
   env.descriptors env.threads inst.open inst.bad-config inst.allocator-open inst.null-error \
@@ -288,7 +289,7 @@ BROKEN_model = none lib.manifest lib.symbols lib.loads lib.entry-twice lib.scan-
   stream.end-is-sticky stream.again-wakes stream.cancel-ends stream.cancel-twice \
   stream.cancel-races stream.release-any-state stream.release-null stream.never-blocks \
   stream.bounded model.finish model.usage model.tool-call model.text model.kinds \
-  model.many-messages model.error
+  model.many-messages model.error model.error+code
 BROKEN_tool = none tool.output tool.output-limit tool.error tool.repeated tool.unknown-name
 BROKEN_policy = none policy.decision policy.ready policy.same-answer policy.operations \
   policy.hostile policy.threads
@@ -311,7 +312,7 @@ $(B)/tests/broken/$(1)/$(2).so: $(broken_dir)/$(1).c $(broken_dir)/common.h $(wi
   $(broken_dir)/broken.map $$(broken_$(1)_ARCHIVES) $(SDK_SCHEMA) $(SDK_CORE) Makefile
 	@mkdir -p $$(@D)
 	@$(if $(V),,echo '  broken  $(1): $(2)')
-	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -O0 -U_FORTIFY_SOURCE -Wno-unused -DBREAK=$(subst -,_,$(subst .,_,$(2))) $$(broken_flags_$(2)) \
+	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -O0 -U_FORTIFY_SOURCE -Wno-unused -DBREAK=$(subst +,_,$(subst -,_,$(subst .,_,$(2)))) $$(broken_flags_$(2)) \
 	  -DMANIFEST='"$(or $(wildcard $(broken_dir)/$(2).yoi.json),$(broken_dir)/$(1).yoi.json)"' \
 	  -shared -s $(LDFLAGS) -Wl,--version-script=$(broken_dir)/broken.map -o $$@ $$< $$(filter %.a,$$^) $(LIBS_CORE)
 endef

@@ -31,7 +31,7 @@
   X(stream_cancel_ends) X(stream_cancel_twice) X(stream_cancel_races)                          \
   X(stream_release_any_state) X(stream_release_null) X(stream_never_blocks) X(stream_bounded)  \
   X(model_finish) X(model_usage) X(model_tool_call) X(model_text) X(model_kinds)               \
-  X(model_many_messages) X(model_error)
+  X(model_many_messages) X(model_error) X(model_error_code)
 enum { BREAKS(ENUM) };
 
 #define PILE (4u << 20)
@@ -79,7 +79,8 @@ static yoi_status say(struct talk *t, uint32_t kind, const char *text,
 }
 
 static yoi_status fail_as_model(yoi_error *err) {
-  yoi_status st = yoi_sdk_fail(err, YOI_CODE_MODEL_ERROR, "the model cannot read that");
+  yoi_status st = yoi_sdk_fail(err, IS(model_error_code) ? YOI_CODE_INTERNAL : YOI_CODE_MODEL_ERROR,
+                               "the model cannot do that");
   yoi_sdk_fail_details(err, IS(model_error) ? YOI_LIT("{\"kind\":\"tired\",\"retryable\":false}")
                                             : YOI_LIT("{\"kind\":\"invalid_request\","
                                                       "\"retryable\":false}"));
@@ -187,8 +188,7 @@ static yoi_status model_start(void *self, const yoi_model_request *req, yoi_stre
   t->lent = req->request_id.ptr;
   if (IS(stream_bounded) && (t->pile = malloc(PILE))) memset(t->pile, 1, PILE);
   if (IS(model_many_messages) && req->n_messages > 16) abort();
-  for (size_t i = 0; i < req->n_messages; i++)
-    t->fails |= req->messages[i].len == 0 || req->messages[i].ptr[0] != '{';
+  t->fails = memmem(req->parameters.ptr, req->parameters.len, "-1000", 5) != NULL;
   *out = &t->head;
   return YOI_OK;
 }

@@ -104,6 +104,11 @@ union rig_request *rig_request(struct conform *c, struct rig_instance *i, struct
 /* One of the n-th tool, as the manifest has them; NULL: it may not be called. */
 union rig_request *rig_request_tool(struct conform *c, struct rig_instance *i, struct paper *p,
                                     uint64_t token, size_t n);
+/* The usual one as a newer host has it: RIG_TAIL bytes longer, all zero but for the
+ * byte at `odd`, if that is below RIG_TAIL. */
+#define RIG_TAIL 64
+union rig_request *rig_request_newer(struct conform *c, struct rig_instance *i, struct paper *p,
+                                     uint64_t token, size_t odd);
 /* The plugin's own start. */
 yoi_status rig_ask(struct conform *c, struct rig_instance *i, const union rig_request *req,
                    yoi_stream **out, yoi_error *err);

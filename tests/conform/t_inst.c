@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include <sdk/jsonw.h>
+#include <yoi/limits.h>
 
 #include "rig.h"
 
@@ -71,13 +72,16 @@ static void bad_config(struct conform *c) {
 
 struct failing {
   uintptr_t from, to;
-  yoi_error *err;
 };
 
+static int can_fail(struct conform *c, struct failing *f) {
+  return conform_heap_can() && rig_code(c, &f->from, &f->to);
+}
+
 static struct failing failing(struct conform *c) {
-  struct failing f = {0, 0, NULL};
+  struct failing f = {0, 0};
   if (!conform_heap_can()) conform_skip(c, "a sanitizer has the allocator");
-  if (!rig_code(c, &f.from, &f.to)) conform_skip(c, "its code is not in a shared object here");
+  if (!can_fail(c, &f)) conform_skip(c, "its code is not in a shared object here");
   return f;
 }
 
@@ -127,29 +131,67 @@ static void allocator_start(struct conform *c) {
   rig_close(c, &i);
 }
 
-/* The same without any place for an error. */
-static void null_error(struct conform *c) {
-  struct rig_instance i = rig_open(c);
-  rig_close(c, &i);
-  struct failing f = failing(c);
-  for (uint64_t n = 1; n < FAILURES_MAX && open_without(c, &f, n, NULL); n++) continue;
+/* ---- errors, and where they go ------------------------------------------------------ */
+
+/* What is refused with that place for the error: an open without memory, a wish that
+ * nobody knows, a next behind a cancel. How many there were. */
+static unsigned refusals(struct conform *c, struct rig_instance *i, yoi_error *err,
+                         void (*each)(struct conform *c, const yoi_error *err)) {
+  struct failing f = {0, 0};
+  struct paper p = {.how = PAPER_PLAIN};
+  struct call k;
+  yoi_stream *s = NULL;
+  unsigned n = 0;
+  if (can_fail(c, &f))
+    for (uint64_t at = 1; at < FAILURES_MAX && open_without(c, &f, at, err); n++, at++)
+      each(c, err);
+  if (!rig_can_ask(c)) return n;
+  if (rig_ask(c, i, rig_request_newer(c, i, &p, 0, 0), &s, err) > YOI_OK) n++, each(c, err);
+  else if (s) s->ops->release(s);
+  paper_release(&p);
+  if (!call_start(c, i, &k, NULL, NULL)) return n;
+  k.stream->ops->cancel(k.stream);
+  uint64_t until = conform_now_ns() + YOI_CANCEL_GRACE_MS * 1000000ull;
+  for (k.status = YOI_AGAIN; k.status == YOI_AGAIN || k.status == YOI_OK; rig_pump(c, 1)) {
+    const yoi_event *const *events = NULL;
+    size_t count = 0;
+    if (conform_now_ns() > until) break; /* that is stream.cancel-ends */
+    k.status = k.stream->ops->next(k.stream, &events, &count, err);
+  }
+  if (k.status > YOI_OK) n++, each(c, err);
+  call_release(&k);
+  return n;
 }
 
-/* And with buffers of almost no size, that end where a page does. */
-static void small_error(struct conform *c) {
+static void nothing_to_see(struct conform *c, const yoi_error *err) {
+  (void)c, (void)err;
+}
+
+static void null_error(struct conform *c) {
   struct rig_instance i = rig_open(c);
+  if (!refusals(c, &i, NULL, nothing_to_see)) conform_skip(c, "nothing was refused");
   rig_close(c, &i);
-  struct failing f = failing(c);
+}
+
+static void look_for_end(struct conform *c, const yoi_error *err) {
+  if (err->message_cap && !memchr(err->message, 0, err->message_cap))
+    conform_fail(c, "a text with its end, within its buffer", "a message without an end");
+}
+
+/* Buffers of almost no size, that end where a page does. */
+static void small_error(struct conform *c) {
   static const size_t caps[] = {0, 1, 8};
+  struct rig_instance i = rig_open(c);
+  unsigned n = 0;
   for (size_t k = 0; k < sizeof caps / sizeof *caps; k++) {
     struct paper p = {.how = PAPER_EDGE};
     char *at = paper_take(&p, caps[k] ? caps[k] : 1);
     yoi_error e = {.size = sizeof e, .message = caps[k] ? at : NULL, .message_cap = caps[k]};
-    for (uint64_t n = 1; n < FAILURES_MAX && open_without(c, &f, n, &e); n++)
-      if (caps[k] && !memchr(at, 0, caps[k]))
-        conform_fail(c, "a text with its end, within its buffer", "a message without an end");
+    n += refusals(c, &i, &e, look_for_end);
     paper_release(&p);
   }
+  if (!n) conform_skip(c, "nothing was refused");
+  rig_close(c, &i);
 }
 
 /* ---- many -------------------------------------------------------------------------------- */

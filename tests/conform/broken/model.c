@@ -31,7 +31,8 @@
   X(stream_cancel_ends) X(stream_cancel_twice) X(stream_cancel_races)                          \
   X(stream_release_any_state) X(stream_release_null) X(stream_never_blocks) X(stream_bounded)  \
   X(model_finish) X(model_usage) X(model_tool_call) X(model_text) X(model_kinds)               \
-  X(model_many_messages) X(model_error) X(model_error_code)
+  X(model_many_messages) X(model_error) X(model_error_code)          \
+  X(inst_null_error_start) X(inst_null_error_next) X(inst_small_error_start)
 enum { BREAKS(ENUM) };
 
 #define PILE (4u << 20)
@@ -93,6 +94,7 @@ static yoi_status talk_next(yoi_stream *s, const yoi_event *const **out, size_t 
   if (IS(mem_request_borrowed)) sink = t->lent[0];
   if (atomic_load(&t->cancels)) {
     if (IS(stream_cancel_ends)) return YOI_AGAIN;
+    if (IS(inst_null_error_next)) err->code = 0;
     yoi_sdk_error_clear(err);
     return YOI_CANCELLED;
   }
@@ -171,6 +173,9 @@ static yoi_status model_start(void *self, const yoi_model_request *req, yoi_stre
   yoi_model_request whole;
   uint32_t size = req->size;
   yoi_status st = yoi_sdk_take(&whole, sizeof whole, req, "the request", err);
+  if (st != YOI_OK && IS(inst_null_error_start)) err->code = YOI_CODE_INTERNAL;
+  if (st != YOI_OK && IS(inst_small_error_start) && err && err->message)
+    memset(err->message, 'x', 8);
   if (st != YOI_OK && !IS(mem_request_unknown)) return st;
   if (st == YOI_OK) req = &whole;
   if (IS(mem_request_larger) && size > sizeof *req)

@@ -279,14 +279,14 @@ $(foreach n,$(TEST_PLUGINS),$(eval $(call plugin,tests/plugins/$(n),$(n),$(call 
 # per test that has to notice, and once without any break. A test that looks at
 # several things has TEST+HOW too, and what is odd but keeps all promises is none+HOW.
 # Those that are broken as an object have flags of their own.
-BROKEN_model = none lib.manifest lib.symbols lib.loads lib.entry-twice lib.scan-time lib.agrees \
+BROKEN_model = none none+waits lib.manifest lib.symbols lib.loads lib.entry-twice lib.scan-time lib.agrees \
   lib.unknown-interface env.working-directory env.umask env.signals env.locale env.environment \
   env.descriptors env.threads inst.open inst.bad-config inst.allocator-open inst.null-error \
   inst.null-error+start inst.null-error+next inst.small-error inst.small-error+start \
   inst.allocator-start inst.thousand inst.two mem.config-view mem.config-borrowed \
   mem.request-view mem.request-borrowed mem.request-larger mem.request-unknown mem.batch-own \
   mem.host-truncated stream.ops-shape stream.batch stream.event-shape stream.untouched \
-  stream.end-is-sticky stream.again-wakes stream.cancel-ends stream.cancel-twice \
+  stream.end-is-sticky stream.again-wakes stream.cancel-ends stream.cancel-wakes stream.cancel-twice \
   stream.cancel-races stream.release-any-state stream.release-null stream.never-blocks \
   stream.bounded model.finish model.usage model.tool-call model.text model.kinds \
   model.many-messages model.error model.error+code

@@ -16,6 +16,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include <yoi/host_loop.h>
 #include <yoi/host_metrics.h>
 
 #define BREAKS(X)                                                                              \
@@ -32,10 +33,12 @@
   X(stream_release_any_state) X(stream_release_null) X(stream_never_blocks) X(stream_bounded)  \
   X(model_finish) X(model_usage) X(model_tool_call) X(model_text) X(model_kinds)               \
   X(model_many_messages) X(model_error) X(model_error_code)          \
-  X(inst_null_error_start) X(inst_null_error_next) X(inst_small_error_start)
+  X(inst_null_error_start) X(inst_null_error_next) X(inst_small_error_start) \
+  X(stream_cancel_wakes) X(none_waits)
 enum { BREAKS(ENUM) };
 
 #define PILE (4u << 20)
+#define WAITS (IS(none_waits) || IS(stream_cancel_wakes))
 
 struct self {
   const yoi_host *host;
@@ -49,6 +52,7 @@ struct talk {
   pthread_t starter;
   unsigned step, begun;
   int tools, fails;
+  uint64_t timer;
   _Atomic unsigned cancels;
   char *pile;
   const char *lent;
@@ -88,6 +92,21 @@ static yoi_status fail_as_model(yoi_error *err) {
   return st;
 }
 
+/* What it waits for, where it waits. */
+static void ripe(void *ctx) {
+  struct talk *t = ctx;
+  t->timer = 0;
+  if (!atomic_load(&t->cancels)) t->host->wake(t->host, t->token);
+}
+
+static yoi_status wait_a_moment(struct talk *t) {
+  const yoi_host_loop *loop = t->host->get_interface(t->host, YOI_LIT(YOI_HOST_LOOP_ID));
+  struct timespec now;
+  (void)clock_gettime(CLOCK_MONOTONIC, &now);
+  uint64_t at = (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec + 20000000u;
+  return loop->timer(t->host, at, ripe, t, &t->timer) == YOI_OK ? YOI_AGAIN : YOI_INTERNAL;
+}
+
 static yoi_status talk_next(yoi_stream *s, const yoi_event *const **out, size_t *out_n,
                             yoi_error *err) {
   struct talk *t = (struct talk *)(void *)s;
@@ -100,9 +119,11 @@ static yoi_status talk_next(yoi_stream *s, const yoi_event *const **out, size_t 
   }
   if (t->fails) return fail_as_model(err);
   t->begun = 1;
+  if (t->timer) return YOI_AGAIN;
   switch (t->step++) {
     case 0:
       if (IS(stream_again_wakes)) return YOI_AGAIN;
+      if (WAITS) return wait_a_moment(t);
       if (IS(stream_batch)) {
         *out_n = 0;
         return YOI_OK;
@@ -149,14 +170,21 @@ static yoi_status talk_next(yoi_stream *s, const yoi_event *const **out, size_t 
 static void talk_cancel(yoi_stream *s) {
   struct talk *t = (struct talk *)(void *)s;
   if (IS(stream_cancel_races) && !pthread_equal(pthread_self(), t->starter)) abort();
-  if (atomic_fetch_add(&t->cancels, 1u) == 0) t->host->wake(t->host, t->token);
-  else if (IS(stream_cancel_twice)) abort();
+  if (atomic_fetch_add(&t->cancels, 1u) > 0) {
+    if (IS(stream_cancel_twice)) abort();
+  } else if (!IS(stream_cancel_wakes)) {
+    t->host->wake(t->host, t->token);
+  }
 }
 
 static void talk_release(yoi_stream *s) {
   struct talk *t = (struct talk *)(void *)s;
   if (!s && !IS(stream_release_null)) return;
   if (IS(stream_release_any_state) && t->begun && t->step < 5 && !atomic_load(&t->cancels)) abort();
+  if (t && t->timer) {
+    const yoi_host_loop *loop = t->host->get_interface(t->host, YOI_LIT(YOI_HOST_LOOP_ID));
+    loop->timer_cancel(t->host, t->timer);
+  }
   free(t->pile);
   free(t);
 }

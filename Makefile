@@ -293,7 +293,8 @@ BROKEN_model = none none+waits lib.manifest lib.symbols lib.loads lib.entry-twic
 BROKEN_tool = none tool.output tool.output-limit tool.error tool.repeated tool.unknown-name
 BROKEN_policy = none policy.decision policy.ready policy.same-answer policy.operations \
   policy.hostile policy.threads
-BROKEN_ingress = none ingress.accepts ingress.stop-accepting ingress.drain ingress.descriptors \
+BROKEN_ingress = none ingress.accepts ingress.stop-accepting ingress.drain \
+  ingress.drain+open ingress.descriptors \
   ingress.listener-larger ingress.listener-unknown
 BROKEN_runtime = none runtime.describe runtime.unary runtime.list runtime.unknown-op \
   runtime.unknown-flags runtime.error-text worker.create worker.create-replay \

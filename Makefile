@@ -291,7 +291,8 @@ BROKEN_model = none none+waits lib.manifest lib.symbols lib.loads lib.entry-twic
   stream.bounded model.finish model.usage model.tool-call model.text model.kinds \
   model.many-messages model.error model.error+code
 BROKEN_tool = none tool.output tool.output-limit tool.error tool.repeated tool.unknown-name
-BROKEN_policy = none policy.decision policy.ready policy.same-answer policy.operations \
+BROKEN_policy = none policy.decision policy.decision+twice policy.decision+error \
+  policy.ready policy.same-answer policy.operations \
   policy.hostile policy.threads
 BROKEN_ingress = none ingress.accepts ingress.stop-accepting ingress.drain \
   ingress.drain+open ingress.descriptors \

@@ -142,6 +142,16 @@ def test_what_a_runtime_does_not_offer_is_skipped_and_says_why(tmp_path):
     assert set(results(said).values()) == {'pass'}, said
 
 
+def test_a_policy_that_counts_may_change_its_answer(tmp_path):
+    config = written(tmp_path, 'config.json', {'rules': [
+        {'name': 'all', 'decision': 'allow', 'rate': {'count': 5, 'per_ms': 600000}}]})
+    said = report(tmp_path, '--config', config, '--include', 'policy.*',
+                  BUILD / 'plugins/policy-rules.so')
+    assert said['ok']
+    assert {t['why'] for t in said['tests'] if t['id'] == 'policy.same-answer'} == {
+        'it counts: after 5 times "allow" it says "deny"'}
+
+
 # ---- what is of an earlier minor ----
 def earlier():
     """Each minor before today's: what HISTORY says of it."""

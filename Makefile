@@ -279,7 +279,8 @@ $(foreach n,$(TEST_PLUGINS),$(eval $(call plugin,tests/plugins/$(n),$(n),$(call 
 # per test that has to notice, and once without any break. A test that looks at
 # several things has TEST+HOW too, and what is odd but keeps all promises is none+HOW.
 # Those that are broken as an object have flags of their own.
-BROKEN_model = none none+waits lib.manifest lib.symbols lib.loads lib.entry-twice lib.scan-time lib.agrees \
+BROKEN_model = none none+waits none+serial none+named lib.manifest lib.symbols lib.loads \
+  lib.entry-twice lib.scan-time lib.agrees \
   lib.unknown-interface env.working-directory env.umask env.signals env.locale env.environment \
   env.descriptors env.threads inst.open inst.bad-config inst.allocator-open inst.null-error \
   inst.null-error+start inst.null-error+next inst.small-error inst.small-error+start \
@@ -311,12 +312,13 @@ broken_dir = tests/conform/broken
 # $(call broken,KIND,TEST)
 define broken
 $(B)/tests/broken/$(1)/$(2).so: $(broken_dir)/$(1).c $(broken_dir)/common.h $(wildcard $(broken_dir)/*.json) \
-  $(broken_dir)/broken.map $$(broken_$(1)_ARCHIVES) $(SDK_SCHEMA) $(SDK_CORE) Makefile
+  $(wildcard $(broken_dir)/*.map) $$(broken_$(1)_ARCHIVES) $(SDK_SCHEMA) $(SDK_CORE) Makefile
 	@mkdir -p $$(@D)
 	@$(if $(V),,echo '  broken  $(1): $(2)')
 	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -O0 -U_FORTIFY_SOURCE -Wno-unused -DBREAK=$(subst +,_,$(subst -,_,$(subst .,_,$(2)))) $$(broken_flags_$(2)) \
 	  -DMANIFEST='"$(or $(wildcard $(broken_dir)/$(2).yoi.json),$(broken_dir)/$(1).yoi.json)"' \
-	  -shared -s $(LDFLAGS) -Wl,--version-script=$(broken_dir)/broken.map -o $$@ $$< $$(filter %.a,$$^) $(LIBS_CORE)
+	  -shared -s $(LDFLAGS) -Wl,--version-script=$(or \
+    $(wildcard $(broken_dir)/$(2).map),$(broken_dir)/broken.map) -o $$@ $$< $$(filter %.a,$$^) $(LIBS_CORE)
 endef
 BROKEN_KINDS = $(patsubst BROKEN_%,%,$(filter-out BROKEN_KINDS,$(filter BROKEN_%,$(.VARIABLES))))
 $(foreach k,$(BROKEN_KINDS),$(foreach t,$(BROKEN_$(k)),$(eval $(call broken,$(k),$(t)))))

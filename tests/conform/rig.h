@@ -151,6 +151,9 @@ void call_op_on(struct conform *c, struct rig_instance *i, uint32_t op, const ch
                 const char *subject, const char *body, struct call *out);
 /* One next; its events are kept. */
 yoi_status call_next(struct conform *c, struct call *k);
+/* When a loop of many rounds stops, so that who is slow has fewer of them: a third of
+ * the test's time from now. */
+uint64_t call_share(const struct conform *c);
 /* To its end, whatever the wakes say; 0: not within ms. */
 int call_finish(struct conform *c, struct call *k, uint32_t ms);
 /* Until an event of that kind is there; NULL: it ended, or ms have passed. */

@@ -11,7 +11,6 @@
 #include "rig.h"
 
 #define ROUNDS 1000
-#define ROUNDS_MS 10000 /* who opens slowly has fewer */
 #define WARM 20
 #define LEAK_PER_ROUND 16 /* less is the C library's own */
 #define FAILURES_MAX 3000
@@ -102,8 +101,10 @@ static void allocator_open(struct conform *c) {
   struct rig_instance i = rig_open(c);
   rig_close(c, &i);
   struct failing f = failing(c);
-  uint64_t n = 1;
-  while (n < FAILURES_MAX && open_without(c, &f, n, yoi_sdk_error_init(&e))) n++;
+  uint64_t n = 1, over = call_share(c);
+  while (n < FAILURES_MAX && conform_now_ns() < over &&
+         open_without(c, &f, n, yoi_sdk_error_init(&e)))
+    n++;
   i = rig_open(c); /* and when there is memory again */
   rig_close(c, &i);
 }
@@ -126,8 +127,8 @@ static int use_without(struct conform *c, struct rig_instance *i, const struct f
 static void allocator_start(struct conform *c) {
   struct rig_instance i = rig_open(c);
   struct failing f = failing(c);
-  uint64_t n = 1;
-  while (n < FAILURES_MAX && use_without(c, &i, &f, n)) n++;
+  uint64_t n = 1, over = call_share(c);
+  while (n < FAILURES_MAX && conform_now_ns() < over && use_without(c, &i, &f, n)) n++;
   rig_close(c, &i);
 }
 
@@ -135,7 +136,7 @@ static void allocator_start(struct conform *c) {
 
 /* What is refused with that place for the error: an open without memory, a wish that
  * nobody knows, a next behind a cancel. How many there were. */
-static unsigned refusals(struct conform *c, struct rig_instance *i, yoi_error *err,
+static unsigned refusals(struct conform *c, struct rig_instance *i, yoi_error *err, uint64_t over,
                          void (*each)(struct conform *c, const yoi_error *err)) {
   struct failing f = {0, 0};
   struct paper p = {.how = PAPER_PLAIN};
@@ -143,7 +144,9 @@ static unsigned refusals(struct conform *c, struct rig_instance *i, yoi_error *e
   yoi_stream *s = NULL;
   unsigned n = 0;
   if (can_fail(c, &f))
-    for (uint64_t at = 1; at < FAILURES_MAX && open_without(c, &f, at, err); n++, at++)
+    for (uint64_t at = 1; at < FAILURES_MAX && conform_now_ns() < over &&
+                          open_without(c, &f, at, err);
+         n++, at++)
       each(c, err);
   if (!rig_can_ask(c)) return n;
   if (rig_ask(c, i, rig_request_newer(c, i, &p, 0, 0), &s, err) > YOI_OK) n++, each(c, err);
@@ -169,7 +172,7 @@ static void nothing_to_see(struct conform *c, const yoi_error *err) {
 
 static void null_error(struct conform *c) {
   struct rig_instance i = rig_open(c);
-  if (!refusals(c, &i, NULL, nothing_to_see)) conform_skip(c, "nothing was refused");
+  if (!refusals(c, &i, NULL, call_share(c), nothing_to_see)) conform_skip(c, "nothing was refused");
   rig_close(c, &i);
 }
 
@@ -182,12 +185,13 @@ static void look_for_end(struct conform *c, const yoi_error *err) {
 static void small_error(struct conform *c) {
   static const size_t caps[] = {0, 1, 8};
   struct rig_instance i = rig_open(c);
+  uint64_t over = call_share(c);
   unsigned n = 0;
   for (size_t k = 0; k < sizeof caps / sizeof *caps; k++) {
     struct paper p = {.how = PAPER_EDGE};
     char *at = paper_take(&p, caps[k] ? caps[k] : 1);
     yoi_error e = {.size = sizeof e, .message = caps[k] ? at : NULL, .message_cap = caps[k]};
-    n += refusals(c, &i, &e, look_for_end);
+    n += refusals(c, &i, &e, over, look_for_end);
     paper_release(&p);
   }
   if (!n) conform_skip(c, "nothing was refused");
@@ -204,7 +208,7 @@ static size_t in_use(void) {
 static void thousand(struct conform *c) {
   size_t before = 0;
   if (!conform_heap_can()) conform_skip(c, "a sanitizer has the allocator");
-  uint64_t until = conform_now_ns() + ROUNDS_MS * 1000000ull;
+  uint64_t until = call_share(c);
   unsigned n = 0;
   for (; n < ROUNDS && (n < 2 * WARM || conform_now_ns() < until); n++) {
     struct rig_instance i = rig_open(c);

@@ -209,7 +209,8 @@ static void *cancel_it(void *arg) {
 static void cancel_races(struct conform *c) {
   struct rig_instance i = rig_open(c);
   if (rig_thread_model(c) == YOI_SERIAL) conform_skip(c, "it is serial");
-  for (int round = 0; round < 50; round++) {
+  uint64_t over = call_share(c);
+  for (int round = 0; round < 50 && conform_now_ns() < over; round++) {
     struct call k;
     pthread_t other;
     call_start_or_skip(c, &i, &k);
@@ -228,7 +229,8 @@ static void cancel_races(struct conform *c) {
 static void release_any_state(struct conform *c) {
   struct rig_instance i = rig_open(c);
   struct call k[4];
-  for (int round = 0; round < 40; round++) {
+  uint64_t over = call_share(c);
+  for (int round = 0; round < 40 && conform_now_ns() < over; round++) {
     size_t n = 1 + conform_random(c, 4);
     for (size_t s = 0; s < n; s++) call_start_or_skip(c, &i, &k[s]);
     for (size_t s = 0; s < n; s++) {
@@ -312,7 +314,7 @@ static void bounded(struct conform *c) {
     conform_fail(c, "a stream that nobody reads holds no more than it declares (buffer_bytes)",
                  "%zu bytes each, with %llu declared", grown / UNREAD, (unsigned long long)most);
   for (int s = 0; s < UNREAD; s++) {
-    (void)call_finish(c, &k[s], CALL_MS);
+    k[s].stream->ops->cancel(k[s].stream);
     call_release(&k[s]);
   }
   rig_close(c, &i);

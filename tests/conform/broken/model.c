@@ -34,7 +34,7 @@
   X(model_finish) X(model_usage) X(model_tool_call) X(model_text) X(model_kinds)               \
   X(model_many_messages) X(model_error) X(model_error_code)          \
   X(inst_null_error_start) X(inst_null_error_next) X(inst_small_error_start) \
-  X(stream_cancel_wakes) X(none_waits)
+  X(stream_cancel_wakes) X(none_waits) X(none_serial) X(none_named)
 enum { BREAKS(ENUM) };
 
 #define PILE (4u << 20)
@@ -110,6 +110,7 @@ static yoi_status wait_a_moment(struct talk *t) {
 static yoi_status talk_next(yoi_stream *s, const yoi_event *const **out, size_t *out_n,
                             yoi_error *err) {
   struct talk *t = (struct talk *)(void *)s;
+  if (IS(none_serial)) usleep(150000); /* as plugin.h lets it */
   if (IS(mem_request_borrowed)) sink = t->lent[0];
   if (atomic_load(&t->cancels)) {
     if (IS(stream_cancel_ends)) return YOI_AGAIN;
@@ -280,7 +281,7 @@ static void model_close(void *self) {
 /* ---- the object ------------------------------------------------------------------------- */
 
 static const yoi_model model_table = {.size = sizeof model_table,
-                                      .thread_model = YOI_PARALLEL,
+                                      .thread_model = IS(none_serial) ? YOI_SERIAL : YOI_PARALLEL,
                                       .open = model_open,
                                       .close = model_close,
                                       .start = model_start};

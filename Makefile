@@ -298,10 +298,11 @@ BROKEN_policy = none policy.decision policy.decision+twice policy.decision+error
 BROKEN_ingress = none ingress.accepts ingress.stop-accepting ingress.drain \
   ingress.drain+open ingress.descriptors \
   ingress.listener-larger ingress.listener-unknown
-BROKEN_runtime = none runtime.describe runtime.unary runtime.list runtime.unknown-op \
+BROKEN_runtime = none none+once runtime.describe runtime.unary runtime.list runtime.unknown-op \
   runtime.unknown-flags runtime.error-text worker.create worker.create-replay \
   worker.create-conflict worker.unknown worker.stop worker.delete worker.follow \
   worker.input-replay worker.busy worker.cancel worker.watch-is-no-hold worker.transcript \
+  worker.transcript+none worker.resume+none worker.drain+error \
   worker.resume worker.cursors worker.watch-deleted worker.drain worker.wake-inside \
   worker.tool-call approval.listed approval.allow approval.deny approval.conflict \
   approval.unknown bundle.put bundle.digest bundle.get bundle.list bundle.delete

@@ -126,6 +126,7 @@ def test_a_runtime_behind_a_surface(new_host, tmp_path):
     assert said['ok'] and got['worker.resume'] == got['worker.transcript'] == 'pass', got
     assert got['bundle.get'] == got['bundle.delete'] == 'pass', got
     assert {t.split('.')[0] for t in got} == {'runtime', 'worker', 'bundle', 'approval'}
+    assert host.v1.ok('GET', '/v1/workers')['workers'] == [], 'left behind'
     for t in said['tests']:  # that host has not got the kit's tool
         if t['id'] == 'worker.tool-call' or t['id'].startswith('approval.'):
             assert t['result'] == 'skip' and "the kit's tool" in t['why'], t
@@ -140,6 +141,18 @@ def test_what_a_runtime_does_not_offer_is_skipped_and_says_why(tmp_path):
     said = shipped(tmp_path, 'runtimes/fs-store', '--include', 'bundle.*',
                    '--include', 'approval.*', '--include', 'worker.*')
     assert set(results(said).values()) == {'pass'}, said
+
+
+def test_a_runtime_that_wants_a_bundle(new_host, tmp_path):
+    config = configs.standard()
+    config['runtimes'][0]['require_bundle'] = 'always'
+    token = tmp_path / 'token'
+    token.write_text(TOKEN)
+    token.chmod(0o600)
+    said = report(tmp_path, '--url', f"http://{new_host(config).address('runtime')}",
+                  '--token', token, '--include', 'worker.*')
+    why = {t['id']: t['why'] for t in said['tests'] if t['result'] == 'skip'}
+    assert said['ok'] and why['worker.create'] == 'it makes none without a bundle', why
 
 
 def test_a_policy_that_counts_may_change_its_answer(tmp_path):

@@ -276,31 +276,36 @@ $(foreach n,$(PLUGINS),$(eval $(call plugin,plugins/$(n),$(n),$(B)/plugins/$(n).
 $(foreach n,$(TEST_PLUGINS),$(eval $(call plugin,tests/plugins/$(n),$(n),$(call test_so,$(n)))))
 
 # Plugins that break one promise each: tests/conform/broken/KIND.c is compiled once
-# per test that has to notice, and once without any break. Those that are broken
-# as an object have flags of their own.
-BROKEN_model = none lib.manifest lib.symbols lib.loads lib.entry-twice lib.scan-time lib.agrees \
+# per test that has to notice, and once without any break. A test that looks at
+# several things has TEST+HOW too, and what is odd but keeps all promises is none+HOW.
+# Those that are broken as an object have flags of their own.
+BROKEN_model = none none+waits none+serial none+named lib.manifest lib.symbols lib.loads \
+  lib.entry-twice lib.scan-time lib.agrees \
   lib.unknown-interface env.working-directory env.umask env.signals env.locale env.environment \
   env.descriptors env.threads inst.open inst.bad-config inst.allocator-open inst.null-error \
-  inst.small-error inst.allocator-start inst.thousand inst.two mem.config-view \
-  mem.config-borrowed mem.request-view mem.request-borrowed mem.request-larger \
-  mem.request-unknown mem.batch-own \
+  inst.null-error+start inst.null-error+next inst.small-error inst.small-error+start \
+  inst.allocator-start inst.thousand inst.two mem.config-view mem.config-borrowed \
+  mem.request-view mem.request-borrowed mem.request-larger mem.request-unknown mem.batch-own \
   mem.host-truncated stream.ops-shape stream.batch stream.event-shape stream.untouched \
-  stream.end-is-sticky stream.again-wakes stream.cancel-ends stream.cancel-twice \
+  stream.end-is-sticky stream.again-wakes stream.cancel-ends stream.cancel-wakes stream.cancel-twice \
   stream.cancel-races stream.release-any-state stream.release-null stream.never-blocks \
   stream.bounded model.finish model.usage model.tool-call model.text model.kinds \
-  model.many-messages model.error
+  model.many-messages model.error model.error+code
 BROKEN_tool = none tool.output tool.output-limit tool.error tool.repeated tool.unknown-name
-BROKEN_policy = none policy.decision policy.ready policy.same-answer policy.operations \
+BROKEN_policy = none policy.decision policy.decision+twice policy.decision+error \
+  policy.ready policy.same-answer policy.operations \
   policy.hostile policy.threads
-BROKEN_ingress = none ingress.accepts ingress.stop-accepting ingress.drain ingress.descriptors \
+BROKEN_ingress = none ingress.accepts ingress.stop-accepting ingress.drain \
+  ingress.drain+open ingress.descriptors \
   ingress.listener-larger ingress.listener-unknown
-BROKEN_runtime = none runtime.describe runtime.unary runtime.list runtime.unknown-op \
+BROKEN_runtime = none none+once runtime.describe runtime.unary runtime.list runtime.unknown-op \
   runtime.unknown-flags runtime.error-text worker.create worker.create-replay \
   worker.create-conflict worker.unknown worker.stop worker.delete worker.follow \
   worker.input-replay worker.busy worker.cancel worker.watch-is-no-hold worker.transcript \
+  worker.transcript+none worker.resume+none worker.drain+error \
   worker.resume worker.cursors worker.watch-deleted worker.drain worker.wake-inside \
   worker.tool-call approval.listed approval.allow approval.deny approval.conflict \
-  approval.unknown bundle.put bundle.digest bundle.get bundle.list bundle.delete few
+  approval.unknown bundle.put bundle.digest bundle.get bundle.list bundle.delete none+few
 broken_runtime_ARCHIVES = $(B)/lib/libbroken-embedded.a $(ENGINE) $(SDK_BUNDLE) $(SDK_RULES)
 broken_flags_lib.symbols = -DBREAK_WITH_EXPORT
 broken_flags_lib.loads   = -DBREAK_WITH_UNDEFINED
@@ -308,12 +313,13 @@ broken_dir = tests/conform/broken
 # $(call broken,KIND,TEST)
 define broken
 $(B)/tests/broken/$(1)/$(2).so: $(broken_dir)/$(1).c $(broken_dir)/common.h $(wildcard $(broken_dir)/*.json) \
-  $(broken_dir)/broken.map $$(broken_$(1)_ARCHIVES) $(SDK_SCHEMA) $(SDK_CORE) Makefile
+  $(wildcard $(broken_dir)/*.map) $$(broken_$(1)_ARCHIVES) $(SDK_SCHEMA) $(SDK_CORE) Makefile
 	@mkdir -p $$(@D)
 	@$(if $(V),,echo '  broken  $(1): $(2)')
-	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -O0 -U_FORTIFY_SOURCE -Wno-unused -DBREAK=$(subst -,_,$(subst .,_,$(2))) $$(broken_flags_$(2)) \
+	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -O0 -U_FORTIFY_SOURCE -Wno-unused -DBREAK=$(subst +,_,$(subst -,_,$(subst .,_,$(2)))) $$(broken_flags_$(2)) \
 	  -DMANIFEST='"$(or $(wildcard $(broken_dir)/$(2).yoi.json),$(broken_dir)/$(1).yoi.json)"' \
-	  -shared -s $(LDFLAGS) -Wl,--version-script=$(broken_dir)/broken.map -o $$@ $$< $$(filter %.a,$$^) $(LIBS_CORE)
+	  -shared -s $(LDFLAGS) -Wl,--version-script=$(or \
+    $(wildcard $(broken_dir)/$(2).map),$(broken_dir)/broken.map) -o $$@ $$< $$(filter %.a,$$^) $(LIBS_CORE)
 endef
 BROKEN_KINDS = $(patsubst BROKEN_%,%,$(filter-out BROKEN_KINDS,$(filter BROKEN_%,$(.VARIABLES))))
 $(foreach k,$(BROKEN_KINDS),$(foreach t,$(BROKEN_$(k)),$(eval $(call broken,$(k),$(t)))))

@@ -91,6 +91,10 @@ static void wait_for_news(struct conform *c, struct call *k) {
   while (atomic_load(&k->token.wakes->n) == k->seen && conform_now_ns() < until) rig_pump(c, 5);
 }
 
+uint64_t call_share(const struct conform *c) {
+  return conform_now_ns() + c->options->timeout_ms * 1000000ull / 3;
+}
+
 int call_finish(struct conform *c, struct call *k, uint32_t ms) {
   uint64_t until = conform_now_ns() + ms * 1000000ull;
   for (unsigned same = 0; k->stream && conform_now_ns() < until; same++) {

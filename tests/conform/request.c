@@ -233,6 +233,17 @@ union rig_request *rig_request(struct conform *c, struct rig_instance *i, struct
   return r;
 }
 
+union rig_request *rig_request_newer(struct conform *c, struct rig_instance *i, struct paper *p,
+                                     uint64_t token, size_t odd) {
+  union rig_request *req = rig_request(c, i, p, token);
+  size_t size = rig_request_size(c->kind);
+  union rig_request *newer = paper_take(p, size + RIG_TAIL);
+  memcpy(newer, req, size);
+  newer->size = (uint32_t)size + RIG_TAIL;
+  if (odd < RIG_TAIL) ((char *)newer)[size + odd] = 1;
+  return newer;
+}
+
 yoi_status rig_ask(struct conform *c, struct rig_instance *i, const union rig_request *req,
                    yoi_stream **out, yoi_error *err) {
   const struct yoi__plugin *p = c->rig->plugin;

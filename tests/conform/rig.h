@@ -107,6 +107,11 @@ union rig_request *rig_request(struct conform *c, struct rig_instance *i, struct
 /* One of the n-th tool, as the manifest has them; NULL: it may not be called. */
 union rig_request *rig_request_tool(struct conform *c, struct rig_instance *i, struct paper *p,
                                     uint64_t token, size_t n);
+/* The usual one as a newer host has it: RIG_TAIL bytes longer, all zero but for the
+ * byte at `odd`, if that is below RIG_TAIL. */
+#define RIG_TAIL 64
+union rig_request *rig_request_newer(struct conform *c, struct rig_instance *i, struct paper *p,
+                                     uint64_t token, size_t odd);
 /* The plugin's own start. */
 yoi_status rig_ask(struct conform *c, struct rig_instance *i, const union rig_request *req,
                    yoi_stream **out, yoi_error *err);
@@ -149,6 +154,9 @@ void call_op_on(struct conform *c, struct rig_instance *i, uint32_t op, const ch
                 const char *subject, const char *body, struct call *out);
 /* One next; its events are kept. */
 yoi_status call_next(struct conform *c, struct call *k);
+/* When a loop of many rounds stops, so that who is slow has fewer of them: a third of
+ * the test's time from now. */
+uint64_t call_share(const struct conform *c);
 /* To its end, whatever the wakes say; 0: not within ms. */
 int call_finish(struct conform *c, struct call *k, uint32_t ms);
 /* Until an event of that kind is there; NULL: it ended, or ms have passed. */

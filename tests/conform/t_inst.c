@@ -6,11 +6,11 @@
 #include <string.h>
 
 #include <sdk/jsonw.h>
+#include <yoi/limits.h>
 
 #include "rig.h"
 
 #define ROUNDS 1000
-#define ROUNDS_MS 10000 /* who opens slowly has fewer */
 #define WARM 20
 #define LEAK_PER_ROUND 16 /* less is the C library's own */
 #define FAILURES_MAX 3000
@@ -74,13 +74,16 @@ static void bad_config(struct conform *c) {
 
 struct failing {
   uintptr_t from, to;
-  yoi_error *err;
 };
 
+static int can_fail(struct conform *c, struct failing *f) {
+  return conform_heap_can() && rig_code(c, &f->from, &f->to);
+}
+
 static struct failing failing(struct conform *c) {
-  struct failing f = {0, 0, NULL};
+  struct failing f = {0, 0};
   if (!conform_heap_can()) conform_skip(c, "a sanitizer has the allocator");
-  if (!rig_code(c, &f.from, &f.to)) conform_skip(c, "its code is not in a shared object here");
+  if (!can_fail(c, &f)) conform_skip(c, "its code is not in a shared object here");
   return f;
 }
 
@@ -101,8 +104,10 @@ static void allocator_open(struct conform *c) {
   struct rig_instance i = rig_open(c);
   rig_close(c, &i);
   struct failing f = failing(c);
-  uint64_t n = 1;
-  while (n < FAILURES_MAX && open_without(c, &f, n, yoi_sdk_error_init(&e))) n++;
+  uint64_t n = 1, over = call_share(c);
+  while (n < FAILURES_MAX && conform_now_ns() < over &&
+         open_without(c, &f, n, yoi_sdk_error_init(&e)))
+    n++;
   i = rig_open(c); /* and when there is memory again */
   rig_close(c, &i);
 }
@@ -125,34 +130,75 @@ static int use_without(struct conform *c, struct rig_instance *i, const struct f
 static void allocator_start(struct conform *c) {
   struct rig_instance i = rig_open(c);
   struct failing f = failing(c);
-  uint64_t n = 1;
-  while (n < FAILURES_MAX && use_without(c, &i, &f, n)) n++;
+  uint64_t n = 1, over = call_share(c);
+  while (n < FAILURES_MAX && conform_now_ns() < over && use_without(c, &i, &f, n)) n++;
   rig_close(c, &i);
 }
 
-/* The same without any place for an error. */
+/* ---- errors, and where they go ------------------------------------------------------ */
+
+/* What is refused with that place for the error: an open without memory, a wish that
+ * nobody knows, a next behind a cancel. How many there were. */
+static unsigned refusals(struct conform *c, struct rig_instance *i, yoi_error *err, uint64_t over,
+                         void (*each)(struct conform *c, const yoi_error *err)) {
+  struct failing f = {0, 0};
+  struct paper p = {.how = PAPER_PLAIN};
+  struct call k;
+  yoi_stream *s = NULL;
+  unsigned n = 0;
+  if (can_fail(c, &f))
+    for (uint64_t at = 1; at < FAILURES_MAX && conform_now_ns() < over &&
+                          open_without(c, &f, at, err);
+         n++, at++)
+      each(c, err);
+  if (!rig_can_ask(c)) return n;
+  if (rig_ask(c, i, rig_request_newer(c, i, &p, 0, 0), &s, err) > YOI_OK) n++, each(c, err);
+  else if (s) s->ops->release(s);
+  paper_release(&p);
+  if (!call_start(c, i, &k, NULL, NULL)) return n;
+  k.stream->ops->cancel(k.stream);
+  uint64_t until = conform_now_ns() + YOI_CANCEL_GRACE_MS * 1000000ull;
+  for (k.status = YOI_AGAIN; k.status == YOI_AGAIN || k.status == YOI_OK; rig_pump(c, 1)) {
+    const yoi_event *const *events = NULL;
+    size_t count = 0;
+    if (conform_now_ns() > until) break; /* that is stream.cancel-ends */
+    k.status = k.stream->ops->next(k.stream, &events, &count, err);
+  }
+  if (k.status > YOI_OK) n++, each(c, err);
+  call_release(&k);
+  return n;
+}
+
+static void nothing_to_see(struct conform *c, const yoi_error *err) {
+  (void)c, (void)err;
+}
+
 static void null_error(struct conform *c) {
   struct rig_instance i = rig_open(c);
+  if (!refusals(c, &i, NULL, call_share(c), nothing_to_see)) conform_skip(c, "nothing was refused");
   rig_close(c, &i);
-  struct failing f = failing(c);
-  for (uint64_t n = 1; n < FAILURES_MAX && open_without(c, &f, n, NULL); n++) continue;
 }
 
-/* And with buffers of almost no size, that end where a page does. */
+static void look_for_end(struct conform *c, const yoi_error *err) {
+  if (err->message_cap && !memchr(err->message, 0, err->message_cap))
+    conform_fail(c, "a text with its end, within its buffer", "a message without an end");
+}
+
+/* Buffers of almost no size, that end where a page does. */
 static void small_error(struct conform *c) {
-  struct rig_instance i = rig_open(c);
-  rig_close(c, &i);
-  struct failing f = failing(c);
   static const size_t caps[] = {0, 1, 8};
+  struct rig_instance i = rig_open(c);
+  uint64_t over = call_share(c);
+  unsigned n = 0;
   for (size_t k = 0; k < sizeof caps / sizeof *caps; k++) {
     struct paper p = {.how = PAPER_EDGE};
     char *at = paper_take(&p, caps[k] ? caps[k] : 1);
     yoi_error e = {.size = sizeof e, .message = caps[k] ? at : NULL, .message_cap = caps[k]};
-    for (uint64_t n = 1; n < FAILURES_MAX && open_without(c, &f, n, &e); n++)
-      if (caps[k] && !memchr(at, 0, caps[k]))
-        conform_fail(c, "a text with its end, within its buffer", "a message without an end");
+    n += refusals(c, &i, &e, over, look_for_end);
     paper_release(&p);
   }
+  if (!n) conform_skip(c, "nothing was refused");
+  rig_close(c, &i);
 }
 
 /* ---- many -------------------------------------------------------------------------------- */
@@ -165,7 +211,7 @@ static size_t in_use(void) {
 static void thousand(struct conform *c) {
   size_t before = 0;
   if (!conform_heap_can()) conform_skip(c, "a sanitizer has the allocator");
-  uint64_t until = conform_now_ns() + ROUNDS_MS * 1000000ull;
+  uint64_t until = call_share(c);
   unsigned n = 0;
   for (; n < ROUNDS && (n < 2 * WARM || conform_now_ns() < until); n++) {
     struct rig_instance i = rig_open(c);

@@ -59,7 +59,9 @@ static void each_export(struct conform *c, void (*each)(struct conform *c, const
         fread(names, strings.sh_size, 1, f) != 1)
       break;
     for (size_t k = 1; k < s.sh_size / sizeof *symbols; k++)
-      if (symbols[k].st_shndx != SHN_UNDEF && symbols[k].st_name < strings.sh_size &&
+      /* The name of a version is an absolute symbol. */
+      if (symbols[k].st_shndx != SHN_UNDEF && symbols[k].st_shndx != SHN_ABS &&
+          symbols[k].st_name < strings.sh_size &&
           ELF64_ST_TYPE(symbols[k].st_info) <= STT_FUNC)
         each(c, names + symbols[k].st_name);
     return;

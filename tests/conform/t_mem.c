@@ -75,20 +75,11 @@ static void request_borrowed(struct conform *c) {
   rig_close(c, &i);
 }
 
-/* A newer host's request: it is TAIL bytes longer, and that byte of them is set. */
-#define TAIL 64
-#define ALL_ZERO TAIL
-
 static struct call ask_newer(struct conform *c, struct rig_instance *i, size_t odd) {
   struct call k = {.stream = NULL};
   struct paper p = {.how = PAPER_PLAIN};
   if (!rig_token_new(c, &k.token)) abort();
-  union rig_request *req = rig_request(c, i, &p, k.token.token);
-  size_t size = rig_request_size(c->kind);
-  union rig_request *newer = paper_take(&p, size + TAIL);
-  memcpy(newer, req, size);
-  newer->size = (uint32_t)size + TAIL;
-  if (odd < TAIL) ((char *)newer)[size + odd] = 1;
+  union rig_request *newer = rig_request_newer(c, i, &p, k.token.token, odd);
   k.status = rig_ask(c, i, newer, &k.stream, yoi_sdk_error_init(&k.error));
   if (k.status != YOI_OK) k.stream = NULL;
   (void)call_finish(c, &k, 10000);
@@ -102,7 +93,7 @@ static void request_larger(struct conform *c) {
   struct call usual;
   if (call_start(c, &i, &usual, NULL, NULL)) (void)call_finish(c, &usual, 10000);
   call_release(&usual);
-  struct call k = ask_newer(c, &i, ALL_ZERO);
+  struct call k = ask_newer(c, &i, RIG_TAIL);
   if (k.status != usual.status)
     conform_fail(c, "the same answer as to a request of today's size", "status %d: %s", k.status,
                  k.error.message);
@@ -111,14 +102,14 @@ static void request_larger(struct conform *c) {
 
 /* What it asks for more is behind the end that the plugin knows. */
 static void request_unknown(struct conform *c) {
-  static const size_t odd[] = {0, TAIL / 2, TAIL - 1};
+  static const size_t odd[] = {0, RIG_TAIL / 2, RIG_TAIL - 1};
   struct rig_instance i = rig_open(c);
   for (size_t n = 0; n < sizeof odd / sizeof *odd; n++) {
     struct call k = ask_newer(c, &i, odd[n]);
     if (k.status != YOI_UNIMPLEMENTED)
       conform_fail(c, "UNIMPLEMENTED: it does not know what that byte asks for",
                    "status %d with a byte set at offset %zu of %zu: %s", k.status,
-                   rig_request_size(c->kind) + odd[n], rig_request_size(c->kind) + TAIL,
+                   rig_request_size(c->kind) + odd[n], rig_request_size(c->kind) + RIG_TAIL,
                    k.error.message);
   }
   rig_close(c, &i);

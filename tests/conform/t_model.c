@@ -15,7 +15,7 @@
 struct asking {
   yoi_str messages[MESSAGES];
   size_t n;
-  yoi_str tools;
+  yoi_str tools, parameters;
 };
 
 static void change(union rig_request *req, void *ctx) {
@@ -23,6 +23,7 @@ static void change(union rig_request *req, void *ctx) {
   if (a->n) req->model.messages = a->messages;
   if (a->n) req->model.n_messages = a->n;
   req->model.tools = a->tools;
+  req->model.parameters = a->parameters;
 }
 
 /* A generation, to its end. */
@@ -155,7 +156,10 @@ static int is_known(yoi_str kind) {
 }
 
 static void look_at_error(struct conform *c, const struct call *k) {
-  if (k->status == YOI_END || k->error.e.code != YOI_CODE_MODEL_ERROR) return;
+  if (k->status == YOI_END || k->status == YOI_CANCELLED) return;
+  if (k->error.e.code != YOI_CODE_MODEL_ERROR)
+    conform_fail(c, "the code model_error", "status %d, code %d: %s", k->status, k->error.e.code,
+                 k->error.message);
   yoi_str details = yoi_sdk_str(k->error.details);
   yoi_str kind = yoi_sdk_json_raw_get(details, "kind");
   yoi_str retryable = yoi_sdk_json_raw_get(details, "retryable");
@@ -165,9 +169,9 @@ static void look_at_error(struct conform *c, const struct call *k) {
     conform_fail(c, "retryable: true or false", "%.200s", k->error.details);
 }
 
-/* The usual generation, if it fails, and one whose message is none. */
+/* The usual generation, if it fails, and one with parameters that may be refused. */
 static void error(struct conform *c) {
-  struct asking a = {.n = 0}, odd = {.messages = {YOI_LIT("no message")}, .n = 1};
+  struct asking a = {.n = 0}, odd = {.parameters = YOI_LIT("{\"temperature\":-1000}")};
   struct rig_instance i, other;
   struct call k;
   generate(c, &i, &a, &k);

@@ -173,6 +173,25 @@ static void cancel_ends(struct conform *c) {
   rig_close(c, &i);
 }
 
+/* From where it waits: nobody would ask again without a wake. */
+static void cancel_wakes(struct conform *c) {
+  struct rig_instance i = rig_open(c);
+  struct call k;
+  const yoi_event *const *events = NULL;
+  size_t n = 0;
+  yoi_status st;
+  uint64_t until = conform_now_ns() + CALL_MS * 1000000ull;
+  call_start_or_skip(c, &i, &k);
+  do st = ask(&k, &events, &n);
+  while (conform_now_ns() < until && (st == YOI_OK || (st == YOI_AGAIN && woken(c, &k, 0))));
+  if (st != YOI_AGAIN) conform_skip(c, "it never has to wait");
+  k.stream->ops->cancel(k.stream);
+  if (!woken(c, &k, YOI_CANCEL_GRACE_MS))
+    conform_fail(c, "a wake within the grace of 2000 ms: the end is news", "none");
+  call_release(&k);
+  rig_close(c, &i);
+}
+
 static void cancel_twice(struct conform *c) {
   struct rig_instance i = rig_open(c);
   struct call k;
@@ -195,7 +214,8 @@ static void *cancel_it(void *arg) {
 static void cancel_races(struct conform *c) {
   struct rig_instance i = rig_open(c);
   if (rig_thread_model(c) == YOI_SERIAL) conform_skip(c, "it is serial");
-  for (int round = 0; round < 50; round++) {
+  uint64_t over = call_share(c);
+  for (int round = 0; round < 50 && conform_now_ns() < over; round++) {
     struct call k;
     pthread_t other;
     call_start_or_skip(c, &i, &k);
@@ -214,7 +234,8 @@ static void cancel_races(struct conform *c) {
 static void release_any_state(struct conform *c) {
   struct rig_instance i = rig_open(c);
   struct call k[4];
-  for (int round = 0; round < 40; round++) {
+  uint64_t over = call_share(c);
+  for (int round = 0; round < 40 && conform_now_ns() < over; round++) {
     size_t n = 1 + conform_random(c, 4);
     for (size_t s = 0; s < n; s++) call_start_or_skip(c, &i, &k[s]);
     for (size_t s = 0; s < n; s++) {
@@ -298,7 +319,7 @@ static void bounded(struct conform *c) {
     conform_fail(c, "a stream that nobody reads holds no more than it declares (buffer_bytes)",
                  "%zu bytes each, with %llu declared", grown / UNREAD, (unsigned long long)most);
   for (int s = 0; s < UNREAD; s++) {
-    (void)call_finish(c, &k[s], CALL_MS);
+    k[s].stream->ops->cancel(k[s].stream);
     call_release(&k[s]);
   }
   rig_close(c, &i);
@@ -325,6 +346,8 @@ const struct conform_test conform_stream[] = {
            "After AGAIN the plugin owes one host->wake(token)"),
     STREAM("cancel-ends", cancel_ends, "A cancelled stream ends within the grace.",
            "the stream ends with YOI_CANCELLED, or as it would have, within the declared grace"),
+    STREAM("cancel-wakes", cancel_wakes, "A cancel of a stream that waits is news.",
+           "it counts as news for a wake."),
     STREAM("cancel-twice", cancel_twice, "cancel may be called again, also after the end.",
            "[any] Idempotent, waits for no other thread."),
     STREAM("cancel-races", cancel_races, "cancel may come from another thread, beside next.",

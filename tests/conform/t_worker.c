@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "host/loop_impl.h"
 #include "life.h"
 
 static char *body_of(const struct life *l, const char *more) {
@@ -22,6 +23,7 @@ static void create(struct conform *c) {
   char *body = body_of(&l, "");
   call_op(c, &l.i, YOI_OP_WORKER_CREATE, "", body, "", 0, &k);
   const struct call_event *e = call_event(&k, YOI_EVENT_RESULT);
+  if (k.error.e.code == YOI_CODE_BUNDLE_REQUIRED) conform_skip(c, "it makes none without a bundle");
   if (!e) conform_fail(c, "a worker", "status %d: %s", k.status, k.error.message);
   if (!life_is(e->text, "worker.worker_id", l.id) || !life_is(e->text, "worker.state", "idle"))
     conform_fail(c, "an idle worker of the given id", "%.400s", e->text);
@@ -139,17 +141,47 @@ static void input_replay(struct conform *c) {
   life_end(c, &l);
 }
 
+static void it_is_over(struct conform *c, struct life *l, struct call *k)
+    __attribute__((noreturn));
+
+static void it_is_over(struct conform *c, struct life *l, struct call *k) {
+  call_release(k);
+  life_end(c, l);
+  conform_skip(c, "the model behind it does not wait");
+}
+
 /* A turn that goes on until it is cancelled; skips when this one does not. */
 static void start_waiting(struct conform *c, struct life *l, struct call *k) {
   if (!life_say_until(c, l, "wait", YOI_EVENT_TURN_STARTED, k))
     conform_skip(c, "see worker.follow: %s", k->error.message);
   for (int n = 0; n < 10; n++) rig_pump(c, 2);
   struct call got = life_op(c, l, YOI_OP_WORKER_GET, "", "");
-  if (!life_is(life_result(&got), "worker.state", "running")) {
-    call_release(k);
-    life_end(c, l);
-    conform_skip(c, "the model behind it does not wait");
-  }
+  if (!life_is(life_result(&got), "worker.state", "running")) it_is_over(c, l, k);
+}
+
+/* A runtime of before 1.3 has not heard of YOI_REQ_ONCE, and says so. */
+static void knows_once(struct conform *c, const struct call *k) {
+  if (k->status == YOI_UNIMPLEMENTED) conform_skip(c, "YOI_REQ_ONCE of 1.3 is unknown to it");
+}
+
+/* What came behind that cursor. */
+static struct call history(struct conform *c, struct life *l, const char *cursor) {
+  struct call k;
+  char *body = conform_text("{\"cursor\":\"%s\"}", cursor);
+  call_op(c, &l->i, YOI_OP_WORKER_EVENTS, l->id, body, "", YOI_REQ_ONCE, &k);
+  free(body);
+  knows_once(c, &k);
+  if (k.status != YOI_END)
+    conform_fail(c, "the events from that cursor on, and END", "status %d: %s", k.status,
+                 k.error.message);
+  return k;
+}
+
+/* Skips when the turn has come to its own end, since nothing of it waited. */
+static void must_wait(struct conform *c, struct life *l, struct call *k) {
+  const struct call_event *e = call_event(k, YOI_EVENT_TURN_ENDED);
+  if (c->options->url && e && life_is(e->text, "turn.state", "completed"))
+    it_is_over(c, l, k);
 }
 
 static void busy(struct conform *c) {
@@ -157,6 +189,10 @@ static void busy(struct conform *c) {
   struct call k;
   start_waiting(c, &l, &k);
   struct call second = life_op(c, &l, YOI_OP_WORKER_INPUT, "{\"content\":\"x\"}", "");
+  if (c->options->url && second.error.e.code != YOI_CODE_WORKER_BUSY) {
+    (void)call_until(c, &k, YOI_EVENT_TURN_ENDED, LIFE_MS);
+    must_wait(c, &l, &k);
+  }
   life_must_fail(c, &second, YOI_CODE_WORKER_BUSY, "input while a turn runs");
   (void)life_op(c, &l, YOI_OP_WORKER_CANCEL, "", "");
   (void)call_finish(c, &k, LIFE_MS);
@@ -169,6 +205,10 @@ static void cancel(struct conform *c) {
   struct call k;
   start_waiting(c, &l, &k);
   struct call ack = life_op(c, &l, YOI_OP_WORKER_CANCEL, "", "");
+  if (c->options->url) {
+    (void)call_until(c, &k, YOI_EVENT_TURN_ENDED, LIFE_MS);
+    must_wait(c, &l, &k);
+  }
   if (ack.status != YOI_END)
     conform_fail(c, "an ack", "status %d: %s", ack.status, ack.error.message);
   if (!call_finish(c, &k, LIFE_MS)) conform_fail(c, "the turn ends", "it goes on");
@@ -189,27 +229,27 @@ static void watch_is_no_hold(struct conform *c) {
   call_release(&k);
   for (int n = 0; n < 10; n++) rig_pump(c, 2);
   struct call got = life_op(c, &l, YOI_OP_WORKER_GET, "", "");
-  if (!life_is(life_result(&got), "worker.state", "running"))
+  int runs = life_is(life_result(&got), "worker.state", "running");
+  if (!runs && c->options->url) {
+    struct call all = history(c, &l, l.born);
+    must_wait(c, &l, &all);
+  }
+  if (!runs)
     conform_fail(c, "the turn goes on when its watcher is gone", "%.300s", life_result(&got));
   life_end(c, &l);
 }
 
 /* ---- events ------------------------------------------------------------------------------ */
 
-static struct call history(struct conform *c, struct life *l, const char *cursor) {
-  struct call k;
-  char *body = conform_text("{\"cursor\":\"%s\"}", cursor);
-  call_op(c, &l->i, YOI_OP_WORKER_EVENTS, l->id, body, "", YOI_REQ_ONCE, &k);
-  free(body);
-  if (k.status != YOI_END)
-    conform_fail(c, "the events from that cursor on, and END", "status %d: %s", k.status,
-                 k.error.message);
-  return k;
-}
-
 static void two_turns(struct conform *c, struct life *l) {
   struct call a = life_say(c, l, "hello", ""), b = life_say(c, l, "long", "");
   if (a.status != YOI_END || b.status != YOI_END) conform_skip(c, "see worker.follow");
+}
+
+/* Nothing was compared: behind --url that is the model's matter. */
+static void none_to_see(struct conform *c, const char *what) {
+  if (c->options->url) conform_skip(c, "there is no %s", what);
+  conform_fail(c, what, "none after two turns");
 }
 
 /* Each item of the transcript that a message.completed brought, and no other. */
@@ -218,7 +258,7 @@ static void transcript(struct conform *c) {
   two_turns(c, &l);
   struct call all = history(c, &l, l.born), t = life_op(c, &l, YOI_OP_WORKER_TRANSCRIPT, "", "");
   char *items = life_at(life_result(&t), "transcript.items");
-  size_t pos = 0, n = 0;
+  size_t pos = 0, n = 0, compared = 0;
   yoi_str item;
   if (!items) conform_fail(c, "a transcript with items", "%.300s", life_result(&t));
   while (yoi_sdk_json_raw_each(yoi_sdk_str(items), &pos, &item)) {
@@ -230,10 +270,12 @@ static void transcript(struct conform *c) {
                         yoi_sdk_json_raw_get(item, "content")))
       conform_fail(c, "the item that message.completed told of", "%.*s", YOI_ARG(item));
     n++;
+    compared++;
   }
   while (n < all.n && all.events[n].kind != YOI_EVENT_MESSAGE_COMPLETED) n++;
   if (n < all.n)
     conform_fail(c, "no message that the transcript lacks", "%.300s", all.events[n].text);
+  if (!compared) none_to_see(c, "message of the assistant");
   free(items);
   life_end(c, &l);
 }
@@ -242,9 +284,12 @@ static void resume(struct conform *c) {
   struct life l = life_with_worker(c, "worker.events");
   two_turns(c, &l);
   struct call all = history(c, &l, l.born);
-  for (int round = 0; round < 8 && all.n > 2; round++) {
-    size_t from = conform_random(c, all.n - 1);
-    if (!all.events[from].cursor[0]) continue;
+  size_t places[CALL_EVENTS_MAX], n_places = 0;
+  for (size_t n = 0; n + 1 < all.n; n++)
+    if (all.events[n].cursor[0]) places[n_places++] = n;
+  if (!n_places) none_to_see(c, "event with a cursor");
+  for (int round = 0; round < 8; round++) {
+    size_t from = places[conform_random(c, n_places)];
     struct call rest = history(c, &l, all.events[from].cursor);
     if (rest.n != all.n - from - 1)
       conform_fail(c, "exactly what came behind that cursor", "%zu events instead of %zu", rest.n,
@@ -264,6 +309,7 @@ static void cursors(struct conform *c) {
   for (size_t n = 0; n < sizeof odd / sizeof *odd; n++) {
     struct call k;
     call_op(c, &l.i, YOI_OP_WORKER_EVENTS, l.id, odd[n], "", YOI_REQ_ONCE, &k);
+    knows_once(c, &k);
     if (k.status != YOI_INVALID_ARGUMENT && k.status != YOI_OUT_OF_RANGE)
       conform_fail(c, "invalid_request or cursor_expired", "%s: status %d", odd[n], k.status);
   }
@@ -309,10 +355,14 @@ static void drain(struct conform *c) {
   struct call k = {.status = YOI_OK};
   if (!t->drain) conform_skip(c, "it has nothing to drain");
   if (!rig_token_new(c, &k.token)) abort();
+  yoi__current_loop = NULL; /* [main] */
   k.status = t->drain(l.i.self, conform_now_ns() + 1000000000ull, k.token.token, &k.stream,
                       yoi_sdk_error_init(&k.error));
-  if (k.status == YOI_OK && k.stream) (void)call_finish(c, &k, LIFE_MS);
-  if (k.stream && k.status != YOI_END)
+  yoi__current_loop = c->rig->loop;
+  if (k.status != YOI_OK) k.stream = NULL;
+  int waits = k.stream != NULL;
+  if (waits) (void)call_finish(c, &k, LIFE_MS);
+  if (k.status != (waits ? YOI_END : YOI_OK))
     conform_fail(c, "END when all is done", "status %d: %s", k.status, k.error.message);
   struct call late = life_op(c, &l, YOI_OP_WORKER_INPUT, "{\"content\":\"x\"}", "");
   life_must_fail(c, &late, YOI_CODE_SHUTTING_DOWN, "input behind a drain");

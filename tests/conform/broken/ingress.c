@@ -13,13 +13,13 @@
 
 #define BREAKS(X) \
   X(none) X(ingress_accepts) X(ingress_stop_accepting) X(ingress_drain) X(ingress_descriptors) \
-  X(ingress_listener_larger) X(ingress_listener_unknown)
+  X(ingress_drain_open) X(ingress_listener_larger) X(ingress_listener_unknown)
 enum { BREAKS(ENUM) };
 
 struct door {
   const yoi_host *host;
   const yoi_host_loop *loop;
-  int fd;
+  int fd, peer;
   uint64_t watch;
 };
 
@@ -29,7 +29,7 @@ static yoi_status door_open(const yoi_host *host, yoi_str config, void **out_sel
   if (!d) return yoi_sdk_fail_memory(err);
   d->host = host;
   d->loop = yoi_sdk_host_get(host, YOI_HOST_LOOP_ID, sizeof *d->loop);
-  d->fd = -1;
+  d->fd = d->peer = -1;
   *out_self = d;
   return YOI_OK;
 }
@@ -40,14 +40,19 @@ static void shut(struct door *d) {
 }
 
 static void door_close(void *self) {
+  struct door *d = self;
+  if (d->peer >= 0) (void)close(d->peer);
   if (!IS(ingress_descriptors)) shut(self);
   free(self);
 }
 
 static void ready(void *ctx, int32_t fd, uint32_t what) {
+  struct door *d = ctx;
   int peer = accept4(fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-  (void)ctx, (void)what;
-  if (peer >= 0 && !IS(ingress_descriptors)) (void)close(peer);
+  (void)what;
+  if (IS(ingress_drain_open)) d->peer = peer;
+  else if (peer >= 0 && IS(ingress_descriptors)) (void)shutdown(peer, SHUT_RDWR);
+  else if (peer >= 0) (void)close(peer);
 }
 
 static void watch(void *ctx) {

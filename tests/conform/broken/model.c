@@ -16,6 +16,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include <yoi/host_loop.h>
 #include <yoi/host_metrics.h>
 
 #define BREAKS(X)                                                                              \
@@ -31,10 +32,13 @@
   X(stream_cancel_ends) X(stream_cancel_twice) X(stream_cancel_races)                          \
   X(stream_release_any_state) X(stream_release_null) X(stream_never_blocks) X(stream_bounded)  \
   X(model_finish) X(model_usage) X(model_tool_call) X(model_text) X(model_kinds)               \
-  X(model_many_messages) X(model_error)
+  X(model_many_messages) X(model_error) X(model_error_code)          \
+  X(inst_null_error_start) X(inst_null_error_next) X(inst_small_error_start) \
+  X(stream_cancel_wakes) X(none_waits) X(none_serial) X(none_named)
 enum { BREAKS(ENUM) };
 
 #define PILE (4u << 20)
+#define WAITS (IS(none_waits) || IS(stream_cancel_wakes))
 
 struct self {
   const yoi_host *host;
@@ -48,6 +52,7 @@ struct talk {
   pthread_t starter;
   unsigned step, begun;
   int tools, fails;
+  uint64_t timer;
   _Atomic unsigned cancels;
   char *pile;
   const char *lent;
@@ -79,27 +84,47 @@ static yoi_status say(struct talk *t, uint32_t kind, const char *text,
 }
 
 static yoi_status fail_as_model(yoi_error *err) {
-  yoi_status st = yoi_sdk_fail(err, YOI_CODE_MODEL_ERROR, "the model cannot read that");
+  yoi_status st = yoi_sdk_fail(err, IS(model_error_code) ? YOI_CODE_INTERNAL : YOI_CODE_MODEL_ERROR,
+                               "the model cannot do that");
   yoi_sdk_fail_details(err, IS(model_error) ? YOI_LIT("{\"kind\":\"tired\",\"retryable\":false}")
                                             : YOI_LIT("{\"kind\":\"invalid_request\","
                                                       "\"retryable\":false}"));
   return st;
 }
 
+/* What it waits for, where it waits. */
+static void ripe(void *ctx) {
+  struct talk *t = ctx;
+  t->timer = 0;
+  if (!atomic_load(&t->cancels)) t->host->wake(t->host, t->token);
+}
+
+static yoi_status wait_a_moment(struct talk *t) {
+  const yoi_host_loop *loop = t->host->get_interface(t->host, YOI_LIT(YOI_HOST_LOOP_ID));
+  struct timespec now;
+  (void)clock_gettime(CLOCK_MONOTONIC, &now);
+  uint64_t at = (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec + 20000000u;
+  return loop->timer(t->host, at, ripe, t, &t->timer) == YOI_OK ? YOI_AGAIN : YOI_INTERNAL;
+}
+
 static yoi_status talk_next(yoi_stream *s, const yoi_event *const **out, size_t *out_n,
                             yoi_error *err) {
   struct talk *t = (struct talk *)(void *)s;
+  if (IS(none_serial)) usleep(150000); /* as plugin.h lets it */
   if (IS(mem_request_borrowed)) sink = t->lent[0];
   if (atomic_load(&t->cancels)) {
     if (IS(stream_cancel_ends)) return YOI_AGAIN;
+    if (IS(inst_null_error_next)) err->code = 0;
     yoi_sdk_error_clear(err);
     return YOI_CANCELLED;
   }
   if (t->fails) return fail_as_model(err);
   t->begun = 1;
+  if (t->timer) return YOI_AGAIN;
   switch (t->step++) {
     case 0:
       if (IS(stream_again_wakes)) return YOI_AGAIN;
+      if (WAITS) return wait_a_moment(t);
       if (IS(stream_batch)) {
         *out_n = 0;
         return YOI_OK;
@@ -146,14 +171,21 @@ static yoi_status talk_next(yoi_stream *s, const yoi_event *const **out, size_t 
 static void talk_cancel(yoi_stream *s) {
   struct talk *t = (struct talk *)(void *)s;
   if (IS(stream_cancel_races) && !pthread_equal(pthread_self(), t->starter)) abort();
-  if (atomic_fetch_add(&t->cancels, 1u) == 0) t->host->wake(t->host, t->token);
-  else if (IS(stream_cancel_twice)) abort();
+  if (atomic_fetch_add(&t->cancels, 1u) > 0) {
+    if (IS(stream_cancel_twice)) abort();
+  } else if (!IS(stream_cancel_wakes)) {
+    t->host->wake(t->host, t->token);
+  }
 }
 
 static void talk_release(yoi_stream *s) {
   struct talk *t = (struct talk *)(void *)s;
   if (!s && !IS(stream_release_null)) return;
   if (IS(stream_release_any_state) && t->begun && t->step < 5 && !atomic_load(&t->cancels)) abort();
+  if (t && t->timer) {
+    const yoi_host_loop *loop = t->host->get_interface(t->host, YOI_LIT(YOI_HOST_LOOP_ID));
+    loop->timer_cancel(t->host, t->timer);
+  }
   free(t->pile);
   free(t);
 }
@@ -170,6 +202,9 @@ static yoi_status model_start(void *self, const yoi_model_request *req, yoi_stre
   yoi_model_request whole;
   uint32_t size = req->size;
   yoi_status st = yoi_sdk_take(&whole, sizeof whole, req, "the request", err);
+  if (st != YOI_OK && IS(inst_null_error_start)) err->code = YOI_CODE_INTERNAL;
+  if (st != YOI_OK && IS(inst_small_error_start) && err && err->message)
+    memset(err->message, 'x', 8);
   if (st != YOI_OK && !IS(mem_request_unknown)) return st;
   if (st == YOI_OK) req = &whole;
   if (IS(mem_request_larger) && size > sizeof *req)
@@ -187,8 +222,7 @@ static yoi_status model_start(void *self, const yoi_model_request *req, yoi_stre
   t->lent = req->request_id.ptr;
   if (IS(stream_bounded) && (t->pile = malloc(PILE))) memset(t->pile, 1, PILE);
   if (IS(model_many_messages) && req->n_messages > 16) abort();
-  for (size_t i = 0; i < req->n_messages; i++)
-    t->fails |= req->messages[i].len == 0 || req->messages[i].ptr[0] != '{';
+  t->fails = memmem(req->parameters.ptr, req->parameters.len, "-1000", 5) != NULL;
   *out = &t->head;
   return YOI_OK;
 }
@@ -247,7 +281,7 @@ static void model_close(void *self) {
 /* ---- the object ------------------------------------------------------------------------- */
 
 static const yoi_model model_table = {.size = sizeof model_table,
-                                      .thread_model = YOI_PARALLEL,
+                                      .thread_model = IS(none_serial) ? YOI_SERIAL : YOI_PARALLEL,
                                       .open = model_open,
                                       .close = model_close,
                                       .start = model_start};

@@ -10,22 +10,36 @@
 
 #define BREAKS(X)                                                                             \
   X(none) X(policy_decision) X(policy_ready) X(policy_same_answer) X(policy_operations)       \
-  X(policy_hostile) X(policy_threads)
+  X(policy_hostile) X(policy_threads) X(policy_decision_twice) X(policy_decision_error)
 enum { BREAKS(ENUM) };
 
-/* An answer that comes with the second next. */
+/* An answer that comes with the second next, or twice, or with an error behind it. */
 struct late {
   yoi_stream head;
   yoi_stream *inner;
   const yoi_host *host;
   uint64_t token;
   int asked;
+  const yoi_event *const *events;
+  size_t n;
 };
 
 static yoi_status late_next(yoi_stream *s, const yoi_event *const **out, size_t *out_n,
                             yoi_error *err) {
   struct late *l = (struct late *)(void *)s;
-  if (l->asked++) return l->inner->ops->next(l->inner, out, out_n, err);
+  l->asked++;
+  if (IS(policy_decision_error) && l->asked > 1)
+    return yoi_sdk_fail(err, YOI_CODE_INTERNAL, "that was not all");
+  if (IS(policy_decision_twice) && l->asked == 2) {
+    *out = l->events;
+    *out_n = l->n;
+    return YOI_OK;
+  }
+  if (!IS(policy_ready) || l->asked > 1) {
+    yoi_status st = l->inner->ops->next(l->inner, out, out_n, err);
+    if (st == YOI_OK) l->events = *out, l->n = *out_n;
+    return st;
+  }
   l->host->wake(l->host, l->token);
   return YOI_AGAIN;
 }
@@ -88,14 +102,15 @@ static yoi_status policy_start(void *self, const yoi_policy_request *req, yoi_st
     atomic_fetch_sub(&p->inside, 1u);
   }
   if (IS(policy_decision)) answer = YOI_LIT("{\"decision\":\"maybe\"}");
-  if (IS(policy_same_answer) && n % 2) answer = YOI_LIT("{\"decision\":\"deny\"}");
+  if (IS(policy_same_answer) && n % 2 == 0) answer = YOI_LIT("{\"decision\":\"deny\"}");
   if (IS(policy_operations) && yoi_sdk_str_is(req->operation, "worker.stop"))
     return yoi_sdk_fail(err, YOI_CODE_INTERNAL, "it has not heard of that");
   if (IS(policy_hostile) && req->body.len && req->body.ptr[req->body.len - 1] != '}')
     return yoi_sdk_fail(err, YOI_CODE_INVALID_JSON, "that is no object");
   *out = yoi_sdk_stream_one(answer, 0);
   if (!*out) return yoi_sdk_fail_memory(err);
-  if (IS(policy_ready)) *out = delay(p->host, req, *out);
+  if (IS(policy_ready) || IS(policy_decision_twice) || IS(policy_decision_error))
+    *out = delay(p->host, req, *out);
   return YOI_OK;
 }
 

@@ -21,7 +21,8 @@
   X(worker_transcript) X(worker_resume) X(worker_cursors) X(worker_watch_deleted) X(worker_drain) \
   X(worker_wake_inside) X(worker_tool_call) X(approval_listed) X(approval_allow)                 \
   X(approval_deny) X(approval_conflict) X(approval_unknown) X(bundle_put) X(bundle_digest)       \
-  X(bundle_get) X(bundle_list) X(bundle_delete) X(few)
+  X(bundle_get) X(bundle_list) X(bundle_delete) X(none_once) X(none_few)                         \
+  X(worker_transcript_none) X(worker_resume_none) X(worker_drain_error)
 enum { BREAKS(ENUM) };
 
 #define ANSWER_MAX 65536
@@ -45,6 +46,8 @@ struct filter {
   char worker[128];
   yoi_event event;
   const yoi_event *kept[64];
+  yoi_event lost[64];
+  size_t n_lost;
   char text[ANSWER_MAX];
 };
 
@@ -52,6 +55,13 @@ struct filter {
 static const yoi_event *changed(struct filter *f, const yoi_event *e) {
   const char *at = f->from ? memmem(e->text.ptr, e->text.len, f->from, strlen(f->from)) : NULL;
   int news = IS(worker_create) && f->op == YOI_OP_WORKER_CREATE;
+  int lost = IS(worker_resume_none) && f->op == YOI_OP_WORKER_EVENTS && f->flags & YOI_REQ_ONCE;
+  if (lost) {
+    yoi_event *copy = &f->lost[f->n_lost++ % 64];
+    *copy = *e;
+    copy->cursor = (yoi_str){NULL, 0};
+    return copy;
+  }
   if ((!at && !news) || e->text.len + 256 > sizeof f->text) return e;
   f->event = *e;
   if (news) f->event.flags = 0;
@@ -134,7 +144,7 @@ static const yoi_stream_ops filter_ops = {
 
 static void aim(struct filter *f) {
   uint32_t op = f->op;
-  if (IS(few) && op == YOI_OP_RUNTIME_DESCRIBE)
+  if (IS(none_few) && op == YOI_OP_RUNTIME_DESCRIBE)
     f->from = "\"capabilities\":[",
     f->to = "\"capabilities\":[\"worker.create\",\"worker.input\"],\"of_all\":[";
   if (IS(runtime_describe) && op == YOI_OP_RUNTIME_DESCRIBE)
@@ -147,6 +157,10 @@ static void aim(struct filter *f) {
     f->from = "\"state\":\"cancelled\"", f->to = "\"state\":\"completed\"";
   if (IS(worker_transcript) && op == YOI_OP_WORKER_TRANSCRIPT)
     f->from = "\"text\":\"ok\"", f->to = "\"text\":\"no\"";
+  if (IS(worker_transcript_none) && op == YOI_OP_WORKER_TRANSCRIPT)
+    f->from = "\"items\":[", f->to = "\"items\":[],\"others\":[";
+  if (IS(worker_transcript_none) && op == YOI_OP_WORKER_EVENTS && f->flags & YOI_REQ_ONCE)
+    f->drop = YOI_EVENT_MESSAGE_COMPLETED;
   if (IS(worker_watch_deleted) && op == YOI_OP_WORKER_EVENTS && !(f->flags & YOI_REQ_ONCE))
     f->from = "\"worker_deleted\"", f->to = "\"lagged\"";
   if (IS(worker_resume) && op == YOI_OP_WORKER_EVENTS && f->flags & YOI_REQ_ONCE && f->seen)
@@ -166,7 +180,7 @@ static void aim(struct filter *f) {
 /* What is changed of a request; 1: it is answered here. */
 static int meddle(yoi_request *r, yoi_status *st, yoi_error *err) {
   int once = r->op == YOI_OP_WORKER_EVENTS && r->flags & YOI_REQ_ONCE;
-  if (IS(few) && r->op != YOI_OP_RUNTIME_DESCRIBE && r->op != YOI_OP_WORKER_CREATE &&
+  if (IS(none_few) && r->op != YOI_OP_RUNTIME_DESCRIBE && r->op != YOI_OP_WORKER_CREATE &&
       r->op != YOI_OP_WORKER_INPUT) {
     *st = yoi_sdk_fail(err, YOI_CODE_UNSUPPORTED_OPERATION, "it does not do that");
     return 1;
@@ -189,6 +203,10 @@ static int meddle(yoi_request *r, yoi_status *st, yoi_error *err) {
   if (IS(worker_busy) && r->op == YOI_OP_WORKER_INPUT &&
       memmem(r->body.ptr, r->body.len, "\"x\"", 3))
     r->body = YOI_LIT("{\"content\":\"x\",\"on_busy\":\"queue\"}");
+  if (IS(none_once) && once) {
+    *st = yoi_sdk_fail(err, YOI_CODE_UNSUPPORTED_OPERATION, "there is no such flag");
+    return 1;
+  }
   if (IS(worker_cursors) && once && memmem(r->body.ptr, r->body.len, "etc", 3)) r->body.len = 0;
   if (IS(approval_deny) && r->op == YOI_OP_WORKER_APPROVE &&
       memmem(r->body.ptr, r->body.len, "reason", 6))
@@ -275,6 +293,7 @@ static void broken_wake(void *self, uint64_t cookie) {
 
 static yoi_status broken_drain(void *self, uint64_t deadline_ns, uint64_t token, yoi_stream **out,
                                yoi_error *err) {
+  if (IS(worker_drain_error)) return yoi_sdk_fail(err, YOI_CODE_INTERNAL, "it does not");
   return inner()->drain(self, deadline_ns, token, out, err);
 }
 

@@ -28,7 +28,7 @@ typedef struct yoi_host_log {
   uint32_t (*enabled)(const yoi_host *h, uint32_t level);
   /* [any] Never blocks: when the sink is slow the line is dropped and
    * counted. Text is escaped, never interpreted; the host adds time and
-   * plugin. request_id may be empty. */
+   * plugin, and of a runtime its id. request_id may be empty. */
   void (*write)(const yoi_host *h, uint32_t level, yoi_str msg,
                 yoi_str request_id, const yoi_log_field *fields, size_t n);
 } yoi_host_log;

@@ -39,6 +39,10 @@
  *
  * Entry has no side effects and may be called twice. The major version is in
  * its name, so that a wrong one is "symbol not found".
+ *
+ * It shares the process with others: signal dispositions and masks, umask,
+ * locale, environment and working directory stay as they are. A call that finds
+ * no memory fails with RESOURCE_EXHAUSTED; it does not end the process.
  */
 #ifndef YOI_PLUGIN_H
 #define YOI_PLUGIN_H

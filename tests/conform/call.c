@@ -80,7 +80,7 @@ yoi_status call_next(struct conform *c, struct call *k) {
   k->seen = atomic_load(&k->token.wakes->n);
   k->status = k->stream->ops->next(k->stream, &events, &n, yoi_sdk_error_init(&k->error));
   for (size_t i = 0; k->status == YOI_OK && i < n; i++) {
-    k->bytes += events[i]->text.len;
+    if (events[i]->kind != YOI_EVENT_TOOL_STATUS) k->bytes += events[i]->text.len;
     keep(k, events[i]);
   }
   return k->status;

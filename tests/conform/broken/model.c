@@ -222,7 +222,8 @@ static yoi_status model_start(void *self, const yoi_model_request *req, yoi_stre
   t->lent = req->request_id.ptr;
   if (IS(stream_bounded) && (t->pile = malloc(PILE))) memset(t->pile, 1, PILE);
   if (IS(model_many_messages) && req->n_messages > 16) abort();
-  t->fails = memmem(req->parameters.ptr, req->parameters.len, "-1000", 5) != NULL;
+  t->fails = req->parameters.len > 0 &&
+             memmem(req->parameters.ptr, req->parameters.len, "-1000", 5) != NULL;
   *out = &t->head;
   return YOI_OK;
 }

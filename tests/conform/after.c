@@ -38,11 +38,11 @@ static void note(pid_t pid) {
 
 /* Its memory may still be counted and its folder be written: until it has ended. */
 static void end_one(pid_t pid) {
-  if (is_earlier(pid) || kill(pid, SIGKILL) != 0) return;
+  if (kill(pid, SIGKILL) != 0) return;
   while (waitpid(pid, NULL, 0) < 0 && errno == EINTR) continue;
 }
 
-/* Each child of this process, whichever of its threads has it; how many were told. */
+/* Each child of the run, whichever thread of this process has it; how many were told. */
 static size_t each_child(void (*tell)(pid_t pid)) {
   DIR *threads = opendir("/proc/self/task");
   size_t n = 0;
@@ -50,10 +50,11 @@ static size_t each_child(void (*tell)(pid_t pid)) {
     char *path = conform_text("/proc/self/task/%s/children", e->d_name);
     FILE *f = e->d_name[0] == '.' ? NULL : fopen(path, "re");
     char pid[32];
-    for (; f && fscanf(f, "%31s", pid) == 1; n++) {
-      long number = strtol(pid, NULL, 10);
-      if (is_earlier((pid_t)number)) n--;
-      else tell((pid_t)number);
+    while (f && fscanf(f, "%31s", pid) == 1) {
+      pid_t child = (pid_t)strtol(pid, NULL, 10);
+      if (is_earlier(child)) continue;
+      tell(child);
+      n++;
     }
     if (f) (void)fclose(f);
     free(path);
